@@ -1,0 +1,45 @@
+# The README's two commands and what CI runs. Everything lives in .venv; nothing else on the machine is touched.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN = $(VENV)/bin
+# One torch thread for each of xdist's processes: more would fight over the same cores.
+TEST_ENV = OMP_NUM_THREADS=1 MPLBACKEND=Agg
+
+.PHONY: demo test lint types contracts check real clean
+
+demo: $(VENV)/installed
+	$(BIN)/mrikit demo
+
+test: $(VENV)/installed-dev
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal
+
+# The same main job on the real scanner data of REALDATA (see docs/realdata.md).
+REALDATA ?= ../shared/realdata
+real: $(VENV)/installed
+	PATH="$(abspath $(BIN)):$$PATH" bash docs/realdata.sh $(REALDATA)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+contracts: $(VENV)/installed-dev
+	$(BIN)/lint-imports
+
+check: lint types contracts test
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet -c constraints.txt torch -e .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

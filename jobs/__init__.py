@@ -1,0 +1,1 @@
+"""The commands of mrikit and the back ends that run them."""

@@ -1,0 +1,39 @@
+"""The command line: `mrikit ...`. One file per command; heavy imports happen inside the commands."""
+
+import os
+import sys
+
+import typer
+from rich.console import Console
+
+from mrikit.errors import MrikitError
+
+app = typer.Typer(
+    name="mrikit",
+    help="From raw MRI k-space to a scored reconstruction.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command line: one line on stderr and exit 1 for what a user can mend, 130 for Ctrl-C."""
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    try:
+        app()
+    except MrikitError as error:
+        errors.print(f"mrikit: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("mrikit: interrupted; finished files are kept, the same command goes on from here")
+        sys.exit(130)
+    except BrokenPipeError:
+        # `mrikit ... | head` closes our output; say nothing more, and let the interpreter flush into nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

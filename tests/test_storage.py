@@ -1,0 +1,67 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mrikit.errors import StorageError
+from mrikit.storage import atomic_path, read_json, write_json, write_text
+
+
+def test_a_file_appears_whole_with_its_folder(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    write_json(path, {"a": [1, 2]})
+    assert read_json(path) == {"a": [1, 2]}
+    assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError, match="stop"), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path):
+    path = tmp_path / "a.txt"
+    code = (
+        "import os, signal, sys, pathlib; from mrikit.storage import atomic_path\n"
+        "with atomic_path(pathlib.Path(sys.argv[1])) as t:\n"
+        "    t.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -9
+    assert [entry.suffix for entry in tmp_path.iterdir()] == [".txt"]
+    assert not path.exists()
+    write_text(path, "whole")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_of_a_living_process_is_left_alone(tmp_path):
+    other = tmp_path / f".a.{os.getppid()}.tmp.txt"
+    other.write_text("in work")
+    write_text(tmp_path / "a.txt", "whole")
+    assert other.exists()
+
+
+def test_a_full_disk_is_one_clear_line_and_writes_nothing(full_disk):
+    with pytest.raises(StorageError, match="the disk is full; nothing was written") as caught:
+        write_text(full_disk / "a.txt", "x" * 10_000_000)
+    assert "\n" not in str(caught.value)
+    assert list(full_disk.iterdir()) == []
+
+
+def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file/a.txt: cannot be written: (Not a directory|File exists)"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_json_file_that_is_missing_or_damaged_is_named(tmp_path):
+    with pytest.raises(StorageError, match=r"a.json: cannot be read: No such file"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(StorageError, match=r"a.json: not a JSON file"):
+        read_json(tmp_path / "a.json")
