@@ -1,0 +1,7 @@
+"""Sampling masks: pure functions of width, acceleration, centre fraction and a random generator."""
+
+from mrikit.masks.estimate import stored_mask
+from mrikit.masks.mask import Mask, measured, within_padding
+from mrikit.masks.sample import MASK_KINDS, sample_mask, volume_rng
+
+__all__ = ["MASK_KINDS", "Mask", "measured", "sample_mask", "stored_mask", "volume_rng", "within_padding"]

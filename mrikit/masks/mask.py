@@ -1,0 +1,96 @@
+"""Mask: which phase lines were measured, and what is true about them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+
+Lines = tuple[npt.NDArray[np.bool_], int, int | None]
+"""What a mask function returns: (phase,) bool lines, number of centre lines, offset."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """A sampling pattern with the facts that travel with every sample and every output."""
+
+    lines: npt.NDArray[np.bool_]
+    """(phase,) bool, or (readout, phase) bool for a 2-D pattern; True where measured."""
+    kind: str
+    """Name of the mask function, `stored` for a file's own, `full` for none."""
+    acceleration: float
+    """Nominal acceleration, as asked for."""
+    true_acceleration: float
+    """Acquired columns over sampled ones; zero-filled columns of the scanner count for neither."""
+    num_center_lines: int
+    """Fully sampled columns (2-D: diameter of the block) in the middle of k-space."""
+    offset: int | None = None
+    """First line of a regular pattern, where the kind has one."""
+
+    def __post_init__(self) -> None:
+        if self.lines.ndim not in (1, 2) or self.lines.dtype != np.bool_:
+            found = f"{self.lines.ndim} axes of {self.lines.dtype}"
+            raise DataError(f"a mask is bool with axes (phase,) or (readout, phase); found {found}")
+
+
+def within_padding(mask: Mask, padding: tuple[int, int]) -> Mask:
+    """The same mask without the columns that the scanner filled with zeros.
+
+    Args:
+        mask: A line mask over all columns.
+        padding: [left, right) columns that were acquired.
+
+    Returns:
+        A mask whose lines outside the range are False and whose true acceleration counts acquired columns only.
+
+    Raises:
+        DataError: No sampled line is left.
+    """
+    left, right = padding
+    lines = np.zeros_like(mask.lines)
+    lines[..., left:right] = mask.lines[..., left:right]
+    return measured(
+        lines,
+        kind=mask.kind,
+        acceleration=mask.acceleration,
+        num_center_lines=mask.num_center_lines,
+        offset=mask.offset,
+        padding=padding,
+    )
+
+
+def measured(
+    lines: npt.NDArray[np.bool_],
+    *,
+    kind: str,
+    acceleration: float,
+    num_center_lines: int,
+    offset: int | None = None,
+    padding: tuple[int, int] | None = None,
+) -> Mask:
+    """A Mask whose true acceleration is counted from its lines.
+
+    Args:
+        lines: (phase,) or (readout, phase) bool.
+        kind: Name of the mask function.
+        acceleration: Nominal acceleration.
+        num_center_lines: Fully sampled columns in the middle.
+        offset: First line of a regular pattern.
+        padding: [left, right) columns that were acquired; all of them if None.
+
+    Raises:
+        DataError: No line is sampled.
+    """
+    num_sampled = int(lines.sum())
+    if num_sampled == 0:
+        raise DataError(f"the {kind} mask of width {lines.shape[-1]} samples no line; is it all zeros?")
+    left, right = padding or (0, lines.shape[-1])
+    return Mask(
+        lines=lines,
+        kind=kind,
+        acceleration=float(acceleration),
+        true_acceleration=lines[..., left:right].size / num_sampled,
+        num_center_lines=num_center_lines,
+        offset=offset,
+    )
