@@ -5,15 +5,19 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mrikit.errors import StorageError
 
+_MARGIN_BYTES = 2**16  # what a file system and HDF5 need besides the data
+_ERRNO = re.compile(r"errno = (\d+)")
+
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends without an error.
 
     The folder is made if it is missing. After an error nothing is left behind and the old file, if any, is untouched;
@@ -21,6 +25,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file to write.
+        num_bytes: Expected size; a disk with less space is refused before anything is written, because HDF5 cannot
+            stop halfway without a second error.
 
     Yields:
         The temporary path to write to, with the same suffix.
@@ -32,10 +38,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path)
+        _require_space(path.parent, num_bytes)
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
+        # HDF5 reports a failed write at closing as RuntimeError.
+        if isinstance(error, RuntimeError) and not _ERRNO.search(str(error)):
+            raise
         raise StorageError(_explain(path, error)) from error
     finally:
         # The folder itself may be what could not be made.
@@ -76,6 +86,11 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - anything that JSON holds
         raise StorageError(f"{path}: not a JSON file: {error}") from error
 
 
+def _require_space(folder: Path, num_bytes: int) -> None:
+    if num_bytes and shutil.disk_usage(folder).free < num_bytes + _MARGIN_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _remove_orphans(path: Path) -> None:
     """Delete temporary files for `path` whose process is gone."""
     pattern = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.tmp{re.escape(path.suffix)}")
@@ -101,10 +116,10 @@ def _flush(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _explain(path: Path, error: OSError) -> str:
-    # h5py raises OSError without an errno and names it in its text.
-    named = re.search(r"errno = (\d+)", str(error))
-    code = error.errno or (int(named[1]) if named else None)
+def _explain(path: Path, error: OSError | RuntimeError) -> str:
+    # h5py raises errors without an errno and names it in their text.
+    named = _ERRNO.search(str(error))
+    code = getattr(error, "errno", None) or (int(named[1]) if named else None)
     if code == errno.ENOSPC:
         return f"{path}: the disk is full; nothing was written. Free some space or choose another folder."
     reason = os.strerror(code) if code else str(error)

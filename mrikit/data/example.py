@@ -1,0 +1,26 @@
+"""Example: a batch of undersampled slices, ready for a model."""
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """Slices of one volume with one sampling mask."""
+
+    masked_kspace: torch.Tensor
+    """(batch, coil, readout, phase) complex64, exactly +0.0 where not sampled."""
+    mask: torch.Tensor
+    """(batch, 1, 1, phase), or (batch, 1, readout, phase) for a 2-D pattern; bool, True where sampled."""
+    num_center_lines: torch.Tensor
+    """(batch,) int64, fully sampled columns in the middle of each mask."""
+    reference: torch.Tensor | None
+    """(batch, y, x) float32 in the scored window; None if the volume has none."""
+    data_range: torch.Tensor | None
+    """(batch,) float32, maximum of the reference volume."""
+    crop: tuple[int, int]
+    """(y, x) size of the scored window, the centre of the full field of view."""
+    volume_id: str
+    slice_index: tuple[int, ...]
+    """Slices of the volume, one for each batch element."""

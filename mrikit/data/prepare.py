@@ -1,0 +1,120 @@
+"""Mask, crop and target of a slice as tensor code on any device."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mrikit.data.example import Example
+from mrikit.errors import DataError
+from mrikit.masks import Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.volumes import ScanInfo, Volume
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskPlan:
+    """How fully sampled volumes are undersampled: one fixed mask for each volume, seeded by its name."""
+
+    kind: str = "equispaced_fraction"
+    """A name of `mrikit.masks.MASK_KINDS`."""
+    acceleration: float = 4.0
+    """Nominal acceleration, at least 1."""
+    center_fraction: float = 0.08
+    """Share of columns that are fully sampled in the middle."""
+
+
+def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
+    """The mask that a volume is reconstructed with.
+
+    A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, or kept full
+    without a plan.
+
+    Args:
+        volume: The scan.
+        plan: How to undersample a full scan, None to leave it as it is.
+
+    Returns:
+        A Mask without the columns that the scanner filled with zeros.
+
+    Raises:
+        ConfigError: The plan does not fit the width.
+        DataError: The stored mask samples nothing.
+    """
+    info = volume.info
+    width = info.matrix[1]
+    stored = stored_mask(np.ones(width, np.bool_) if volume.mask is None else volume.mask, info.padding)
+    if plan is None or stored.kind != "full":
+        return stored
+    drawn = sample_mask(
+        plan.kind,
+        width=width,
+        acceleration=plan.acceleration,
+        center_fraction=plan.center_fraction,
+        rng=volume_rng(info.volume_id),
+    )
+    return within_padding(drawn, info.padding)
+
+
+def make_example(
+    volume: Volume, slice_index: tuple[int, ...], mask: Mask, device: torch.device | str = "cpu"
+) -> Example:
+    """Read slices, put them on the device and undersample them.
+
+    Args:
+        volume: The scan; only the named slices are read.
+        slice_index: Slices to read, one for each batch element.
+        mask: Lines to keep.
+        device: Where the tensors are made.
+
+    Raises:
+        DataError: The mask does not fit, or a slice is damaged.
+    """
+    if mask.lines.shape[-1] != volume.info.matrix[1]:
+        found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {volume.info.matrix[1]}"
+        raise DataError(f"{volume.info.volume_id}: {found}; draw the mask for this volume")
+    kspace = _stack([volume.kspace[index] for index in slice_index]).to(device)
+    lines = torch.from_numpy(mask.lines).to(device)
+    lines = lines.expand(len(slice_index), 1, lines.shape[0] if lines.ndim > 1 else 1, lines.shape[-1])
+    reference = None
+    if volume.reference is not None:
+        reference = _stack([volume.reference[index] for index in slice_index]).to(device)
+    return Example(
+        # where() and not a product, which would leave -0.0 and so leak signs.
+        masked_kspace=torch.where(lines, kspace, 0.0),
+        mask=lines,
+        num_center_lines=torch.full((len(slice_index),), mask.num_center_lines, device=device),
+        reference=reference,
+        data_range=_data_range(volume.info, reference),
+        crop=scored_window(volume.info),
+        volume_id=volume.info.volume_id,
+        slice_index=slice_index,
+    )
+
+
+def scored_window(info: ScanInfo) -> tuple[int, int]:
+    """(y, x) size that is scored: the reconstruction matrix, or the field of view where that is smaller."""
+    height, width = (min(recon, full) for recon, full in zip(info.recon_matrix, info.matrix, strict=True))
+    return height, width
+
+
+def center_crop(image: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    """The middle of (..., y, x) images; the first row and column are (n - window) // 2.
+
+    Raises:
+        DataError: The window is larger than the image.
+    """
+    starts = [(size - wanted) // 2 for size, wanted in zip(image.shape[-2:], window, strict=True)]
+    if min(starts) < 0:
+        raise DataError(f"cannot crop {window} from an image of {tuple(image.shape[-2:])}; choose a smaller window")
+    return image[..., starts[0] : starts[0] + window[0], starts[1] : starts[1] + window[1]]
+
+
+def _data_range(info: ScanInfo, reference: torch.Tensor | None) -> torch.Tensor | None:
+    if info.reference_max is None or reference is None:
+        return None
+    return torch.full((len(reference),), info.reference_max, device=reference.device)
+
+
+def _stack(slices: list[npt.NDArray[np.generic]]) -> torch.Tensor:
+    return torch.from_numpy(np.stack(slices))

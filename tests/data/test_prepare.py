@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from phantoms import make_volume
+
+from mrikit.data import MaskPlan, center_crop, choose_mask, make_example
+from mrikit.errors import DataError
+
+PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.1)
+
+
+def test_a_full_volume_is_undersampled_as_planned_and_always_the_same_way():
+    volume = make_volume()
+    mask = choose_mask(volume, PLAN)
+    assert (mask.kind, mask.acceleration, mask.num_center_lines) == ("equispaced", 4, 6)
+    assert (mask.lines == choose_mask(volume, PLAN).lines).all()
+    other = replace(volume, info=replace(volume.info, volume_id="file1000004"))
+    assert (mask.lines != choose_mask(other, PLAN).lines).any()
+
+
+def test_a_full_volume_stays_full_without_a_plan():
+    assert choose_mask(make_volume(), None).kind == "full"
+
+
+def test_an_undersampled_volume_keeps_its_own_mask():
+    lines = np.zeros(60, bool)
+    lines[::3] = True
+    lines[25:35] = True
+    mask = choose_mask(make_volume(mask=lines), PLAN)
+    assert mask.kind == "stored"
+    assert (mask.lines == lines).all()
+
+
+def test_zero_filled_columns_are_not_counted_as_acquired():
+    volume = make_volume()
+    volume = replace(volume, info=replace(volume.info, padding=(6, 54)))
+    mask = choose_mask(volume, PLAN)
+    assert not mask.lines[:6].any()
+    assert mask.true_acceleration == pytest.approx(48 / mask.lines.sum())
+
+
+def test_an_example_holds_the_sampled_lines_and_positive_zeros_elsewhere():
+    volume = make_volume()
+    mask = choose_mask(volume, PLAN)
+    example = make_example(volume, (1, 0), mask)
+    kept = torch.from_numpy(mask.lines)
+    assert torch.equal(example.masked_kspace[..., kept], torch.from_numpy(volume.kspace[[1, 0]])[..., kept])
+    unsampled = torch.view_as_real(example.masked_kspace[..., ~kept])
+    assert (unsampled == 0).all()
+    assert not torch.signbit(unsampled).any()
+    assert example.mask.shape == (2, 1, 1, 60)
+    assert example.num_center_lines.tolist() == [6, 6]
+    assert example.slice_index == (1, 0)
+    assert torch.equal(example.reference, torch.from_numpy(volume.reference[[1, 0]]))
+    assert example.data_range.tolist() == pytest.approx([volume.info.reference_max] * 2)
+
+
+def test_an_undersampled_file_is_masked_again_so_that_nothing_leaks():
+    lines = np.ones(60, bool)
+    lines[1::2] = False
+    lines[25:35] = True
+    volume = make_volume(mask=lines)
+    leaking = replace(volume, kspace=make_volume().kspace)
+    example = make_example(leaking, (0,), choose_mask(leaking, None))
+    assert (example.masked_kspace[..., ~torch.from_numpy(lines)] == 0).all()
+
+
+def test_a_two_dimensional_pattern_keeps_its_readout_axis():
+    pattern = np.random.default_rng(0).random((64, 60)) < 0.3
+    pattern[20:40, 20:40] = True
+    example = make_example(make_volume(mask=pattern), (0,), choose_mask(make_volume(mask=pattern), None))
+    assert example.mask.shape == (1, 1, 64, 60)
+    assert torch.equal(example.mask[0, 0], torch.from_numpy(pattern))
+
+
+def test_a_mask_of_another_width_is_refused():
+    volume = make_volume()
+    mask = choose_mask(make_volume(size=(64, 56)), PLAN)
+    with pytest.raises(DataError, match="file1000001: a mask of 56 columns for k-space of 60"):
+        make_example(volume, (0,), mask)
+
+
+@pytest.mark.parametrize(("size", "window", "first"), [(9, 4, 2), (8, 5, 1), (8, 8, 0), (7, 7, 0)])
+def test_the_crop_starts_where_fastmri_starts_it(size, window, first):
+    image = torch.arange(size * size).reshape(size, size)
+    assert torch.equal(center_crop(image, (window, window)), image[first : first + window, first : first + window])
+
+
+def test_a_crop_larger_than_the_image_is_refused():
+    with pytest.raises(DataError, match=r"cannot crop \(9, 4\) from an image of \(8, 8\)"):
+        center_crop(torch.zeros(8, 8), (9, 4))
+
+
+def test_the_scored_window_never_exceeds_the_field_of_view():
+    volume = make_volume()
+    narrow = replace(volume, info=replace(volume.info, recon_matrix=(40, 80)))
+    assert make_example(narrow, (0,), choose_mask(narrow, None)).crop == (40, 60)
