@@ -5,13 +5,16 @@ import numpy.typing as npt
 
 from mrikit.masks.mask import Mask, measured
 
+_FEWEST_BINS = 3  # fewer could hold one line each by chance
+
 
 def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = None) -> Mask:
     """A Mask from the lines of a file, its centre and nominal acceleration estimated.
 
     The centre is the widest sampled block that is placed as mask functions place it; 0 where the middle is not
-    sampled. The acceleration is the one of the lines outside the sampled run around the middle, which is what a regular
-    mask was drawn with; 1 for a fully sampled one. For a 2-D pattern it is the overall one.
+    sampled. A mask with one line in every R columns around its centre, such as `equispaced`, `magic` or `fixed`, was
+    drawn with acceleration R; any other, such as `random` or `equispaced_fraction`, with about the overall one. For a
+    `magic_fraction` mask R is the distance that it was stretched to.
 
     Args:
         lines: (phase,) or (readout, phase) bool.
@@ -37,13 +40,21 @@ def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = 
 
 
 def _acceleration(lines: npt.NDArray[np.bool_], left: int, right: int) -> float:
-    if lines.ndim == 2:
-        return float(lines[:, left:right].size / max(lines.sum(), 1))
+    step = _bin_width(lines, left, right) if lines.ndim == 1 else None
+    return float(step or lines[..., left:right].size / max(lines.sum(), 1))
+
+
+def _bin_width(lines: npt.NDArray[np.bool_], left: int, right: int) -> int | None:
+    """The R for which every R columns outside the centre hold one line; None for masks that are not made so."""
     first, last = _center_run(lines)
-    num_outer = int(lines.sum()) - (last - first)
-    if num_outer == 0:
-        return (right - left) / max(last - first, 1)
-    return (right - left - (last - first)) / num_outer
+    for width in range(2, lines.shape[0] // 2):
+        starts = np.arange(0, lines.shape[0] - width, width)  # the last column is in none: some masks never sample it
+        is_whole = (starts >= left) & (starts + width <= right)
+        is_outer = (starts + width <= first) | (starts >= last)
+        counts = [lines[start : start + width].sum() for start in starts[is_whole & is_outer]]
+        if len(counts) >= _FEWEST_BINS and set(counts) == {1}:
+            return width
+    return None
 
 
 def _center_run(lines: npt.NDArray[np.bool_]) -> tuple[int, int]:

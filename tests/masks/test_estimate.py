@@ -3,26 +3,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrikit.masks import sample_mask, stored_mask
+from mrikit.masks import sample_mask, stored_mask, within_padding
 
 
-@pytest.mark.parametrize(
-    ("width", "acceleration", "estimate"),
-    [
-        (368, 4, 3.99),
-        (368, 6, 6.05),
-        (368, 8, 7.88),
-        (368, 12, 12.1),
-        (396, 4, 4.03),
-        (396, 6, 5.97),
-        (396, 8, 8.25),
-        (396, 12, 12.1),
-    ],
-)
-def test_acceleration_of_a_stored_challenge_mask_is_found(width, acceleration, estimate):
-    rng = np.random.RandomState(0)
-    lines = sample_mask("fixed", width=width, acceleration=acceleration, center_fraction=0.08, rng=rng).lines
-    assert stored_mask(lines).acceleration == pytest.approx(estimate, abs=0.06)
+@pytest.mark.parametrize("kind", ["equispaced", "magic", "fixed", "random_offset", "random_spaced"])
+@pytest.mark.parametrize("width", [320, 368, 372, 396])
+@pytest.mark.parametrize("acceleration", [2, 4, 6, 8, 12])
+def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, width, acceleration):
+    rng = np.random.RandomState(width)
+    drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=0.08, rng=rng)
+    assert stored_mask(drawn.lines).acceleration == acceleration
+    padded = within_padding(drawn, (20, width - 13))
+    assert stored_mask(padded.lines, (20, width - 13)).acceleration == acceleration
+
+
+@pytest.mark.parametrize("kind", ["random", "equispaced_fraction"])
+@pytest.mark.parametrize("acceleration", [4, 8])
+def test_the_acceleration_of_any_other_mask_is_the_overall_one(kind, acceleration):
+    rng = np.random.RandomState(5)
+    lines = sample_mask(kind, width=368, acceleration=acceleration, center_fraction=0.04, rng=rng).lines
+    assert stored_mask(lines).acceleration == pytest.approx(acceleration, rel=0.12)
 
 
 @pytest.mark.parametrize("width", [31, 32, 368])
