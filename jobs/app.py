@@ -6,6 +6,12 @@ import sys
 import typer
 from rich.console import Console
 
+from jobs import data
+from jobs.demo import demo
+from jobs.evaluate import evaluate
+from jobs.reconstruct import reconstruct
+from jobs.report import report
+from jobs.simulate import simulate
 from mrikit.errors import MrikitError
 
 app = typer.Typer(
@@ -16,6 +22,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+for command in (demo, simulate, reconstruct, evaluate, report):
+    app.command()(command)
+app.add_typer(data.app)
 
 
 def main() -> None:

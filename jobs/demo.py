@@ -1,0 +1,88 @@
+"""`mrikit demo`: the main job from k-space to a scored report, on a simulated study or on your own volumes."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+NUM_VOLUMES, NUM_COILS, NUM_SLICES = 10, 8, 5
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data, reconstructions, scores and report.")] = Path("runs/demo"),
+    data: Annotated[
+        Path | None, typer.Option(help="Folder of your volumes; without it a small knee and brain study is simulated.")
+    ] = None,
+    accelerations: Annotated[
+        list[float] | None,
+        typer.Option("--acceleration", help="Undersample by this factor; repeatable, 4 and 8 by default."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+) -> None:
+    """Undersample, reconstruct by every classical method, score and report. The same command again resumes."""
+    accelerations = accelerations or [4.0, 8.0]
+    study = "your volumes" if data else f"a simulated study of {2 * NUM_VOLUMES} volumes"
+    factors = " and ".join(f"{factor:g}x" for factor in accelerations)
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    messages.print(
+        f"demo: {study}, undersampled {factors}, by every classical method; everything goes to {out}", markup=False
+    )
+    if dry_run:
+        return
+    start = time.perf_counter()
+    folder = data or _simulate(out / "data")
+    folders = _reconstruct(folder, out, accelerations, messages)
+    _score_and_report(out, folders)
+    typer.echo(f"\ndone in {time.perf_counter() - start:.0f} s; open {out / 'report.html'}")
+    typer.echo(f"next: mrikit reconstruct --data {folder} --out runs/cg --model cg_sense --acceleration 4")
+    typer.echo("      mrikit reconstruct --help")
+
+
+def _simulate(folder: Path) -> Path:
+    """A small knee and a small brain study, undersampled test volumes without reference included."""
+    from jobs.simulate import run
+    from mrikit.simulate import StudyConfig
+
+    for anatomy in ("knee", "brain"):
+        run(
+            StudyConfig(
+                anatomy=anatomy,
+                folder=folder / anatomy,
+                num_volumes=NUM_VOLUMES,
+                num_coils=(NUM_COILS,),
+                num_slices=NUM_SLICES,
+            )
+        )
+    return folder
+
+
+def _reconstruct(data: Path, out: Path, accelerations: list[float], messages: Console) -> list[Path]:
+    """Every method at every acceleration; a method that cannot do a volume says so, and the others go on."""
+    from jobs.reconstruct import challenge_center_fraction, run
+    from mrikit.data import MaskPlan
+    from mrikit.errors import DataError
+    from mrikit.models import MODELS
+    from mrikit.reconstruct import ReconstructConfig
+
+    folders = []
+    for acceleration in accelerations:
+        plan = MaskPlan(acceleration=acceleration, center_fraction=challenge_center_fraction(acceleration))
+        for model in MODELS:
+            folder = out / f"acc{acceleration:g}" / model
+            try:
+                run(data, folder, ReconstructConfig(model=model, mask=plan))
+            except DataError as error:
+                messages.print(f"warning: {error}", markup=False)
+            folders.append(folder)
+    return folders
+
+
+def _score_and_report(out: Path, folders: list[Path]) -> None:
+    from jobs import evaluate
+    from mrikit.report import write_report
+
+    scores, _files = evaluate.run(folders)
+    evaluate.show([row for found in scores for row in found.rows])
+    write_report(out)

@@ -1,0 +1,16 @@
+"""`mrikit report`: a run to one HTML file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder that holds reconstructions at any depth, scored or not.")],
+    out: Annotated[Path | None, typer.Option(help="The file; RUN/report.html by default.")] = None,
+) -> None:
+    """Write scores and pictures of RUN as one self-contained HTML file."""
+    from mrikit.report import write_report
+
+    typer.echo(write_report(run, out))

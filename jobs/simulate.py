@@ -1,0 +1,103 @@
+"""`mrikit simulate`: make a study of random anatomies in the file formats of the real data."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from mrikit.simulate import PlannedVolume, StudyConfig
+
+
+def simulate(
+    anatomy: Annotated[str, typer.Argument(help="brain or knee.")],
+    out: Annotated[Path, typer.Option(help="Folder for the study; volumes that it already holds are kept.")],
+    volumes: Annotated[int, typer.Option(help="Number of volumes; every patient has two.")] = 8,
+    coils: Annotated[str, typer.Option(help="Number of coils, or several in turn over the patients: 4,8.")] = "8",
+    slices: Annotated[int, typer.Option(help="Slices per volume.")] = 6,
+    layout: Annotated[str, typer.Option(help="Folders and file format: fastmri or snu.")] = "fastmri",
+    size: Annotated[str, typer.Option(help="full for the matrix sizes of the real data, small for a third.")] = "small",
+    matrix: Annotated[
+        str | None, typer.Option(help="readout,phase of every volume instead, such as 192,96; readout is oversampled.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Volumes at a time; one per processor by default.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
+) -> None:
+    """Simulate a study: k-space with references, in splits that no patient straddles."""
+    from mrikit.simulate import StudyConfig
+
+    config = StudyConfig(
+        anatomy=anatomy,
+        folder=out,
+        num_volumes=volumes,
+        num_coils=_numbers(coils, "--coils"),
+        num_slices=slices,
+        layout=layout,
+        seed=seed,
+        size=size,
+        matrix=_matrix(matrix),
+    )
+    run(config, num_workers=workers, is_dry_run=dry_run)
+    if not dry_run:
+        typer.echo(f"next: mrikit reconstruct --data {out} --out {out}-recon --acceleration 4")
+
+
+def run(config: "StudyConfig", *, num_workers: int | None = None, is_dry_run: bool = False) -> None:
+    """Print the plan, simulate with a progress bar, and say what is where.
+
+    Raises:
+        MrikitError: See `mrikit.simulate.simulate_study`.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mrikit.simulate import missing_volumes, plan_study, simulate_study
+
+    messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    plan, missing = plan_study(config), missing_volumes(config)
+    messages.print(_describe(config, plan, missing))
+    if is_dry_run:
+        return
+    columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=messages, transient=True) as progress:
+        task = progress.add_task("simulate", total=len(plan))
+        simulate_study(config, num_workers=num_workers, on_volume=lambda _: progress.update(task, advance=1))
+    folders = Counter((planned.split, _folder(planned)) for planned in plan)
+    for (split, folder), count in sorted(folders.items(), key=lambda entry: str(entry[0][1])):
+        typer.echo(f"{split}: {count} volumes in {folder}")
+
+
+def _folder(planned: "PlannedVolume") -> Path:
+    """The folder to point a reader at: for SNU the one that holds k-space and images."""
+    folder = planned.path.parent
+    return folder.parent if folder.name == "kspace" else folder
+
+
+def _describe(config: "StudyConfig", plan: "list[PlannedVolume]", missing: "list[PlannedVolume]") -> str:
+    num_patients = len({planned.scan.patient_id for planned in plan})
+    matrices = sorted({planned.scan.matrix for planned in plan})
+    size_bytes = sum(planned.scan.size_bytes for planned in missing)
+    return (
+        f"simulate: {len(plan)} {config.anatomy} volumes of {num_patients} patients, {config.num_slices} slices, "
+        f"{','.join(map(str, config.num_coils))} coils, {' and '.join(f'{y} x {x}' for y, x in matrices)}, "
+        f"{config.layout} layout, to {config.folder}; {len(missing)} to make, about {size_bytes / 1e6:.1f} MB"
+    )
+
+
+def _matrix(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    numbers = _numbers(text, "--matrix")
+    if len(numbers) != 2:
+        raise typer.BadParameter(f"{text!r} is not readout,phase; write for instance 192,96", param_hint="--matrix")
+    return numbers[0], numbers[1]
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        message = f"{text!r} is not a whole number or a comma-separated list of them"
+        raise typer.BadParameter(message, param_hint=option) from None

@@ -1,0 +1,41 @@
+"""Reconstructions and references to scores, their summary and their files."""
+
+from mrikit.evaluate.pairs import Pair, read_pair
+from mrikit.evaluate.score import RUN_FILE, SCORERS, data_of, evaluate
+from mrikit.evaluate.scores import SCORES_FILE, Scores, Unscored, describe_scores, read_scores, to_json, write_scores
+from mrikit.evaluate.summary import (
+    Difference,
+    Interval,
+    SliceScore,
+    Summary,
+    VolumeScore,
+    best_models,
+    compare_models,
+    sorted_slices,
+    summarise,
+)
+
+__all__ = [
+    "RUN_FILE",
+    "SCORERS",
+    "SCORES_FILE",
+    "Difference",
+    "Interval",
+    "Pair",
+    "Scores",
+    "SliceScore",
+    "Summary",
+    "Unscored",
+    "VolumeScore",
+    "best_models",
+    "compare_models",
+    "data_of",
+    "describe_scores",
+    "evaluate",
+    "read_pair",
+    "read_scores",
+    "sorted_slices",
+    "summarise",
+    "to_json",
+    "write_scores",
+]

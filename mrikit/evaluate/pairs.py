@@ -1,0 +1,60 @@
+"""A reconstruction beside its reference, both cropped to the window that fastMRI scores."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.volumes import ScanInfo, open_volume
+from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """One volume, reconstructed and as it should be."""
+
+    image: npt.NDArray[np.float32]
+    """(slice, y, x) the reconstruction."""
+    zero_filled: npt.NDArray[np.float32]
+    """(slice, y, x) the same measurement without reconstruction."""
+    reference: npt.NDArray[np.float32] | None
+    """(slice, y, x) the truth; None if the file has none, and then nothing is cropped."""
+    info: ScanInfo
+    reconstruction: Reconstruction
+    """As it was stored, not cropped."""
+
+
+def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
+    """Read both files of a volume and crop them to the window that is scored.
+
+    fastMRI crops to a square as wide as the reference. A reference that is wider than high, which fastMRI refuses,
+    keeps its height.
+
+    Raises:
+        DataError: A file is damaged, or the reconstruction has other slices or is smaller than the window.
+    """
+    volume = open_volume(volume_path)
+    reconstruction = read_reconstruction(reconstruction_path)
+    image, zero_filled, reference = reconstruction.image, reconstruction.zero_filled, None
+    if volume.reference is not None:
+        height, width = volume.reference.shape[1:]
+        window = (min(height, width), width)
+        if len(image) != len(volume.reference) or any(n < m for n, m in zip(image.shape[1:], window, strict=True)):
+            wanted = f"{len(volume.reference)} slices of at least {window[0]} x {window[1]} pixels"
+            raise DataError(
+                f"{reconstruction_path}: the reconstruction has shape {image.shape}, but {wanted} are scored; "
+                "was it made from other data?"
+            )
+        reference = _center_crop(np.stack(list(volume.reference)), window)
+        image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
+    return Pair(
+        image=image, zero_filled=zero_filled, reference=reference, info=volume.info, reconstruction=reconstruction
+    )
+
+
+def _center_crop(image: npt.NDArray[Any], window: tuple[int, int]) -> npt.NDArray[Any]:
+    top, left = ((full - part) // 2 for full, part in zip(image.shape[1:], window, strict=True))
+    return image[:, top : top + window[0], left : left + window[1]]

@@ -1,0 +1,191 @@
+"""A folder of volumes to a folder of reconstructions, one file for each volume, resumable."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mrikit import __version__
+from mrikit.data import MaskPlan, center_crop, choose_mask, make_example
+from mrikit.data.prepare import scored_window
+from mrikit.errors import ConfigError, DataError
+from mrikit.models import build_model, model_settings
+from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
+from mrikit.storage import read_json, write_json
+from mrikit.volumes import Volume, find_volumes, open_volume
+from mrikit.volumes.reconstruction import Reconstruction, reconstruction_path, write_reconstruction
+
+RUN_FILE = "reconstruct.json"
+"""Beside the reconstructions: the resolved configuration and the time they took."""
+
+OnSlice = Callable[[str, int], None]
+"""Called after every slice with the volume and its number of slices."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconstructConfig:
+    """Everything that decides what a reconstruction looks like."""
+
+    model: str
+    """A name of `mrikit.models.MODELS`."""
+    model_config: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the model's configuration that differ from its defaults."""
+    mask: MaskPlan | None = None
+    """How fully sampled volumes are undersampled; None keeps them full."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconstructSummary:
+    """What one call did."""
+
+    num_volumes: int
+    """Volumes reconstructed by this call."""
+    num_skipped: int
+    """Volumes that were done before."""
+    num_slices: int
+    """Slices reconstructed by this call."""
+    seconds: float
+    """Time they took, reading and writing included."""
+    num_own_mask: int
+    """Volumes that kept the mask they were acquired with although a plan was given."""
+
+
+def reconstruct_folder(
+    data: Path,
+    out: Path,
+    config: ReconstructConfig,
+    *,
+    device: torch.device | str = "cpu",
+    on_slice: OnSlice = lambda _volume_id, _num_slices: None,
+) -> ReconstructSummary:
+    """Reconstruct every volume below `data` that is not in `out` yet.
+
+    A volume that cannot be read is passed over and named at the end; everything else is finished first.
+
+    Args:
+        data: Folder of volumes, or one file.
+        out: Folder for one `.h5` for each volume, in the tree of `data`, and `reconstruct.json`.
+        config: Model and mask.
+        device: Where to compute.
+        on_slice: Called after every slice with the volume and its number of slices.
+
+    Raises:
+        ConfigError: `out` holds reconstructions made in another way.
+        DataError: No volume was found, or some could not be reconstructed.
+        StorageError: `out` cannot be written.
+    """
+    paths = find_volumes(data)
+    model = build_model(config.model, config.model_config).to(device).eval()
+    _claim_folder(out, data, config, model)
+    failures: list[str] = []
+    num_volumes = num_slices = num_own_mask = 0
+    start = time.perf_counter()
+    for path in paths:
+        target = reconstruction_path(out, data, path)
+        if target.exists():
+            continue
+        try:
+            volume = open_volume(path)
+            result = reconstruct_volume(volume, model, config, device=device, on_slice=on_slice)
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        write_reconstruction(target, result)
+        num_volumes += 1
+        num_slices += len(result.image)
+        num_own_mask += config.mask is not None and result.mask.kind == "stored"
+    seconds = time.perf_counter() - start
+    if num_slices:
+        _record_speed(out, num_slices, seconds)
+    if failures:
+        more = f" (and {len(failures) - 1} more: {'; '.join(failures[1:])})" if len(failures) > 1 else ""
+        raise DataError(f"{len(failures)} of {len(paths)} volumes could not be reconstructed: {failures[0]}{more}")
+    return ReconstructSummary(
+        num_volumes=num_volumes,
+        num_skipped=len(paths) - num_volumes,
+        num_slices=num_slices,
+        seconds=seconds,
+        num_own_mask=num_own_mask,
+    )
+
+
+@torch.inference_mode()
+def reconstruct_volume(
+    volume: Volume,
+    model: nn.Module,
+    config: ReconstructConfig,
+    *,
+    device: torch.device | str = "cpu",
+    on_slice: OnSlice = lambda _volume_id, _num_slices: None,
+) -> Reconstruction:
+    """Undersample and reconstruct every slice of a volume.
+
+    Args:
+        volume: The scan, read slice by slice.
+        model: A module with the signature of `mrikit.models`.
+        config: What the model is, for the record, and how to undersample.
+        device: Where to compute.
+        on_slice: Called after every slice with the volume and its number of slices.
+
+    Raises:
+        DataError: A slice is damaged, or the mask does not suit the model.
+    """
+    volume_id = volume.info.volume_id
+    mask = choose_mask(volume, config.mask)
+    zero_filled = ZeroFilled(ZeroFilledConfig())
+    window = scored_window(volume.info)
+    images: list[np.ndarray[Any, Any]] = []
+    unreconstructed: list[np.ndarray[Any, Any]] = []
+    for index in range(len(volume.kspace)):
+        example = make_example(volume, (index,), mask, device)
+        inputs = (example.masked_kspace, example.mask, example.num_center_lines)
+        try:
+            images.append(center_crop(model(*inputs), window).cpu().numpy())
+        except DataError as error:
+            raise DataError(f"{volume_id}, slice {index}: {error}") from error
+        unreconstructed.append(center_crop(zero_filled(*inputs), window).cpu().numpy())
+        on_slice(volume_id, len(volume.kspace))
+    return Reconstruction(
+        image=np.concatenate(images),
+        zero_filled=np.concatenate(unreconstructed),
+        volume_id=volume_id,
+        mask=mask,
+        model=config.model,
+        config=_describe(config, model),
+    )
+
+
+def _describe(config: ReconstructConfig, model: nn.Module) -> dict[str, Any]:
+    """The resolved configuration as JSON: what every output carries."""
+    return {
+        "version": __version__,
+        "model": config.model,
+        "model_config": model_settings(model),
+        "mask": asdict(config.mask) if config.mask else None,
+    }
+
+
+def _claim_folder(out: Path, data: Path, config: ReconstructConfig, model: nn.Module) -> None:
+    """Write the run file, or make sure that the one that is there says the same."""
+    wanted = {**_describe(config, model), "data": str(data.resolve())}
+    path = out / RUN_FILE
+    if not path.exists():
+        write_json(path, wanted)
+        return
+    found = read_json(path)
+    for key, value in wanted.items():
+        if key != "version" and found.get(key) != value:
+            raise ConfigError(
+                f"{out} holds reconstructions with {key} {found.get(key)}, asked for {value}; choose another --out"
+            )
+
+
+def _record_speed(out: Path, num_slices: int, seconds: float) -> None:
+    record = read_json(out / RUN_FILE)
+    record |= {"seconds": round(seconds, 3), "slices_per_second": round(num_slices / seconds, 3)}
+    write_json(out / RUN_FILE, record)

@@ -1,0 +1,66 @@
+"""What a run folder holds: every folder of reconstructions in it, with its scores."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrikit.errors import DataError
+from mrikit.evaluate import RUN_FILE, SCORES_FILE, Scores, Unscored, VolumeScore, read_scores
+from mrikit.storage import read_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconFolder:
+    """One folder that `mrikit reconstruct` wrote."""
+
+    path: Path
+    run: dict[str, Any]
+    """What `reconstruct.json` says."""
+    scores: Scores | None
+    """None if `mrikit evaluate` was not run on it."""
+
+    @property
+    def rows(self) -> tuple[VolumeScore, ...]:
+        """The scored volumes."""
+        return self.scores.rows if self.scores else ()
+
+
+def collect(run_folder: Path) -> list[ReconFolder]:
+    """All folders of reconstructions in a run folder or below, sorted by path.
+
+    Raises:
+        DataError: There is none, or a file in one is damaged.
+        StorageError: A file cannot be read.
+    """
+    if not run_folder.is_dir():
+        raise DataError(f"{run_folder}: no such folder; name one that holds the results of `mrikit reconstruct`")
+    folders = sorted(path.parent for path in run_folder.rglob(RUN_FILE))
+    if not folders:
+        raise DataError(
+            f"{run_folder}: no {RUN_FILE} in this folder or below; "
+            f"run `mrikit reconstruct --data DATA --out {run_folder}`"
+        )
+    return [
+        ReconFolder(
+            path=folder,
+            run=read_json(folder / RUN_FILE),
+            scores=read_scores(folder / SCORES_FILE) if (folder / SCORES_FILE).exists() else None,
+        )
+        for folder in folders
+    ]
+
+
+def list_unscored(folder: ReconFolder) -> list[Unscored]:
+    """The volumes of a folder without a score; all of them if it was never evaluated."""
+    if folder.scores is not None:
+        return list(folder.scores.unscored)
+    reason = f"not evaluated yet; run `mrikit evaluate --recon {folder.path}`"
+    return [
+        Unscored(
+            volume_id=file.stem,
+            path=str(file.resolve()),
+            reconstruction=file.relative_to(folder.path).as_posix(),
+            reason=reason,
+        )
+        for file in sorted(folder.path.rglob("*.h5"))
+    ]

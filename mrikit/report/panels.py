@@ -1,0 +1,163 @@
+"""Panels: one slice as reference, zero-filled and by every model, with its errors."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.evaluate import SliceScore, VolumeScore, best_models, read_pair, sorted_slices, summarise
+from mrikit.report.collect import ReconFolder, list_unscored
+from mrikit.report.picture import error_picture, gray_picture
+from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
+
+ZERO_FILLED = "zero_filled"
+ERROR_GAINS = (20, 10, 5, 2)
+MAX_UNSCORED = 6
+UNSCORED_WINDOW = 0.998
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One column of a panel."""
+
+    name: str
+    image: str
+    """Data URI."""
+    error: str | None = None
+    """Data URI; None for the reference, or without one."""
+    ssim: float | None = None
+    """SSIM of this slice; None if it was not scored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Panel:
+    """One slice in all its reconstructions."""
+
+    label: str
+    """What it stands for, such as `Worst`."""
+    volume_id: str
+    slice_index: int = 0
+    num_slices: int = 0
+    acquisition: str | None = None
+    acceleration: float | None = None
+    pictures: tuple[Picture, ...] = ()
+    error_gain: int = 1
+    """By how much errors are brighter than images."""
+    problem: str | None = None
+    """Why there are no pictures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Source:
+    """A scored volume and the file with its reconstruction."""
+
+    row: VolumeScore
+    file: Path
+
+
+def scored_panels(folders: Sequence[ReconFolder]) -> dict[float, list[Panel]]:
+    """For each acceleration the best, median and worst slice of the best model."""
+    sources = [_Source(row=row, file=folder.path / row.reconstruction) for folder in folders for row in folder.rows]
+    rows = [source.row for source in sources]
+    panels = {}
+    for acceleration, best in best_models(rows).items():
+        slices = sorted_slices(row for row in rows if (row.acceleration, row.model) == (acceleration, best))
+        means = summarise(row for row in rows if row.acceleration == acceleration)
+        models = [entry.model for entry in sorted(means, key=lambda entry: entry.ssim.mean)]
+        chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
+        panels[acceleration] = [_scored_panel(label, entry, sources, models) for label, entry in chosen.items()]
+    return panels
+
+
+def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
+    """The middle slice of volumes without a score, by every model; a few of them if there are many."""
+    files: dict[tuple[str, str], list[Path]] = {}
+    for folder in folders:
+        for volume in list_unscored(folder):
+            key = (str(folder.run.get("data")), volume.volume_id)
+            if volume.reconstruction and (key in files or len(files) < MAX_UNSCORED):
+                files.setdefault(key, []).append(folder.path / volume.reconstruction)
+    return [panel for members in files.values() for panel in _unscored_panels(members)]
+
+
+def _scored_panel(label: str, chosen: SliceScore, sources: Iterable[_Source], models: Sequence[str]) -> Panel:
+    row, index = chosen.row, chosen.slice_index
+    facts: dict[str, Any] = {
+        "label": label,
+        "volume_id": row.volume_id,
+        "slice_index": index,
+        "num_slices": row.num_slices,
+        "acquisition": row.acquisition,
+        "acceleration": row.acceleration,
+    }
+    same = [entry for entry in sources if (entry.row.path, entry.row.acceleration) == (row.path, row.acceleration)]
+    same.sort(key=lambda entry: models.index(entry.row.model))
+    try:
+        pairs = {entry.row.model: read_pair(Path(row.path), entry.file) for entry in same}
+    except DataError as error:
+        return Panel(**facts, problem=str(error))
+    best = pairs[row.model]
+    if best.reference is None:
+        return Panel(**facts, problem=f"{row.path}: the file has no reference image any more")
+    reference = best.reference[index]
+    top = float(reference.max())
+    gain = _error_gain(best.image[index] - reference, top)
+    scores = {entry.row.model: entry.row.slice_ssim[index] for entry in same}
+    images = {ZERO_FILLED: best.zero_filled[index]} | {model: pair.image[index] for model, pair in pairs.items()}
+    pictures = [
+        Picture(
+            name=readable(model),
+            image=gray_picture(image, top),
+            error=error_picture(np.abs(image - reference), top / gain),
+            ssim=scores.get(model),
+        )
+        for model, image in images.items()
+    ]
+    return Panel(
+        **facts, pictures=(Picture(name="reference", image=gray_picture(reference, top)), *pictures), error_gain=gain
+    )
+
+
+def _unscored_panels(files: Sequence[Path]) -> list[Panel]:
+    """One panel of a volume for each acceleration; files that cannot be read are named instead."""
+    found: dict[float, list[Reconstruction]] = {}
+    for file in files:
+        try:
+            reconstruction = read_reconstruction(file)
+        except DataError as error:
+            return [Panel(label="Middle", volume_id=file.stem, problem=str(error))]
+        found.setdefault(reconstruction.mask.acceleration, []).append(reconstruction)
+    return [_unscored_panel(acceleration, members) for acceleration, members in sorted(found.items())]
+
+
+def _unscored_panel(acceleration: float, members: Sequence[Reconstruction]) -> Panel:
+    first = members[0]
+    index = len(first.image) // 2
+    images = {ZERO_FILLED: first.zero_filled[index]} | {member.model: member.image[index] for member in members}
+    # Without a reference the brightest pixel may be an artefact.
+    top = float(np.quantile(images[members[-1].model], UNSCORED_WINDOW))
+    return Panel(
+        label="Middle",
+        volume_id=first.volume_id,
+        slice_index=index,
+        num_slices=len(first.image),
+        acceleration=acceleration,
+        pictures=tuple(
+            Picture(name=readable(model), image=gray_picture(image, top)) for model, image in images.items()
+        ),
+    )
+
+
+def _error_gain(error: npt.NDArray[Any], top: float) -> int:
+    """The largest gain that leaves nearly all errors inside the colours."""
+    typical = float(np.quantile(np.abs(error), 0.995))
+    return next((gain for gain in ERROR_GAINS if gain * typical <= top), 1)
+
+
+def readable(model: str) -> str:
+    """A model's name for people."""
+    return model.replace("_", " ")

@@ -1,0 +1,187 @@
+"""What the tables and the chart of a report show, computed from the rows of `scores.json` and nothing else."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrikit.evaluate import (
+    Difference,
+    Interval,
+    SliceScore,
+    Summary,
+    VolumeScore,
+    best_models,
+    compare_models,
+    sorted_slices,
+    summarise,
+)
+from mrikit.report.collect import ReconFolder, list_unscored
+
+NUM_WORST = 10
+NUM_NAMES = 8
+TICK_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+MAX_TICKS = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelLine:
+    """One line of the score table."""
+
+    summary: Summary
+    difference: Difference | None
+    """To the best model on the same volumes; None for the best model itself, or without common volumes."""
+    seconds_per_slice: float | None
+    is_best: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """Everything about one acceleration."""
+
+    acceleration: float
+    true_acceleration: tuple[float, float]
+    """Smallest and largest."""
+    masks: tuple[str, ...]
+    """Kinds of sampling mask."""
+    lines: tuple[ModelLine, ...]
+    """Best model first."""
+    acquisitions: tuple[tuple[str, int, tuple[Summary | None, ...]], ...]
+    """Name, number of volumes, and the summary of each model in the order of `lines`."""
+    worst: tuple[SliceScore, ...]
+    """Worst slices of the best model."""
+    best: str
+    """Model of highest mean SSIM."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """The SSIM axis of the chart."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    digits: int
+    """Decimals of the tick labels."""
+
+    def position(self, value: float) -> float:
+        """Where a value lies between the ends, 0 to 1."""
+        return min(max((value - self.low) / (self.high - self.low), 0), 1)
+
+
+def make_sections(folders: Sequence[ReconFolder]) -> list[Section]:
+    """One section for each acceleration, lowest first."""
+    rows = [row for folder in folders for row in folder.rows]
+    return [
+        _section([row for row in rows if row.acceleration == acceleration], best, folders)
+        for acceleration, best in best_models(rows).items()
+    ]
+
+
+def make_axis(sections: Sequence[Section]) -> Axis:
+    """An axis with round ticks around all means and intervals."""
+    intervals = [line.summary.ssim for section in sections for line in section.lines]
+    low = min(interval.mean if interval.low is None else interval.low for interval in intervals)
+    high = max(interval.mean if interval.high is None else interval.high for interval in intervals)
+    step = next((step for step in TICK_STEPS if (high - low) / step <= MAX_TICKS - 2), TICK_STEPS[-1])
+    first, last = math.floor(low / step), math.ceil(high / step)
+    last = max(last, first + 1)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return Axis(
+        low=first * step,
+        high=last * step,
+        ticks=tuple(number * step for number in range(first, last + 1)),
+        digits=digits,
+    )
+
+
+def unscored_reasons(folders: Sequence[ReconFolder]) -> list[tuple[str, int, str]]:
+    """Reason, number of volumes, and the names of some of them."""
+    volumes: dict[str, dict[str, None]] = {}
+    for folder in folders:
+        for volume in list_unscored(folder):
+            volumes.setdefault(volume.reason, {})[volume.volume_id] = None
+    return [
+        (reason, len(names), ", ".join(list(names)[:NUM_NAMES]) + (", ..." if len(names) > NUM_NAMES else ""))
+        for reason, names in volumes.items()
+    ]
+
+
+def _section(rows: Sequence[VolumeScore], best: str, folders: Sequence[ReconFolder]) -> Section:
+    differences = {difference.model: difference for difference in compare_models(rows, best)}
+    summaries = sorted(summarise(rows), key=lambda entry: (entry.model != best, -entry.ssim.mean))
+    acceleration = rows[0].acceleration
+    lines = tuple(
+        ModelLine(
+            summary=summary,
+            difference=differences.get(summary.model),
+            seconds_per_slice=_seconds_per_slice(folders, summary.model, acceleration),
+            is_best=summary.model == best,
+        )
+        for summary in summaries
+    )
+    single = {(entry.acquisition, entry.model): entry for entry in summarise(rows, by_acquisition=True)}
+    volumes = {row.path: row.acquisition or "unknown" for row in rows}
+    true_accelerations = [row.true_acceleration for row in rows]
+    return Section(
+        acceleration=acceleration,
+        true_acceleration=(min(true_accelerations), max(true_accelerations)),
+        masks=tuple(sorted({row.mask for row in rows})),
+        lines=lines,
+        acquisitions=tuple(
+            (name, count, tuple(single.get((name, line.summary.model)) for line in lines))
+            for name, count in sorted(Counter(volumes.values()).items())
+        ),
+        worst=tuple(sorted_slices(row for row in rows if row.model == best)[:NUM_WORST]),
+        best=best,
+    )
+
+
+def _seconds_per_slice(folders: Sequence[ReconFolder], model: str, acceleration: float) -> float | None:
+    """Time of all folders together, each weighed by its slices."""
+    seconds = num_slices = 0.0
+    for folder in folders:
+        speed = folder.scores.run.get("slices_per_second") if folder.scores else None
+        matching = [row.num_slices for row in folder.rows if (row.model, row.acceleration) == (model, acceleration)]
+        if speed and matching:
+            num_slices += sum(matching)
+            seconds += sum(matching) / speed
+    return seconds / num_slices if num_slices else None
+
+
+def format_interval(interval: Interval, digits: int, sign: str = "") -> tuple[str, str]:
+    """Mean and bounds as text; no bounds for a single volume."""
+    form = f"{sign}.{digits}f"
+    if interval.low is None or interval.high is None:
+        return _number(interval.mean, form), ""
+    return _number(interval.mean, form), f"{_number(interval.low, form)} to {_number(interval.high, form)}"
+
+
+def _number(value: float, form: str) -> str:
+    return "\N{INFINITY}" if math.isinf(value) else format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
+def run_facts(folders: Sequence[ReconFolder]) -> list[tuple[str, str]]:
+    """What was run, as name and text."""
+    rows = {row.path: row for folder in folders for row in folder.rows}
+    unscored = {volume.path for folder in folders for volume in list_unscored(folder)} - rows.keys()
+    data = dict.fromkeys(str(folder.scores.data if folder.scores else folder.run.get("data")) for folder in folders)
+    versions = dict.fromkeys(str(folder.run.get("version")) for folder in folders)
+    num_slices = sum(row.num_slices for row in rows.values())
+    facts = {
+        "Data": "; ".join(str(Path(path)) for path in data),
+        "Models": ", ".join(dict.fromkeys(str(folder.run.get("model")) for folder in folders)),
+        "Sampling": "; ".join(dict.fromkeys(_mask(folder) for folder in folders)),
+        "Scored": f"{len(rows)} volumes, {num_slices} slices",
+        "Not scored": f"{len(unscored)} volumes" if unscored else "",
+        "Reconstructed by": f"mrikit {', '.join(versions)}",
+    }
+    return [(name, text) for name, text in facts.items() if text]
+
+
+def _mask(folder: ReconFolder) -> str:
+    mask = folder.run.get("mask")
+    if not mask:
+        return "as acquired"
+    return f"{mask['kind']} {mask['acceleration']:g}x with {mask['center_fraction']:.0%} centre lines"

@@ -1,0 +1,121 @@
+"""One volume as one line of JSON: everything but the samples, so that it can be opened without reading its header."""
+
+import json
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.volumes.files import is_reconstruction, open_volume
+from mrikit.volumes.slices import FileSlices
+from mrikit.volumes.volume import ScanInfo, SliceArray, Volume
+
+STORED_FACTS = [field.name for field in fields(ScanInfo) if field.name not in ("volume_id", "source")]
+"""The others follow from where the file lies."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What the index knows about one file."""
+
+    kind: str
+    """`volume`, `reconstruction` (no raw data, left out) or `bad`."""
+    shape: list[int] | None
+    """(slice, coil, readout, phase) of a volume."""
+    line: str
+    """JSON: an object for a volume, the error message of a bad file, else null. Parsed when it is needed."""
+
+
+def read_entry(folder: Path, name: str) -> Entry:
+    """Open the file `name` of a folder and describe it. A bad file is described too, not raised."""
+    path = folder / name
+    try:
+        volume = open_volume(path)
+    except DataError as error:
+        if is_reconstruction(path):
+            return Entry(kind="reconstruction", shape=None, line="null")
+        return Entry(kind="bad", shape=None, line=json.dumps(str(error)))
+    return Entry(kind="volume", shape=list(volume.kspace.shape), line=_dump(path, volume))
+
+
+def load_volume(folder: Path, name: str, line: str) -> Volume:
+    """The volume that `read_entry` described, without opening its file where its samples lie at known bytes."""
+    path = folder / name
+    known = json.loads(line)
+    kspace = _load_slices(path, known["kspace"])
+    if kspace is None:
+        return open_volume(path)
+    return Volume(
+        kspace=kspace,
+        reference=_load_slices(path, known["reference"]),
+        mask=_load_mask(known["mask"]),
+        info=_load_info(path, known["info"]),
+    )
+
+
+def load_info(folder: Path, name: str, line: str) -> ScanInfo:
+    """The facts of a volume that `read_entry` described, without opening its file."""
+    return _load_info(folder / name, json.loads(line)["info"])
+
+
+def _dump(path: Path, volume: Volume) -> str:
+    info = volume.info
+    return json.dumps(
+        {
+            "kspace": _dump_slices(path, volume.kspace),
+            "reference": _dump_slices(path, volume.reference),
+            "mask": _dump_mask(volume.mask),
+            "info": {name: getattr(info, name) for name in STORED_FACTS},
+        },
+        separators=(",", ":"),
+    )
+
+
+def _load_info(path: Path, known: dict[str, Any]) -> ScanInfo:
+    facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    return ScanInfo(volume_id=path.stem, source=path, **facts)
+
+
+def _dump_slices(path: Path, slices: SliceArray | None) -> dict[str, Any] | None:
+    """None also for arrays that only their reader can fetch."""
+    if not isinstance(slices, FileSlices):
+        return None
+    return {
+        "file": None if slices.path == path else os.path.relpath(slices.path, path.parent),
+        "key": slices.key,
+        "shape": slices.shape,
+        "dtype": slices.stored_dtype,
+        "start": slices.start,
+        "runs": None if slices.runs is None else slices.runs.tolist(),
+        "is_phase_first": slices.is_phase_first,
+    }
+
+
+def _load_slices(path: Path, known: dict[str, Any] | None) -> FileSlices | None:
+    if known is None:
+        return None
+    return FileSlices(
+        path=Path(os.path.normpath(path.parent / known["file"])) if known["file"] else path,
+        key=known["key"],
+        shape=tuple(known["shape"]),
+        stored_dtype=known["dtype"],
+        start=known["start"],
+        runs=None if known["runs"] is None else np.array(known["runs"], np.int64),
+        is_phase_first=known["is_phase_first"],
+    )
+
+
+def _dump_mask(mask: npt.NDArray[np.bool_] | None) -> dict[str, Any] | None:
+    return None if mask is None else {"shape": mask.shape, "bits": np.packbits(mask).tobytes().hex()}
+
+
+def _load_mask(known: dict[str, Any] | None) -> npt.NDArray[np.bool_] | None:
+    if known is None:
+        return None
+    shape = tuple(known["shape"])
+    bits = np.frombuffer(bytes.fromhex(known["bits"]), np.uint8)
+    return np.unpackbits(bits, count=int(np.prod(shape))).astype(bool).reshape(shape)

@@ -1,0 +1,59 @@
+"""Read files of the fastMRI data set, multi-coil and single-coil."""
+
+from pathlib import Path
+
+import h5py
+
+from mrikit.volumes.hdf5 import attribute, sampling_mask, text
+from mrikit.volumes.header import read_header
+from mrikit.volumes.kspace import kspace_slices, reference_slices
+from mrikit.volumes.volume import ScanInfo, Volume
+
+ANATOMY_OF_PROTOCOL = {"AX": "brain", "COR": "knee"}
+"""fastMRI names its brain protocols AXT1, AXT2, AXFLAIR, ... and its knee protocols CORPD_FBK and CORPDFS_FBK."""
+
+
+def read_fastmri(path: Path, file: h5py.File) -> Volume:
+    """Read an open fastMRI file; slices are read later, when they are asked for.
+
+    The scored window is that of the stored reference, or of the header where there is none (test files). The
+    acquired columns are counted from the encoded size in the header, as fastMRI does.
+
+    Raises:
+        DataError: Something is missing or does not fit; the message does not name the file.
+    """
+    kspace = kspace_slices(path, file)
+    num_slices, num_coils, *_ = kspace.shape
+    matrix = (kspace.shape[2], kspace.shape[3])
+    stored = ["reconstruction_esc", "reconstruction_rss"] if num_coils == 1 else ["reconstruction_rss"]
+    reference = reference_slices(path, file, stored, num_slices)
+    header = read_header(text(file, "ismrmrd_header"))
+    left, right = header.padding
+    acquisition = attribute(file, "acquisition")
+    largest = attribute(file, "max")
+    return Volume(
+        kspace=kspace,
+        reference=reference,
+        mask=sampling_mask(file, matrix),
+        info=ScanInfo(
+            volume_id=path.stem,
+            patient_id=attribute(file, "patient_id") or header.patient_id,
+            anatomy=_anatomy(header.body_part, acquisition),
+            acquisition=acquisition,
+            field_strength_t=header.field_strength_t,
+            matrix=matrix,
+            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.recon_matrix[:2],
+            fov_mm=header.fov_mm,
+            padding=(max(left, 0), min(right, matrix[1])),
+            reference_max=None if largest is None else float(largest),
+            source=path,
+        ),
+    )
+
+
+def _anatomy(body_part: str | None, acquisition: str | None) -> str | None:
+    if body_part:
+        return body_part.lower()
+    return next(
+        (anatomy for start, anatomy in ANATOMY_OF_PROTOCOL.items() if (acquisition or "").startswith(start)), None
+    )

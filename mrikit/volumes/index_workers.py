@@ -1,0 +1,82 @@
+"""Read many files for the index: alone while there are few, else together with forked worker processes.
+
+HDF5 has one lock for all threads, so only processes read in parallel. They are forked because that takes milliseconds
+where a fresh Python takes as long as reading a thousand files; h5py holds its lock around a fork, and the workers do
+nothing but read files.
+"""
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from mrikit.errors import DataError
+from mrikit.volumes.entries import Entry, read_entry
+
+FILES_PER_WORKER = 50
+"""Below this a worker costs more than it saves."""
+FILES_PER_ANSWER = 16
+
+
+def read_entries(folder: Path, names: list[str], num_workers: int) -> Iterator[tuple[str, Entry]]:
+    """Describe each file, in any order.
+
+    Raises:
+        DataError: A worker process died.
+    """
+    num_workers = max(1, min(num_workers, len(names) // FILES_PER_WORKER))
+    if "fork" not in multiprocessing.get_all_start_methods():
+        num_workers = 1
+    workers = dict(_start(folder, names[first::num_workers]) for first in range(1, num_workers))
+    try:
+        for name in names[::num_workers]:
+            yield name, read_entry(folder, name)
+            yield from _receive(folder, workers, timeout_s=0)
+        while workers:
+            yield from _receive(folder, workers, timeout_s=None)
+    finally:
+        for worker in workers.values():
+            worker.kill()
+            worker.join()
+
+
+def _receive(
+    folder: Path, workers: dict[Connection, BaseProcess], timeout_s: float | None
+) -> Iterator[tuple[str, Entry]]:
+    """What the workers have answered by now; those that are done are removed."""
+    for answers in wait(list(workers), timeout_s) if workers else ():
+        assert isinstance(answers, Connection)
+        try:
+            yield from answers.recv()
+        except EOFError:
+            worker = workers.pop(answers)
+            worker.join()
+            if worker.exitcode:
+                raise DataError(
+                    f"{folder}: a file ended the process that read it (exit code {worker.exitcode}); "
+                    "find it with `mrikit data index --workers 1`"
+                ) from None
+
+
+def _start(folder: Path, names: list[str]) -> tuple[Connection, BaseProcess]:
+    """Fork a worker; its answers arrive at the connection."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    worker = multiprocessing.get_context("fork").Process(
+        target=_work, args=(folder, names, theirs, os.getpid()), daemon=True
+    )
+    with warnings.catch_warnings():
+        # Python 3.12 warns of forks beside other threads; see above why this one is safe.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        worker.start()
+    theirs.close()
+    return ours, worker
+
+
+def _work(folder: Path, names: list[str], answers: Connection, parent: int) -> None:
+    for first in range(0, len(names), FILES_PER_ANSWER):
+        if os.getppid() != parent:
+            return  # the build was killed; nobody waits for the rest
+        answers.send([(name, read_entry(folder, name)) for name in names[first : first + FILES_PER_ANSWER]])

@@ -1,0 +1,184 @@
+"""Read ISMRMRD (MRD) raw data of 2-D Cartesian scans: acquisitions sorted into k-space."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.volumes.hdf5 import open_hdf5, text
+from mrikit.volumes.header import ScanHeader, read_header
+from mrikit.volumes.volume import ScanInfo, Volume
+
+SKIPPED_FLAGS = {19: "noise", 20: "calibration", 23: "navigation", 24: "phase correction", 26: "feedback", 27: "dummy"}
+"""Acquisitions that are no part of the image, by the number of their flag (ISMRMRD counts from 1)."""
+FURTHER_COUNTERS = ("kspace_encode_step_2", "contrast", "phase", "repetition", "set")
+"""Counters that a single 2-D scan never advances."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MrdSlices:
+    """K-space of an MRD file as a SliceArray; the acquisitions of a slice are read when it is asked for."""
+
+    path: Path
+    group: str
+    """HDF5 group that holds `xml` and `data`."""
+    shape: tuple[int, ...]
+    """(slice, coil, readout, phase)"""
+    rows: tuple[npt.NDArray[np.int64], ...]
+    """For each slice the ascending numbers of its acquisitions."""
+    columns: tuple[npt.NDArray[np.int64], ...]
+    """For each slice the phase column of each of its acquisitions."""
+    first_sample: int
+    """Readout position of the first sample that is kept."""
+    kept: tuple[int, int]
+    """[first, last) samples of an acquisition that are kept."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (self[slice_index] for slice_index in range(len(self)))
+
+    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
+        """One slice, (coil, readout, phase) complex64: repeated lines averaged, missing ones zero.
+
+        Raises:
+            DataError: The file is gone or damaged, or the slice holds NaN or Inf.
+            IndexError: There is no such slice.
+        """
+        slice_index = range(len(self))[slice_index]
+        columns = self.columns[slice_index]
+        with open_hdf5(self.path) as file:
+            records = file[self.group]["data"].fields("data")[self.rows[slice_index]]
+        num_coils, readout, phase = self.shape[1:]
+        try:
+            lines = np.stack(records).view(np.complex64).reshape(len(columns), num_coils, -1)
+        except ValueError as error:
+            raise DataError(f"{self.path}: slice {slice_index} has acquisitions of unlike length: {error}") from error
+        if not np.isfinite(lines).all():
+            raise DataError(f"{self.path}: slice {slice_index} of k-space holds NaN or Inf; is the file damaged?")
+        first, last = self.kept
+        total = np.zeros((phase, num_coils, last - first), np.complex64)
+        np.add.at(total, columns, lines[:, :, first:last])
+        total /= np.maximum(np.bincount(columns, minlength=phase), 1).astype(np.float32)[:, None, None]
+        kspace = np.zeros((num_coils, readout, phase), np.complex64)
+        kspace[:, self.first_sample : self.first_sample + last - first] = np.moveaxis(total, 0, -1)
+        return kspace
+
+
+def find_group(file: h5py.File) -> str | None:
+    """Name of the first group that holds MRD raw data, or None."""
+    return next(
+        (name for name, item in file.items() if isinstance(item, h5py.Group) and {"xml", "data"} <= set(item)), None
+    )
+
+
+def read_ismrmrd(path: Path, file: h5py.File, group: str) -> Volume:
+    """Read an open MRD file; samples are read later, slice by slice.
+
+    The k-space centre of the encoding limits comes to column matrix // 2. Noise scans and other acquisitions that
+    are no part of the image are skipped; repeated lines are averaged. There is no reference.
+
+    Raises:
+        DataError: It is not one 2-D Cartesian scan, or its acquisitions differ; the message does not name the file.
+    """
+    header = read_header(text(file[group], "xml"))
+    _check_cartesian(header)
+    head = file[group]["data"].fields("head")[:]
+    skipped = sum(1 << (flag - 1) for flag in SKIPPED_FLAGS)
+    numbers = np.flatnonzero(head["flags"] & np.uint64(skipped) == 0)
+    head = head[numbers]
+    _check_frames(head)
+    readout, phase, _ = header.encoded_matrix
+    columns = head["idx"]["kspace_encode_step_1"].astype(np.int64) + phase // 2 - header.center_line
+    if columns.min() < 0 or columns.max() >= phase:
+        raise DataError(
+            f"phase lines reach from column {columns.min()} to {columns.max()} of {phase}; the encoding limits of the "
+            "header do not fit the acquisitions"
+        )
+    of_slice = [np.flatnonzero(head["idx"]["slice"] == number) for number in np.unique(head["idx"]["slice"])]
+    mask = _sampled(header, [columns[rows] for rows in of_slice])
+    first, last, first_sample = _placement(head[0], readout)
+    kspace = MrdSlices(
+        path=path,
+        group=group,
+        shape=(len(of_slice), int(head["active_channels"][0]), readout, phase),
+        rows=tuple(numbers[rows] for rows in of_slice),
+        columns=tuple(columns[rows] for rows in of_slice),
+        first_sample=first_sample,
+        kept=(first, last),
+    )
+    return Volume(kspace=kspace, mask=mask, info=_info(path, header))
+
+
+def _info(path: Path, header: ScanHeader) -> ScanInfo:
+    readout, phase, _ = header.encoded_matrix
+    left, right = header.padding
+    return ScanInfo(
+        volume_id=path.stem,
+        patient_id=header.patient_id,
+        anatomy=header.body_part.lower() if header.body_part else None,
+        acquisition=header.protocol,
+        field_strength_t=header.field_strength_t,
+        matrix=(readout, phase),
+        recon_matrix=header.recon_matrix[:2],
+        fov_mm=header.fov_mm,
+        padding=(max(left, 0), min(right, phase)),
+        source=path,
+    )
+
+
+def _check_cartesian(header: ScanHeader) -> None:
+    if header.trajectory != "cartesian":
+        raise DataError(f"the trajectory is {header.trajectory}; only Cartesian scans can be read")
+    if header.encoded_matrix[2] > 1:
+        raise DataError(
+            f"a 3-D scan with {header.encoded_matrix[2]} partitions; only 2-D scans can be read. "
+            "Transform it along its third axis and save each partition as a slice"
+        )
+
+
+def _check_frames(head: npt.NDArray[np.void]) -> None:
+    """All acquisitions must be alike and belong to one 2-D scan."""
+    if not len(head):
+        raise DataError("no acquisition is part of an image; is it a noise scan alone?")
+    for name in FURTHER_COUNTERS:
+        found = np.unique(head["idx"][name])
+        if len(found) > 1:
+            raise DataError(f"{len(found)} values of {name} in one file; a single 2-D scan is needed. Split the file")
+    for name in ("active_channels", "number_of_samples", "center_sample", "discard_pre", "discard_post"):
+        found = np.unique(head[name])
+        if len(found) > 1:
+            raise DataError(f"acquisitions differ in {name}: found {found.tolist()}; all lines must be alike")
+
+
+def _placement(head: np.void, readout: int) -> tuple[int, int, int]:
+    """[first, last) samples to keep and where the first goes, so that the centre sample comes to readout // 2."""
+    num_samples = int(head["number_of_samples"])
+    first, last = int(head["discard_pre"]), num_samples - int(head["discard_post"])
+    # A full readout has only one place to go; converters often leave its centre sample at 0.
+    start = first if num_samples == readout else readout // 2 - int(head["center_sample"]) + first
+    if start < 0 or start + last - first > readout or first >= last:
+        raise DataError(
+            f"{num_samples} samples with their centre at {int(head['center_sample'])} do not fit a readout of {readout}"
+        )
+    return first, last, start
+
+
+def _sampled(header: ScanHeader, columns_of_slice: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_] | None:
+    """(phase,) mask, or None if every line that the header promises is there."""
+    phase = header.encoded_matrix[1]
+    sampled = np.stack([np.isin(np.arange(phase), columns) for columns in columns_of_slice])
+    if (sampled != sampled[0]).any():
+        other = int(np.flatnonzero((sampled != sampled[0]).any(axis=1))[0])
+        raise DataError(
+            f"slices are sampled differently: slice 0 has {sampled[0].sum()} lines, slice {other} has "
+            f"{sampled[other].sum()}; one mask for all slices is needed"
+        )
+    left, right = header.padding
+    return None if sampled[0, max(left, 0) : right].all() else sampled[0]

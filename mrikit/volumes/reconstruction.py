@@ -1,0 +1,93 @@
+"""Reconstruction: the image of one volume with everything needed to score and to repeat it, and its file."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.masks import Mask
+from mrikit.storage import atomic_path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconstruction:
+    """One reconstructed volume and where it came from."""
+
+    image: npt.NDArray[np.float32]
+    """(slice, y, x) magnitude in the scale of the data, cropped to the scored window."""
+    zero_filled: npt.NDArray[np.float32]
+    """(slice, y, x) what the sampled lines show without any reconstruction, in the same window and scale."""
+    volume_id: str
+    mask: Mask
+    model: str
+    weights_sha256: str | None = None
+    """Digest of the weights; None for a classical method."""
+    config: dict[str, Any]
+    """The resolved configuration of the run, as JSON."""
+
+
+def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
+    """Write one `.h5` file, whole or not at all.
+
+    Datasets: `reconstruction` and `zero_filled` (slice, y, x) float32, `mask` as in `Mask.lines`; attribute
+    `provenance` is JSON with everything else.
+
+    Raises:
+        StorageError: The path cannot be written or the disk is full.
+    """
+    facts = asdict(replace(reconstruction.mask, lines=np.ones(1, bool)))
+    del facts["lines"]
+    provenance = {
+        "volume_id": reconstruction.volume_id,
+        "model": reconstruction.model,
+        "weights_sha256": reconstruction.weights_sha256,
+        "mask": facts,
+        "config": reconstruction.config,
+    }
+    num_bytes = reconstruction.image.nbytes + reconstruction.zero_filled.nbytes
+    with atomic_path(path, num_bytes) as temporary, h5py.File(temporary, "w") as file:
+        file["reconstruction"] = reconstruction.image
+        file["zero_filled"] = reconstruction.zero_filled
+        file["mask"] = reconstruction.mask.lines
+        file.attrs["provenance"] = json.dumps(provenance)
+
+
+def read_reconstruction(path: Path) -> Reconstruction:
+    """Read a file that `write_reconstruction` wrote.
+
+    Raises:
+        DataError: It is not such a file.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            provenance = json.loads(file.attrs["provenance"])
+            return Reconstruction(
+                image=file["reconstruction"][()],
+                zero_filled=file["zero_filled"][()],
+                volume_id=provenance["volume_id"],
+                mask=Mask(lines=file["mask"][()], **provenance["mask"]),
+                model=provenance["model"],
+                weights_sha256=provenance["weights_sha256"],
+                config=provenance["config"],
+            )
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"
+        raise DataError(message) from error
+
+
+def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
+    """Where the reconstruction of a volume lies: the tree below `data` again below `recon`, without SNU's `kspace` level.
+
+    Args:
+        recon: Folder of reconstructions.
+        data: Folder of volumes, or one file.
+        volume: A file below `data`.
+    """
+    root = data.parent if data.is_file() else data
+    parents = [part for part in volume.parent.relative_to(root).parts if part != "kspace"]
+    return recon.joinpath(*parents, f"{volume.stem}.h5")

@@ -1,0 +1,158 @@
+"""FileSlices: an array in a file that is read one slice at a time, where possible with exact reads at known bytes."""
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import DataError
+from mrikit.volumes.hdf5 import open_hdf5
+
+_COMPLEX64 = np.dtype("<c8")
+_HDF5_COMPLEX64 = h5py.h5t.py_create(_COMPLEX64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FileSlices:
+    """A SliceArray of a file. It holds no open handle, so it can be pickled and used by many processes."""
+
+    path: Path
+    shape: tuple[int, ...]
+    """Sizes of all axes as they are read, slice first."""
+    stored_dtype: str
+    """numpy dtype of the stored bytes, such as `<c8`."""
+    start: int | None = None
+    """First byte of an array that lies in one piece, slice after slice."""
+    runs: npt.NDArray[np.int64] | None = None
+    """(slice, run) first byte of the equally long runs that make up a slice of an array that lies in pieces."""
+    key: str | None = None
+    """HDF5 dataset, which decodes the slices if neither `start` nor `runs` is known; None in other formats."""
+    is_phase_first: bool = False
+    """Whether the file stores a slice as (..., phase, readout)."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        return (self[slice_index] for slice_index in range(len(self)))
+
+    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
+        """One slice as complex64, or float32 if it is stored real.
+
+        Raises:
+            DataError: The file is gone, truncated or damaged, or the slice holds NaN or Inf.
+            IndexError: There is no such slice.
+        """
+        slice_index = range(len(self))[slice_index]
+        is_plain = self.start is not None or self.runs is not None
+        flat = self._pread(slice_index) if is_plain else self._decode(slice_index)
+        flat = np.ascontiguousarray(flat, np.complex64 if flat.dtype.kind == "c" else np.float32)
+        if not _is_finite(flat):
+            raise DataError(
+                f"{self.path}: slice {slice_index} of {self.key or 'k-space'} holds NaN or Inf; "
+                "is the file damaged? Copy it again, or leave it out"
+            )
+        shape = self.shape[1:]
+        if not self.is_phase_first:
+            return flat.reshape(shape)
+        stored = flat.reshape(*shape[:-2], shape[-1], shape[-2])
+        return np.ascontiguousarray(np.swapaxes(stored, -1, -2))
+
+    def _pread(self, slice_index: int) -> npt.NDArray[Any]:
+        """The stored bytes of a slice, one exact read per run."""
+        flat = np.empty(math.prod(self.shape[1:]), self.stored_dtype)
+        runs = [(self.start or 0) + slice_index * flat.nbytes] if self.runs is None else self.runs[slice_index].tolist()
+        whole, run_bytes = flat.view(np.uint8).data, flat.nbytes // len(runs)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                is_whole = all(
+                    _fill(descriptor, whole[number * run_bytes : (number + 1) * run_bytes], start)
+                    for number, start in enumerate(runs)
+                )
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise DataError(f"{self.path}: slice {slice_index} cannot be read: {error.strerror}") from error
+        if not is_whole:
+            raise DataError(f"{self.path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
+        return flat
+
+    def _decode(self, slice_index: int) -> npt.NDArray[Any]:
+        """A compressed or oddly chunked slice."""
+        with open_hdf5(self.path) as file:
+            try:
+                found: npt.NDArray[Any] = file[self.key][slice_index]
+            except OSError as error:
+                raise DataError(f"{self.path}: slice {slice_index} of {self.key} cannot be decoded: {error}") from error
+        return found
+
+
+def hdf5_slices(path: Path, file: h5py.File, key: str) -> FileSlices:
+    """The dataset `key` of an open HDF5 file as slices.
+
+    The low-level interface of h5py is used because this is what indexing a data set spends its time on.
+    """
+    dataset = h5py.h5d.open(file.id, key.encode())
+    shape, dtype = dataset.shape, _dtype(dataset)
+    is_plain = dtype.kind in "fc" and dataset.get_storage_size() == math.prod(shape) * dtype.itemsize
+    start = dataset.get_offset() if is_plain else None
+    return FileSlices(
+        path=path,
+        key=key,
+        shape=shape,
+        stored_dtype=dtype.str,
+        start=start,
+        runs=_chunk_runs(dataset, shape) if is_plain and start is None else None,
+    )
+
+
+def _dtype(dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:
+    """The numpy dtype. h5py takes longer to work out that of complex64 than to open the dataset."""
+    return _COMPLEX64 if dataset.get_type() == _HDF5_COMPLEX64 else dataset.dtype
+
+
+def _chunk_runs(dataset: h5py.h5d.DatasetID, shape: tuple[int, ...]) -> npt.NDArray[np.int64] | None:
+    """Where the slices of a chunked dataset lie, if they are whole chunks without a filter."""
+    properties = dataset.get_create_plist()
+    if properties.get_layout() != h5py.h5d.CHUNKED or properties.get_nfilters():
+        return None
+    chunk = properties.get_chunk()
+    if len(shape) < 2 or 0 in shape or not _is_linear(shape, chunk):
+        return None
+    chunks: list[tuple[tuple[int, ...], int]] = []
+    dataset.chunk_iter(lambda info: chunks.append((info.chunk_offset, info.byte_offset)))
+    if len(chunks) * math.prod(chunk) != math.prod(shape):
+        return None  # some chunks were never written
+    return np.array([start for _, start in sorted(chunks)], np.int64).reshape(shape[0], -1)
+
+
+def _is_linear(shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
+    """Whether the chunks of a slice, one after the other, are its bytes in order."""
+    if chunk[0] != 1:
+        return False
+    split = next((axis for axis in range(1, len(shape)) if chunk[axis] != 1), len(shape) - 1)
+    return shape[split] % chunk[split] == 0 and chunk[split + 1 :] == shape[split + 1 :]
+
+
+def _fill(descriptor: int, buffer: memoryview, start: int) -> bool:
+    """Read until the buffer is full; False if the file ends before."""
+    done = 0
+    while done < len(buffer):
+        count = os.preadv(descriptor, [buffer[done:]], start + done)
+        if count == 0:
+            return False
+        done += count
+    return True
+
+
+def _is_finite(values: npt.NDArray[Any]) -> bool:
+    """Whether no value is NaN or Inf. The sum decides nearly always, at a third of the cost of a look at each."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()) or np.isfinite(values).all())

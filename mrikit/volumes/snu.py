@@ -1,0 +1,63 @@
+"""Read files of the SNU fastMRI challenge: `kspace/NAME.h5` with its sibling `image/NAME.h5`."""
+
+from pathlib import Path
+
+import h5py
+
+from mrikit.errors import DataError
+from mrikit.volumes.hdf5 import attribute, open_hdf5, sampling_mask
+from mrikit.volumes.kspace import kspace_slices, reference_slices
+from mrikit.volumes.slices import FileSlices
+from mrikit.volumes.volume import ScanInfo, Volume
+
+ANATOMIES = ("brain", "knee")
+
+
+def image_sibling(path: Path) -> Path | None:
+    """The image file that belongs to a k-space file, or None if it does not lie in a folder named `kspace`."""
+    return path.parent.parent / "image" / path.name if path.parent.name == "kspace" else None
+
+
+def read_snu(path: Path, file: h5py.File) -> Volume:
+    """Read an open SNU k-space file and the facts of its image file; slices are read later.
+
+    The format has no header: the anatomy is the first word of the file name, all columns count as acquired, and
+    without an image file there is no reference and the scored window is the full field of view.
+
+    Raises:
+        DataError: Something is missing or does not fit; the message does not name the k-space file.
+    """
+    kspace = kspace_slices(path, file)
+    matrix = (kspace.shape[2], kspace.shape[3])
+    reference, largest = _image(path, len(kspace))
+    word = path.stem.split("_")[0].lower()
+    return Volume(
+        kspace=kspace,
+        reference=reference,
+        mask=sampling_mask(file, matrix),
+        info=ScanInfo(
+            volume_id=path.stem,
+            patient_id=attribute(file, "patient_id"),
+            anatomy=word if word in ANATOMIES else None,
+            acquisition=attribute(file, "acquisition"),
+            matrix=matrix,
+            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else matrix,
+            padding=(0, matrix[1]),
+            reference_max=largest,
+            source=path,
+        ),
+    )
+
+
+def _image(path: Path, num_slices: int) -> tuple[FileSlices | None, float | None]:
+    """Reference and its maximum from the image file, where there is one."""
+    sibling = image_sibling(path)
+    if sibling is None or not sibling.exists():
+        return None, None
+    with open_hdf5(sibling) as file:
+        try:
+            reference = reference_slices(sibling, file, ["image_label"], num_slices)
+        except DataError as error:
+            raise DataError(f"its image file {sibling}: {error}") from error
+        largest = attribute(file, "max")
+    return reference, None if largest is None else float(largest)

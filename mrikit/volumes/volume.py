@@ -1,0 +1,74 @@
+"""Volume: the k-space of one scan with what is known about it, in mrikit's axis order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class SliceArray(Protocol):
+    """An array whose leading axis is the slice; a slice is read from disk when it is asked for.
+
+    A plain numpy array is one too.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of all axes, slice first."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of slices."""
+        ...
+
+    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
+        """One slice, without its leading axis."""
+        ...
+
+    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
+        """All slices in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanInfo:
+    """What a file says about its scan. Absent facts are None, never guessed."""
+
+    volume_id: str
+    """File name without its suffix; unique within a data folder."""
+    patient_id: str | None = None
+    """Volumes of one patient share it, and never straddle two splits."""
+    anatomy: str | None = None
+    """`knee`, `brain`, ..."""
+    acquisition: str | None = None
+    """Name of the protocol as fastMRI writes it, such as `CORPD_FBK` or `AXT2`."""
+    field_strength_t: float | None = None
+    """Main magnetic field, tesla."""
+    matrix: tuple[int, int]
+    """(readout, phase) size of the encoded k-space, oversampling included."""
+    recon_matrix: tuple[int, int]
+    """(y, x) size of the scored window, a centre crop of the full field of view."""
+    fov_mm: tuple[float, float] | None = None
+    """(readout, phase) encoded field of view, millimetres."""
+    padding: tuple[int, int]
+    """[left, right) phase columns that the scanner acquired; the rest is zero filling."""
+    reference_max: float | None = None
+    """Maximum of the reference volume as stored in the file, in the scale of the data."""
+    source: Path | None = None
+    """The file it came from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Volume:
+    """One scan: k-space, and where the file has them its reference image and sampling mask."""
+
+    kspace: SliceArray
+    """(slice, coil, readout, phase) complex64, read slice by slice."""
+    reference: SliceArray | None = None
+    """(slice, y, x) float32, already cropped to `info.recon_matrix`."""
+    mask: npt.NDArray[np.bool_] | None = None
+    """(phase,) or (readout, phase) bool as stored in the file, True where sampled; None if the file stores none."""
+    info: ScanInfo

@@ -1,0 +1,126 @@
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scored_study import score
+
+from mrikit.evaluate import best_models, compare_models, sorted_slices, summarise
+
+
+def many(num_volumes, seed=0, **kwargs):
+    values = np.random.default_rng(seed).normal(0.9, 0.03, num_volumes)
+    return [score(number, value, **kwargs) for number, value in enumerate(values)]
+
+
+def test_the_interval_agrees_with_the_bootstrap_of_scipy():
+    rows = many(40)
+    values = np.array([row.ssim for row in rows])
+    expected = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", rng=1).confidence_interval
+    (summary,) = summarise(rows)
+    assert summary.ssim.mean == pytest.approx(values.mean())
+    assert summary.ssim.low == pytest.approx(expected.low, abs=6e-4)
+    assert summary.ssim.high == pytest.approx(expected.high, abs=6e-4)
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
+    covered = 0
+    for seed in range(200):
+        (summary,) = summarise(many(25, seed))
+        covered += summary.ssim.low <= 0.9 <= summary.ssim.high
+    assert 0.88 <= covered / 200 <= 0.985
+
+
+def test_intervals_depend_on_the_seed_and_on_nothing_else():
+    rows = many(12)
+    assert summarise(rows) == summarise(reversed(rows))
+    assert summarise(rows, seed=1)[0].ssim != summarise(rows)[0].ssim
+
+
+def test_groups_are_model_acceleration_and_if_asked_acquisition():
+    rows = [
+        score(0, 0.9),
+        score(1, 0.8, acquisition="CORPDFS_FBK"),
+        score(2, 0.7, acquisition=None),
+        score(0, 0.6, acceleration=8.0),
+        score(0, 0.5, model="grappa"),
+    ]
+    overall = [(s.acceleration, s.acquisition, s.model, s.num_volumes, s.num_slices) for s in summarise(rows)]
+    assert overall == [(4, None, "cg_sense", 3, 6), (4, None, "grappa", 1, 2), (8, None, "cg_sense", 1, 2)]
+    single = [(s.acceleration, s.acquisition, s.model, s.ssim.mean) for s in summarise(rows, by_acquisition=True)]
+    assert single == [
+        (4, "CORPDFS_FBK", "cg_sense", 0.8),
+        (4, "CORPD_FBK", "cg_sense", 0.9),
+        (4, "CORPD_FBK", "grappa", 0.5),
+        (4, "unknown", "cg_sense", 0.7),
+        (8, "CORPD_FBK", "cg_sense", 0.6),
+    ]
+
+
+def test_one_volume_has_a_mean_and_no_interval():
+    (summary,) = summarise([score(0, 0.9)])
+    assert dataclasses.astuple(summary.ssim) == (0.9, None, None)
+
+
+def test_equal_volumes_leave_mean_and_interval_defined():
+    (summary,) = summarise([score(number, 1.0, psnr=math.inf) for number in range(3)] + [score(9, 0.9, psnr=30)])
+    assert summary.psnr.mean == math.inf
+    assert not math.isnan(summary.psnr.low)
+    assert summary.psnr.high == math.inf
+
+
+def test_no_rows_have_no_summary():
+    assert summarise([]) == []
+    assert compare_models([], "cg_sense") == []
+
+
+def test_pairing_finds_a_difference_that_the_spread_of_volumes_hides():
+    better = many(30)
+    worse = [dataclasses.replace(row, ssim=row.ssim - 0.004, model="grappa") for row in better]
+    first, second = summarise([*better, *worse])
+    assert first.ssim.low < second.ssim.high
+    (difference,) = compare_models([*better, *worse], "cg_sense")
+    assert (difference.model, difference.baseline, difference.num_volumes) == ("grappa", "cg_sense", 30)
+    assert difference.ssim.mean == pytest.approx(-0.004)
+    assert difference.ssim.high < 0
+
+
+def test_only_volumes_that_both_models_reconstructed_are_compared():
+    rows = [score(0, 0.9), score(1, 0.8), score(1, 0.7, model="grappa"), score(2, 0.1, model="grappa")]
+    (difference,) = compare_models(rows, "cg_sense")
+    assert difference.num_volumes == 1
+    assert difference.ssim.mean == pytest.approx(-0.1)
+
+
+def test_accelerations_are_compared_apart():
+    rows = [score(0, 0.9), score(0, 0.8, acceleration=8.0, model="grappa")]
+    assert compare_models(rows, "cg_sense") == []
+
+
+def test_two_perfect_models_do_not_differ():
+    rows = [score(n, 1.0, model=model, psnr=math.inf) for n in range(2) for model in ("cg_sense", "grappa")]
+    (difference,) = compare_models(rows, "cg_sense")
+    assert dataclasses.astuple(difference.psnr) == (0, 0, 0)
+
+
+def test_slices_come_worst_first():
+    slices = sorted_slices([score(0, 0.9), score(1, 0.5)])
+    assert [(entry.row.volume_id, entry.slice_index) for entry in slices] == [
+        ("v1", 1),
+        ("v1", 0),
+        ("v0", 1),
+        ("v0", 0),
+    ]
+    assert slices[0].ssim == pytest.approx(0.49)
+
+
+def test_the_best_model_is_found_at_each_acceleration():
+    rows = [score(n, 0.8, acceleration=r) for n in range(2) for r in (4.0, 8.0)]
+    rows += [score(n, 0.9 if r == 8 else 0.7, model="grappa", acceleration=r) for n in range(2) for r in (4.0, 8.0)]
+    assert best_models(rows) == {4.0: "cg_sense", 8.0: "grappa"}
+
+
+def test_a_model_that_did_fewer_volumes_is_not_the_best():
+    rows = [score(0, 0.8), score(1, 0.6), score(0, 0.99, model="grappa")]
+    assert best_models(rows) == {4.0: "cg_sense"}

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+MRIKIT = [sys.executable, "-m", "jobs.app"]
+
+
+def run(*arguments):
+    return subprocess.run([*MRIKIT, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_a_mistake_that_a_user_can_mend_is_one_line_and_exit_one(tmp_path):
+    done = run("reconstruct", "--data", tmp_path, "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"mrikit: {tmp_path}: no volume in this folder or below")
+
+
+def test_wrong_usage_is_exit_two():
+    assert run("reconstruct").returncode == 2
+    assert run("no-such-command").returncode == 2
+
+
+def test_help_is_exit_zero_and_names_the_commands():
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("demo", "simulate", "data", "reconstruct", "evaluate", "report"):
+        assert command in done.stdout
+
+
+def test_ctrl_c_is_one_line_and_exit_130():
+    code = "import jobs.app as app\ndef stop(): raise KeyboardInterrupt\napp.app = stop\napp.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("mrikit: interrupted")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_silent():
+    done = subprocess.run(
+        f"{sys.executable} -m jobs.app --help | head -c 1", check=False, shell=True, capture_output=True, text=True
+    )
+    assert done.stderr == ""

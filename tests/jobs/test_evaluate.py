@@ -1,0 +1,105 @@
+import csv
+import json
+
+import pytest
+import typer
+from scored_study import write_recon, write_unreferenced, write_volumes
+from typer.testing import CliRunner
+
+from jobs.evaluate import evaluate
+from mrikit.errors import DataError
+
+
+@pytest.fixture
+def study(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "run" / "cg_sense"
+    references = write_volumes(data)
+    write_recon(recon, data, references)
+    return data, recon, references
+
+
+def call(*arguments):
+    app = typer.Typer()
+    app.command()(evaluate)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def lines(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_it_prints_means_and_worst_slices_and_where_they_are_kept(study):
+    _, recon, _ = study
+    result = call("--recon", recon)
+    assert result.exit_code == 0, result.output
+    found = lines(result.stdout)
+    with (recon / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    mean = sum(float(row["ssim"]) for row in rows) / len(rows)
+    assert any(line.startswith(f"4x cg_sense all 3 {mean:.4f} [") for line in found)
+    assert any(line.startswith("4x cg_sense CORPD_FBK 2 ") for line in found)
+    assert sum(" slice " in line for line in found) == 5
+    assert found[-3:] == [str(recon / "scores.json"), str(recon / "scores.csv"), f"next: mrikit report {recon}"]
+
+
+def test_several_models_are_compared_on_the_same_volumes(study):
+    data, recon, references = study
+    other = recon.with_name("zero_filled")
+    write_recon(other, data, references, model="zero_filled", noise=0.2)
+    result = call("--recon", recon, "--recon", other)
+    assert any(line.startswith("zero_filled - cg_sense, 4x: -0.") for line in lines(result.stdout))
+    assert result.stdout.splitlines()[-1] == f"next: mrikit report {recon.parent.resolve()}"
+
+
+def test_json_holds_what_the_files_hold_and_nothing_else_is_printed(study):
+    data, recon, references = study
+    other = recon.with_name("zero_filled")
+    write_recon(other, data, references, model="zero_filled", noise=0.2)
+    content = json.loads(call("--recon", recon, "--recon", other, "--json").stdout)
+    assert content["folders"][0] == json.loads((recon / "scores.json").read_text())
+    assert content["differences"][0]["baseline"] == "cg_sense"
+
+
+def test_data_may_have_moved(study):
+    data, recon, _ = study
+    moved = data.rename(data.with_name("moved"))
+    assert isinstance(call("--recon", recon).exception, DataError)
+    assert call("--recon", recon, "--data", moved).exit_code == 0
+
+
+def test_volumes_without_a_score_are_counted_and_named_on_stderr(study):
+    data, recon, references = study
+    write_recon(recon, data, {**references, "test0": write_unreferenced(data)})
+    (recon / "v1.h5").unlink()
+    result = call("--recon", recon)
+    assert result.exit_code == 0
+    message = "2 volumes were not scored: the file has no reference image (test0); not reconstructed by cg_sense (v1)"
+    assert message in result.stderr
+    assert "test0" not in result.stdout
+
+
+def test_a_folder_where_nothing_has_a_reference_is_an_error_that_points_to_the_report(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "recon"
+    write_recon(recon, data, {"test0": write_unreferenced(data)})
+    error = call("--recon", recon).exception
+    assert isinstance(error, DataError)
+    assert "none of 1 volumes could be scored: the file has no reference image (test0)" in str(error)
+    assert "\n" not in str(error)
+    assert json.loads((recon / "scores.json").read_text())["unscored"][0]["volume_id"] == "test0"
+
+
+def test_an_unknown_scorer_is_wrong_usage(study):
+    _, recon, _ = study
+    result = call("--recon", recon, "--scorer", "snu")
+    assert result.exit_code == 2
+    assert "'snu' is not one of fastmri" in result.stderr
+    assert not (recon / "scores.json").exists()
+
+
+def test_an_error_leaves_earlier_scores_as_they_were(study):
+    _, recon, _ = study
+    call("--recon", recon)
+    before = (recon / "scores.json").read_bytes()
+    (recon / "v1.h5").write_bytes(b"nothing")
+    assert isinstance(call("--recon", recon).exception, DataError)
+    assert (recon / "scores.json").read_bytes() == before

@@ -1,0 +1,77 @@
+import re
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jobs.simulate import simulate
+from mrikit.errors import ConfigError
+from mrikit.volumes import find_volumes
+
+APP = typer.Typer()
+APP.command()(simulate)
+SMALL = ["--coils", "2,3", "--slices", "1", "--matrix", "64,48", "--workers", "2"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(APP, [str(argument) for argument in arguments])
+
+
+def test_the_command_prints_its_plan_first_and_then_splits_and_the_next_command(tmp_path):
+    done = run("knee", "--out", tmp_path, "--volumes", 4, *SMALL)
+    assert done.exit_code == 0
+    assert "simulate: 4 knee volumes of 2 patients, 1 slices, 2,3 coils, 64 x 48, fastmri layout" in done.stderr
+    assert re.search(r"4 to make, about 0\.\d MB", done.stderr)
+    assert f"train: 2 volumes in {tmp_path / 'multicoil_train'}" in done.stdout
+    assert f"val: 2 volumes in {tmp_path / 'multicoil_val'}" in done.stdout
+    assert f"next: mrikit reconstruct --data {tmp_path}" in done.stdout
+    assert len(find_volumes(tmp_path)) == 4
+
+
+def test_a_second_run_has_nothing_to_make(tmp_path):
+    run("knee", "--out", tmp_path, "--volumes", 2, *SMALL)
+    done = run("knee", "--out", tmp_path, "--volumes", 2, *SMALL)
+    assert done.exit_code == 0
+    assert "0 to make, about 0.0 MB" in done.stderr
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    done = run("brain", "--out", tmp_path / "new", "--layout", "snu", "--size", "full", "--dry-run")
+    assert done.exit_code == 0
+    assert "768 x 392 and 768 x 396" in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_snu_layout_is_listed_by_the_folders_to_read(tmp_path):
+    done = run("brain", "--out", tmp_path, "--volumes", 1, "--layout", "snu", *SMALL)
+    assert f"val: 1 volumes in {tmp_path / 'val' / 'brain'}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--coils", "many"], "'many' is not a whole number"),
+        (["--matrix", "64"], "'64' is not readout,phase"),
+        (["--matrix", "a,b"], "'a,b' is not a whole number"),
+    ],
+)
+def test_what_is_not_a_number_is_wrong_usage(tmp_path, arguments, message):
+    done = run("knee", "--out", tmp_path, *arguments)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_a_setting_out_of_range_is_a_config_error_before_anything_is_written(tmp_path):
+    done = run("elbow", "--out", tmp_path / "new")
+    assert isinstance(done.exception, ConfigError)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_file_itself_needs_neither_torch_nor_numpy():
+    import subprocess
+
+    code = "import sys, jobs.simulate; print({'torch', 'numpy', 'h5py'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,77 @@
+"""Coil physics on real scanner data, in ../shared/realdata or the folder that MRIKIT_REALDATA names."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sigpy.mri
+import torch
+
+from mrikit.physics.coils import rss, whiten, whitening_matrix
+from mrikit.physics.espirit import espirit_maps
+from mrikit.physics.fft import ifft2c
+
+DEFAULT_FOLDER = Path(__file__).parents[3] / "shared" / "realdata"
+
+
+def load(name: str) -> torch.Tensor:
+    """The array of one file; a test without it is skipped, but in CI it fails."""
+    path = Path(os.environ.get("MRIKIT_REALDATA", DEFAULT_FOLDER)) / name
+    if not path.exists():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"real data: no {path}; set MRIKIT_REALDATA to its folder"
+        )
+    return torch.from_numpy(np.load(path)).to(torch.complex64)
+
+
+def covariance_error(noise: torch.Tensor) -> float:
+    """Norm of the difference of the (coil, sample) noise covariance and the identity, relative to the identity."""
+    identity = torch.eye(len(noise), dtype=noise.dtype)
+    return float((noise @ noise.mH / noise.shape[1] - identity).norm() / identity.norm())
+
+
+def median_agreement(kspace: torch.Tensor, calibration_size: int, is_object: torch.Tensor) -> float:
+    """Median over the object of |<our map vector, sigpy's>|."""
+    found = espirit_maps(kspace, calibration_size, calibration_rows=calibration_size)
+    app = sigpy.mri.app.EspiritCalib(kspace.numpy(), calib_width=calibration_size, crop=0.8, show_pbar=False)
+    overlap = (found.conj() * torch.from_numpy(app.run())).sum(0).abs()
+    return float(overlap[is_object].median())
+
+
+def center_size(mask: torch.Tensor) -> int:
+    """Side of the largest fully sampled square block in the middle."""
+    sizes = range(1, min(mask.shape))
+    starts = {n: [(length - n + 1) // 2 for length in mask.shape] for n in sizes}
+    return max(n for n, (row, column) in starts.items() if mask[row : row + n, column : column + n].all())
+
+
+def test_phantom_noise_is_whitened_to_the_identity_within_2_percent() -> None:
+    noise = load("cloudmr_phantom_16coil_noise.npy").permute(2, 0, 1)
+    white = whiten(noise, whitening_matrix(noise.flatten(1)))
+    assert covariance_error(noise.flatten(1) / noise.abs().square().mean().sqrt()) > 0.2
+    assert covariance_error(white.flatten(1)) < 0.02
+
+
+def test_whitening_learnt_from_half_of_the_noise_holds_for_the_other_half() -> None:
+    # two covariances of 9216 samples each differ by sqrt(2 / 9216) = 1.5 % per entry, the worst of 256 by about 4 %
+    noise = load("cloudmr_phantom_16coil_noise.npy").permute(2, 0, 1).flatten(1)
+    white = whitening_matrix(noise[:, 0::2]) @ noise[:, 1::2]
+    difference = white @ white.mH / white.shape[1] - torch.eye(16)
+    assert difference.abs().max() < 0.05
+    assert difference.abs().square().mean().sqrt() < 0.02
+
+
+def test_phantom_maps_agree_with_sigpy() -> None:
+    kspace = load("cloudmr_phantom_16coil_signal.npy").permute(2, 0, 1).contiguous()
+    image = rss(ifft2c(kspace))
+    assert median_agreement(kspace, 24, image > 0.1 * image.max()) >= 0.99
+
+
+def test_brain_maps_agree_with_sigpy() -> None:
+    kspace = load("sigpy_brain_8coil_us8x.npy")
+    mask = kspace.abs().sum(0) > 0
+    size = center_size(mask)
+    assert 20 <= size <= 40
+    image = rss(ifft2c(kspace))
+    assert median_agreement(kspace, min(size, 24), image > 0.1 * image.max()) >= 0.99

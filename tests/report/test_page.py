@@ -1,0 +1,247 @@
+import base64
+import html.parser
+import io
+import json
+import re
+
+import h5py
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from scored_study import WINDOW, line_mask, write_recon, write_unreferenced, write_volumes
+
+from mrikit.errors import DataError, StorageError
+from mrikit.evaluate import evaluate, write_scores
+from mrikit.report import write_report
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, pictures and words of a page; a tag that is not closed in order is an error."""
+
+    VOID = ("meta", "img", "line", "circle")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.images, self.references, self.words = [], [], [], []
+        self.feed(text)
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.references += [attributes[name] for name in ("src", "href", "srcset", "action") if name in attributes]
+        if tag == "img":
+            self.images.append(attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+def pixels(image):
+    """(y, x[, color]) levels of the picture of an `img` tag."""
+    content = base64.b64decode(image["src"].split(",")[1])
+    return np.rint(255 * imread(io.BytesIO(content), format="png")).astype(int)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Two models at two accelerations, and a volume without a reference."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    references = write_volumes(data)
+    images = {**references, "test0": write_unreferenced(data)}
+    for acceleration in (4.0, 8.0):
+        for model, noise in (("zero_filled", 0.1), ("cg_sense", 0.02)):
+            folder = run / f"acc{acceleration:g}" / model
+            write_recon(folder, data, images, model=model, mask=line_mask(acceleration), noise=noise * acceleration / 4)
+            write_scores(folder, evaluate(data, folder))
+    return data, run, references
+
+
+def read(path):
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def scores_of(run, folder):
+    return json.loads((run / folder / "scores.json").read_text())
+
+
+def test_the_report_is_one_file_that_asks_for_nothing_else(study):
+    _, run, _ = study
+    path = write_report(run)
+    assert path == run / "report.html"
+    text = path.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    page = read(path)
+    assert page.references
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+    assert all(image["alt"] for image in page.images)
+
+
+def test_the_tables_show_the_means_of_the_scores_files(study):
+    _, run, _ = study
+    text = read(write_report(run)).text
+    for folder in ("acc4/cg_sense", "acc4/zero_filled", "acc8/cg_sense", "acc8/zero_filled"):
+        for summary in scores_of(run, folder)["summary"]:
+            assert f"{summary['ssim']['mean']:.4f}" in text
+        overall = scores_of(run, folder)["summary"][0]
+        assert f"{overall['psnr']['mean']:.2f} {overall['psnr']['low']:.2f} to {overall['psnr']['high']:.2f}" in text
+        assert f"{overall['nmse']['mean']:.4f}" in text
+    assert "0.125" in text  # 8 slices per second
+
+
+def test_no_number_in_a_score_table_is_unknown_to_the_scores_files(study):
+    _, run, _ = study
+    text = read(write_report(run)).text
+    known = json.dumps([scores_of(run, f"acc{r}/{m}") for r in (4, 8) for m in ("cg_sense", "zero_filled")])
+    numbers = {f"{abs(float(number)):.4f}" for number in re.findall(r"\d\.\d+(?:e-\d+)?", known)}
+    shown = text.split("By acquisition")[1].split("How it was measured")[0]
+    found = re.findall(r"\d\.\d{4}\b", shown)
+    assert len(found) > 40
+    assert set(found) <= numbers
+
+
+def test_best_median_and_worst_slice_of_the_best_model_are_shown(study):
+    _, run, _ = study
+    text = read(write_report(run)).text
+    rows = scores_of(run, "acc4/cg_sense")["rows"]
+    slices = sorted((value, row["volume_id"], n) for row in rows for n, value in enumerate(row["slice_ssim"]))
+    for label, (value, volume_id, number) in zip(
+        ("Best", "Median", "Worst"), (slices[-1], slices[len(slices) // 2], slices[0]), strict=True
+    ):
+        panel = text.split("Pictures at 4x")[1].split(f"{label} slice ")[1]
+        assert panel.startswith(f"{volume_id}, slice {number} of 2")
+        assert panel.index("zero filled") < panel.index("cg sense") < panel.index(f"{value:.4f}")
+
+
+def test_pictures_are_the_arrays_in_one_window(study):
+    _, run, references = study
+    page = read(write_report(run))
+    rows = scores_of(run, "acc8/cg_sense")["rows"]
+    value, volume_id, number = min((v, row["volume_id"], n) for row in rows for n, v in enumerate(row["slice_ssim"]))
+    top = (WINDOW[0] - WINDOW[1]) // 2
+    reference = references[volume_id][number, top : top + WINDOW[1]]
+    with h5py.File(run / "acc8" / "cg_sense" / f"{volume_id}.h5") as file:
+        image = file["reconstruction"][number, top : top + WINDOW[1]]
+    alt = f"{volume_id} slice {number}, cg sense, SSIM {value:.4f}"
+    (found,) = [picture for picture in page.images if picture["alt"] == alt]
+    np.testing.assert_allclose(pixels(found), np.clip(255 * image / reference.max(), 0, 255), atol=0.51)
+
+
+def test_errors_are_brighter_by_the_stated_gain(study):
+    _, run, references = study
+    row = max(scores_of(run, "acc4/cg_sense")["rows"], key=lambda row: max(row["slice_ssim"]))
+    number = int(np.argmax(row["slice_ssim"]))
+    page = read(write_report(run))
+    panel = page.text.split("Pictures at 4x")[1].split("Best slice")[1].split("Median slice")[0]
+    percent, gain = re.search(rf"0 (\d+) % \|error\| {TIMES} (\d+), in percent", panel).groups()
+    assert int(percent) * int(gain) == 100
+    assert int(gain) > 1
+    top = (WINDOW[0] - WINDOW[1]) // 2
+    reference = references[row["volume_id"]][number, top : top + WINDOW[1]]
+    with h5py.File(run / "acc4" / "cg_sense" / row["reconstruction"]) as file:
+        error = np.abs(file["reconstruction"][number, top : top + WINDOW[1]] - reference)
+    levels = np.rint(255 * np.clip(int(gain) * error / reference.max(), 0, 1)).astype(int)
+    expected = mpl.colormaps["inferno"](levels, bytes=True)[..., :3].astype(int)
+    panels = [image for image in page.images if image["alt"].startswith("Absolute error of cg sense")]
+    found = pixels(panels[0])[..., :3]
+    assert (np.abs(found - expected).max(-1) <= 4).all()
+
+
+def test_volumes_without_a_score_are_shown_apart_with_the_reason(study):
+    _, run, _ = study
+    page = read(write_report(run))
+    part = page.text.split("Not scored")[-1]
+    assert "the file has no reference image 1 test0" in part
+    assert "Middle slice test0, slice 1 of 2" in part
+    assert sum(image["alt"].startswith("test0 slice 1, cg sense") for image in page.images) == 2  # 4x and 8x
+
+
+def test_a_run_that_was_never_evaluated_still_shows_its_pictures(study):
+    _, run, _ = study
+    for path in run.rglob("scores.json"):
+        path.unlink()
+    page = read(write_report(run))
+    assert "not evaluated yet; run `mrikit evaluate --recon" in page.text
+    assert "Pictures at" not in page.text
+    assert any(image["alt"].startswith("v0 slice 1, cg sense") for image in page.images)
+
+
+def test_tables_remain_when_the_data_are_gone(study):
+    data, run, _ = study
+    data.rename(data.with_name("elsewhere"))
+    text = read(write_report(run)).text
+    mean = scores_of(run, "acc4/cg_sense")["summary"][0]["ssim"]["mean"]
+    assert f"{mean:.4f}" in text
+    assert re.search(r"Worst slice .* No pictures: \S*v\d\.h5: ", text)
+
+
+def test_a_damaged_reconstruction_is_named_where_its_pictures_would_be(study):
+    _, run, _ = study
+    for path in run.rglob("test0.h5"):
+        path.write_bytes(b"nothing")
+    assert re.search(r"No pictures: \S*test0\.h5: not a reconstruction of mrikit", read(write_report(run)).text)
+
+
+def test_names_from_files_cannot_inject_html(study):
+    _, run, _ = study
+    path = run / "acc4" / "cg_sense" / "scores.json"
+    path.write_text(path.read_text().replace("CORPD_FBK", "<b onload=1>&"))
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "<b onload" not in text
+    assert "&lt;b onload=1&gt;&amp;" in text
+
+
+def test_perfect_scores_are_shown_as_infinite(tmp_path):
+    references = write_volumes(tmp_path / "data", 1, 1)
+    write_recon(tmp_path / "run", tmp_path / "data", references, noise=0)
+    write_scores(tmp_path / "run", evaluate(tmp_path / "data", tmp_path / "run"))
+    text = read(write_report(tmp_path / "run")).text
+    assert "1.0000" in text
+    assert "\N{INFINITY}" in text
+
+
+def test_a_model_without_common_volumes_has_no_difference(study):
+    data, run, references = study
+    folder = run / "acc4" / "other"
+    write_recon(folder, data, {"v0": references["v0"]}, model="grappa")
+    scores = scores_of(run, "acc4/cg_sense")
+    path = run / "acc4" / "cg_sense" / "scores.json"
+    path.write_text(json.dumps(scores).replace("v0.h5", "v9.h5"))
+    write_scores(folder, evaluate(data, folder))
+    assert "no common volumes" in read(write_report(run)).text
+
+
+def test_the_report_may_go_elsewhere(study, tmp_path):
+    _, run, _ = study
+    out = tmp_path / "new" / "page.html"
+    assert write_report(run, out) == out
+    assert not (run / "report.html").exists()
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
+
+
+def test_an_empty_or_missing_folder_is_an_error_that_says_what_to_run(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        write_report(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no reconstruct\.json in this folder or below; run `mrikit reconstruct"):
+        write_report(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_an_error(study, tmp_path):
+    _, run, _ = study
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"page\.html: cannot be written"):
+        write_report(run, tmp_path / "file" / "page.html")

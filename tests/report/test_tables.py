@@ -1,0 +1,54 @@
+import pytest
+from scored_study import score
+
+from mrikit.evaluate import Interval, Scores
+from mrikit.report.collect import ReconFolder
+from mrikit.report.tables import format_interval, make_axis, make_sections
+
+
+def folder(tmp_path, rows, speed=None):
+    run = {"data": "/data", "slices_per_second": speed}
+    return ReconFolder(path=tmp_path, run=run, scores=Scores(rows=tuple(rows), scorer="fastmri", data="/data", run=run))
+
+
+def test_the_best_model_leads_and_others_follow_by_score(tmp_path):
+    rows = [score(0, value, model=model) for model, value in (("a", 0.7), ("b", 0.9), ("c", 0.8))]
+    (section,) = make_sections([folder(tmp_path, rows)])
+    assert [line.summary.model for line in section.lines] == ["b", "c", "a"]
+    assert [line.is_best for line in section.lines] == [True, False, False]
+    assert section.lines[2].difference.ssim.mean == pytest.approx(-0.2)
+
+
+def test_the_time_of_several_folders_is_weighed_by_slices(tmp_path):
+    knee = folder(tmp_path, [score(0, 0.9), score(1, 0.9)], speed=1.0)  # 4 slices in 4 s
+    brain = folder(tmp_path, [score(2, 0.9)], speed=0.2)  # 2 slices in 10 s
+    (section,) = make_sections([knee, brain])
+    assert section.lines[0].seconds_per_slice == pytest.approx(14 / 6)
+
+
+def test_acquisitions_list_every_model_and_leave_gaps_where_one_was_not_run(tmp_path):
+    rows = [score(0, 0.9), score(0, 0.8, model="b"), score(1, 0.7, acquisition="AXT2")]
+    (section,) = make_sections([folder(tmp_path, rows)])
+    (first, count, brains), (second, _, knees) = section.acquisitions
+    assert (first, count, second) == ("AXT2", 1, "CORPD_FBK")
+    assert [summary and summary.ssim.mean for summary in brains] == [0.7, None] or brains[1] is None
+    assert all(knees)
+
+
+@pytest.mark.parametrize("values", [(0.5, 0.9), (0.91, 0.912), (0.9, 0.9), (-0.2, 1.0)])
+def test_the_axis_holds_all_values_between_few_round_ticks(tmp_path, values):
+    rows = [score(n, value, model=str(n)) for n, value in enumerate(values)]
+    axis = make_axis(make_sections([folder(tmp_path, rows)]))
+    assert axis.low <= min(values) <= max(values) <= axis.high
+    assert 2 <= len(axis.ticks) <= 7
+    assert [float(f"{tick:.{axis.digits}f}") for tick in axis.ticks] == pytest.approx(axis.ticks)
+    assert (axis.position(axis.low), axis.position(axis.high)) == (0, 1)
+
+
+def test_an_interval_reads_as_mean_and_bounds():
+    assert format_interval(Interval(mean=0.91234, low=0.9, high=0.95), 3) == ("0.912", "0.900 to 0.950")
+    assert format_interval(Interval(mean=-0.5, low=-1, high=1), 1, "+") == (
+        "\N{MINUS SIGN}0.5",
+        "\N{MINUS SIGN}1.0 to +1.0",
+    )
+    assert format_interval(Interval(mean=0.9, low=None, high=None), 2) == ("0.90", "")

@@ -1,0 +1,62 @@
+"""What must hold of the house as a whole."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted(path for part in ("mrikit", "jobs") for path in (ROOT / part).rglob("*.py"))
+HEAVY = {"torch", "h5py", "scipy", "matplotlib", "ismrmrd"}
+
+
+def modules_after(code):
+    script = f"import sys\n{code}\nsys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_help_loads_no_torch_and_nothing_else_that_is_heavy():
+    loaded = modules_after("from jobs.app import app\ntry: app(['--help'])\nexcept SystemExit: pass")
+    assert "jobs.app" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_data_commands_load_no_torch():
+    loaded = modules_after("import mrikit.volumes, mrikit.volumes.index, mrikit.masks, mrikit.storage, jobs.data")
+    assert "h5py" in loaded
+    assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_begins_with_what_it_does_and_stays_short(path):
+    text = path.read_text()
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, "every file says in its first line what it does"
+    assert docstring.splitlines()[0].endswith((".", ":"))
+    assert len(text.splitlines()) <= 500
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_fit_a_screen(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_every_public_name_exists():
+    for path in SOURCES:
+        if path.name == "__init__.py" and path.parent != ROOT / "jobs":
+            module = ".".join(path.parent.relative_to(ROOT).parts)
+            exec(f"import {module}; assert all(hasattr({module}, name) for name in getattr({module}, '__all__', []))")
+
+
+def test_every_room_has_its_row_in_the_design():
+    design = (ROOT / "docs" / "design.md").read_text()
+    rooms = {path.stem if path.is_file() else f"{path.name}/" for path in (ROOT / "mrikit").iterdir()}
+    for room in sorted(rooms - {"__init__", "__pycache__/"}):
+        assert f"| `{room}` |" in design, f"{room} has no row in docs/design.md"

@@ -1,0 +1,77 @@
+"""Every command in README and docs runs as it stands there, and every link leads somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# The plan and the style guide show commands that are not there yet.
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [page for page in PAGES if page.name not in {"design.md", "style.md"}]
+
+
+def commands(page):
+    """The lines of fenced blocks, continued lines joined."""
+    blocks = re.findall(r"^```(?:sh|console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+def run(command, folder, **environment):
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, shell=True, env={**os.environ, **environment}
+    )
+
+
+@pytest.fixture
+def workplace(tmp_path, real_data):
+    """A folder with a small study called DATA, the real data, and `mrikit` on the path."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "mrikit").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m jobs.app "$@"\n')
+    (tools / "mrikit").chmod(0o755)
+    (tmp_path / "REALDATA").symlink_to(real_data)
+    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    done = run("mrikit simulate knee --volumes 2 --coils 4 --slices 1 --out DATA", tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    return tmp_path, environment
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_mrikit_command_of_a_page_runs(page, workplace):
+    folder, environment = workplace
+    for command in commands(page):
+        if command.startswith("mrikit "):
+            done = run(command, folder, **environment)
+            assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_known(page):
+    for command in commands(page):
+        if command.startswith("make "):
+            assert run(f"{command} --dry-run", ROOT).returncode == 0, command
+        elif command.startswith("python benchmarks/"):
+            assert (ROOT / command.split()[1]).exists(), command
+        else:
+            assert command.startswith(("mrikit ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install")), command
+
+
+def test_make_demo_runs_the_demo():
+    assert "bin/mrikit demo" in run("make demo --dry-run", ROOT).stdout
+
+
+def test_make_test_runs_the_tests():
+    assert "bin/pytest" in run("make test --dry-run", ROOT).stdout
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

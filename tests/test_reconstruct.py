@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from phantoms import make_volume
+
+from mrikit.data import MaskPlan
+from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
+from mrikit.volumes import open_volume, write_fastmri
+from mrikit.volumes.reconstruction import read_reconstruction, reconstruction_path
+
+PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.2)
+CONFIG = ReconstructConfig(model="zero_filled", mask=PLAN)
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data"
+    for volume_id in ("file1000001", "file1000002"):
+        write_fastmri(folder / f"{volume_id}.h5", make_volume(volume_id=volume_id))
+    return folder
+
+
+def test_every_volume_becomes_one_file_with_its_mask_and_provenance(data, tmp_path):
+    summary = reconstruct_folder(data, tmp_path / "out", CONFIG)
+    assert (summary.num_volumes, summary.num_slices, summary.num_skipped) == (2, 4, 0)
+    result = read_reconstruction(tmp_path / "out" / "file1000002.h5")
+    assert result.image.shape == result.zero_filled.shape == (2, 40, 44)
+    assert result.image.dtype == np.float32
+    assert result.mask.kind == "equispaced"
+    assert result.mask.true_acceleration == pytest.approx(60 / result.mask.lines.sum())
+    assert result.config["mask"] == {"kind": "equispaced", "acceleration": 4, "center_fraction": 0.2}
+    run = json.loads((tmp_path / "out" / "reconstruct.json").read_text())
+    assert run["model"] == "zero_filled"
+    assert run["data"] == str(data)
+    assert run["slices_per_second"] > 0
+
+
+def test_without_undersampling_the_reference_is_recovered_in_its_scale(data, tmp_path):
+    reconstruct_folder(data, tmp_path / "out", ReconstructConfig(model="zero_filled"))
+    reference = open_volume(data / "file1000001.h5").reference
+    image = read_reconstruction(tmp_path / "out" / "file1000001.h5").image
+    np.testing.assert_allclose(image, np.stack(list(reference)), rtol=1e-4, atol=1e-6)
+
+
+def test_finished_volumes_are_kept_and_the_rest_is_made(data, tmp_path):
+    out = tmp_path / "out"
+    reconstruct_folder(data, out, CONFIG)
+    (out / "file1000001.h5").unlink()
+    before = (out / "file1000002.h5").stat().st_mtime_ns
+    summary = reconstruct_folder(data, out, CONFIG)
+    assert (summary.num_volumes, summary.num_skipped) == (1, 1)
+    assert (out / "file1000002.h5").stat().st_mtime_ns == before
+
+
+def test_a_run_that_is_killed_leaves_whole_files_only_and_goes_on(data, tmp_path):
+    out = tmp_path / "out"
+    code = (
+        "import os, signal, sys, pathlib\n"
+        "from mrikit.reconstruct import *\n"
+        "slices = []\n"
+        "def on_slice(volume_id, _):\n"
+        "    slices.append(volume_id)\n"
+        "    if len(slices) == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "config = ReconstructConfig(model='zero_filled', mask=MaskPlan(kind='equispaced', center_fraction=0.2))\n"
+        "reconstruct_folder(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), config, on_slice=on_slice)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, data, out], check=False).returncode == -9
+    assert sorted(path.name for path in out.iterdir()) == ["file1000001.h5", "reconstruct.json"]
+    assert reconstruct_folder(data, out, CONFIG).num_volumes == 1
+
+
+def test_the_same_volume_is_reconstructed_to_the_same_bytes(data, tmp_path):
+    for name in ("a", "b"):
+        reconstruct_folder(data, tmp_path / name, CONFIG)
+    first, second = (read_reconstruction(tmp_path / name / "file1000001.h5").image for name in ("a", "b"))
+    assert (first == second).all()
+
+
+def test_another_model_or_mask_is_not_mixed_into_a_folder(data, tmp_path):
+    reconstruct_folder(data, tmp_path / "out", CONFIG)
+    with pytest.raises(ConfigError, match=r"holds reconstructions with mask .*; choose another --out"):
+        reconstruct_folder(data, tmp_path / "out", replace(CONFIG, mask=replace(PLAN, acceleration=8)))
+    with pytest.raises(ConfigError, match="holds reconstructions with model zero_filled, asked for grappa"):
+        reconstruct_folder(data, tmp_path / "out", replace(CONFIG, model="grappa"))
+
+
+def test_an_undersampled_volume_keeps_its_mask_and_needs_no_reference(data, tmp_path):
+    lines = np.zeros(60, bool)
+    lines[::3] = True
+    lines[20:40] = True
+    write_fastmri(data / "file1000003.h5", make_volume(volume_id="file1000003", mask=lines))
+    summary = reconstruct_folder(data, tmp_path / "out", CONFIG)
+    assert summary.num_own_mask == 1
+    result = read_reconstruction(tmp_path / "out" / "file1000003.h5")
+    assert result.mask.kind == "stored"
+    assert (result.mask.lines == lines).all()
+
+
+def test_a_damaged_volume_is_named_after_the_others_are_done(data, tmp_path):
+    (data / "file1000001.h5").write_bytes((data / "file1000001.h5").read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"1 of 2 volumes could not be reconstructed: .*file1000001.h5") as caught:
+        reconstruct_folder(data, tmp_path / "out", CONFIG)
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["file1000002.h5", "reconstruct.json"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_slice_with_nan_or_inf_is_named(data, tmp_path, value):
+    with h5py.File(data / "file1000002.h5", "r+") as file:
+        file["kspace"][1, 0, 3, 3] = value
+    with pytest.raises(DataError, match=r"1 of 2 volumes .*file1000002.h5.*slice 1"):
+        reconstruct_folder(data, tmp_path / "out", CONFIG)
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_no_half_file(data, full_disk):
+    (full_disk / "ballast").write_bytes(b"x" * 1_020_000)
+    with pytest.raises(StorageError, match="the disk is full; nothing was written"):
+        reconstruct_folder(data, full_disk / "out", CONFIG)
+    assert not [path.name for path in full_disk.rglob("*.h5")]
+
+
+def test_one_file_is_enough(data, tmp_path):
+    assert reconstruct_folder(data / "file1000001.h5", tmp_path / "out", CONFIG).num_volumes == 1
+
+
+def test_an_empty_folder_is_one_clear_line(tmp_path):
+    with pytest.raises(DataError, match="no volume in this folder or below"):
+        reconstruct_folder(tmp_path, tmp_path / "out", CONFIG)
+
+
+def test_volumes_of_one_name_in_two_folders_stay_apart(tmp_path):
+    for split in ("train", "val"):
+        write_fastmri(tmp_path / "data" / split / "file1000001.h5", make_volume())
+    assert reconstruct_folder(tmp_path / "data", tmp_path / "out", CONFIG).num_volumes == 2
+    assert (tmp_path / "out" / "train" / "file1000001.h5").exists()
+
+
+def test_the_tree_of_the_challenge_is_kept_without_its_kspace_level(tmp_path):
+    volume = tmp_path / "leaderboard" / "acc4" / "kspace" / "brain_test1.h5"
+    path = reconstruction_path(tmp_path / "recon", tmp_path / "leaderboard", volume)
+    assert path == tmp_path / "recon" / "acc4" / "brain_test1.h5"
+
+
+def test_a_file_that_is_no_reconstruction_is_named(data):
+    with pytest.raises(DataError, match=r"file1000001.h5: not a reconstruction of mrikit"):
+        read_reconstruction(data / "file1000001.h5")
