@@ -82,7 +82,7 @@ def reconstruct_folder(
     paths = find_volumes(data)
     model = build_model(config.model, config.model_config).to(device).eval()
     _claim_folder(out, data, config, model)
-    failures: list[str] = []
+    failures: list[tuple[Path, str]] = []
     num_volumes = num_slices = num_own_mask = 0
     start = time.perf_counter()
     for path in paths:
@@ -93,7 +93,7 @@ def reconstruct_folder(
             volume = open_volume(path)
             result = reconstruct_volume(volume, model, config, device=device, on_slice=on_slice)
         except DataError as error:
-            failures.append(str(error))
+            failures.append((path, str(error)))
             continue
         write_reconstruction(target, result)
         num_volumes += 1
@@ -103,8 +103,9 @@ def reconstruct_folder(
     if num_slices:
         _record_speed(out, num_slices, seconds)
     if failures:
-        more = f" (and {len(failures) - 1} more: {'; '.join(failures[1:])})" if len(failures) > 1 else ""
-        raise DataError(f"{len(failures)} of {len(paths)} volumes could not be reconstructed: {failures[0]}{more}")
+        first, *others = failures
+        more = f"; also {', '.join(str(path) for path, _ in others)}" if others else ""
+        raise DataError(f"{len(failures)} of {len(paths)} volumes could not be reconstructed: {first[1]}{more}")
     return ReconstructSummary(
         num_volumes=num_volumes,
         num_skipped=len(paths) - num_volumes,

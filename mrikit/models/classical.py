@@ -49,7 +49,7 @@ class GrappaConfig:
     """Kernel size along the readout, odd."""
     num_lines: int = 4
     """Sampled lines that each missing line is made from."""
-    regularization: float = 1e-2
+    regularization: float = 1e-3
     """Tikhonov weight of the kernel fit, relative to the mean energy of the calibration data."""
 
 
@@ -91,7 +91,7 @@ class CgSenseConfig:
 
     num_iterations: int = 20
     """Conjugate-gradient steps, at least 1."""
-    damping: float = 1e-2
+    damping: float = 5e-3
     """Tikhonov weight on the image; the operator's norm is 1."""
 
     def __post_init__(self) -> None:
@@ -132,7 +132,7 @@ class CgSense(nn.Module):
 class L1WaveletConfig:
     """Settings of compressed sensing."""
 
-    num_iterations: int = 60
+    num_iterations: int = 40
     """FISTA steps, at least 1."""
     threshold: float = 2e-3
     """Weight of the wavelet norm, relative to the largest magnitude of the zero-filled combined image."""

@@ -8,7 +8,7 @@ from mrikit.errors import DataError
 from mrikit.physics.eigen import dominant_eigenvectors
 
 _NODES_PER_TAP = 8  # of the coarse grid per kernel tap: its coil matrices' exact eigenvectors are good first guesses
-_CACHE_BYTES, _DEVICE_BYTES = 2**20, 2**29  # coil matrices held at once, on a CPU and on a GPU
+_CACHE_BYTES, _DEVICE_BYTES = 2**22, 2**29  # coil matrices held at once, on a CPU and on a GPU
 
 
 def espirit_maps(

@@ -98,9 +98,10 @@ def _kinds_of_gaps(
         if width == 1:
             continue
         sources = [line - before for line in measured[max(0, i + 1 - reach) : i + 1 + reach]]
-        while len(sources) > 2 and not _can_fit(sources, num_center_lines, num_coils * kernel_size[0], num_rows):
+        # a fit of barely as many equations as weights follows the noise: fewer, nearer sources then do better
+        while len(sources) > 2 and _redundancy(sources, num_center_lines, num_coils * kernel_size[0], num_rows) < 10:
             sources = sources[1:] if -sources[0] >= sources[-1] - width else sources[:-1]
-        if _can_fit(sources, num_center_lines, num_coils * kernel_size[0], num_rows):
+        if _redundancy(sources, num_center_lines, num_coils * kernel_size[0], num_rows) >= 1:
             kinds[_Gap(sources=tuple(sources), width=width)].append(before)
         else:
             too_wide.append(width - 1)
@@ -114,10 +115,10 @@ def _kinds_of_gaps(
     return kinds
 
 
-def _can_fit(sources: list[int], num_center_lines: int, num_unknowns_per_line: int, num_rows: int) -> bool:
-    """Whether the centre holds at least one equation per weight."""
-    num_positions = num_center_lines - (sources[-1] - sources[0])
-    return num_positions > 0 and num_positions * num_rows >= len(sources) * num_unknowns_per_line
+def _redundancy(sources: list[int], num_center_lines: int, num_weights_per_line: int, num_rows: int) -> float:
+    """Equations that the centre holds for each weight."""
+    num_positions = max(num_center_lines - (sources[-1] - sources[0]), 0)
+    return num_positions * num_rows / (len(sources) * num_weights_per_line)
 
 
 def _fit(center: torch.Tensor, gap: _Gap, num_samples: int, regularization: float) -> torch.Tensor:

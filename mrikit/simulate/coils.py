@@ -10,7 +10,7 @@ RING_RADII_MM = {"brain": (118.0, 100.0), "knee": (76.0, 68.0)}
 """Half axes of the ring, close to the skin: (y, x) around the head, (x, z) around the knee."""
 LOOP_RADIUS_MM = {"brain": 38.0, "knee": 26.0}
 """Smaller loops see less far: their maps differ more, which parallel imaging lives on, and the skin is brighter."""
-COILS_PER_RING = 6
+COILS_PER_RING = 5
 """More coils than this are spread over further rings along the body."""
 RING_DISTANCE_MM = 58.0
 
@@ -50,7 +50,8 @@ def coil_maps(
     """Sensitivities of all coils in one slice.
 
     A loop sees the transverse field of a magnetic dipole that points to the middle of the ring, with the loop's
-    radius keeping it finite; its phase turns with the direction from which the coil is seen, as in a birdcage.
+    radius keeping it finite: exact on the loop's axis and far away. Its phase turns with twice the direction from which
+    the coil is seen.
 
     Args:
         positions: (coil, 3) from `coil_positions`.
@@ -79,13 +80,13 @@ def coil_maps(
         inwards = (center - position)[list(transverse)]
         inwards = inwards / max(float(np.linalg.norm(inwards)), 1e-6)
         first, second = offset[transverse[0]], offset[transverse[1]]
-        along = first * np.float32(inwards[0]) + second * np.float32(inwards[1]) + np.float32(0.35 * loop)
+        along = first * np.float32(inwards[0]) + second * np.float32(inwards[1])
         aside = second * np.float32(inwards[0]) - first * np.float32(inwards[1])
         square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2 + np.float32(loop * loop)
-        strength = np.float32(scale) / (square * np.sqrt(square))
-        turn = np.complex64((inwards[0] + 1j * inwards[1]) * -1)
-        maps[index].real = along * strength
-        maps[index].imag = aside * strength
+        strength = np.float32(scale) / (square * square * np.sqrt(square))
+        turn = np.complex64(inwards[0] + 1j * inwards[1])
+        maps[index].real = (3 * along * along - square + np.float32(3 * loop * loop)) * strength
+        maps[index].imag = 3 * along * aside * strength
         maps[index] *= turn
     return maps
 
@@ -93,5 +94,5 @@ def coil_maps(
 def _field_in_the_middle(positions: npt.NDArray[np.float64], center: npt.NDArray[np.float64], loop: float) -> float:
     """The factor that brings the root-sum-of-squares in the middle of the ring to 1."""
     square = np.sum((positions - center) ** 2, axis=1)
-    field = (np.sqrt(square) + 0.35 * loop) / (square + loop * loop) ** 1.5
+    field = 2 / (square + loop * loop) ** 1.5
     return float(1 / max(np.sqrt(np.sum(field**2)), 1e-12))

@@ -53,7 +53,7 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
             "patient_id": volume.info.patient_id,
             **(attributes or {}),
         }
-        for name, value in sorted(found.items()):
+        for name, value in found.items():
             if value is not None:
                 file.attrs[name] = value
 

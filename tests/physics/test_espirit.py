@@ -40,6 +40,13 @@ def test_maps_are_those_of_the_paper_pixel_by_pixel() -> None:
     assert agreement(found, expected, truth.body).min() > 0.9999
 
 
+def test_eigenvectors_interpolated_on_a_large_grid_need_one_power_iteration() -> None:
+    truth = scan(4, 190, 50, noise=1e-3)  # more pixels than the coarse grid has nodes, along both axes
+    expected = per_pixel_maps(truth.kspace, 20, 6).to(torch.complex64)
+    found = espirit_maps(truth.kspace, 20, calibration_rows=20, crop=0.0, num_power_iterations=1)
+    assert agreement(found, expected, truth.body).quantile(0.001) > 0.999
+
+
 def test_maps_are_the_true_ones_up_to_a_phase() -> None:
     truth = scan(6, 48, 40, noise=1e-3)
     found = espirit_maps(truth.kspace, 24)

@@ -135,7 +135,7 @@ def test_air_around_the_body_gives_no_signal_and_the_body_does(anatomy):
 
 
 def test_images_have_edges_at_many_scales_as_real_ones_do():
-    """Radial power falls as a power law with an exponent near that of real knee and head images (2 to 3.5)."""
+    """Radial power falls as a power law with an exponent as natural images have it."""
     for anatomy, acquisition, pixel_mm in (("knee", "CORPD_FBK", 0.6), ("brain", "AXT2", 0.9)):
         image = render(anatomy, acquisition, 6.0, shape=(256, 256), pixel_mm=pixel_mm)
         power = np.abs(np.fft.fftshift(np.fft.fft2(image * np.hanning(256)[:, None] * np.hanning(256)))) ** 2

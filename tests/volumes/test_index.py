@@ -187,7 +187,11 @@ def test_worker_processes_find_what_one_process_finds(data, monkeypatch):
     (data / "bad.h5").write_text("no")
     alone = build_index(data, num_workers=1, path=data / ".alone")
     monkeypatch.setattr(index_workers, "FILES_PER_WORKER", 1)
-    together = build_index(data, num_workers=3, path=data / ".together")
+    progress = []
+    together = build_index(
+        data, num_workers=3, path=data / ".together", on_progress=lambda *counts: progress.append(counts)
+    )
+    assert progress == [(done, 4) for done in (1, 2, 3, 4)]
     assert (data / ".alone").read_bytes() == (data / ".together").read_bytes()
     assert together.names == alone.names
     assert together.bad_files == alone.bad_files
@@ -278,6 +282,14 @@ def test_an_index_that_is_damaged_or_of_another_version_is_built_anew(data, cont
         load_index(data)
     assert len(build_index(data)) == 3
     assert len(load_index(data)) == 3
+
+
+def test_an_index_of_a_later_version_is_left_unread(data):
+    build_index(data)
+    whole = (data / INDEX_NAME).read_text()
+    (data / INDEX_NAME).write_text(whole.replace('{"version":1,', '{"version":2,'))
+    with pytest.raises(DataError, match="not indexed yet"):
+        load_index(data)
 
 
 def test_a_read_only_folder_says_where_the_index_can_go(full_disk, tmp_path):

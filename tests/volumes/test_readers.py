@@ -153,6 +153,7 @@ def test_slices_are_counted_from_both_ends_and_no_further(path):
         ({"chunks": (1, 3, 16, 11)}, False),  # the last chunk of a slice is not whole
         ({"chunks": (2, 4, 16, 11)}, False),
         ({"chunks": (1, 4, 4, 4)}, False),
+        ({"chunks": (1, 2, 4, 11)}, False),
         ({"chunks": (1, 2, 16, 11), "compression": "gzip"}, False),
         ({"chunks": (1, 2, 16, 11), "shuffle": True}, False),
     ],
@@ -179,6 +180,15 @@ def test_chunks_that_were_never_written_are_zero(tmp_path):
         dataset[1] = kspace[1]
     found = open_volume(tmp_path / "a.h5").kspace
     np.testing.assert_array_equal(np.stack(list(found)), kspace * np.array([0, 1, 0])[:, None, None, None])
+
+
+def test_chunks_that_are_neither_whole_nor_all_written_are_decoded(tmp_path):
+    kspace = make_volume().kspace
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("kspace", kspace.shape, np.complex64, chunks=(1, 3, 16, 11))
+        dataset[:2] = kspace[:2]  # four chunks of three coils hold as many values as three slices of four
+    found = open_volume(tmp_path / "a.h5").kspace
+    np.testing.assert_array_equal(np.stack(list(found)), kspace * np.array([1, 1, 0])[:, None, None, None])
 
 
 def test_a_damaged_compressed_slice_names_file_and_slice(tmp_path):
