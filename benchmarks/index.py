@@ -4,7 +4,7 @@
 
 Both build from 500 small multi-coil files in the fastMRI format, then open what they built for 10,000 (hard links, so
 that this fits any disk). mrikit compares size and time of every file with its index; fastMRI compares nothing. The two
-take turns, the page cache is warm, and the best of five counts. The index lies outside the data folder, because
+take turns, the page cache is warm, and the best of fifteen counts. The index lies outside the data folder, because
 SliceDataset opens whatever lies in it.
 """
 
@@ -19,7 +19,7 @@ from fastmri.data import SliceDataset
 
 from mrikit.volumes import ScanInfo, Volume, build_index, load_index, write_fastmri
 
-NUM_TIMES = 5
+NUM_TIMES = 15
 NUM_FILES_TO_BUILD = 500
 NUM_FILES_TO_OPEN = 10_000
 

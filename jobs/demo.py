@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-NUM_VOLUMES, NUM_COILS, NUM_SLICES = 10, 8, 5
+NUM_VOLUMES, NUM_COILS, NUM_SLICES = 8, 12, 3
 
 
 def demo(
@@ -53,6 +53,7 @@ def _simulate(folder: Path) -> Path:
                 num_volumes=NUM_VOLUMES,
                 num_coils=(NUM_COILS,),
                 num_slices=NUM_SLICES,
+                size="half",
             )
         )
     return folder

@@ -18,7 +18,9 @@ def simulate(
     coils: Annotated[str, typer.Option(help="Number of coils, or several in turn over the patients: 4,8.")] = "8",
     slices: Annotated[int, typer.Option(help="Slices per volume.")] = 6,
     layout: Annotated[str, typer.Option(help="Folders and file format: fastmri or snu.")] = "fastmri",
-    size: Annotated[str, typer.Option(help="full for the matrix sizes of the real data, small for a third.")] = "small",
+    size: Annotated[
+        str, typer.Option(help="full for the matrix sizes of the real data, half, or small for a third.")
+    ] = "small",
     matrix: Annotated[
         str | None, typer.Option(help="readout,phase of every volume instead, such as 192,96; readout is oversampled.")
     ] = None,

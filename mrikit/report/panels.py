@@ -17,7 +17,7 @@ from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 ZERO_FILLED = "zero_filled"
 ERROR_GAINS = (20, 10, 5, 2)
 MAX_UNSCORED = 6
-UNSCORED_WINDOW = 0.998
+WHITE_QUANTILE = 0.995
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,8 @@ def _scored_panel(label: str, chosen: SliceScore, sources: Iterable[_Source], mo
     if best.reference is None:
         return Panel(**facts, problem=f"{row.path}: the file has no reference image any more")
     reference = best.reference[index]
-    top = float(reference.max())
+    # Skin beside a coil is several times brighter than anything else; it may saturate.
+    top = float(np.quantile(reference, WHITE_QUANTILE))
     gain = _error_gain(best.image[index] - reference, top)
     scores = {entry.row.model: entry.row.slice_ssim[index] for entry in same}
     images = {ZERO_FILLED: best.zero_filled[index]} | {model: pair.image[index] for model, pair in pairs.items()}
@@ -139,7 +140,7 @@ def _unscored_panel(acceleration: float, members: Sequence[Reconstruction]) -> P
     index = len(first.image) // 2
     images = {ZERO_FILLED: first.zero_filled[index]} | {member.model: member.image[index] for member in members}
     # Without a reference the brightest pixel may be an artefact.
-    top = float(np.quantile(images[members[-1].model], UNSCORED_WINDOW))
+    top = float(np.quantile(images[members[-1].model], WHITE_QUANTILE))
     return Panel(
         label="Middle",
         volume_id=first.volume_id,

@@ -8,7 +8,7 @@ from mrikit.simulate.shapes import FloatArray
 
 RING_RADII_MM = {"brain": (118.0, 100.0), "knee": (76.0, 68.0)}
 """Half axes of the ring, close to the skin: (y, x) around the head, (x, z) around the knee."""
-LOOP_RADIUS_MM = {"brain": 38.0, "knee": 26.0}
+LOOP_RADIUS_MM = {"brain": 55.0, "knee": 40.0}
 """Smaller loops see less far: their maps differ more, which parallel imaging lives on, and the skin is brighter."""
 COILS_PER_RING = 5
 """More coils than this are spread over further rings along the body."""

@@ -24,15 +24,19 @@ MATRICES: dict[tuple[str, str, str], tuple[_Scan, ...]] = {
     # (readout, phase), scored window, share of the columns that are acquired; in turn over the patients.
     ("fastmri", "full", "knee"): (((640, 368), (320, 320), 0.875), ((640, 372), (320, 320), 1.0)),
     ("fastmri", "full", "brain"): (((640, 320), (320, 320), 1.0), ((768, 396), (384, 384), 0.9)),
+    ("fastmri", "half", "knee"): (((320, 184), (160, 160), 0.875), ((320, 187), (160, 160), 1.0)),
+    ("fastmri", "half", "brain"): (((320, 160), (160, 160), 1.0), ((384, 199), (192, 192), 0.9)),
     ("fastmri", "small", "knee"): (((192, 96), (96, 92), 0.875), ((192, 97), (96, 92), 1.0)),
     ("fastmri", "small", "brain"): (((192, 96), (96, 92), 1.0), ((192, 93), (96, 92), 0.9)),
     ("snu", "full", "knee"): (((768, 392), (384, 384), 1.0), ((768, 396), (384, 384), 1.0)),
     ("snu", "full", "brain"): (((768, 396), (384, 384), 1.0), ((768, 392), (384, 384), 1.0)),
+    ("snu", "half", "knee"): (((384, 196), (192, 192), 1.0), ((384, 199), (192, 192), 1.0)),
+    ("snu", "half", "brain"): (((384, 199), (192, 192), 1.0), ((384, 196), (192, 192), 1.0)),
     ("snu", "small", "knee"): (((192, 97), (96, 92), 1.0), ((192, 96), (96, 92), 1.0)),
     ("snu", "small", "brain"): (((192, 96), (96, 92), 1.0), ((192, 93), (96, 92), 1.0)),
 }
 """The SNU format cannot say which columns were acquired, so there all of them are."""
-SIZES = ("small", "full")
+SIZES = ("small", "half", "full")
 MOST_COILS = 64
 SMALLEST_MATRIX = 32
 
@@ -56,7 +60,7 @@ class StudyConfig:
     seed: int = 0
     """Decides every random number, together with the names of patient and purpose."""
     size: str = "small"
-    """`full` for the matrix sizes of the real data, `small` for about a third of them."""
+    """`full` for the matrix sizes of the real data, `half` for half of them, `small` for about a third."""
     matrix: tuple[int, int] | None = None
     """(readout, phase) of every volume instead of the sizes that belong to `size`."""
 

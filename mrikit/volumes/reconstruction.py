@@ -81,7 +81,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
-    """Where the reconstruction of a volume lies: the tree below `data` again below `recon`, without SNU's `kspace` level.
+    """Where the reconstruction of a volume lies: in the tree of `data` without SNU's `kspace` level.
 
     Args:
         recon: Folder of reconstructions.

@@ -224,7 +224,7 @@ def test_two_studies_are_not_mixed_in_one_folder(study):
     [
         ({"anatomy": "heart"}, "no anatomy is called 'heart'; choose brain or knee"),
         ({"layout": "bart"}, "no layout is called 'bart'; choose fastmri or snu"),
-        ({"size": "huge"}, "no size is called 'huge'; choose small or full"),
+        ({"size": "huge"}, "no size is called 'huge'; choose small or half or full"),
         ({"num_volumes": 0}, "at least 1 volume, found 0"),
         ({"num_slices": 0}, "at least 1 slice, found 0"),
         ({"num_coils": (4, 0)}, r"coil counts must lie in 1\.\.64, found 4,0"),
