@@ -16,7 +16,7 @@ test: $(VENV)/installed-dev
 # The same main job on the real scanner data of REALDATA (see docs/realdata.md).
 REALDATA ?= ../shared/realdata
 real: $(VENV)/installed
-	PATH="$(abspath $(BIN)):$$PATH" bash docs/realdata.sh $(REALDATA)
+	PATH="$(abspath $(BIN)):$$PATH" docs/realdata.sh $(REALDATA)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

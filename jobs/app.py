@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import typer
 from rich.console import Console
@@ -31,6 +32,7 @@ app.add_typer(data.app)
 def main() -> None:
     """Run the command line: one line on stderr and exit 1 for what a user can mend, 130 for Ctrl-C."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    warnings.formatwarning = _one_line
     try:
         app()
     except MrikitError as error:
@@ -43,6 +45,11 @@ def main() -> None:
         # `mrikit ... | head` closes our output; say nothing more, and let the interpreter flush into nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _one_line(message: Warning | str, *_where: object, **_line: object) -> str:
+    """A warning without the place in our code that found it."""
+    return f"warning: {message}\n"
 
 
 if __name__ == "__main__":

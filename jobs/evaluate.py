@@ -67,7 +67,7 @@ def run(recon: Sequence[Path], data: Path | None = None, scorer: str = "fastmri"
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     scores, files = [], []
-    with Progress(console=messages, transient=True) as progress:
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         for folder in recon:
             update = partial(_update, progress, progress.add_task(f"scoring {folder.name}", total=None))
             found = evaluate_folder(data or data_of(folder), folder, scorer=scorer, on_volume=update)

@@ -63,7 +63,7 @@ def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto"
     messages.print(f"{config.model}: {num_volumes} volumes of {data} to {out}", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
     start, num_slices = time.perf_counter(), 0
-    with Progress(*columns, console=messages, transient=True) as progress:
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task(config.model, total=num_volumes, speed="")
 
         def show(volume_id: str, num_total: int) -> None:

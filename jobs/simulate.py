@@ -63,7 +63,7 @@ def run(config: "StudyConfig", *, num_workers: int | None = None, is_dry_run: bo
     if is_dry_run:
         return
     columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages, transient=True) as progress:
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("simulate", total=len(plan))
         simulate_study(config, num_workers=num_workers, on_volume=lambda _: progress.update(task, advance=1))
     folders = Counter((planned.split, _folder(planned)) for planned in plan)

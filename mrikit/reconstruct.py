@@ -20,10 +20,7 @@ from mrikit.models import build_model, model_settings
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.storage import read_json, write_json
 from mrikit.volumes import Volume, find_volumes, open_volume
-from mrikit.volumes.reconstruction import Reconstruction, reconstruction_path, write_reconstruction
-
-RUN_FILE = "reconstruct.json"
-"""Beside the reconstructions: the resolved configuration and the time they took."""
+from mrikit.volumes.reconstruction import RUN_FILE, Reconstruction, reconstruction_path, write_reconstruction
 
 T = TypeVar("T")
 OnSlice = Callable[[str, int], None]

@@ -62,6 +62,16 @@ def test_every_command_of_a_page_is_known(page):
             assert command.startswith(("mrikit ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install")), command
 
 
+def test_the_real_data_make_one_report(workplace):
+    folder, environment = workplace
+    done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real", folder, **environment)
+    assert done.returncode == 0, done.stderr
+    page = (folder / "runs" / "real" / "report.html").read_text()
+    for volume in ("knee", "head", "phantom", "brain_poisson"):
+        assert volume in page
+    assert "the file has no reference image" in page
+
+
 def test_make_demo_runs_the_demo():
     assert "bin/mrikit demo" in run("make demo --dry-run", ROOT).stdout
 

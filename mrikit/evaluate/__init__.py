@@ -1,7 +1,7 @@
 """Reconstructions and references to scores, their summary and their files."""
 
 from mrikit.evaluate.pairs import Pair, read_pair
-from mrikit.evaluate.score import RUN_FILE, SCORERS, data_of, evaluate
+from mrikit.evaluate.score import SCORERS, data_of, evaluate
 from mrikit.evaluate.scores import SCORES_FILE, Scores, Unscored, describe_scores, read_scores, to_json, write_scores
 from mrikit.evaluate.summary import (
     Difference,
@@ -16,7 +16,6 @@ from mrikit.evaluate.summary import (
 )
 
 __all__ = [
-    "RUN_FILE",
     "SCORERS",
     "SCORES_FILE",
     "Difference",

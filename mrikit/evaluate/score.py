@@ -16,10 +16,8 @@ from mrikit.evaluate.summary import VolumeScore
 from mrikit.metrics import measure_volume
 from mrikit.storage import read_json
 from mrikit.volumes import find_volumes
-from mrikit.volumes.reconstruction import reconstruction_path
+from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
 
-RUN_FILE = "reconstruct.json"
-"""What `mrikit reconstruct` leaves beside its files: model, mask, data and time."""
 SCORERS = ("fastmri",)
 """Definitions of what is compared and how; `fastmri` is the window and the volume metrics of `fastmri.evaluate`."""
 

@@ -111,7 +111,7 @@ def _kinds_of_gaps(
             f"{size[1]} samples for {num_coils} coils; more centre lines or fewer coils (compress_coils) would do"
         )
     if too_wide:
-        warnings.warn(f"grappa left {sum(too_wide)} lines at 0: their gaps are wider than the centre", stacklevel=3)
+        warnings.warn("grappa leaves lines at 0 whose gaps are wider than its centre can calibrate", stacklevel=3)
     return kinds
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.errors import DataError
-from mrikit.evaluate import RUN_FILE, SCORES_FILE, Scores, Unscored, VolumeScore, read_scores
+from mrikit.evaluate import SCORES_FILE, Scores, Unscored, VolumeScore, read_scores
 from mrikit.storage import read_json
+from mrikit.volumes.reconstruction import RUN_FILE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """The ISMRMRD XML header: the facts that mrikit reads from it, and a valid header made from them.
 
-Parsed with `xml.etree`, not with `ismrmrd.xsd`: the same facts in 0.1 ms instead of 5 ms, which decides how long
+Parsed with `xml.etree`, not with `ismrmrd.xsd`: the same facts in 0.04 ms instead of 2 ms, which decides how long
 indexing a data set takes.
 """
 

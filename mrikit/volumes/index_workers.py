@@ -18,7 +18,8 @@ from mrikit.volumes.entries import Entry, read_entry
 
 FILES_PER_WORKER = 50
 """Below this a worker costs more than it saves."""
-FILES_PER_ANSWER = 16
+FILES_PER_BATCH = 16
+"""Files between two looks at what the others have answered."""
 
 
 def read_entries(folder: Path, names: list[str], num_workers: int) -> Iterator[tuple[str, Entry]]:
@@ -32,8 +33,8 @@ def read_entries(folder: Path, names: list[str], num_workers: int) -> Iterator[t
         num_workers = 1
     workers = dict(_start(folder, names[first::num_workers]) for first in range(1, num_workers))
     try:
-        for name in names[::num_workers]:
-            yield name, read_entry(folder, name)
+        for batch in _batches(names[::num_workers]):
+            yield from ((name, read_entry(folder, name)) for name in batch)
             yield from _receive(folder, workers, timeout_s=0)
         while workers:
             yield from _receive(folder, workers, timeout_s=None)
@@ -76,7 +77,11 @@ def _start(folder: Path, names: list[str]) -> tuple[Connection, BaseProcess]:
 
 
 def _work(folder: Path, names: list[str], answers: Connection, parent: int) -> None:
-    for first in range(0, len(names), FILES_PER_ANSWER):
+    for batch in _batches(names):
         if os.getppid() != parent:
             return  # the build was killed; nobody waits for the rest
-        answers.send([(name, read_entry(folder, name)) for name in names[first : first + FILES_PER_ANSWER]])
+        answers.send([(name, read_entry(folder, name)) for name in batch])
+
+
+def _batches(names: list[str]) -> Iterator[list[str]]:
+    return (names[first : first + FILES_PER_BATCH] for first in range(0, len(names), FILES_PER_BATCH))

@@ -13,6 +13,9 @@ from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.storage import atomic_path
 
+RUN_FILE = "reconstruct.json"
+"""Beside the reconstructions of a folder: the resolved configuration, the data and the time they took."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconstruction:
