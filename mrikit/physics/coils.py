@@ -4,6 +4,7 @@ import torch
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.physics.eigen import dominant_eigenvectors
+from mrikit.physics.strips import map_strips
 
 _CACHE_BYTES, _DEVICE_BYTES = 2**22, 2**28  # coil covariances held at once, on a CPU and on a GPU
 
@@ -151,15 +152,15 @@ def _adaptive_combine_one(coil_images: torch.Tensor, block_size: int, num_iterat
     row_bytes = num_coils**2 * num_columns * coil_images.element_size()
     strip_rows = max(1, strip_bytes // row_bytes)
     floor = 1e-3 * coil_images.abs().amax().clamp(min=1e-30)  # the pixel itself is a good first guess, unless it is 0
-    strips = []
-    for row in range(0, num_rows, strip_rows):
-        around = padded[:, row : row + strip_rows + 2 * margin]
+
+    def strip(rows: slice) -> torch.Tensor:
+        around = padded[:, rows.start : rows.stop + 2 * margin]
         covariance = _box_sum(around.unsqueeze(1) * around.conj().unsqueeze(0), block_size)
-        strip = coil_images[:, row : row + strip_rows]
-        weights, _ = dominant_eigenvectors(covariance, strip + floor, num_iterations=num_iterations)
-        combined = (weights.conj() * strip).sum(0)
-        strips.append(combined * torch.sgn(weights[strongest]))
-    return torch.cat(strips)
+        inside = coil_images[:, rows]
+        weights, _ = dominant_eigenvectors(covariance, inside + floor, num_iterations=num_iterations)
+        return (weights.conj() * inside).sum(0) * torch.sgn(weights[strongest])
+
+    return torch.cat(map_strips(strip, num_rows, strip_rows, coil_images.device))
 
 
 def _box_sum(images: torch.Tensor, block_size: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ import torch
 
 from mrikit.errors import DataError
 from mrikit.physics.eigen import dominant_eigenvectors
+from mrikit.physics.strips import map_strips
 
 _NODES_PER_TAP = 8  # of the coarse grid per kernel tap: its coil matrices' exact eigenvectors are good first guesses
 _CACHE_BYTES, _DEVICE_BYTES = 2**22, 2**29  # coil matrices held at once, on a CPU and on a GPU
@@ -88,13 +89,13 @@ def _maps_one(
     rows = phase_y @ coefficients  # (coil, coil, y, x harmonic)
     strip_bytes = _CACHE_BYTES if flat.device.type == "cpu" else _DEVICE_BYTES
     strip_rows = max(1, strip_bytes // (num_coils**2 * size[1] * flat.element_size()))
-    maps = torch.empty(num_coils, *size, dtype=flat.dtype, device=flat.device)
-    for row in range(0, size[0], strip_rows):
-        strip = slice(row, row + strip_rows)
-        vectors, values = dominant_eigenvectors(rows[:, :, strip] @ phase_x.mT, start[:, strip], num_power_iterations)
+
+    def strip(at: slice) -> torch.Tensor:
+        vectors, values = dominant_eigenvectors(rows[:, :, at] @ phase_x.mT, start[:, at], num_power_iterations)
         main_phase = torch.sgn((main_coil.conj()[:, None, None] * vectors).sum(0))
-        maps[:, strip] = torch.where(values >= crop, vectors * main_phase.conj(), 0.0)
-    return maps
+        return torch.where(values >= crop, vectors * main_phase.conj(), 0.0)
+
+    return torch.cat(map_strips(strip, size[0], strip_rows, flat.device), dim=1)
 
 
 def _autocorrelation(calibration: torch.Tensor, kernel_size: int, threshold: float) -> torch.Tensor:
