@@ -1,6 +1,7 @@
 """The command line: `mrikit ...`. One file per command; heavy imports happen inside the commands."""
 
 import os
+import signal
 import sys
 import warnings
 
@@ -33,18 +34,27 @@ def main() -> None:
     """Run the command line: one line on stderr and exit 1 for what a user can mend, 130 for Ctrl-C."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     warnings.formatwarning = _one_line
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
     except MrikitError as error:
         errors.print(f"mrikit: {error}")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except _Interrupted:
         errors.print("mrikit: interrupted; finished files are kept, the same command goes on from here")
         sys.exit(130)
     except BrokenPipeError:
         # `mrikit ... | head` closes our output; say nothing more, and let the interpreter flush into nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C; typer would swallow a KeyboardInterrupt and say nothing."""
+
+
+def _interrupt(*_where: object) -> None:
+    raise _Interrupted
 
 
 def _one_line(message: Warning | str, *_where: object, **_line: object) -> str:

@@ -200,7 +200,7 @@ def _claim_folder(out: Path, data: Path, config: ReconstructConfig, model: nn.Mo
     """Write the run file, or make sure that the one that is there says the same."""
     wanted = {**_describe(config, model), "data": str(data.resolve())}
     path = out / RUN_FILE
-    if not path.exists():
+    if not path.exists() or next(out.rglob("*.h5"), None) is None:
         write_json(path, wanted)
         return
     found = read_json(path)

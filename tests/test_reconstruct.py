@@ -90,6 +90,12 @@ def test_another_model_or_mask_is_not_mixed_into_a_folder(data, tmp_path):
         reconstruct_folder(data, tmp_path / "out", replace(CONFIG, model="grappa"))
 
 
+def test_a_folder_in_which_nothing_was_made_may_be_used_for_something_else(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"acceleration must be in \[1, 60\]"):
+        reconstruct_folder(data, tmp_path / "out", replace(CONFIG, mask=replace(PLAN, acceleration=400)))
+    assert reconstruct_folder(data, tmp_path / "out", CONFIG).num_volumes == 2
+
+
 def test_an_undersampled_volume_keeps_its_mask_and_needs_no_reference(data, tmp_path):
     lines = np.zeros(60, bool)
     lines[::3] = True

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.volumes import ScanInfo, open_volume
+from mrikit.volumes import ScanInfo, SliceArray, open_volume
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
 
@@ -48,11 +48,19 @@ def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
                 f"{reconstruction_path}: the reconstruction has shape {image.shape}, but {wanted} are scored; "
                 "was it made from other data?"
             )
-        reference = _center_crop(np.stack(list(volume.reference)), window)
+        reference = _center_crop(_read_all(volume.reference), window)
         image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
     return Pair(
         image=image, zero_filled=zero_filled, reference=reference, info=volume.info, reconstruction=reconstruction
     )
+
+
+def _read_all(slices: SliceArray) -> npt.NDArray[np.float32]:
+    """All slices, read one by one into place: np.stack would touch twice the memory."""
+    image = np.empty(slices.shape, np.float32)
+    for index, one in enumerate(slices):
+        image[index] = one
+    return image
 
 
 def _center_crop(image: npt.NDArray[Any], window: tuple[int, int]) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ nothing but read files.
 
 import multiprocessing
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -77,6 +78,7 @@ def _start(folder: Path, names: list[str]) -> tuple[Connection, BaseProcess]:
 
 
 def _work(folder: Path, names: list[str], answers: Connection, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its workers
     for batch in _batches(names):
         if os.getppid() != parent:
             return  # the build was killed; nobody waits for the rest
