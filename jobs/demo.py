@@ -76,7 +76,8 @@ def _reconstruct(data: Path, out: Path, accelerations: list[float], messages: Co
                 run(data, folder, ReconstructConfig(model=model, mask=plan))
             except DataError as error:
                 messages.print(f"warning: {error}", markup=False)
-            folders.append(folder)
+            if any(folder.rglob("*.h5")):
+                folders.append(folder)
     return folders
 
 
@@ -85,5 +86,7 @@ def _score_and_report(out: Path, folders: list[Path]) -> None:
     from mrikit.report import write_report
 
     scores, _files = evaluate.run(folders)
-    evaluate.show([row for found in scores for row in found.rows])
+    rows = [row for found in scores for row in found.rows]
+    if rows:
+        evaluate.show(rows)
     write_report(out)

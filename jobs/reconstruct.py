@@ -58,7 +58,7 @@ def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto"
     from mrikit.reconstruct import reconstruct_folder
     from mrikit.volumes import find_volumes
 
-    messages = Console(stderr=True, highlight=False)
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
     num_volumes = len(find_volumes(data))
     messages.print(f"{config.model}: {num_volumes} volumes of {data} to {out}", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())

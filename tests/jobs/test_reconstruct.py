@@ -1,0 +1,93 @@
+import json
+
+import pytest
+from phantoms import make_volume
+from typer.testing import CliRunner
+
+from jobs.app import app
+from mrikit.errors import ConfigError
+from mrikit.volumes import write_fastmri
+from mrikit.volumes.reconstruction import read_reconstruction
+
+
+@pytest.fixture
+def run(tmp_path):
+    write_fastmri(tmp_path / "data" / "file1000001.h5", make_volume())
+
+    def invoke(*arguments):
+        words = ["reconstruct", "--data", tmp_path / "data", "--out", tmp_path / "out", *arguments]
+        return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+
+    return invoke
+
+
+def settings_of(tmp_path):
+    return json.loads((tmp_path / "out" / "reconstruct.json").read_text())
+
+
+def test_it_says_what_was_done_where_and_what_comes_next(run, tmp_path):
+    done = run("--acceleration", 4)
+    assert done.exit_code == 0
+    first, following = done.stdout.splitlines()
+    assert first.startswith("cg_sense: 1 volumes, 2 slices, ")
+    assert first.endswith(f" slices/s; 0 were done before; in {tmp_path / 'out'}")
+    assert following == f"next: mrikit evaluate --recon {tmp_path / 'out'}"
+    assert "cg_sense: 1 volumes of" in done.stderr
+
+
+def test_without_an_acceleration_volumes_stay_as_they_are(run, tmp_path):
+    run("--model", "zero_filled")
+    assert settings_of(tmp_path)["mask"] is None
+    assert read_reconstruction(tmp_path / "out" / "file1000001.h5").mask.kind == "full"
+
+
+@pytest.mark.parametrize(
+    ("words", "plan"),
+    [
+        (["--acceleration", 4], {"kind": "equispaced_fraction", "acceleration": 4.0, "center_fraction": 0.08}),
+        (["--acceleration", 8], {"kind": "equispaced_fraction", "acceleration": 8.0, "center_fraction": 0.04}),
+        (
+            ["--acceleration", 3, "--mask", "random", "--center-fraction", 0.2],
+            {"kind": "random", "acceleration": 3.0, "center_fraction": 0.2},
+        ),
+    ],
+)
+def test_the_mask_is_as_asked_for(run, tmp_path, words, plan):
+    run("--model", "zero_filled", *words)
+    assert settings_of(tmp_path)["mask"] == plan
+
+
+def test_settings_of_the_model_are_used_and_saved(run, tmp_path):
+    run(
+        "--model",
+        "cg_sense",
+        "--acceleration",
+        3,
+        "--center-fraction",
+        0.3,
+        "--set",
+        "num_iterations=3",
+        "--set",
+        "damping=0.1",
+    )
+    assert settings_of(tmp_path)["model_config"] == {"num_iterations": 3, "damping": 0.1}
+    assert read_reconstruction(tmp_path / "out" / "file1000001.h5").config["model_config"]["num_iterations"] == 3
+
+
+def test_a_device_that_is_not_there_is_one_clear_line(run):
+    with pytest.raises(ConfigError, match=r"cannot compute on 'cuda:77': .*; try --device cpu") as caught:
+        run("--device", "cuda:77")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cpu_can_be_asked_for(run):
+    assert run("--device", "cpu", "--model", "zero_filled").exit_code == 0
+
+
+def test_volumes_with_their_own_mask_are_counted(run, tmp_path):
+    lines = make_volume().kspace[0, 0, 0] != 0
+    lines[1::2] = False
+    lines[25:35] = True
+    write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002", mask=lines))
+    done = run("--model", "zero_filled", "--acceleration", 4)
+    assert "1 volumes were acquired undersampled and kept their own mask" in done.stderr
