@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -141,20 +141,21 @@ def reconstruct_volume(
     mask = choose_mask(volume, config.mask)
     num_slices = len(volume.kspace)
 
-    def one(index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def one(index: int) -> _Slice:
         try:
             return _reconstruct_slice(volume, index, mask, model, device)
         except DataError as error:
             raise DataError(f"{volume_id}, slice {index}: {error}") from error
 
-    images, unreconstructed = [], []
-    for image, zero_filled in _each_slice(one, num_slices, device):
-        images.append(image)
-        unreconstructed.append(zero_filled)
+    slices = []
+    for done in _each_slice(one, num_slices, device):
+        slices.append(done)
         on_slice(volume_id, num_slices)
+    references = [done.reference for done in slices if done.reference is not None]
     return Reconstruction(
-        image=np.stack(images),
-        zero_filled=np.stack(unreconstructed),
+        image=np.stack([done.image for done in slices]),
+        zero_filled=np.stack([done.zero_filled for done in slices]),
+        reference=np.stack(references) if references and volume.reference is None else None,
         volume_id=volume_id,
         mask=mask,
         model=config.model,
@@ -162,15 +163,24 @@ def reconstruct_volume(
     )
 
 
+class _Slice(NamedTuple):
+    """(y, x) float32 of one slice in the scored window."""
+
+    image: npt.NDArray[np.float32]
+    zero_filled: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.float32] | None
+
+
 @torch.inference_mode()
-def _reconstruct_slice(
-    volume: Volume, index: int, mask: Mask, model: nn.Module, device: torch.device | str
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """(y, x) of the model and of zero filling, cropped to the scored window."""
+def _reconstruct_slice(volume: Volume, index: int, mask: Mask, model: nn.Module, device: torch.device | str) -> _Slice:
     example = make_example(volume, (index,), mask, device)
     inputs = (example.masked_kspace, example.mask, example.num_center_lines)
     image, zero_filled = (center_crop(one(*inputs)[0], example.crop) for one in (model, _ZERO_FILLED))
-    return image.cpu().numpy(), zero_filled.cpu().numpy()
+    return _Slice(
+        image=image.cpu().numpy(),
+        zero_filled=zero_filled.cpu().numpy(),
+        reference=None if example.reference is None else example.reference[0].cpu().numpy(),
+    )
 
 
 def _each_slice(one: Callable[[int], T], num_slices: int, device: torch.device | str) -> Iterator[T]:

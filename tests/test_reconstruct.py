@@ -10,6 +10,7 @@ from phantoms import make_volume
 
 from mrikit.data import MaskPlan
 from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.evaluate import read_pair
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.volumes import open_volume, write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction, reconstruction_path
@@ -106,6 +107,21 @@ def test_an_undersampled_volume_keeps_its_mask_and_needs_no_reference(data, tmp_
     result = read_reconstruction(tmp_path / "out" / "file1000003.h5")
     assert result.mask.kind == "stored"
     assert (result.mask.lines == lines).all()
+
+
+@pytest.mark.parametrize("has_own", [True, False])
+def test_a_full_volume_without_a_reference_gets_one_beside_its_reconstruction(tmp_path, has_own):
+    volume = make_volume()
+    path = tmp_path / "data" / "file1000001.h5"
+    write_fastmri(path, volume if has_own else replace(volume, reference=None))
+    reconstruct_folder(tmp_path / "data", tmp_path / "out", CONFIG)
+    target = tmp_path / "out" / "file1000001.h5"
+    stored = read_reconstruction(target).reference
+    if has_own:
+        assert stored is None
+    else:
+        np.testing.assert_allclose(stored, volume.reference, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(read_pair(path, target).reference, volume.reference, rtol=1e-4, atol=1e-6)
 
 
 def test_a_damaged_volume_is_named_after_the_others_are_done(data, tmp_path):

@@ -9,6 +9,8 @@ import torch
 from mrikit.data.example import Example
 from mrikit.errors import DataError
 from mrikit.masks import Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.physics.coils import rss
+from mrikit.physics.fft import ifft2c
 from mrikit.volumes import ScanInfo, Volume
 
 
@@ -43,7 +45,7 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
     """
     info = volume.info
     width = info.matrix[1]
-    stored = stored_mask(np.ones(width, np.bool_) if volume.mask is None else volume.mask, info.padding)
+    stored = _stored_mask(volume)
     if plan is None or stored.kind != "full":
         return stored
     drawn = sample_mask(
@@ -76,9 +78,13 @@ def make_example(
     kspace = _stack([volume.kspace[index] for index in slice_index]).to(device)
     lines = torch.from_numpy(mask.lines).to(device)
     lines = lines.expand(len(slice_index), 1, lines.shape[0] if lines.ndim > 1 else 1, lines.shape[-1])
-    reference = None
+    window = scored_window(volume.info)
     if volume.reference is not None:
         reference = _stack([volume.reference[index] for index in slice_index]).to(device)
+    elif is_fully_sampled(volume):
+        reference = center_crop(rss(ifft2c(kspace)), window)
+    else:
+        reference = None
     return Example(
         # where() and not a product, which would leave -0.0 and so leak signs.
         masked_kspace=torch.where(lines, kspace, 0.0),
@@ -86,10 +92,15 @@ def make_example(
         num_center_lines=torch.full((len(slice_index),), mask.num_center_lines, device=device),
         reference=reference,
         data_range=_data_range(volume.info, reference),
-        crop=scored_window(volume.info),
+        crop=window,
         volume_id=volume.info.volume_id,
         slice_index=slice_index,
     )
+
+
+def is_fully_sampled(volume: Volume) -> bool:
+    """Whether every column that the scanner acquired was measured."""
+    return _stored_mask(volume).kind == "full"
 
 
 def scored_window(info: ScanInfo) -> tuple[int, int]:
@@ -108,6 +119,11 @@ def center_crop(image: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
     if min(starts) < 0:
         raise DataError(f"cannot crop {window} from an image of {tuple(image.shape[-2:])}; choose a smaller window")
     return image[..., starts[0] : starts[0] + window[0], starts[1] : starts[1] + window[1]]
+
+
+def _stored_mask(volume: Volume) -> Mask:
+    lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
+    return stored_mask(lines, volume.info.padding)
 
 
 def _data_range(info: ScanInfo, reference: torch.Tensor | None) -> torch.Tensor | None:

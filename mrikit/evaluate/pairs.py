@@ -30,6 +30,8 @@ class Pair:
 def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
     """Read both files of a volume and crop them to the window that is scored.
 
+    A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.
+
     fastMRI crops to a square as wide as the reference. A reference that is wider than high, which fastMRI refuses,
     keeps its height.
 
@@ -39,16 +41,17 @@ def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
     volume = open_volume(volume_path)
     reconstruction = read_reconstruction(reconstruction_path)
     image, zero_filled, reference = reconstruction.image, reconstruction.zero_filled, None
-    if volume.reference is not None:
-        height, width = volume.reference.shape[1:]
+    stored = reconstruction.reference if volume.reference is None else volume.reference
+    if stored is not None:
+        height, width = stored.shape[1:]
         window = (min(height, width), width)
-        if len(image) != len(volume.reference) or any(n < m for n, m in zip(image.shape[1:], window, strict=True)):
-            wanted = f"{len(volume.reference)} slices of at least {window[0]} x {window[1]} pixels"
+        if len(image) != len(stored) or any(n < m for n, m in zip(image.shape[1:], window, strict=True)):
+            wanted = f"{len(stored)} slices of at least {window[0]} x {window[1]} pixels"
             raise DataError(
                 f"{reconstruction_path}: the reconstruction has shape {image.shape}, but {wanted} are scored; "
                 "was it made from other data?"
             )
-        reference = _center_crop(_read_all(volume.reference), window)
+        reference = _center_crop(_read_all(stored), window)
         image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
     return Pair(
         image=image, zero_filled=zero_filled, reference=reference, info=volume.info, reconstruction=reconstruction

@@ -25,6 +25,8 @@ class Reconstruction:
     """(slice, y, x) magnitude in the scale of the data, cropped to the scored window."""
     zero_filled: npt.NDArray[np.float32]
     """(slice, y, x) what the sampled lines show without any reconstruction, in the same window and scale."""
+    reference: npt.NDArray[np.float32] | None = None
+    """(slice, y, x) root sum of squares of the full data, where those were full and their file has no reference."""
     volume_id: str
     mask: Mask
     model: str
@@ -37,8 +39,8 @@ class Reconstruction:
 def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     """Write one `.h5` file, whole or not at all.
 
-    Datasets: `reconstruction` and `zero_filled` (slice, y, x) float32, `mask` as in `Mask.lines`; attribute
-    `provenance` is JSON with everything else.
+    Datasets: `reconstruction`, `zero_filled` and where there is one `reference` (slice, y, x) float32, `mask` as in
+    `Mask.lines`; attribute `provenance` is JSON with everything else.
 
     Raises:
         StorageError: The path cannot be written or the disk is full.
@@ -52,10 +54,13 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         "mask": facts,
         "config": reconstruction.config,
     }
-    num_bytes = reconstruction.image.nbytes + reconstruction.zero_filled.nbytes
+    images = {"reconstruction": reconstruction.image, "zero_filled": reconstruction.zero_filled}
+    if reconstruction.reference is not None:
+        images["reference"] = reconstruction.reference
+    num_bytes = sum(image.nbytes for image in images.values())
     with atomic_path(path, num_bytes) as temporary, h5py.File(temporary, "w") as file:
-        file["reconstruction"] = reconstruction.image
-        file["zero_filled"] = reconstruction.zero_filled
+        for name, image in images.items():
+            file[name] = image
         file["mask"] = reconstruction.mask.lines
         file.attrs["provenance"] = json.dumps(provenance)
 
@@ -72,6 +77,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
             return Reconstruction(
                 image=file["reconstruction"][()],
                 zero_filled=file["zero_filled"][()],
+                reference=file["reference"][()] if "reference" in file else None,
                 volume_id=provenance["volume_id"],
                 mask=Mask(lines=file["mask"][()], **provenance["mask"]),
                 model=provenance["model"],

@@ -67,6 +67,19 @@ def test_an_undersampled_file_is_masked_again_so_that_nothing_leaks():
     assert (example.masked_kspace[..., ~torch.from_numpy(lines)] == 0).all()
 
 
+def test_the_reference_of_a_full_volume_without_one_is_its_root_sum_of_squares():
+    volume = make_volume()
+    example = make_example(replace(volume, reference=None), (1,), choose_mask(volume, PLAN))
+    np.testing.assert_allclose(example.reference[0].numpy(), volume.reference[1], rtol=1e-4, atol=1e-6)
+
+
+def test_an_undersampled_volume_without_a_reference_has_none():
+    lines = np.ones(60, bool)
+    lines[::2] = False
+    volume = make_volume(mask=lines)
+    assert make_example(volume, (0,), choose_mask(volume, None)).reference is None
+
+
 def test_a_two_dimensional_pattern_keeps_its_readout_axis():
     pattern = np.random.default_rng(0).random((64, 60)) < 0.3
     pattern[20:40, 20:40] = True
