@@ -16,7 +16,7 @@ class Example:
     num_center_lines: torch.Tensor
     """(batch,) int64, fully sampled columns in the middle of each mask."""
     reference: torch.Tensor | None
-    """(batch, y, x) float32 in the scored window: the file's own, else the full data's root sum of squares, else None."""
+    """(batch, y, x) float32 in the scored window: the file's own, or RSS of full k-space, or None."""
     data_range: torch.Tensor | None
     """(batch,) float32, maximum of the reference volume."""
     crop: tuple[int, int]
