@@ -66,6 +66,7 @@ def _reconstruct(data: Path, out: Path, accelerations: list[float], messages: Co
     from mrikit.errors import DataError
     from mrikit.models import MODELS
     from mrikit.reconstruct import ReconstructConfig
+    from mrikit.volumes.reconstruction import find_reconstructions
 
     folders = []
     for acceleration in accelerations:
@@ -76,7 +77,7 @@ def _reconstruct(data: Path, out: Path, accelerations: list[float], messages: Co
                 run(data, folder, ReconstructConfig(model=model, mask=plan))
             except DataError as error:
                 messages.print(f"warning: {error}", markup=False)
-            if any(folder.rglob("*.h5")):
+            if find_reconstructions(folder):
                 folders.append(folder)
     return folders
 

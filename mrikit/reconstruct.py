@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,14 +13,21 @@ import torch
 from torch import nn
 
 from mrikit import __version__
-from mrikit.data import MaskPlan, center_crop, choose_mask, make_example
+from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks import Mask
 from mrikit.models import build_model, model_settings
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.storage import read_json, write_json
 from mrikit.volumes import Volume, find_volumes, open_volume
-from mrikit.volumes.reconstruction import RUN_FILE, Reconstruction, reconstruction_path, write_reconstruction
+from mrikit.volumes.reconstruction import (
+    RUN_FILE,
+    Reconstruction,
+    file_signature,
+    find_reconstructions,
+    is_made_from,
+    reconstruction_path,
+    write_reconstruction,
+)
 
 T = TypeVar("T")
 OnSlice = Callable[[str, int], None]
@@ -82,14 +89,15 @@ def reconstruct_folder(
         StorageError: `out` cannot be written.
     """
     paths = find_volumes(data)
+    targets = _targets(out, data, paths)
     model = build_model(config.model, config.model_config).to(device).eval()
     _claim_folder(out, data, config, model)
     failures: list[tuple[Path, str]] = []
     num_volumes = num_slices = num_own_mask = 0
     start = time.perf_counter()
-    for path in paths:
-        target = reconstruction_path(out, data, path)
-        if target.exists():
+    for path, target in zip(paths, targets, strict=True):
+        signature = file_signature(path)
+        if is_made_from(target, signature):
             continue
         try:
             volume = open_volume(path)
@@ -97,7 +105,7 @@ def reconstruct_folder(
         except DataError as error:
             failures.append((path, str(error)))
             continue
-        write_reconstruction(target, result)
+        write_reconstruction(target, replace(result, source_signature=signature))
         num_volumes += 1
         num_slices += len(result.image)
         num_own_mask += config.mask is not None and result.mask.kind == "stored"
@@ -139,23 +147,24 @@ def reconstruct_volume(
     """
     volume_id = volume.info.volume_id
     mask = choose_mask(volume, config.mask)
+    has_reference = volume.reference is None and is_fully_sampled(volume)
     num_slices = len(volume.kspace)
 
     def one(index: int) -> _Slice:
         try:
-            return _reconstruct_slice(volume, index, mask, model, device)
-        except DataError as error:
+            example = make_example(volume, (index,), mask, device, has_reference=has_reference)
+            return _reconstruct_slice(example, model)
+        except (DataError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
             raise DataError(f"{volume_id}, slice {index}: {error}") from error
 
     slices = []
     for done in _each_slice(one, num_slices, device):
         slices.append(done)
         on_slice(volume_id, num_slices)
-    references = [done.reference for done in slices if done.reference is not None]
     return Reconstruction(
         image=np.stack([done.image for done in slices]),
         zero_filled=np.stack([done.zero_filled for done in slices]),
-        reference=np.stack(references) if references and volume.reference is None else None,
+        reference=np.stack([done.reference for done in slices]) if has_reference else None,
         volume_id=volume_id,
         mask=mask,
         model=config.model,
@@ -168,18 +177,18 @@ class _Slice(NamedTuple):
 
     image: npt.NDArray[np.float32]
     zero_filled: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.float32] | None
+    reference: npt.NDArray[np.float32]
+    """Empty unless it was asked for."""
 
 
 @torch.inference_mode()
-def _reconstruct_slice(volume: Volume, index: int, mask: Mask, model: nn.Module, device: torch.device | str) -> _Slice:
-    example = make_example(volume, (index,), mask, device)
+def _reconstruct_slice(example: Example, model: nn.Module) -> _Slice:
     inputs = (example.masked_kspace, example.mask, example.num_center_lines)
     image, zero_filled = (center_crop(one(*inputs)[0], example.crop) for one in (model, _ZERO_FILLED))
     return _Slice(
         image=image.cpu().numpy(),
         zero_filled=zero_filled.cpu().numpy(),
-        reference=None if example.reference is None else example.reference[0].cpu().numpy(),
+        reference=np.empty(0, np.float32) if example.reference is None else example.reference[0].cpu().numpy(),
     )
 
 
@@ -206,11 +215,24 @@ def _describe(config: ReconstructConfig, model: nn.Module) -> dict[str, Any]:
     }
 
 
+def _targets(out: Path, data: Path, paths: list[Path]) -> list[Path]:
+    """Where each volume's reconstruction goes; two volumes must not share one place."""
+    if out.resolve() == (data if data.is_dir() else data.parent).resolve():
+        raise ConfigError(f"{out} holds the volumes; choose another --out for their reconstructions")
+    targets = [reconstruction_path(out, data, path) for path in paths]
+    volume_of: dict[Path, Path] = {}
+    for path, target in zip(paths, targets, strict=True):
+        other = volume_of.setdefault(target, path)
+        if other != path:
+            raise DataError(f"{other} and {path} would both become {target}; rename one, or reconstruct them apart")
+    return targets
+
+
 def _claim_folder(out: Path, data: Path, config: ReconstructConfig, model: nn.Module) -> None:
     """Write the run file, or make sure that the one that is there says the same."""
     wanted = {**_describe(config, model), "data": str(data.resolve())}
     path = out / RUN_FILE
-    if not path.exists() or next(out.rglob("*.h5"), None) is None:
+    if not path.exists() or not find_reconstructions(out):
         write_json(path, wanted)
         return
     found = read_json(path)

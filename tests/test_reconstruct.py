@@ -97,6 +97,40 @@ def test_a_folder_in_which_nothing_was_made_may_be_used_for_something_else(data,
     assert reconstruct_folder(data, tmp_path / "out", CONFIG).num_volumes == 2
 
 
+def test_a_volume_that_changed_is_reconstructed_again(data, tmp_path):
+    out = tmp_path / "out"
+    reconstruct_folder(data, out, CONFIG)
+    before = read_reconstruction(out / "file1000001.h5").image
+    write_fastmri(data / "file1000001.h5", make_volume(size=(64, 60), num_coils=3))
+    summary = reconstruct_folder(data, out, CONFIG)
+    assert (summary.num_volumes, summary.num_skipped) == (1, 1)
+    assert (read_reconstruction(out / "file1000001.h5").image != before).any()
+
+
+def test_a_half_file_of_someone_else_is_no_reconstruction(data, tmp_path):
+    out = tmp_path / "out"
+    reconstruct_folder(data, out, CONFIG)
+    (out / "file1000001.h5").write_bytes((out / "file1000001.h5").read_bytes()[:1000])
+    assert reconstruct_folder(data, out, CONFIG).num_volumes == 1
+    (out / "file1000001.h5").unlink()
+    (out / "file1000002.h5").unlink()
+    (out / ".file1000001.host.1.tmp.h5").write_bytes(b"")
+    assert reconstruct_folder(data, out, replace(CONFIG, model="grappa")).num_volumes == 2
+
+
+def test_two_volumes_that_would_become_one_file_are_refused(tmp_path):
+    write_fastmri(tmp_path / "data" / "a.h5", make_volume())
+    write_fastmri(tmp_path / "data" / "a.hdf5", make_volume())
+    with pytest.raises(DataError, match=r"a.h5 and .*a.hdf5 would both become .*a.h5; rename one"):
+        reconstruct_folder(tmp_path / "data", tmp_path / "out", CONFIG)
+
+
+def test_reconstructions_do_not_go_among_the_volumes(data):
+    for path in (data, data / "file1000001.h5"):
+        with pytest.raises(ConfigError, match="holds the volumes; choose another --out"):
+            reconstruct_folder(path, data, CONFIG)
+
+
 def test_an_undersampled_volume_keeps_its_mask_and_needs_no_reference(data, tmp_path):
     lines = np.zeros(60, bool)
     lines[::3] = True

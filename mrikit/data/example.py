@@ -16,9 +16,9 @@ class Example:
     num_center_lines: torch.Tensor
     """(batch,) int64, fully sampled columns in the middle of each mask."""
     reference: torch.Tensor | None
-    """(batch, y, x) float32 in the scored window: the file's own, or RSS of full k-space, or None."""
+    """(batch, y, x) float32 in the scored window: the file's own or RSS of full k-space; None if not asked for."""
     data_range: torch.Tensor | None
-    """(batch,) float32, maximum of the reference volume."""
+    """(batch,) float32, maximum of the reference volume; None if the file does not say."""
     crop: tuple[int, int]
     """(y, x) size of the scored window, the centre of the full field of view."""
     volume_id: str

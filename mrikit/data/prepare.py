@@ -1,5 +1,6 @@
 """Mask, crop and target of a slice as tensor code on any device."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,13 @@ import numpy.typing as npt
 import torch
 
 from mrikit.data.example import Example
-from mrikit.errors import DataError
+from mrikit.errors import ConfigError, DataError
 from mrikit.masks import Mask, sample_mask, stored_mask, volume_rng, within_padding
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 from mrikit.volumes import ScanInfo, Volume
+
+_MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +27,11 @@ class MaskPlan:
     """Nominal acceleration, at least 1."""
     center_fraction: float = 0.08
     """Share of columns that are fully sampled in the middle."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.acceleration) and math.isfinite(self.center_fraction)):
+            found = f"{self.acceleration} and {self.center_fraction}"
+            raise ConfigError(f"acceleration and centre fraction are numbers, found {found}")
 
 
 def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
@@ -59,7 +67,12 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
 
 
 def make_example(
-    volume: Volume, slice_index: tuple[int, ...], mask: Mask, device: torch.device | str = "cpu"
+    volume: Volume,
+    slice_index: tuple[int, ...],
+    mask: Mask,
+    device: torch.device | str = "cpu",
+    *,
+    has_reference: bool = True,
 ) -> Example:
     """Read slices, put them on the device and undersample them.
 
@@ -68,39 +81,43 @@ def make_example(
         slice_index: Slices to read, one for each batch element.
         mask: Lines to keep.
         device: Where the tensors are made.
+        has_reference: Whether to read the reference too, or to make it from the k-space of a volume that is full but
+            has none.
 
     Raises:
-        DataError: The mask does not fit, or a slice is damaged.
+        DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
     """
-    if mask.lines.shape[-1] != volume.info.matrix[1]:
-        found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {volume.info.matrix[1]}"
-        raise DataError(f"{volume.info.volume_id}: {found}; draw the mask for this volume")
+    info = volume.info
+    if mask.lines.shape[-1] != info.matrix[1]:
+        found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {info.matrix[1]}"
+        raise DataError(f"{info.volume_id}: {found}; draw the mask for this volume")
     kspace = _stack([volume.kspace[index] for index in slice_index]).to(device)
     lines = torch.from_numpy(mask.lines).to(device)
     lines = lines.expand(len(slice_index), 1, lines.shape[0] if lines.ndim > 1 else 1, lines.shape[-1])
-    window = scored_window(volume.info)
-    if volume.reference is not None:
-        reference = _stack([volume.reference[index] for index in slice_index]).to(device)
-    elif is_fully_sampled(volume):
-        reference = center_crop(rss(ifft2c(kspace)), window)
-    else:
-        reference = None
+    reference = _reference(volume, slice_index, kspace) if has_reference else None
     return Example(
         # where() and not a product, which would leave -0.0 and so leak signs.
         masked_kspace=torch.where(lines, kspace, 0.0),
         mask=lines,
         num_center_lines=torch.full((len(slice_index),), mask.num_center_lines, device=device),
         reference=reference,
-        data_range=_data_range(volume.info, reference),
-        crop=window,
-        volume_id=volume.info.volume_id,
+        data_range=_data_range(info, reference),
+        crop=scored_window(info),
+        volume_id=info.volume_id,
         slice_index=slice_index,
     )
 
 
 def is_fully_sampled(volume: Volume) -> bool:
-    """Whether every column that the scanner acquired was measured."""
-    return _stored_mask(volume).kind == "full"
+    """Whether every column that the scanner acquired was measured.
+
+    A file that stores no mask is not believed: its middle slice must not hold more exact zeros than chance leaves.
+    """
+    if _stored_mask(volume).kind != "full":
+        return False
+    left, right = volume.info.padding
+    middle = volume.kspace[len(volume.kspace) // 2][..., left:right]
+    return bool((middle == 0).all(axis=0).mean() < _MOST_ZEROS)
 
 
 def scored_window(info: ScanInfo) -> tuple[int, int]:
@@ -124,6 +141,15 @@ def center_crop(image: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
 def _stored_mask(volume: Volume) -> Mask:
     lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
     return stored_mask(lines, volume.info.padding)
+
+
+def _reference(volume: Volume, slice_index: tuple[int, ...], kspace: torch.Tensor) -> torch.Tensor:
+    """(batch, y, x) float32 on the device of the k-space, in the scored window."""
+    if volume.reference is not None:
+        return _stack([volume.reference[index] for index in slice_index]).to(kspace.device)
+    if not is_fully_sampled(volume):
+        raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
+    return center_crop(rss(ifft2c(kspace)), scored_window(volume.info))
 
 
 def _data_range(info: ScanInfo, reference: torch.Tensor | None) -> torch.Tensor | None:

@@ -3,18 +3,19 @@
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.masks.mask import Mask, measured
+from mrikit.masks.mask import Mask, center_size, measured
 
-_FEWEST_BINS = 3  # fewer could hold one line each by chance
+_FEWEST_GAPS = 2  # a single one says nothing about the others
 
 
 def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = None) -> Mask:
     """A Mask from the lines of a file, its centre and nominal acceleration estimated.
 
     The centre is the widest sampled block that is placed as mask functions place it; 0 where the middle is not
-    sampled. A mask with one line in every R columns around its centre, such as `equispaced`, `magic` or `fixed`, was
-    drawn with acceleration R; any other, such as `random` or `equispaced_fraction`, with about the overall one. For a
-    `magic_fraction` mask R is the distance that it was stretched to.
+    sampled. A mask whose outer lines have a constant distance R, such as `equispaced`, `magic` or `fixed`, or one line
+    at a random place in every R columns (`random_spaced`), was drawn with acceleration R; any other, such as `random`
+    or `equispaced_fraction`, with about the overall one. For a `magic_fraction` mask, and the rare
+    `equispaced_fraction` mask that comes out regular, R is the distance that it was stretched to.
 
     Args:
         lines: (phase,) or (readout, phase) bool.
@@ -34,27 +35,52 @@ def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = 
         inside,
         kind="full" if is_full else "stored",
         acceleration=1.0 if is_full else _acceleration(inside, left, right),
-        num_center_lines=_center_size(inside),
+        num_center_lines=center_size(inside),
         padding=padding,
     )
 
 
 def _acceleration(lines: npt.NDArray[np.bool_], left: int, right: int) -> float:
-    step = _bin_width(lines, left, right) if lines.ndim == 1 else None
-    return float(step or lines[..., left:right].size / max(lines.sum(), 1))
+    overall = float(lines[..., left:right].size / max(lines.sum(), 1))
+    if lines.ndim > 1:
+        return overall
+    return float(_constant_gap(lines) or _bin_width(lines, left, right) or overall)
+
+
+def _constant_gap(lines: npt.NDArray[np.bool_]) -> int | None:
+    """The distance of the lines outside the centre, if it is always the same."""
+    first, last = _center_run(lines)
+    sampled = np.flatnonzero(lines)
+    gaps = np.concatenate((np.diff(sampled[sampled < first]), np.diff(sampled[sampled >= last])))
+    return int(gaps[0]) if len(gaps) >= _FEWEST_GAPS and (gaps == gaps[0]).all() else None
 
 
 def _bin_width(lines: npt.NDArray[np.bool_], left: int, right: int) -> int | None:
-    """The R for which every R columns outside the centre hold one line; None for masks that are not made so."""
+    """The R for which every R columns outside the centre hold one line at a random place; None if there is none."""
     first, last = _center_run(lines)
-    for width in range(2, lines.shape[0] // 2):
-        starts = np.arange(0, lines.shape[0] - width, width)  # the last column is in none: some masks never sample it
-        is_whole = (starts >= left) & (starts + width <= right)
-        is_outer = (starts + width <= first) | (starts >= last)
-        counts = [lines[start : start + width].sum() for start in starts[is_whole & is_outer]]
-        if len(counts) >= _FEWEST_BINS and set(counts) == {1}:
-            return width
-    return None
+    is_outer_column = np.ones(len(lines), np.bool_)
+    is_outer_column[first:last] = False
+    density = is_outer_column[left:right].sum() / max(lines[is_outer_column].sum(), 1)
+    fitting = [
+        width for width in range(2, len(lines) // 2) if _fills_bins(lines, width, is_outer_column, (left, right))
+    ]
+    # In a narrow mask a neighbour of R may fit too, by chance.
+    return min(fitting, key=lambda width: abs(width - density), default=None)
+
+
+def _fills_bins(
+    lines: npt.NDArray[np.bool_], width: int, is_outer_column: npt.NDArray[np.bool_], padding: tuple[int, int]
+) -> bool:
+    """Whether every whole bin of `width` outer columns holds one line, and not always a little further on."""
+    starts = np.arange(0, len(lines) - width, width)  # the last column is in none: some masks never sample it
+    starts = starts[(starts >= padding[0]) & (starts + width <= padding[1])]
+    starts = np.array([start for start in starts if is_outer_column[start : start + width].all()], np.int64)
+    if len(starts) <= _FEWEST_GAPS or any(lines[start : start + width].sum() != 1 for start in starts):
+        return False
+    places = np.array([lines[start : start + width].argmax() for start in starts])
+    # Lines at an even, fractional distance move to one side only, from a bin to the next.
+    moves = np.diff(places)[np.diff(starts) == width]
+    return bool((moves > 0).any() and (moves < 0).any())
 
 
 def _center_run(lines: npt.NDArray[np.bool_]) -> tuple[int, int]:
@@ -66,14 +92,3 @@ def _center_run(lines: npt.NDArray[np.bool_]) -> tuple[int, int]:
     while first > 0 and last > middle and lines[first - 1]:
         first -= 1
     return first, last
-
-
-def _center_size(lines: npt.NDArray[np.bool_]) -> int:
-    """Largest n whose centred block, a square for a 2-D pattern, is fully sampled."""
-    size = 0
-    while size < min(lines.shape):
-        block = tuple(slice((n - size) // 2, (n - size) // 2 + size + 1) for n in lines.shape)
-        if not lines[block].all():
-            break
-        size += 1
-    return size

@@ -54,10 +54,21 @@ def within_padding(mask: Mask, padding: tuple[int, int]) -> Mask:
         lines,
         kind=mask.kind,
         acceleration=mask.acceleration,
-        num_center_lines=mask.num_center_lines,
+        num_center_lines=min(mask.num_center_lines, center_size(lines)),
         offset=mask.offset,
         padding=padding,
     )
+
+
+def center_size(lines: npt.NDArray[np.bool_]) -> int:
+    """Largest n whose block, placed as mask functions place it, is fully sampled; a square for a 2-D pattern."""
+    size = 0
+    while size < min(lines.shape):
+        block = tuple(slice((n - size) // 2, (n - size) // 2 + size + 1) for n in lines.shape)
+        if not lines[block].all():
+            break
+        size += 1
+    return size
 
 
 def measured(

@@ -5,6 +5,7 @@ mask and the (batch,) int64 number of centre lines; it returns the (batch, y, x)
 of view, in the scale of the data.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from mrikit.physics.wavelet import inverse_wavelet, soft_threshold, wavelet
 
 _CALIBRATION_ROWS = 24
 _SMALLEST_KERNEL, _LARGEST_KERNEL = 3, 6
+_MOST_LEVELS = 8  # images are padded to a multiple of 2^levels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +53,12 @@ class GrappaConfig:
     """Sampled lines that each missing line is made from."""
     regularization: float = 1e-3
     """Tikhonov weight of the kernel fit, relative to the mean energy of the calibration data."""
+
+    def __post_init__(self) -> None:
+        is_kernel = self.readout_taps >= 1 and self.readout_taps % 2 == 1 and self.num_lines >= 2
+        if not (is_kernel and self.num_lines % 2 == 0 and 0 <= self.regularization < math.inf):
+            found = f"{self.readout_taps}, {self.num_lines} and {self.regularization}"
+            raise ConfigError(f"grappa needs odd readout_taps, even num_lines and regularization >= 0, found {found}")
 
 
 class Grappa(nn.Module):
@@ -95,7 +103,7 @@ class CgSenseConfig:
     """Tikhonov weight on the image; the operator's norm is 1."""
 
     def __post_init__(self) -> None:
-        if self.num_iterations < 1 or self.damping < 0:
+        if self.num_iterations < 1 or not 0 <= self.damping < math.inf:
             found = f"{self.num_iterations} and {self.damping}"
             raise ConfigError(f"cg_sense needs num_iterations >= 1 and damping >= 0, found {found}")
 
@@ -140,9 +148,11 @@ class L1WaveletConfig:
     """Wavelet decompositions."""
 
     def __post_init__(self) -> None:
-        if self.num_iterations < 1 or self.threshold < 0 or self.num_levels < 1:
+        if self.num_iterations < 1 or not 0 <= self.threshold < math.inf or not 1 <= self.num_levels <= _MOST_LEVELS:
             found = f"{self.num_iterations}, {self.threshold} and {self.num_levels}"
-            raise ConfigError(f"l1_wavelet needs num_iterations >= 1, threshold >= 0, num_levels >= 1, found {found}")
+            raise ConfigError(
+                f"l1_wavelet needs num_iterations >= 1, threshold >= 0, num_levels 1 to {_MOST_LEVELS}, found {found}"
+            )
 
 
 class L1Wavelet(nn.Module):

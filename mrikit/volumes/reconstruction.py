@@ -34,6 +34,8 @@ class Reconstruction:
     """Digest of the weights; None for a classical method."""
     config: dict[str, Any]
     """The resolved configuration of the run, as JSON."""
+    source_signature: tuple[int, int] | None = None
+    """Size in bytes and modification time in ns of the volume's file, so that a changed one is reconstructed again."""
 
 
 def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
@@ -53,6 +55,7 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         "weights_sha256": reconstruction.weights_sha256,
         "mask": facts,
         "config": reconstruction.config,
+        "source_signature": reconstruction.source_signature,
     }
     images = {"reconstruction": reconstruction.image, "zero_filled": reconstruction.zero_filled}
     if reconstruction.reference is not None:
@@ -83,10 +86,31 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 model=provenance["model"],
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],
+                source_signature=_signature(provenance),
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"
         raise DataError(message) from error
+
+
+def file_signature(path: Path) -> tuple[int, int]:
+    """Size in bytes and modification time in ns."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def is_made_from(path: Path, signature: tuple[int, int]) -> bool:
+    """Whether a reconstruction exists, is readable and was made from the volume's file as it is now."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _signature(json.loads(file.attrs["provenance"])) == signature
+    except (OSError, KeyError, TypeError, ValueError):
+        return False
+
+
+def find_reconstructions(folder: Path) -> list[Path]:
+    """All finished reconstruction files below a folder, sorted; temporary ones start with a dot."""
+    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
 def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
@@ -100,3 +124,8 @@ def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
     root = data.parent if data.is_file() else data
     parents = [part for part in volume.parent.relative_to(root).parts if part != "kspace"]
     return recon.joinpath(*parents, f"{volume.stem}.h5")
+
+
+def _signature(provenance: dict[str, Any]) -> tuple[int, int] | None:
+    stored = provenance["source_signature"]
+    return None if stored is None else (int(stored[0]), int(stored[1]))

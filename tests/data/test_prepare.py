@@ -5,8 +5,8 @@ import pytest
 import torch
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, center_crop, choose_mask, make_example
-from mrikit.errors import DataError
+from mrikit.data import MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
+from mrikit.errors import ConfigError, DataError
 
 PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.1)
 
@@ -63,7 +63,7 @@ def test_an_undersampled_file_is_masked_again_so_that_nothing_leaks():
     lines[25:35] = True
     volume = make_volume(mask=lines)
     leaking = replace(volume, kspace=make_volume().kspace)
-    example = make_example(leaking, (0,), choose_mask(leaking, None))
+    example = make_example(leaking, (0,), choose_mask(leaking, None), has_reference=False)
     assert (example.masked_kspace[..., ~torch.from_numpy(lines)] == 0).all()
 
 
@@ -73,17 +73,42 @@ def test_the_reference_of_a_full_volume_without_one_is_its_root_sum_of_squares()
     np.testing.assert_allclose(example.reference[0].numpy(), volume.reference[1], rtol=1e-4, atol=1e-6)
 
 
-def test_an_undersampled_volume_without_a_reference_has_none():
+@pytest.mark.parametrize("has_mask", [True, False])
+def test_an_undersampled_volume_without_a_reference_has_none_also_where_its_file_stores_no_mask(has_mask):
     lines = np.ones(60, bool)
     lines[::2] = False
     volume = make_volume(mask=lines)
-    assert make_example(volume, (0,), choose_mask(volume, None)).reference is None
+    if not has_mask:
+        volume = replace(volume, mask=None)
+    assert not is_fully_sampled(volume)
+    assert make_example(volume, (0,), choose_mask(volume, None), has_reference=False).reference is None
+    with pytest.raises(DataError, match="file1000001: undersampled, and its file holds no reference"):
+        make_example(volume, (0,), choose_mask(volume, None))
+
+
+def test_a_reference_that_is_not_asked_for_is_not_read():
+    class Damaged:
+        shape = (2, 40, 44)
+
+        def __getitem__(self, index):
+            raise DataError("damaged")
+
+    volume = replace(make_volume(), reference=Damaged())
+    assert make_example(volume, (0,), choose_mask(volume, None), has_reference=False).reference is None
+    with pytest.raises(DataError, match="damaged"):
+        make_example(volume, (0,), choose_mask(volume, None))
+
+
+def test_a_plan_of_nan_is_refused():
+    with pytest.raises(ConfigError, match=r"acceleration and centre fraction are numbers, found nan and 0.08"):
+        MaskPlan(acceleration=float("nan"))
 
 
 def test_a_two_dimensional_pattern_keeps_its_readout_axis():
     pattern = np.random.default_rng(0).random((64, 60)) < 0.3
     pattern[20:40, 20:40] = True
-    example = make_example(make_volume(mask=pattern), (0,), choose_mask(make_volume(mask=pattern), None))
+    volume = make_volume(mask=pattern)
+    example = make_example(volume, (0,), choose_mask(volume, None), has_reference=False)
     assert example.mask.shape == (1, 1, 64, 60)
     assert torch.equal(example.mask[0, 0], torch.from_numpy(pattern))
 

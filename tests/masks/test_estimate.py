@@ -7,22 +7,28 @@ from mrikit.masks import sample_mask, stored_mask, within_padding
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "magic", "fixed", "random_offset", "random_spaced"])
-@pytest.mark.parametrize("width", [320, 368, 372, 396])
-@pytest.mark.parametrize("acceleration", [2, 4, 6, 8, 12])
+@pytest.mark.parametrize("width", [93, 96, 97, 320, 368, 372, 396])
+@pytest.mark.parametrize("acceleration", [2, 4, 6, 8])
 def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, width, acceleration):
-    rng = np.random.RandomState(width)
-    drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=0.08, rng=rng)
-    assert stored_mask(drawn.lines).acceleration == acceleration
-    padded = within_padding(drawn, (20, width - 13))
-    assert stored_mask(padded.lines, (20, width - 13)).acceleration == acceleration
+    for seed in range(20):
+        rng = np.random.RandomState(seed)
+        drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=0.08, rng=rng)
+        # A narrow mask has so few bins that its random lines may fit a neighbour of R as well.
+        slack = 1 if kind == "random_spaced" and width < 100 else 0
+        assert abs(stored_mask(drawn.lines).acceleration - acceleration) <= slack, seed
+        padding = (round(0.05 * width), round(0.97 * width))
+        padded = within_padding(drawn, padding)
+        assert abs(stored_mask(padded.lines, padding).acceleration - acceleration) <= slack, seed
 
 
 @pytest.mark.parametrize("kind", ["random", "equispaced_fraction"])
-@pytest.mark.parametrize("acceleration", [4, 8])
-def test_the_acceleration_of_any_other_mask_is_the_overall_one(kind, acceleration):
-    rng = np.random.RandomState(5)
-    lines = sample_mask(kind, width=368, acceleration=acceleration, center_fraction=0.04, rng=rng).lines
-    assert stored_mask(lines).acceleration == pytest.approx(acceleration, rel=0.12)
+@pytest.mark.parametrize("width", [320, 368, 396])
+@pytest.mark.parametrize(("acceleration", "center_fraction"), [(4, 0.08), (8, 0.04)])
+def test_the_acceleration_of_any_other_mask_is_the_overall_one(kind, width, acceleration, center_fraction):
+    for seed in range(50):
+        rng = np.random.RandomState(seed)
+        drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=center_fraction, rng=rng)
+        assert stored_mask(drawn.lines).acceleration == pytest.approx(drawn.true_acceleration), seed
 
 
 @pytest.mark.parametrize("width", [31, 32, 368])

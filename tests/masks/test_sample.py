@@ -101,6 +101,15 @@ def test_padding_removes_lines_and_counts_acquired_columns_only():
     assert mask.true_acceleration == pytest.approx(32 / mask.lines.sum())
 
 
+def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
+    mask = sample_mask("equispaced", width=64, acceleration=4, center_fraction=0.2, rng=np.random.RandomState(0))
+    assert mask.num_center_lines == 13
+    cut = within_padding(mask, (29, 64))
+    start = (64 - cut.num_center_lines + 1) // 2
+    assert cut.lines[start : start + cut.num_center_lines].all()
+    assert 0 < cut.num_center_lines < 13
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

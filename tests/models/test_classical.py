@@ -36,8 +36,9 @@ def test_a_fully_sampled_scan_is_recovered(name, size):
     image = reconstruct(name, kspace, torch.ones(size[1], dtype=torch.bool), size[1])
     assert image.shape == size
     assert image.dtype == torch.float32
-    # The wavelet norm takes its share of the smallest coefficients also when nothing is missing.
-    assert error(image, rss(ifft2c(kspace))) < 0.03
+    # The wavelet norm and the damping take their share also when nothing is missing, and maps end at the body's edge.
+    tolerance = 1e-5 if name in {"zero_filled", "grappa"} else 0.03
+    assert error(image, rss(ifft2c(kspace))) < tolerance
 
 
 @pytest.mark.parametrize("name", ["grappa", "cg_sense", "l1_wavelet"])
@@ -115,7 +116,12 @@ def test_grappa_refuses_a_two_dimensional_pattern():
         ("cgsense", {}, "no model is called 'cgsense'; there are zero_filled, grappa, cg_sense, l1_wavelet"),
         ("cg_sense", {"iterations": 3}, "cg_sense has no setting 'iterations'; did you mean 'num_iterations'?"),
         ("cg_sense", {"num_iterations": 0}, "cg_sense needs num_iterations >= 1 and damping >= 0, found 0 and 0.005"),
+        ("cg_sense", {"damping": "nan"}, "cg_sense needs num_iterations >= 1 and damping >= 0, found 20 and nan"),
+        ("cg_sense", {"damping": "inf"}, "cg_sense needs num_iterations >= 1 and damping >= 0, found 20 and inf"),
+        ("grappa", {"regularization": -1.0}, "grappa needs odd readout_taps, even num_lines and regularization >= 0"),
+        ("grappa", {"readout_taps": 4}, "grappa needs odd readout_taps, even num_lines and regularization >= 0"),
         ("l1_wavelet", {"threshold": -1.0}, "l1_wavelet needs num_iterations >= 1"),
+        ("l1_wavelet", {"num_levels": 40}, "l1_wavelet needs num_iterations >= 1, threshold >= 0, num_levels 1 to 8"),
         ("zero_filled", {"a": 1}, "zero_filled has no setting 'a'; it has none"),
     ],
 )
