@@ -1,11 +1,15 @@
 """`mrikit demo`: the main job from k-space to a scored report, on a simulated study or on your own volumes."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from mrikit.data import MaskPlan
 
 NUM_VOLUMES, NUM_COILS, NUM_SLICES = 8, 12, 3
 
@@ -22,9 +26,17 @@ def demo(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
     """Undersample, reconstruct by every classical method, score and report. The same command again resumes."""
-    accelerations = accelerations or [4.0, 8.0]
+    from jobs.reconstruct import challenge_center_fraction
+    from mrikit.data import MaskPlan
+    from mrikit.volumes import find_volumes
+
+    plans = [
+        MaskPlan(acceleration=r, center_fraction=challenge_center_fraction(r)) for r in accelerations or [4.0, 8.0]
+    ]
+    if data:
+        find_volumes(data)
     study = "your volumes" if data else f"a simulated study of {2 * NUM_VOLUMES} volumes"
-    factors = " and ".join(f"{factor:g}x" for factor in accelerations)
+    factors = " and ".join(f"{plan.acceleration:g}x" for plan in plans)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     messages.print(
         f"demo: {study}, undersampled {factors}, by every classical method; everything goes to {out}", markup=False
@@ -33,7 +45,7 @@ def demo(
         return
     start = time.perf_counter()
     folder = data or _simulate(out / "data")
-    folders = _reconstruct(folder, out, accelerations, messages)
+    folders = _reconstruct(folder, out, plans, messages)
     _score_and_report(out, folders)
     typer.echo(f"\ndone in {time.perf_counter() - start:.0f} s; open {out / 'report.html'}")
     typer.echo(f"next: mrikit reconstruct --data {folder} --out runs/cg --model cg_sense --acceleration 4")
@@ -59,20 +71,18 @@ def _simulate(folder: Path) -> Path:
     return folder
 
 
-def _reconstruct(data: Path, out: Path, accelerations: list[float], messages: Console) -> list[Path]:
+def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", messages: Console) -> list[Path]:
     """Every method at every acceleration; a method that cannot do a volume says so, and the others go on."""
-    from jobs.reconstruct import challenge_center_fraction, run
-    from mrikit.data import MaskPlan
+    from jobs.reconstruct import run
     from mrikit.errors import DataError
     from mrikit.models import MODELS
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.volumes.reconstruction import find_reconstructions
 
     folders = []
-    for acceleration in accelerations:
-        plan = MaskPlan(acceleration=acceleration, center_fraction=challenge_center_fraction(acceleration))
+    for plan in plans:
         for model in MODELS:
-            folder = out / f"acc{acceleration:g}" / model
+            folder = out / f"acc{plan.acceleration:g}" / model
             try:
                 run(data, folder, ReconstructConfig(model=model, mask=plan))
             except DataError as error:

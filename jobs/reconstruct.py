@@ -19,8 +19,12 @@ def reconstruct(
         float | None, typer.Option(help="Undersample fully sampled volumes by this factor; without it they stay full.")
     ] = None,
     mask: Annotated[
-        str, typer.Option(help="How to undersample: random, equispaced, equispaced_fraction, magic, fixed, ...")
-    ] = "equispaced_fraction",
+        str | None,
+        typer.Option(
+            help="How to undersample: random, equispaced, equispaced_fraction (default), magic, magic_fraction, fixed, "
+            "random_offset or random_spaced."
+        ),
+    ] = None,
     center_fraction: Annotated[
         float | None, typer.Option(help="Share of columns sampled in the middle; 0.32 / acceleration by default.")
     ] = None,
@@ -32,19 +36,25 @@ def reconstruct(
     """Reconstruct every volume of DATA that OUT does not hold yet."""
     from mrikit.config import parse_assignments
     from mrikit.data import MaskPlan
+    from mrikit.errors import ConfigError
     from mrikit.reconstruct import ReconstructConfig
 
     plan = None
     if acceleration is not None:
         fraction = challenge_center_fraction(acceleration) if center_fraction is None else center_fraction
-        plan = MaskPlan(kind=mask, acceleration=acceleration, center_fraction=fraction)
+        plan = MaskPlan(kind=mask or "equispaced_fraction", acceleration=acceleration, center_fraction=fraction)
+    elif mask is not None or center_fraction is not None:
+        raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
     run(data, out, ReconstructConfig(model=model, model_config=parse_assignments(settings or []), mask=plan), device)
     typer.echo(f"next: mrikit evaluate --recon {out}")
 
 
 def challenge_center_fraction(acceleration: float) -> float:
-    """The share of centre columns that the fastMRI challenge pairs with an acceleration: 8 % at 4x, 4 % at 8x."""
-    return 0.32 / acceleration
+    """The share of centre columns that the fastMRI challenge pairs with an acceleration: 8 % at 4x, 4 % at 8x.
+
+    Any value serves for an acceleration below 1, which is refused later.
+    """
+    return 0.32 / max(acceleration, 1.0)
 
 
 def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto") -> None:
@@ -53,6 +63,7 @@ def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto"
     Raises:
         MrikitError: See `mrikit.reconstruct.reconstruct_folder`.
     """
+    from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mrikit.reconstruct import reconstruct_folder
@@ -70,7 +81,7 @@ def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto"
             nonlocal num_slices
             num_slices += 1
             speed = f"{num_slices / (time.perf_counter() - start):.1f} slices/s"
-            progress.update(task, advance=1 / num_total, description=f"{config.model} {volume_id}", speed=speed)
+            progress.update(task, advance=1 / num_total, description=escape(f"{config.model} {volume_id}"), speed=speed)
 
         summary = reconstruct_folder(data, out, config, device=_pick_device(device), on_slice=show)
     if summary.num_own_mask:
@@ -92,7 +103,7 @@ def _pick_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).tolist()
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"cannot compute on {device!r}: {str(error).splitlines()[0]}; try --device cpu") from error
     return device

@@ -1,5 +1,6 @@
 """A folder of volumes to a folder of reconstructions, one file for each volume, resumable."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sa
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model, model_settings
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
-from mrikit.storage import read_json, write_json
+from mrikit.storage import create_json, read_json, write_json
 from mrikit.volumes import Volume, find_volumes, open_volume
 from mrikit.volumes.reconstruction import (
     RUN_FILE,
@@ -91,27 +92,28 @@ def reconstruct_folder(
     paths = find_volumes(data)
     targets = _targets(out, data, paths)
     model = build_model(config.model, config.model_config).to(device).eval()
-    _claim_folder(out, data, config, model)
+    record = {**_describe(config, model), "data": str(data.resolve())}
     failures: list[tuple[Path, str]] = []
     num_volumes = num_slices = num_own_mask = 0
     start = time.perf_counter()
-    for path, target in zip(paths, targets, strict=True):
-        signature = file_signature(path)
-        if is_made_from(target, signature):
-            continue
-        try:
-            volume = open_volume(path)
-            result = reconstruct_volume(volume, model, config, device=device, on_slice=on_slice)
-        except DataError as error:
-            failures.append((path, str(error)))
-            continue
-        write_reconstruction(target, replace(result, source_signature=signature))
-        num_volumes += 1
-        num_slices += len(result.image)
-        num_own_mask += config.mask is not None and result.mask.kind == "stored"
-    seconds = time.perf_counter() - start
-    if num_slices:
-        _record_speed(out, num_slices, seconds)
+    with _claimed(out, record):
+        for path, target in zip(paths, targets, strict=True):
+            signature = file_signature(path)
+            if is_made_from(target, signature):
+                continue
+            try:
+                result = reconstruct_volume(open_volume(path), model, config, device=device, on_slice=on_slice)
+            except DataError as error:
+                failures.append((path, str(error)))
+                continue
+            write_reconstruction(target, replace(result, source_signature=signature))
+            num_volumes += 1
+            num_slices += len(result.image)
+            num_own_mask += config.mask is not None and result.mask.kind == "stored"
+        seconds = time.perf_counter() - start
+        if num_slices:
+            speed = {"seconds": round(seconds, 3), "slices_per_second": round(num_slices / seconds, 3)}
+            write_json(out / RUN_FILE, record | speed)
     if failures:
         first, *others = failures
         more = f"; also {', '.join(str(path) for path, _ in others)}" if others else ""
@@ -228,22 +230,19 @@ def _targets(out: Path, data: Path, paths: list[Path]) -> list[Path]:
     return targets
 
 
-def _claim_folder(out: Path, data: Path, config: ReconstructConfig, model: nn.Module) -> None:
-    """Write the run file, or make sure that the one that is there says the same."""
-    wanted = {**_describe(config, model), "data": str(data.resolve())}
+@contextlib.contextmanager
+def _claimed(out: Path, record: dict[str, Any]) -> Iterator[None]:
+    """Hold the folder for this configuration: its run file is ours, or says the same; without results it goes again."""
     path = out / RUN_FILE
-    if not path.exists() or not find_reconstructions(out):
-        write_json(path, wanted)
-        return
-    found = read_json(path)
-    for key, value in wanted.items():
-        if key != "version" and found.get(key) != value:
-            raise ConfigError(
-                f"{out} holds reconstructions with {key} {found.get(key)}, asked for {value}; choose another --out"
-            )
-
-
-def _record_speed(out: Path, num_slices: int, seconds: float) -> None:
-    record = read_json(out / RUN_FILE)
-    record |= {"seconds": round(seconds, 3), "slices_per_second": round(num_slices / seconds, 3)}
-    write_json(out / RUN_FILE, record)
+    if not create_json(path, record):
+        found = read_json(path)
+        for key, value in record.items():
+            if key != "version" and found.get(key) != value:
+                raise ConfigError(
+                    f"{out} is for reconstructions with {key} {found.get(key)}, asked for {value}; choose another --out"
+                )
+    try:
+        yield
+    finally:
+        if not find_reconstructions(out):
+            path.unlink(missing_ok=True)

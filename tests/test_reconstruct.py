@@ -13,7 +13,7 @@ from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.evaluate import read_pair
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.volumes import open_volume, write_fastmri
-from mrikit.volumes.reconstruction import read_reconstruction, reconstruction_path
+from mrikit.volumes.reconstruction import find_reconstructions, read_reconstruction, reconstruction_path
 
 PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.2)
 CONFIG = ReconstructConfig(model="zero_filled", mask=PLAN)
@@ -85,9 +85,9 @@ def test_the_same_volume_is_reconstructed_to_the_same_bytes(data, tmp_path):
 
 def test_another_model_or_mask_is_not_mixed_into_a_folder(data, tmp_path):
     reconstruct_folder(data, tmp_path / "out", CONFIG)
-    with pytest.raises(ConfigError, match=r"holds reconstructions with mask .*; choose another --out"):
+    with pytest.raises(ConfigError, match=r"is for reconstructions with mask .*; choose another --out"):
         reconstruct_folder(data, tmp_path / "out", replace(CONFIG, mask=replace(PLAN, acceleration=8)))
-    with pytest.raises(ConfigError, match="holds reconstructions with model zero_filled, asked for grappa"):
+    with pytest.raises(ConfigError, match="is for reconstructions with model zero_filled, asked for grappa"):
         reconstruct_folder(data, tmp_path / "out", replace(CONFIG, model="grappa"))
 
 
@@ -112,9 +112,20 @@ def test_a_half_file_of_someone_else_is_no_reconstruction(data, tmp_path):
     reconstruct_folder(data, out, CONFIG)
     (out / "file1000001.h5").write_bytes((out / "file1000001.h5").read_bytes()[:1000])
     assert reconstruct_folder(data, out, CONFIG).num_volumes == 1
-    (out / "file1000001.h5").unlink()
-    (out / "file1000002.h5").unlink()
-    (out / ".file1000001.host.1.tmp.h5").write_bytes(b"")
+
+
+def test_a_folder_is_for_one_configuration_from_the_moment_that_a_run_begins(data, tmp_path):
+    out = tmp_path / "out"
+
+    def begin_another(_volume_id, _num_slices):
+        assert not find_reconstructions(out)
+        with pytest.raises(ConfigError, match="is for reconstructions with model zero_filled, asked for grappa"):
+            reconstruct_folder(data, out, replace(CONFIG, model="grappa"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_folder(data, out, CONFIG, on_slice=begin_another)
+    (out / ".file1000001.host.1.tmp.h5").write_bytes(b"of a killed process")
     assert reconstruct_folder(data, out, replace(CONFIG, model="grappa")).num_volumes == 2
 
 

@@ -9,7 +9,7 @@ import torch
 
 from mrikit.data.example import Example
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks import Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 from mrikit.volumes import ScanInfo, Volume
@@ -29,9 +29,12 @@ class MaskPlan:
     """Share of columns that are fully sampled in the middle."""
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.acceleration) and math.isfinite(self.center_fraction)):
-            found = f"{self.acceleration} and {self.center_fraction}"
-            raise ConfigError(f"acceleration and centre fraction are numbers, found {found}")
+        if self.kind not in MASK_KINDS:
+            raise ConfigError(f"no mask is called {self.kind!r}; there are {', '.join(MASK_KINDS)}")
+        if not 1 <= self.acceleration < math.inf:
+            raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
+        if not 0 <= self.center_fraction <= 1:
+            raise ConfigError(f"the centre fraction is a share in [0, 1], found {self.center_fraction:g}")
 
 
 def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:

@@ -99,9 +99,21 @@ def test_a_reference_that_is_not_asked_for_is_not_read():
         make_example(volume, (0,), choose_mask(volume, None))
 
 
-def test_a_plan_of_nan_is_refused():
-    with pytest.raises(ConfigError, match=r"acceleration and centre fraction are numbers, found nan and 0.08"):
-        MaskPlan(acceleration=float("nan"))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"acceleration": float("nan")}, "an acceleration is a number from 1, found nan"),
+        ({"acceleration": float("inf")}, "an acceleration is a number from 1, found inf"),
+        ({"acceleration": 0}, "an acceleration is a number from 1, found 0"),
+        ({"center_fraction": float("nan")}, "the centre fraction is a share in [0, 1], found nan"),
+        ({"center_fraction": 2}, "the centre fraction is a share in [0, 1], found 2"),
+        ({"kind": "foo"}, "no mask is called 'foo'; there are random, equispaced,"),
+    ],
+)
+def test_a_plan_out_of_range_is_refused_before_anything_is_done(change, message):
+    with pytest.raises(ConfigError) as caught:
+        MaskPlan(**change)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_two_dimensional_pattern_keeps_its_readout_axis():

@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from jobs import demo
 from jobs.app import app
+from mrikit.errors import DataError
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -59,6 +60,13 @@ def test_volumes_without_a_reference_are_reconstructed_and_shown(tmp_path):
     assert "1 volumes were not scored: the file has no reference image" in done.stderr
     assert "SSIM" not in done.stdout
     assert "Middle slice" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path):
+    done = run("--data", tmp_path / "nope", "--out", tmp_path / "out")
+    assert isinstance(done.exception, DataError)
+    assert str(done.exception) == f"{tmp_path / 'nope'}: no such folder"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):

@@ -57,6 +57,22 @@ def test_the_mask_is_as_asked_for(run, tmp_path, words, plan):
     assert settings_of(tmp_path)["mask"] == plan
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mask", "random"], "--mask and --center-fraction say how to undersample; give --acceleration too"),
+        (["--center-fraction", 0.1], "--mask and --center-fraction say how to undersample; give --acceleration too"),
+        (["--acceleration", 0], "an acceleration is a number from 1, found 0"),
+        (["--acceleration", 4, "--mask", "foo"], "no mask is called 'foo'"),
+    ],
+)
+def test_a_wrong_mask_is_one_clear_line_and_leaves_no_folder(run, tmp_path, words, message):
+    with pytest.raises(ConfigError) as caught:
+        run(*words)
+    assert str(caught.value).startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
 def test_settings_of_the_model_are_used_and_saved(run, tmp_path):
     run(
         "--model",
