@@ -69,10 +69,14 @@ def import_array(
     """Write a raw array as a volume in the fastMRI format.
 
     Samples that are zero in every slice and coil count as not measured: such a volume gets a mask and no reference.
-    Any other gets the root-sum-of-squares image as its reference.
+    Any other gets the root-sum-of-squares image as its reference. Zero columns at the sides alone count as the zero
+    filling of the scanner. A file that is there already stays.
     """
+    if volume_id is not None and (Path(volume_id).name != volume_id or volume_id == ".."):
+        raise ConfigError(f"the volume id becomes a file name in {out}, found {volume_id!r}; leave out folders")
     from mrikit.volumes import ScanInfo, Volume, write_fastmri
-    from mrikit.volumes.raw import arrange, find_sampling, read_array
+    from mrikit.volumes.raw import arrange, read_array
+    from mrikit.volumes.sampling import find_sampling
 
     try:
         kspace = arrange(read_array(file, key), axes.split(","))
@@ -92,6 +96,9 @@ def import_array(
         padding=padding,
     )
     path = out / f"{info.volume_id}.h5"
+    if path.exists():
+        typer.echo(f"{path} is there already and stays; delete it to import {file} again")
+        return
     reference = _reference(kspace, window) if mask is None else None
     write_fastmri(path, Volume(kspace=kspace, reference=reference, mask=mask, info=info))
     num_slices, num_coils = kspace.shape[:2]

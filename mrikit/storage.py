@@ -21,7 +21,7 @@ def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
     """A temporary name beside `path` that becomes `path` when the block ends without an error.
 
     The folder is made if it is missing. After an error nothing is left behind and the old file, if any, is untouched;
-    what a killed process of this machine left is removed by the next writer of the same path.
+    what a killed process of this host left is removed by the next writer of the same path on it.
 
     Args:
         path: The file to write.
@@ -34,7 +34,7 @@ def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
     Raises:
         StorageError: The folder or file cannot be written, or the disk is full.
     """
-    temporary = path.parent / f".{path.stem}.{os.getpid()}.tmp{path.suffix}"
+    temporary = path.parent / f".{path.stem}.{_host()}.{os.getpid()}.tmp{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path)
@@ -72,6 +72,26 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything that 
     write_text(path, json.dumps(value, indent=2, sort_keys=False, allow_nan=False) + "\n")
 
 
+def create_json(path: Path, value: Any) -> bool:  # noqa: ANN401 - anything that JSON holds
+    """Write `value` as JSON unless the file is there already; of two processes that try at once, one succeeds.
+
+    Returns:
+        Whether the file is ours. An empty file, left by a process that was killed right here, counts as absent.
+
+    Raises:
+        StorageError: The path cannot be written.
+    """
+    with contextlib.suppress(OSError):  # what is wrong with the folder, writing will say
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            if path.stat().st_size:
+                return False
+    write_json(path, value)
+    return True
+
+
 def read_json(path: Path) -> Any:  # noqa: ANN401 - anything that JSON holds
     """The value of a JSON file.
 
@@ -92,12 +112,17 @@ def _require_space(folder: Path, num_bytes: int) -> None:
 
 
 def _remove_orphans(path: Path) -> None:
-    """Delete temporary files for `path` whose process is gone."""
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.tmp{re.escape(path.suffix)}")
+    """Delete temporary files for `path` whose process on this host is gone; of other hosts nothing is known."""
+    pattern = re.compile(rf"\.{re.escape(path.stem)}\.{_host()}\.(\d+)\.tmp{re.escape(path.suffix)}")
     for entry in path.parent.iterdir():
         match = pattern.fullmatch(entry.name)
         if match and not _is_alive(int(match[1])):
             entry.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """The name of this host, of letters, digits and hyphens; hosts may share a disk, but not process ids."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)
 
 
 def _is_alive(process_id: int) -> bool:

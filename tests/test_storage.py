@@ -1,11 +1,12 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from mrikit.errors import StorageError
-from mrikit.storage import atomic_path, read_json, write_json, write_text
+from mrikit.storage import atomic_path, create_json, read_json, write_json, write_text
 
 
 def test_a_file_appears_whole_with_its_folder(tmp_path):
@@ -40,10 +41,29 @@ def test_what_a_killed_process_left_is_removed_by_the_next_writer(tmp_path):
 
 
 def test_the_temporary_file_of_a_living_process_is_left_alone(tmp_path):
-    other = tmp_path / f".a.{os.getppid()}.tmp.txt"
+    mine = temporary_name(tmp_path / "a.txt")
+    other = tmp_path / mine.replace(str(os.getpid()), str(os.getppid()))
     other.write_text("in work")
     write_text(tmp_path / "a.txt", "whole")
     assert other.exists()
+
+
+def temporary_name(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("")
+    return temporary.name
+
+
+def test_the_temporary_file_of_another_host_is_left_alone(tmp_path, monkeypatch):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    name = f".a.node-7-lab.{gone.pid}.tmp.txt"
+    (tmp_path / name).write_text("perhaps in work")
+    write_text(tmp_path / "a.txt", "whole")
+    assert (tmp_path / name).exists()
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="node_7.lab"))
+    assert temporary_name(tmp_path / "a.txt") == f".a.node-7-lab.{os.getpid()}.tmp.txt"
+    assert not (tmp_path / name).exists()  # on that host it is an orphan
 
 
 def test_a_full_disk_is_one_clear_line_and_writes_nothing(full_disk):
@@ -69,6 +89,16 @@ def test_a_folder_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"file/a.txt: cannot be written: (Not a directory|File exists)"):
         write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_a_json_file_is_created_once_and_a_half_claim_is_taken_over(tmp_path):
+    path = tmp_path / "new" / "a.json"
+    assert create_json(path, 1)
+    assert not create_json(path, 2)
+    assert read_json(path) == 1
+    path.write_text("")
+    assert create_json(path, 3)
+    assert read_json(path) == 3
 
 
 def test_a_json_file_that_is_missing_or_damaged_is_named(tmp_path):

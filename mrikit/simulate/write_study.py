@@ -1,6 +1,5 @@
 """Simulate a study into a folder: planned volumes to files in their layout, in parallel, resumed where it stopped."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -18,6 +17,7 @@ from mrikit.simulate.scan import SimulatedScan, root_sum_of_squares, simulate_sc
 from mrikit.simulate.study import PlannedVolume, StudyConfig, plan_study
 from mrikit.storage import read_json, write_json
 from mrikit.volumes import Volume, write_fastmri, write_snu
+from mrikit.volumes.index_workers import num_processors
 
 FASTMRI_TEST_MASK = {"knee": "random", "brain": "equispaced_fraction"}
 SNU_MASK = "fixed"
@@ -31,14 +31,13 @@ def simulate_study(
 ) -> list[Path]:
     """Write every volume of a study that its folder does not hold yet.
 
-    The bytes of a file depend on the configuration alone, not on workers, order, or earlier interruptions; only SNU's
-    `image_grappa` differs in its last bits where torch has another number of threads. A file that exists is whole and
-    stays; `simulation-ANATOMY.json` beside the files says what they were made from.
+    The bytes of a file depend on the configuration alone, not on workers, threads, order, or earlier interruptions. A
+    file that exists is whole and stays; `simulation-ANATOMY.json` beside the files says what they were made from.
 
     Args:
         config: The study.
-        num_workers: Volumes to simulate at a time; as many as there are processors if None. Each holds one volume in
-            memory.
+        num_workers: Volumes to simulate at a time; as many as there are processors for this process if None. Each
+            holds one volume in memory.
         on_volume: Called with the path of each volume when it is there.
 
     Returns:
@@ -52,8 +51,10 @@ def simulate_study(
         raise ConfigError(f"at least 1 worker is needed, found {num_workers}")
     _claim(config)
     plan = plan_study(config)
-    # Threads, because nearly all time is spent in numpy and HDF5, which let others run meanwhile.
-    pool = ThreadPoolExecutor(num_workers or os.cpu_count())
+    # Threads, because nearly all time is spent in numpy and HDF5, which let others run meanwhile. In each, torch has
+    # one thread of its own: the sums of GRAPPA depend in their last bits on how many share them.
+    num_torch_threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(num_workers or num_processors(), initializer=torch.set_num_threads, initargs=(1,))
     try:
         for future in as_completed([pool.submit(_complete, config, planned) for planned in plan]):
             path = future.result()
@@ -61,6 +62,7 @@ def simulate_study(
                 on_volume(path)
     finally:
         pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(num_torch_threads)
     return [planned.path for planned in plan]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mrikit.errors import DataError
+from mrikit.volumes.sampling import find_sampling
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
 
@@ -43,14 +44,14 @@ def read_dims(path: Path) -> tuple[int, ...]:
 
 
 def read_bart(path: Path) -> Volume:
-    """Read a BART array as k-space of a 2-D scan; slices are read later.
+    """Read a BART array as k-space of a 2-D scan; slices are read once here, to find the mask, and again later.
 
     (READ, PHS1) is (readout, phase). Where READ has size 1 the array is a plane of two phase encodings, as after a
     Fourier transform of a 3-D scan along its readout, and (PHS1, PHS2) is (readout, phase). BART stores no further
-    facts: all columns count as acquired and the scored window is the full field of view.
+    facts: what is zero in every slice and coil was not sampled, and the scored window is the full field of view.
 
     Raises:
-        DataError: The file is damaged, or has further axes such as maps, echoes or times.
+        DataError: The file is damaged or all zero, or has further axes such as maps, echoes or times.
     """
     dims = read_dims(path)
     readout_dim, phase_dim = (PHS1, PHS2) if dims[READ] == 1 else (READ, PHS1)
@@ -64,7 +65,10 @@ def read_bart(path: Path) -> Volume:
     matrix = (dims[readout_dim], dims[phase_dim])
     shape = (dims[SLICE], dims[COIL], *matrix)
     data = path.with_suffix(".cfl")
-    return Volume(
-        kspace=FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True),
-        info=ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=(0, matrix[1]), source=data),
-    )
+    kspace = FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True)
+    try:
+        mask, padding = find_sampling(kspace)
+    except DataError as error:
+        raise error if str(data) in str(error) else DataError(f"{data}: {error}") from error
+    info = ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=padding, source=data)
+    return Volume(kspace=kspace, mask=mask, info=info)

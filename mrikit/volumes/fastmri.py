@@ -4,7 +4,7 @@ from pathlib import Path
 
 import h5py
 
-from mrikit.volumes.hdf5 import attribute, sampling_mask, text
+from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.header import read_header
 from mrikit.volumes.kspace import kspace_slices, reference_slices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -29,7 +29,7 @@ def read_fastmri(path: Path, file: h5py.File) -> Volume:
     reference = reference_slices(path, file, stored, num_slices)
     header = read_header(text(file, "ismrmrd_header"))
     left, right = header.padding
-    acquisition = attribute(file, "acquisition")
+    acquisition = text_attribute(file, "acquisition")
     largest = attribute(file, "max")
     return Volume(
         kspace=kspace,
@@ -37,7 +37,7 @@ def read_fastmri(path: Path, file: h5py.File) -> Volume:
         mask=sampling_mask(file, matrix),
         info=ScanInfo(
             volume_id=path.stem,
-            patient_id=attribute(file, "patient_id") or header.patient_id,
+            patient_id=text_attribute(file, "patient_id") or header.patient_id,
             anatomy=_anatomy(header.body_part, acquisition),
             acquisition=acquisition,
             field_strength_t=header.field_strength_t,

@@ -102,19 +102,26 @@ def is_reconstruction(path: Path) -> bool:
 
 
 def _walk(root: str) -> dict[str, dict[str, list[int]]]:
-    """Size and time of every file of every folder from `root` down; names that start with a dot are left out."""
+    """Size and time of every file of every folder from `root` down; names that start with a dot are left out.
+
+    Links to folders are followed, but not back to a folder on the way to them.
+    """
     folders: dict[str, dict[str, list[int]]] = {}
-    waiting = [root]
+    waiting: list[tuple[str, set[tuple[int, int]]]] = [(root, set())]
     try:
         while waiting:
-            place = waiting.pop()
+            place, above = waiting.pop()
+            status = os.stat(place)  # noqa: PTH116 - names are plain text here
+            identity = (status.st_dev, status.st_ino)
+            if identity in above:
+                continue
             files = folders[place] = {}
             with os.scandir(place) as entries:
                 for entry in entries:
                     if entry.name.startswith("."):
                         continue
                     if entry.is_dir():
-                        waiting.append(entry.path)
+                        waiting.append((entry.path, above | {identity}))
                     else:
                         files[entry.name] = _signature(entry)
     except OSError as error:

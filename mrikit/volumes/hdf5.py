@@ -35,15 +35,27 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def attribute(file: h5py.File, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    """A scalar attribute of the file, text as str; None if there is none. Twice as fast as `file.attrs`."""
+    """A scalar attribute of the file as a Python value; None if there is none or it is empty.
+
+    Twice as fast as `file.attrs`.
+    """
     try:
         found = h5py.h5a.open(file.id, name.encode())
     except KeyError:
         return None
+    if found.shape is None or 0 in found.shape:
+        return None
     values = np.empty(found.shape, found.dtype)
     found.read(values)
     value = values.reshape(-1)[0]
+    value = value.item() if isinstance(value, np.generic) else value
     return value.decode() if isinstance(value, bytes) else value
+
+
+def text_attribute(file: h5py.File, name: str) -> str | None:
+    """A scalar attribute of the file as text, numbers too: some sites number their patients."""
+    value = attribute(file, name)
+    return None if value is None else str(value)
 
 
 def text(file: h5py.File, key: str) -> bytes:

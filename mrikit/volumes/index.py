@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from mrikit.volumes.index_file import (
     read_records,
     write_records,
 )
-from mrikit.volumes.index_workers import read_entries
+from mrikit.volumes.index_workers import num_processors, read_entries
 from mrikit.volumes.volume import ScanInfo, Volume
 
 INDEX_NAME = ".mrikit-index.jsonl"
@@ -131,7 +130,7 @@ def build_index(
     changed = [name for name in current if name not in known or known[name][0] != current[name] or _is_bad(known[name])]
     if changed:
         with open_partial(path) as save:
-            for count, (name, entry) in enumerate(read_entries(folder, changed, num_workers or _num_processors()), 1):
+            for count, (name, entry) in enumerate(read_entries(folder, changed, num_workers or num_processors()), 1):
                 known[name] = (current[name], entry)
                 save(name, known[name])
                 if on_progress:
@@ -187,10 +186,6 @@ def _make_index(folder: Path, path: Path, records: Records) -> Index:
 
 def _is_bad(record: Record) -> bool:
     return record[1].kind == "bad"
-
-
-def _num_processors() -> int:
-    return os.cpu_count() or 1
 
 
 def _index_path(folder: Path, path: Path | None) -> Path:

@@ -17,7 +17,7 @@ from mrikit.errors import StorageError
 from mrikit.storage import write_text
 from mrikit.volumes.entries import Entry
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 Record: TypeAlias = tuple[list[int], Entry]
 """The signature of a file (see `files.scan`) when it was read, and what was read."""

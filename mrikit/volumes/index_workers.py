@@ -8,6 +8,7 @@ nothing but read files.
 import multiprocessing
 import os
 import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from multiprocessing.connection import Connection, wait
@@ -21,6 +22,13 @@ FILES_PER_WORKER = 50
 """Below this a worker costs more than it saves."""
 FILES_PER_BATCH = 16
 """Files between two looks at what the others have answered."""
+
+
+def num_processors() -> int:
+    """Processors that this process may use; a job of a cluster has fewer than the machine, where the system can say."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def read_entries(folder: Path, names: list[str], num_workers: int) -> Iterator[tuple[str, Entry]]:

@@ -14,8 +14,21 @@ from mrikit.volumes.hdf5 import open_hdf5, text
 from mrikit.volumes.header import ScanHeader, read_header
 from mrikit.volumes.volume import ScanInfo, Volume
 
-SKIPPED_FLAGS = {19: "noise", 20: "calibration", 23: "navigation", 24: "phase correction", 26: "feedback", 27: "dummy"}
+SKIPPED_FLAGS = {
+    19: "noise",
+    20: "calibration",
+    23: "navigation",
+    24: "phase correction",
+    26: "feedback",
+    27: "dummy",
+    28: "real-time feedback",
+    29: "surface coil correction",
+    30: "phase stabilization reference",
+    31: "phase stabilization",
+}
 """Acquisitions that are no part of the image, by the number of their flag (ISMRMRD counts from 1)."""
+REVERSE_FLAG = 22
+"""The readout ran backwards, as in every other line of an echo-planar scan."""
 FURTHER_COUNTERS = ("kspace_encode_step_2", "contrast", "phase", "repetition", "set")
 """Counters that a single 2-D scan never advances."""
 
@@ -82,7 +95,8 @@ def read_ismrmrd(path: Path, file: h5py.File, group: str) -> Volume:
     """Read an open MRD file; samples are read later, slice by slice.
 
     The k-space centre of the encoding limits comes to column matrix // 2. Noise scans and other acquisitions that
-    are no part of the image are skipped; repeated lines are averaged. There is no reference.
+    are no part of the image, and those of any encoding but the first, are skipped; repeated lines are averaged. There
+    is no reference.
 
     Raises:
         DataError: It is not one 2-D Cartesian scan, or its acquisitions differ; the message does not name the file.
@@ -90,8 +104,8 @@ def read_ismrmrd(path: Path, file: h5py.File, group: str) -> Volume:
     header = read_header(text(file[group], "xml"))
     _check_cartesian(header)
     head = file[group]["data"].fields("head")[:]
-    skipped = sum(1 << (flag - 1) for flag in SKIPPED_FLAGS)
-    numbers = np.flatnonzero(head["flags"] & np.uint64(skipped) == 0)
+    # The header that is read, and so the matrix, is that of the first encoding.
+    numbers = np.flatnonzero(~_has_flag(head, *SKIPPED_FLAGS) & (head["encoding_space_ref"] == 0))
     head = head[numbers]
     _check_frames(head)
     readout, phase, _ = header.encoded_matrix
@@ -143,10 +157,21 @@ def _check_cartesian(header: ScanHeader) -> None:
         )
 
 
+def _has_flag(head: npt.NDArray[np.void], *flags: int) -> npt.NDArray[np.bool_]:
+    """Which acquisitions carry any of the flags."""
+    return np.asarray(head["flags"] & np.uint64(sum(1 << (flag - 1) for flag in flags)) != 0)
+
+
 def _check_frames(head: npt.NDArray[np.void]) -> None:
     """All acquisitions must be alike and belong to one 2-D scan."""
     if not len(head):
         raise DataError("no acquisition is part of an image; is it a noise scan alone?")
+    num_reversed = int(_has_flag(head, REVERSE_FLAG).sum())
+    if num_reversed:
+        raise DataError(
+            f"{num_reversed} of {len(head)} lines are read out in reverse (flag {REVERSE_FLAG}), as in echo-planar "
+            "scans; turning them round needs a phase correction. Correct the lines and clear the flag first"
+        )
     for name in FURTHER_COUNTERS:
         found = np.unique(head["idx"][name])
         if len(found) > 1:

@@ -13,8 +13,6 @@ from mrikit.volumes.bart import read_dims
 from mrikit.volumes.hdf5 import open_hdf5
 
 AXES = ("slice", "coil", "readout", "phase")
-MIN_UNSAMPLED = 0.05
-"""A smaller share of zeros inside sampled columns is chance: integer data hold a few exact zeros."""
 
 
 def read_array(path: Path, key: str | None = None) -> npt.NDArray[Any]:
@@ -83,34 +81,6 @@ def drop_ones(array: npt.NDArray[Any], num_axes: int) -> npt.NDArray[Any]:
     if found.ndim != num_axes:
         raise DataError(f"the array has shape {array.shape}, but {num_axes} axes were named; name each of its axes")
     return found
-
-
-def find_sampling(
-    kspace: npt.NDArray[np.complex64],
-) -> tuple[npt.NDArray[np.bool_] | None, tuple[int, int]]:
-    """Which samples were measured, judged from those that are exactly zero in every slice and coil.
-
-    Args:
-        kspace: (slice, coil, readout, phase) complex64.
-
-    Returns:
-        A (phase,) or (readout, phase) mask, None if all was measured, and the [left, right) columns that were
-        acquired. Zero columns at the sides alone count as zero filling of the scanner, not as undersampling.
-
-    Raises:
-        DataError: All values are zero.
-    """
-    phase = kspace.shape[-1]
-    pattern = (kspace != 0).any(axis=(0, 1))
-    columns = pattern.any(axis=0)
-    if not columns.any():
-        raise DataError("all of k-space is zero; was the file written completely?")
-    if pattern[:, columns].mean() < 1 - MIN_UNSAMPLED:
-        return pattern, (0, phase)
-    left, right = int(columns.argmax()), phase - int(columns[::-1].argmax())
-    if columns[left:right].all() and left <= phase // 2 < right:
-        return None, (left, right)
-    return columns, (0, phase)
 
 
 def _read_matlab(path: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import h5py
+import numpy as np
+import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.volumes.hdf5 import attribute, open_hdf5, sampling_mask
+from mrikit.volumes.hdf5 import attribute, open_hdf5, sampling_mask, text_attribute
 from mrikit.volumes.kspace import kspace_slices, reference_slices
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -24,22 +26,26 @@ def read_snu(path: Path, file: h5py.File) -> Volume:
     The format has no header: the anatomy is the first word of the file name, all columns count as acquired, and
     without an image file there is no reference and the scored window is the full field of view.
 
+    Files for training and validation hold full k-space beside a mask, which is meant to be drawn anew: such a volume
+    has no mask here. The mask of a leaderboard file, whose k-space is zero outside it, is kept.
+
     Raises:
         DataError: Something is missing or does not fit; the message does not name the k-space file.
     """
     kspace = kspace_slices(path, file)
     matrix = (kspace.shape[2], kspace.shape[3])
+    mask = sampling_mask(file, matrix)
     reference, largest = _image(path, len(kspace))
     word = path.stem.split("_")[0].lower()
     return Volume(
         kspace=kspace,
         reference=reference,
-        mask=sampling_mask(file, matrix),
+        mask=mask if mask is not None and _is_applied(mask, file) else None,
         info=ScanInfo(
             volume_id=path.stem,
-            patient_id=attribute(file, "patient_id"),
+            patient_id=text_attribute(file, "patient_id"),
             anatomy=word if word in ANATOMIES else None,
-            acquisition=attribute(file, "acquisition"),
+            acquisition=text_attribute(file, "acquisition"),
             matrix=matrix,
             recon_matrix=(reference.shape[1], reference.shape[2]) if reference else matrix,
             padding=(0, matrix[1]),
@@ -47,6 +53,13 @@ def read_snu(path: Path, file: h5py.File) -> Volume:
             source=path,
         ),
     )
+
+
+def _is_applied(mask: npt.NDArray[np.bool_], file: h5py.File) -> bool:
+    """Whether k-space is zero outside the mask, in the middle slice; for whole columns, its middle row tells."""
+    kspace = file["kspace"]
+    rows = kspace.shape[-2] // 2 if mask.ndim == 1 else slice(None)
+    return not kspace[len(kspace) // 2, ..., rows, :][..., ~mask].any()
 
 
 def _image(path: Path, num_slices: int) -> tuple[FileSlices | None, float | None]:

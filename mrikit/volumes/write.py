@@ -61,7 +61,8 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
 def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArray[np.float32]) -> None:
     """Write a volume as the SNU challenge stores it: `root/kspace/name.h5` and `root/image/name.h5`.
 
-    Both files appear, or none; the image first, so that a k-space file is never without it.
+    The image appears first, so that a k-space file is never without it; should the second renaming fail, the image
+    stays and is replaced by the next attempt.
 
     Args:
         root: The folder that holds `kspace/` and `image/`.
@@ -101,7 +102,7 @@ def write_ismrmrd(path: Path, volume: Volume) -> None:
     MRD is raw data: the reference and its maximum are not stored.
 
     Raises:
-        DataError: Mask or padding do not fit, or the mask is 2-D (MRD lines are sampled whole).
+        DataError: Mask or padding do not fit, the mask is 2-D (MRD lines are sampled whole) or samples no line.
         StorageError: The path cannot be written or the disk is full.
     """
     from ismrmrd.hdf5 import acquisition_dtype  # here, because it doubles the time that importing this file takes
@@ -113,6 +114,11 @@ def write_ismrmrd(path: Path, volume: Volume) -> None:
     left, right = volume.info.padding
     mask = np.ones(phase, bool) if volume.mask is None else volume.mask
     lines = np.flatnonzero(mask[left:right])
+    if not len(lines):
+        raise DataError(
+            f"{path}: the mask samples none of the acquired columns [{left}, {right}); an MRD file needs a line. "
+            "Give a mask that samples some of them"
+        )
     # In memory first: HDF5 crashes the process when the disk runs full under data of variable length.
     with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
         group = file.create_group("dataset")

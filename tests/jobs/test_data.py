@@ -179,3 +179,22 @@ def test_the_long_axis_of_the_real_knee_is_its_oversampled_readout(real_data, tm
     readout, phase = image.mean(1), image.mean(0)
     assert readout[:40].mean() < 0.25 * readout[300:340].mean()
     assert phase[:40].mean() > 0.3 * phase.mean()
+
+
+def test_import_keeps_a_file_that_is_there(tmp_path):
+    np.save(tmp_path / "scan.npy", make_volume(1, 3, (12, 8), padding=(0, 8)).kspace[0])
+    words = ("import", tmp_path / "scan.npy", "--axes", "coil,readout,phase", "--anatomy", "knee", "--out", tmp_path)
+    run(*words)
+    before = (tmp_path / "scan.h5").read_bytes()
+    np.save(tmp_path / "scan.npy", make_volume(1, 2, (12, 8), padding=(0, 8)).kspace[0])
+    assert f"{tmp_path / 'scan.h5'} is there already and stays; delete it" in run(*words)
+    assert (tmp_path / "scan.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("volume_id", ["../evil", "a/b", ".."])
+def test_import_writes_into_its_folder_only(tmp_path, volume_id):
+    np.save(tmp_path / "scan.npy", make_volume(1, 3, (12, 8), padding=(0, 8)).kspace[0])
+    words = ("import", tmp_path / "scan.npy", "--axes", "coil,readout,phase", "--anatomy", "knee")
+    with pytest.raises(ConfigError, match=r"the volume id becomes a file name in .*; leave out folders"):
+        run(*words, "--out", tmp_path / "data", "--volume-id", volume_id)
+    assert not (tmp_path / "data").exists()

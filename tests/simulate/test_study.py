@@ -1,13 +1,16 @@
 import hashlib
+import os
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from mrikit.errors import ConfigError, StorageError
-from mrikit.simulate import StudyConfig, plan_study, simulate_scan, simulate_study
+from mrikit.simulate import StudyConfig, plan_study, simulate_scan, simulate_study, write_study
 from mrikit.simulate.scan import root_sum_of_squares
 from mrikit.simulate.write_study import _write_fastmri
 from mrikit.volumes import find_volumes, open_volume
@@ -50,6 +53,30 @@ def test_the_same_seed_gives_the_same_bytes_for_any_number_of_workers(study, tmp
 def test_the_snu_layout_gives_the_same_bytes_too(snu, tmp_path):
     simulate_study(config(tmp_path, anatomy="brain", layout="snu"), num_workers=2)
     assert digests(tmp_path) == digests(snu)
+
+
+def test_the_snu_layout_gives_the_same_bytes_for_any_number_of_torch_threads(tmp_path):
+    before = torch.get_num_threads()
+    settings = {"anatomy": "brain", "layout": "snu", "num_volumes": 2, "num_slices": 1, "matrix": (192, 96)}
+    try:
+        for num_threads in (1, 4):
+            torch.set_num_threads(num_threads)
+            simulate_study(config(tmp_path / str(num_threads), **settings))
+            with ThreadPoolExecutor(1) as another:  # a thread that begins later takes what was set last
+                assert another.submit(torch.get_num_threads).result() == torch.get_num_threads() == num_threads
+    finally:
+        torch.set_num_threads(before)
+    assert digests(tmp_path / "4") == digests(tmp_path / "1")
+
+
+def test_as_many_volumes_at_a_time_as_this_process_has_processors(tmp_path, monkeypatch):
+    pools = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process_id: {5, 7, 9})
+    monkeypatch.setattr(
+        write_study, "ThreadPoolExecutor", lambda size, **rest: pools.append(size) or ThreadPoolExecutor(size, **rest)
+    )
+    simulate_study(config(tmp_path, num_volumes=1, num_slices=1))
+    assert pools == [3]
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(study, tmp_path):
@@ -198,11 +225,21 @@ def test_the_leaderboard_holds_masked_kspace_beside_full_labels(snu):
         assert set(range(24 % acceleration, 47, acceleration)) <= set(np.flatnonzero(volume.mask))
 
 
+def test_files_for_training_hold_full_kspace_and_so_have_no_mask(snu):
+    paths = [path for path in find_volumes(snu) if "leaderboard" not in path.parts]
+    assert len(paths) == 6
+    for path in paths:
+        assert open_volume(path).mask is None
+        with h5py.File(path) as file:
+            assert 0 < np.count_nonzero(file["mask"]) < 48
+
+
 def test_the_grappa_image_is_nearer_to_the_label_than_the_zero_filled_one(tmp_path):
     settings = config(tmp_path, anatomy="brain", layout="snu", num_volumes=1, num_coils=(8,), matrix=None)
     (path,) = simulate_study(settings)
     volume = open_volume(path)
-    zero_filled = root_sum_of_squares(volume.kspace[0] * volume.mask, volume.info.recon_matrix)
+    with h5py.File(path) as file:
+        zero_filled = root_sum_of_squares(volume.kspace[0] * file["mask"][()], volume.info.recon_matrix)
     with h5py.File(path.parent.parent / "image" / path.name) as file:
         grappa, label = file["image_grappa"][0], file["image_label"][0]
     assert np.linalg.norm(grappa - label) < 0.6 * np.linalg.norm(zero_filled - label)

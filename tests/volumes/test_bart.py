@@ -31,6 +31,40 @@ def test_slices_and_coils_come_to_their_axes(tmp_path):
         assert volume.info.volume_id == "scan"
 
 
+def test_a_full_array_has_no_mask(tmp_path):
+    write_cfl(tmp_path / "a.cfl", noise(6, 5, 1, 3))
+    assert open_volume(tmp_path / "a.cfl").mask is None
+
+
+def test_lines_that_are_zero_in_all_slices_and_coils_are_the_mask(tmp_path):
+    array = noise(6, 9, 1, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2)
+    array[:, 4, ..., 0] = 0  # in one slice alone: not a matter of sampling
+    write_cfl(tmp_path / "a.cfl", array * (np.arange(9) % 2 == 0)[:, *[None] * 12], (*array.shape, 1, 1))
+    volume = open_volume(tmp_path / "a.cfl")
+    np.testing.assert_array_equal(volume.mask, [1, 0, 1, 0, 1, 0, 1, 0, 1])
+    assert volume.info.padding == (0, 9)
+
+
+def test_a_plane_that_is_sampled_in_two_dimensions_has_its_pattern_as_mask(tmp_path):
+    pattern = np.random.default_rng(1).random((6, 5)) < 0.5
+    write_cfl(tmp_path / "plane.cfl", noise(1, 6, 5, 3) * pattern[..., None])
+    np.testing.assert_array_equal(open_volume(tmp_path / "plane.cfl").mask, pattern)
+
+
+def test_zero_lines_at_the_sides_alone_are_padding(tmp_path):
+    array = noise(6, 9, 1, 3)
+    array[:, [0, 8]] = 0
+    write_cfl(tmp_path / "a.cfl", array)
+    volume = open_volume(tmp_path / "a.cfl")
+    assert (volume.mask, volume.info.padding) == (None, (1, 8))
+
+
+def test_an_array_of_zeros_is_refused(tmp_path):
+    write_cfl(tmp_path / "a.cfl", np.zeros((6, 5)))
+    with pytest.raises(DataError, match=r"^\S+/a\.cfl: all of k-space is zero"):
+        open_volume(tmp_path / "a.cfl")
+
+
 def test_a_plane_of_two_phase_encodings_is_readout_and_phase(tmp_path):
     array = noise(1, 6, 5, 3)
     write_cfl(tmp_path / "plane.cfl", array)
@@ -69,5 +103,5 @@ def test_nan_in_a_slice_is_refused(tmp_path):
     array = noise(6, 5, 1, 2)
     array[1, 2, 0, 1] = np.nan
     write_cfl(tmp_path / "a.cfl", array)
-    with pytest.raises(DataError, match=r"a\.cfl: slice 0 of k-space holds NaN or Inf"):
-        open_volume(tmp_path / "a.cfl").kspace[0]
+    with pytest.raises(DataError, match=r"^\S+/a\.cfl: slice 0 of k-space holds NaN or Inf"):
+        open_volume(tmp_path / "a.cfl")

@@ -14,9 +14,18 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError, StorageError
-from mrikit.volumes import build_index, index_workers, load_index, open_volume, write_fastmri, write_ismrmrd, write_snu
+from mrikit.volumes import (
+    build_index,
+    index,
+    index_workers,
+    load_index,
+    open_volume,
+    write_fastmri,
+    write_ismrmrd,
+    write_snu,
+)
 from mrikit.volumes.index import INDEX_NAME
-from mrikit.volumes.index_file import partial_path
+from mrikit.volumes.index_file import INDEX_VERSION, partial_path
 from tests.volumes.scans import make_volume, without_reference
 
 
@@ -275,7 +284,9 @@ def test_a_line_that_a_killed_build_left_incomplete_is_read_again(data, read_nam
     assert read_names == ["knee_2.h5"]
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"version": 0}\n', '{"version": 1, "names": ["a"]}\n', "\x00\xff"])
+@pytest.mark.parametrize(
+    "content", ["", "{", '{"version": 0}\n', f'{{"version": {INDEX_VERSION}, "names": ["a"]}}\n', "\x00\xff"]
+)
 def test_an_index_that_is_damaged_or_of_another_version_is_built_anew(data, content):
     (data / INDEX_NAME).write_text(content)
     with pytest.raises(DataError, match="not indexed yet; run `mrikit data index"):
@@ -287,7 +298,7 @@ def test_an_index_that_is_damaged_or_of_another_version_is_built_anew(data, cont
 def test_an_index_of_a_later_version_is_left_unread(data):
     build_index(data)
     whole = (data / INDEX_NAME).read_text()
-    (data / INDEX_NAME).write_text(whole.replace('{"version":1,', '{"version":2,'))
+    (data / INDEX_NAME).write_text(whole.replace(f'{{"version":{INDEX_VERSION},', f'{{"version":{INDEX_VERSION + 1},'))
     with pytest.raises(DataError, match="not indexed yet"):
         load_index(data)
 
@@ -333,6 +344,23 @@ def test_two_volumes_of_one_name_cannot_be_told_apart(data):
 def test_links_to_nowhere_are_bad_files(data):
     (data / "lost.h5").symlink_to(data / "nothing.h5")
     assert [bad_file.message for bad_file in build_index(data).bad_files] == [f"{data / 'lost.h5'}: no such file"]
+
+
+def test_numbers_as_ids_are_kept_as_text(data):
+    with h5py.File(data / "knee_1.h5", "r+") as file:
+        file.attrs["patient_id"] = 7
+    assert build_index(data).info("knee_1").patient_id == "7"
+
+
+def test_as_many_workers_as_this_process_has_processors(data, monkeypatch):
+    asked = []
+    true_read = index.read_entries
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process_id: {5, 7, 9})
+    monkeypatch.setattr(
+        index, "read_entries", lambda folder, names, workers: asked.append(workers) or true_read(folder, names, 1)
+    )
+    build_index(data)
+    assert asked == [3]
 
 
 def test_the_index_is_text_without_pickles_and_can_be_pickled(data):

@@ -67,10 +67,33 @@ def test_noise_and_other_scans_are_skipped(tmp_path):
         acquisition(0, value=7, flag=ismrmrd.ACQ_IS_NAVIGATION_DATA),
         acquisition(0, value=7, flag=ismrmrd.ACQ_IS_PHASECORR_DATA),
         acquisition(0, value=7, flag=ismrmrd.ACQ_IS_DUMMYSCAN_DATA),
+        acquisition(0, value=7, flag=ismrmrd.ACQ_IS_HPFEEDBACK_DATA),
+        acquisition(0, value=7, flag=ismrmrd.ACQ_IS_RTFEEDBACK_DATA),
+        acquisition(0, value=7, flag=ismrmrd.ACQ_IS_SURFACECOILCORRECTIONSCAN_DATA),
+        acquisition(0, value=7, flag=ismrmrd.ACQ_IS_PHASE_STABILIZATION_REFERENCE),
+        acquisition(0, value=7, flag=ismrmrd.ACQ_IS_PHASE_STABILIZATION),
     ]
+    others[-1].set_flag(ismrmrd.ACQ_IS_REVERSE)  # of no matter in lines that are skipped
     calm = open_volume(write(tmp_path / "a.h5", full()))
     mixed = open_volume(write(tmp_path / "b.h5", [*others, *full(), *others]))
     np.testing.assert_array_equal(np.stack(list(mixed.kspace)), np.stack(list(calm.kspace)))
+
+
+def test_acquisitions_of_another_encoding_are_skipped(tmp_path):
+    other = acquisition(0, value=7, num_samples=6, center=3)
+    other.encoding_space_ref = 1
+    volume = open_volume(write(tmp_path / "a.h5", [*full(), other]))
+    assert volume.kspace[0][0, 0, 2] == 1
+
+
+def test_lines_in_reverse_are_refused(tmp_path):
+    acquisitions = full()
+    for one in acquisitions[::2]:
+        one.set_flag(ismrmrd.ACQ_IS_REVERSE)
+    assert refusal(write(tmp_path / "a.h5", acquisitions)) == (
+        "7 of 14 lines are read out in reverse (flag 22), as in echo-planar scans; turning them round needs a phase "
+        "correction. Correct the lines and clear the flag first"
+    )
 
 
 def test_lines_that_are_calibration_and_image_are_kept(tmp_path):

@@ -236,12 +236,33 @@ def test_an_snu_file_without_its_image_has_no_reference(tmp_path):
     assert (found.info.anatomy, found.info.recon_matrix) == (None, (16, 11))
 
 
+@pytest.mark.parametrize("num_coils", [None, 3])
+@pytest.mark.parametrize("mask", [np.arange(11) % 3 == 0, np.random.default_rng(1).random((16, 11)) < 0.4])
+def test_an_snu_mask_counts_only_where_kspace_is_zero_outside_it(tmp_path, mask, num_coils):
+    full = make_volume(num_coils=num_coils or 1, padding=(0, 11)).kspace
+    for name, kspace, expected in (("train", full, None), ("leaderboard", full * mask, mask)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["kspace"] = kspace if num_coils else kspace[:, 0]
+            file["mask"] = mask.astype(np.float32)
+        np.testing.assert_array_equal(open_volume(tmp_path / f"{name}.h5").mask, expected)
+
+
 def test_an_snu_image_that_does_not_belong_is_named(tmp_path):
     volume = make_volume(mask=np.ones(11, bool))
     write_snu(tmp_path, "knee_1", volume, image_grappa=np.asarray(volume.reference))
     overwrite(tmp_path / "image" / "knee_1.h5", "image_label", np.zeros((2, 8, 9), np.float32))
     message = message_of(tmp_path / "kspace" / "knee_1.h5")
     assert message.startswith(f"its image file {tmp_path / 'image' / 'knee_1.h5'}: 'image_label' has 2 slices")
+
+
+def test_links_to_a_folder_on_the_way_are_not_followed_round(tmp_path):
+    write_fastmri(tmp_path / "data" / "deep" / "a.h5", make_volume())
+    write_fastmri(tmp_path / "more" / "b.h5", make_volume())
+    (tmp_path / "data" / "self").symlink_to(".")
+    (tmp_path / "data" / "deep" / "up").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "more")
+    (tmp_path / "more" / "back").symlink_to(tmp_path / "data")
+    assert find_volumes(tmp_path / "data") == [tmp_path / "data" / name for name in ("deep/a.h5", "linked/b.h5")]
 
 
 def test_find_volumes_leaves_out_images_reconstructions_and_hidden_files(tmp_path):
@@ -283,3 +304,19 @@ def test_text_attributes_of_fixed_length_are_text(tmp_path):
         file.attrs["patient_id"] = ["p"]
     info = open_volume(path).info
     assert (info.acquisition, info.patient_id) == ("AXT2", "p")
+
+
+def test_attributes_that_are_numbers_are_text(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["patient_id"], file.attrs["acquisition"] = 7, 2.5
+    info = open_volume(path).info
+    assert (info.patient_id, info.acquisition) == ("7", "2.5")
+
+
+@pytest.mark.parametrize("empty", [h5py.Empty("f4"), h5py.Empty("S4"), np.zeros(0)])
+def test_empty_attributes_are_as_good_as_none(path, empty):
+    with h5py.File(path, "r+") as file:
+        for name in ("patient_id", "acquisition", "max"):
+            file.attrs[name] = empty
+    info = open_volume(path).info
+    assert (info.patient_id, info.acquisition, info.reference_max) == ("p<17>&", None, None)  # the id of the header

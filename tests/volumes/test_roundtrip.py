@@ -180,6 +180,23 @@ def test_a_volume_that_does_not_fit_together_cannot_be_written(tmp_path, changes
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_mrd_file_without_a_line_cannot_be_written(tmp_path):
+    with pytest.raises(DataError, match=r"the mask samples none of the acquired columns \[1, 9\); an MRD file needs"):
+        write_ismrmrd(tmp_path / "a.h5", make_volume(mask=np.arange(11) == 10))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_kspace_file_that_cannot_appear_leaves_its_image_alone(tmp_path):
+    volume = make_volume(mask=np.ones(11, bool))
+    (tmp_path / "kspace" / "knee_1.h5").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"kspace/knee_1.h5: cannot be written: Is a directory"):
+        write_snu(tmp_path, "knee_1", volume, image_grappa=np.asarray(volume.reference))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "image" / "knee_1.h5"]
+    (tmp_path / "kspace" / "knee_1.h5").rmdir()
+    write_snu(tmp_path, "knee_1", volume, image_grappa=np.asarray(volume.reference))
+    assert_same_arrays(open_volume(tmp_path / "kspace" / "knee_1.h5"), volume)
+
+
 def test_an_snu_pair_needs_reference_mask_and_a_window_of_one_size(tmp_path):
     volume = make_volume(mask=np.ones(11, bool))
     with pytest.raises(DataError, match="holds a reference and a"):
