@@ -1,7 +1,6 @@
 """`mrikit evaluate`: reconstructions to scores."""
 
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from mrikit.evaluate import Difference, Interval, Scores, VolumeScore
+    from mrikit.evaluate import Interval, Scores, VolumeScore
 
 NUM_WORST = 5
-NUM_NAMES = 5
 PIPE_WIDTH = 120
 
 
@@ -54,6 +52,8 @@ def evaluate(
 def run(recon: Sequence[Path], data: Path | None = None, scorer: str = "fastmri") -> tuple[list["Scores"], list[Path]]:
     """Score every folder with a progress bar, and write its scores into it.
 
+    A file holds the labels of its folder alone; what is returned tells the runs of all folders apart.
+
     Returns:
         Scores of each folder, and the files written.
 
@@ -62,7 +62,7 @@ def run(recon: Sequence[Path], data: Path | None = None, scorer: str = "fastmri"
     """
     from rich.progress import Progress
 
-    from mrikit.evaluate import data_of, write_scores
+    from mrikit.evaluate import data_of, label_runs, write_scores
     from mrikit.evaluate import evaluate as evaluate_folder
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -76,28 +76,28 @@ def run(recon: Sequence[Path], data: Path | None = None, scorer: str = "fastmri"
     num_unscored = _num_unscored(scores)
     if num_unscored:
         messages.print(f"{num_unscored} volumes were not scored: {_reasons(scores)}", markup=False)
-    return scores, files
+    return label_runs(scores), files
 
 
 def show(rows: Sequence["VolumeScore"]) -> None:
-    """Print means, differences between models, and the worst slices of the best models."""
-    from mrikit.evaluate import best_models, sorted_slices
+    """Print means, differences between runs, and the worst slices of the best runs."""
+    from mrikit.evaluate import best_models, compare_to_best, sorted_slices
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(_means(rows))
-    differences = _differences(rows)
+    differences = compare_to_best(rows)
     if differences:
         console.print("difference to the best model on the same volumes, SSIM [95 % interval]:")
         for entry in differences:
-            line = f"  {entry.model} - {entry.baseline}, {entry.acceleration:g}x: {_bounds(entry.ssim, 4, sign='+')}"
+            line = f"  {entry.label} - {entry.baseline}, {entry.acceleration:g}x: {_bounds(entry.ssim, 4, sign='+')}"
             console.print(line, markup=False)
     best = best_models(rows)
     console.print("worst slices of the best model:" if differences else "worst slices:")
-    for worst in sorted_slices(row for row in rows if row.model == best[row.acceleration])[:NUM_WORST]:
+    for worst in sorted_slices(row for row in rows if row.label == best[row.acceleration])[:NUM_WORST]:
         row = worst.row
-        line = f"  {row.volume_id} slice {worst.slice_index}, {row.model} {row.acceleration:g}x: SSIM {worst.ssim:.4f}"
+        line = f"  {row.volume_id} slice {worst.slice_index}, {row.label} {row.acceleration:g}x: SSIM {worst.ssim:.4f}"
         console.print(line, markup=False)
 
 
@@ -116,10 +116,10 @@ def _means(rows: Sequence["VolumeScore"]) -> "Table":
     for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE"):
         table.add_column(name, justify="right")
     overall, single = summarise(rows), summarise(rows, by_acquisition=True)
-    for entry in sorted(overall + single, key=lambda entry: (entry.acceleration, entry.model, entry.acquisition or "")):
+    for entry in sorted(overall + single, key=lambda entry: (entry.acceleration, entry.label, entry.acquisition or "")):
         table.add_row(
             f"{entry.acceleration:g}x",
-            entry.model,
+            entry.label,
             entry.acquisition or "all",
             str(entry.num_volumes),
             _bounds(entry.ssim, 4),
@@ -129,32 +129,21 @@ def _means(rows: Sequence["VolumeScore"]) -> "Table":
     return table
 
 
-def _differences(rows: Sequence["VolumeScore"]) -> list["Difference"]:
-    """Each model against the best one at each acceleration."""
-    from mrikit.evaluate import best_models, compare_models
-
-    return [
-        difference
-        for acceleration, best in best_models(rows).items()
-        for difference in compare_models([row for row in rows if row.acceleration == acceleration], best)
-    ]
-
-
 def _json(rows: Sequence["VolumeScore"], scores: Sequence["Scores"]) -> str:
-    """What `scores.json` of every folder holds, and what only several models together show."""
+    """What `scores.json` of every folder holds, and what only several runs together show."""
     import json
 
-    from mrikit.evaluate import describe_scores, to_json
+    from mrikit.evaluate import compare_to_best, describe_scores, to_json
 
-    content = {"folders": [describe_scores(found) for found in scores], "differences": to_json(_differences(rows))}
+    content = {"folders": [describe_scores(found) for found in scores], "differences": to_json(compare_to_best(rows))}
     return json.dumps(content, indent=2, allow_nan=False)
 
 
 def _bounds(interval: "Interval", digits: int, sign: str = "") -> str:
-    form = f"{sign}.{digits}f"
-    if interval.low is None or interval.high is None:
-        return format(interval.mean, form)
-    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+    from mrikit.evaluate import format_bounds
+
+    mean, *bounds = format_bounds(interval, digits, sign)
+    return f"{mean} [{', '.join(bounds)}]" if bounds else mean
 
 
 def _num_unscored(scores: Sequence["Scores"]) -> int:
@@ -163,15 +152,10 @@ def _num_unscored(scores: Sequence["Scores"]) -> int:
 
 def _reasons(scores: Sequence["Scores"]) -> str:
     """Every reason once, with a few of the volumes."""
-    volumes: dict[str, list[str]] = defaultdict(list)
-    for found in scores:
-        for volume in found.unscored:
-            if volume.volume_id not in volumes[volume.reason]:
-                volumes[volume.reason].append(volume.volume_id)
-    return "; ".join(
-        f"{reason} ({', '.join(names[:NUM_NAMES])}{', ...' if len(names) > NUM_NAMES else ''})"
-        for reason, names in volumes.items()
-    )
+    from mrikit.evaluate import group_reasons
+
+    reasons = group_reasons(volume for found in scores for volume in found.unscored)
+    return "; ".join(f"{reason} ({names})" for reason, _count, names in reasons)
 
 
 def _common_folder(recon: Sequence[Path]) -> str:

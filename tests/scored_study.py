@@ -21,7 +21,8 @@ def write_volumes(data, num_volumes=3, num_slices=2, acquisitions=("CORPD_FBK", 
     for number in range(num_volumes):
         volume = make_volume(num_slices, num_coils=2, size=(32, 28), window=WINDOW, volume_id=f"v{number}")
         scale = 1 + number
-        info = dataclasses.replace(volume.info, acquisition=acquisitions[number % len(acquisitions)])
+        acquisition = acquisitions[number % len(acquisitions)]
+        info = dataclasses.replace(volume.info, acquisition=acquisition, patient_id=f"p{number}")
         volume = dataclasses.replace(
             volume, kspace=volume.kspace * scale, reference=volume.reference * scale, info=info
         )
@@ -48,7 +49,7 @@ def line_mask(acceleration=4.0, kind="equispaced_fraction"):
     )
 
 
-def write_recon(recon, data, images, model="cg_sense", mask=None, noise=0.05, seed=0, **facts):
+def write_recon(recon, data, images, model="cg_sense", mask=None, noise=0.05, seed=0, config=None, **facts):
     """A folder as `mrikit reconstruct` leaves it: every image with noise relative to its maximum."""
     recon.mkdir(parents=True, exist_ok=True)
     run = {"version": "0", "data": str(Path(data).resolve()), "model": model, "mask": None, "slices_per_second": 8.0}
@@ -63,18 +64,23 @@ def write_recon(recon, data, images, model="cg_sense", mask=None, noise=0.05, se
             volume_id=volume_id,
             mask=mask or line_mask(),
             model=model,
-            config={},
+            config=config or {},
         )
         write_reconstruction(recon / f"{volume_id}.h5", reconstruction)
 
 
-def score(number, ssim, model="cg_sense", acceleration=4.0, acquisition="CORPD_FBK", psnr=None):
+def score(
+    number, ssim, model="cg_sense", acceleration=4.0, acquisition="CORPD_FBK", psnr=None, patient_id=None, label=None
+):
     """A row without files."""
     return VolumeScore(
         volume_id=f"v{number}",
         path=f"/data/v{number:04}.h5",
         reconstruction=f"v{number:04}.h5",
+        label=label or model,
         model=model,
+        settings=("num_iterations=30",),
+        patient_id=patient_id,
         acquisition=acquisition,
         anatomy="knee",
         mask="equispaced",

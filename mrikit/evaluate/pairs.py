@@ -32,30 +32,34 @@ def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
 
     A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.
 
-    fastMRI crops to a square as wide as the reference. A reference that is wider than high, which fastMRI refuses,
-    keeps its height.
+    fastMRI crops to a square as wide as the reference. Where reference or reconstruction is smaller than that square,
+    as a reconstruction is whose field of view is narrower than the reference, both are cropped to the smaller one.
 
     Raises:
-        DataError: A file is damaged, or the reconstruction has other slices or is smaller than the window.
+        DataError: A file is damaged, or the reconstruction has another number of slices.
     """
     volume = open_volume(volume_path)
     reconstruction = read_reconstruction(reconstruction_path)
     image, zero_filled, reference = reconstruction.image, reconstruction.zero_filled, None
     stored = reconstruction.reference if volume.reference is None else volume.reference
     if stored is not None:
-        height, width = stored.shape[1:]
-        window = (min(height, width), width)
-        if len(image) != len(stored) or any(n < m for n, m in zip(image.shape[1:], window, strict=True)):
-            wanted = f"{len(stored)} slices of at least {window[0]} x {window[1]} pixels"
+        if len(image) != len(stored):
             raise DataError(
-                f"{reconstruction_path}: the reconstruction has shape {image.shape}, but {wanted} are scored; "
+                f"{reconstruction_path}: the reconstruction has {len(image)} slices, the reference {len(stored)}; "
                 "was it made from other data?"
             )
+        width = stored.shape[2]
+        window = (min(width, stored.shape[1], image.shape[1]), min(width, image.shape[2]))
         reference = _center_crop(_read_all(stored), window)
         image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
     return Pair(
         image=image, zero_filled=zero_filled, reference=reference, info=volume.info, reconstruction=reconstruction
     )
+
+
+def find_reconstructions(folder: Path) -> list[Path]:
+    """All reconstructions below a folder, sorted; a name that starts with a dot is a file that is being written."""
+    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
 def _read_all(slices: SliceArray) -> npt.NDArray[np.float32]:

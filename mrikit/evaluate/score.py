@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.evaluate.pairs import Pair, read_pair
+from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
+from mrikit.evaluate.runs import label_runs, run_settings
 from mrikit.evaluate.scores import Scores, Unscored
 from mrikit.evaluate.summary import VolumeScore
 from mrikit.metrics import measure_volume
@@ -31,6 +33,8 @@ def evaluate(
 ) -> Scores:
     """Score every reconstruction of a folder whose volume has a reference.
 
+    A volume that cannot be scored is named with the reason, also where a file of it is damaged; the others go on.
+
     Args:
         data: Folder of volumes, or one file.
         recon: Folder that `mrikit reconstruct` wrote.
@@ -42,7 +46,7 @@ def evaluate(
 
     Raises:
         ConfigError: Unknown scorer.
-        DataError: There are no reconstructions, a file is damaged, or shapes do not fit.
+        DataError: There are no reconstructions, or no volumes.
         StorageError: `reconstruct.json` cannot be read.
     """
     if scorer not in SCORERS:
@@ -56,13 +60,14 @@ def evaluate(
         else:
             unscored.append(result)
         on_volume(done, len(pairs))
-    return Scores(
+    scores = Scores(
         rows=tuple(rows),
         scorer=scorer,
         unscored=tuple(sorted(unscored, key=lambda volume: volume.path)),
         data=str(data.resolve()),
         run=run,
     )
+    return label_runs([scores])[0]
 
 
 def data_of(recon: Path) -> Path:
@@ -90,7 +95,7 @@ def _read_run(recon: Path) -> dict[str, Any]:
 def _match(data: Path, recon: Path, model: str) -> tuple[list[tuple[Path, Path]], list[Unscored]]:
     """Volume and reconstruction files that belong together, and what is left over on either side."""
     wanted = {reconstruction_path(recon, data, path): path for path in find_volumes(data)}
-    found = set(recon.rglob("*.h5"))
+    found = set(find_reconstructions(recon))
     if not found:
         raise DataError(f"{recon}: no reconstruction in it; run `mrikit reconstruct --data {data} --out {recon}`")
     pairs = [(path, target) for target, path in wanted.items() if target in found]
@@ -118,29 +123,31 @@ def _score_each(paths: Sequence[tuple[Path, Path]], recon: Path) -> Iterator[Vol
 
 
 def _score_pair(path: Path, target: Path, recon: Path) -> VolumeScore | Unscored:
-    pair = read_pair(path, target)
-    if pair.reference is None:
-        return _unscored(path, "the file has no reference image", target.relative_to(recon))
-    if not pair.reference.any():
-        return _unscored(path, "the reference is zero everywhere", target.relative_to(recon))
-    return _score(path, target, recon, pair)
+    try:
+        pair = read_pair(path, target)
+        if pair.reference is None:
+            return _unscored(path, "the file has no reference image", target.relative_to(recon))
+        if not pair.reference.any():
+            return _unscored(path, "the reference is zero everywhere", target.relative_to(recon))
+        return _score(path, target, recon, pair)
+    except DataError as error:
+        return _unscored(path, str(error), target.relative_to(recon))
 
 
 def _score(path: Path, target: Path, recon: Path, pair: Pair) -> VolumeScore:
     assert pair.reference is not None
     measured = measure_volume(torch.from_numpy(pair.image), torch.from_numpy(pair.reference))
-    if not math.isfinite(measured.mse):
-        bad = np.flatnonzero(~np.isfinite(pair.image).all((1, 2)))
-        raise DataError(
-            f"{target}: {len(bad)} slices of the reconstruction hold NaN or Inf, the first is slice {bad[0]}; "
-            "delete the file and reconstruct it again"
-        )
+    if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim))):
+        raise DataError(_why_no_score(target, pair.image, pair.reference))
     mask = pair.reconstruction.mask
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
         reconstruction=target.relative_to(recon).as_posix(),
+        label=pair.reconstruction.model,
         model=pair.reconstruction.model,
+        settings=run_settings(pair.reconstruction),
+        patient_id=pair.info.patient_id,
         acquisition=pair.info.acquisition,
         anatomy=pair.info.anatomy,
         mask=mask.kind,
@@ -154,6 +161,17 @@ def _score(path: Path, target: Path, recon: Path, pair: Pair) -> VolumeScore:
         mse=measured.mse,
         slice_ssim=measured.slice_ssim,
     )
+
+
+def _why_no_score(target: Path, image: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> str:
+    # The reader of volumes refuses such references, but one may lie with the reconstruction.
+    for name, values in (("reconstruction", image), ("reference", reference)):
+        bad = np.flatnonzero(~np.isfinite(values).all((1, 2)))
+        if len(bad):
+            found = f"{len(bad)} slices of the {name} hold NaN or Inf, the first is slice {bad[0]}"
+            return f"{target}: {found}; delete the file and reconstruct it again"
+    top = f"up to {image.max():.3g} in the reconstruction and {reference.max():.3g} in the reference"
+    return f"{target}: squares of values {top} leave the range of float32; scale the data"
 
 
 def _unscored(path: Path, reason: str, reconstruction: Path | None = None) -> Unscored:

@@ -108,7 +108,8 @@ def to_json(value: Any) -> Any:  # noqa: ANN401 - anything made of records and w
 
 def _read_row(row: dict[str, Any]) -> VolumeScore:
     psnr = math.inf if row["psnr"] is None else row["psnr"]
-    return VolumeScore(**{**row, "psnr": psnr, "slice_ssim": tuple(row["slice_ssim"])})
+    lists = {name: tuple(row[name]) for name in ("settings", "slice_ssim")}
+    return VolumeScore(**{**row, **lists, "psnr": psnr})
 
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
@@ -116,4 +117,4 @@ def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows(asdict(row) | {"settings": " ".join(row.settings)} for row in rows)

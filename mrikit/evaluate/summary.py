@@ -21,7 +21,13 @@ class VolumeScore:
     """File of the volume, absolute."""
     reconstruction: str
     """File of the reconstruction, relative to the folder of the scores."""
+    label: str
+    """The model, and what tells this run from others of it at the same acceleration; scores are grouped by it."""
     model: str
+    settings: tuple[str, ...]
+    """What was chosen besides model, mask and acceleration, each as `name=value`."""
+    patient_id: str | None
+    """None if the file names no patient; the volume then counts as one of its own."""
     acquisition: str | None
     anatomy: str | None
     mask: str
@@ -44,20 +50,21 @@ class VolumeScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interval:
-    """A mean over volumes and where it would lie for other volumes of the same kind."""
+    """A mean over volumes and where it would lie for other patients of the same kind."""
 
     mean: float
     low: float | None
-    """2.5 % bound by bootstrap; None for a single volume."""
+    """2.5 % bound by bootstrap; None for a single patient."""
     high: float | None
-    """97.5 % bound by bootstrap; None for a single volume."""
+    """97.5 % bound by bootstrap; None for a single patient."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """The scores of one model at one acceleration, of one acquisition or of all."""
+    """The scores of one run at one acceleration, of one acquisition or of all."""
 
-    model: str
+    label: str
+    """As in `VolumeScore`."""
     acceleration: float
     acquisition: str | None
     """None stands for all acquisitions together."""
@@ -70,10 +77,12 @@ class Summary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """How much a model differs from another one on the volumes that both reconstructed."""
+    """How much a run differs from another one on the volumes that both reconstructed."""
 
-    model: str
+    label: str
+    """As in `VolumeScore`."""
     baseline: str
+    """Label of the run that was subtracted."""
     acceleration: float
     num_volumes: int
     ssim: Interval
@@ -91,79 +100,91 @@ class SliceScore:
 
 
 def summarise(rows: Iterable[VolumeScore], by_acquisition: bool = False, *, seed: int = 0) -> list[Summary]:
-    """Means over volumes with 95 % bootstrap confidence intervals, for each model and acceleration.
+    """Means over volumes with 95 % bootstrap confidence intervals, for each run and acceleration.
+
+    Patients are resampled, not volumes: what holds of one volume of a patient mostly holds of the others too.
 
     Args:
-        rows: Scored volumes.
+        rows: Scored volumes, labelled.
         by_acquisition: Also tell acquisitions apart; volumes that name none are grouped as `unknown`.
         seed: Of the resampling; the same rows and seed give the same intervals.
 
     Returns:
-        Sorted by acceleration, acquisition and model.
+        Sorted by acceleration, acquisition and label.
 
     Source:
         Efron and Tibshirani, An introduction to the bootstrap (1993), chapter 13: the percentile interval.
     """
 
     def group(row: VolumeScore) -> tuple[float, str, str]:
-        return row.acceleration, (row.acquisition or "unknown") if by_acquisition else "", row.model
+        return row.acceleration, (row.acquisition or "unknown") if by_acquisition else "", row.label
 
     return [
         Summary(
-            model=model,
+            label=label,
             acceleration=acceleration,
             acquisition=acquisition or None,
             num_volumes=len(members),
             num_slices=sum(row.num_slices for row in members),
-            **_intervals([_values(row) for row in members], seed),
+            **_intervals(members, [_values(row) for row in members], seed),
         )
-        for (acceleration, acquisition, model), members in _groups(rows, group)
+        for (acceleration, acquisition, label), members in _groups(rows, group)
     ]
 
 
 def compare_models(rows: Iterable[VolumeScore], baseline: str, *, seed: int = 0) -> list[Difference]:
-    """Each model minus the baseline on the same volumes at the same acceleration, with 95 % confidence intervals.
+    """Each run minus the baseline on the same volumes at the same acceleration, with 95 % confidence intervals.
 
-    Pairing removes what differs between volumes: two models may differ clearly although their own intervals overlap.
+    Pairing removes what differs between volumes: two runs may differ clearly although their own intervals overlap.
 
     Args:
-        rows: Scored volumes of several models.
-        baseline: Name of the model to subtract.
+        rows: Scored volumes of several runs, labelled.
+        baseline: Label of the run to subtract.
         seed: Of the resampling.
 
     Returns:
-        One for each other model and acceleration that share volumes with the baseline.
+        One for each other run and acceleration that share volumes with the baseline.
     """
     rows = list(rows)
-    base = {(row.path, row.acceleration): _values(row) for row in rows if row.model == baseline}
-    others = [row for row in rows if row.model != baseline and (row.path, row.acceleration) in base]
+    base = {(row.path, row.acceleration): _values(row) for row in rows if row.label == baseline}
+    others = [row for row in rows if row.label != baseline and (row.path, row.acceleration) in base]
     return [
         Difference(
-            model=model,
+            label=label,
             baseline=baseline,
             acceleration=acceleration,
             num_volumes=len(members),
-            **_intervals([_subtract(_values(row), base[row.path, acceleration]) for row in members], seed),
+            **_intervals(members, [_subtract(_values(row), base[row.path, acceleration]) for row in members], seed),
         )
-        for (acceleration, model), members in _groups(others, lambda row: (row.acceleration, row.model))
+        for (acceleration, label), members in _groups(others, lambda row: (row.acceleration, row.label))
+    ]
+
+
+def compare_to_best(rows: Iterable[VolumeScore]) -> list[Difference]:
+    """Each run minus the best one at its acceleration, by `compare_models`."""
+    rows = list(rows)
+    return [
+        difference
+        for acceleration, best in best_models(rows).items()
+        for difference in compare_models([row for row in rows if row.acceleration == acceleration], best)
     ]
 
 
 def best_models(rows: Iterable[VolumeScore]) -> dict[float, str]:
-    """The model of highest mean SSIM at each acceleration, among those that reconstructed the most volumes."""
+    """Label of the run of highest mean SSIM at each acceleration, among those that did the most volumes."""
     best: dict[float, Summary] = {}
     for entry in summarise(rows):
         leader = best.setdefault(entry.acceleration, entry)
         if (entry.num_volumes, entry.ssim.mean) > (leader.num_volumes, leader.ssim.mean):
             best[entry.acceleration] = entry
-    return {acceleration: entry.model for acceleration, entry in best.items()}
+    return {acceleration: entry.label for acceleration, entry in best.items()}
 
 
 def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
     """All slices of all volumes, worst SSIM first; equal ones in the order of path and slice."""
     slices = [
         SliceScore(row=row, slice_index=index, ssim=score)
-        for row in sorted(rows, key=lambda row: (row.path, row.acceleration, row.model))
+        for row in sorted(_distinct(rows), key=lambda row: (row.path, row.acceleration, row.label))
         for index, score in enumerate(row.slice_ssim)
     ]
     return sorted(slices, key=lambda entry: entry.ssim)
@@ -173,8 +194,13 @@ def _groups(
     rows: Iterable[VolumeScore], key: Callable[[VolumeScore], tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], list[VolumeScore]]]:
     # By path within a group, so that intervals do not depend on the order in which folders were found.
-    ordered = sorted(rows, key=lambda row: (*key(row), row.path))
+    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), row.path))
     return [(name, list(members)) for name, members in groupby(ordered, key)]
+
+
+def _distinct(rows: Iterable[VolumeScore]) -> Iterable[VolumeScore]:
+    """The rows without repetitions: undersampled data come out the same whatever acceleration was asked for."""
+    return {(row.label, row.acceleration, row.path, row.slice_ssim): row for row in rows}.values()
 
 
 def _values(row: VolumeScore) -> tuple[float, float, float]:
@@ -186,16 +212,25 @@ def _subtract(values: tuple[float, ...], base: tuple[float, ...]) -> tuple[float
     return tuple(0.0 if a == b else a - b for a, b in zip(values, base, strict=True))
 
 
-def _intervals(values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
+def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
     """Mean and percentile interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
+    patients = np.unique([row.patient_id or row.path for row in members], return_inverse=True)[1]
+    num_patients = int(patients.max()) + 1
+    picks = np.random.default_rng(seed).integers(0, num_patients, (NUM_RESAMPLES, num_patients))
     columns = np.array(values, np.float64).T
-    picks = np.random.default_rng(seed).integers(0, len(values), (NUM_RESAMPLES, len(values)))
-    return {name: _interval(column, picks) for name, column in zip(("ssim", "psnr", "nmse"), columns, strict=True)}
+    return {
+        name: _interval(column, patients, picks) for name, column in zip(("ssim", "psnr", "nmse"), columns, strict=True)
+    }
 
 
-def _interval(values: npt.NDArray[np.float64], picks: npt.NDArray[np.int64]) -> Interval:
-    if len(values) == 1:
-        return Interval(mean=float(values[0]), low=None, high=None)
+def _interval(
+    values: npt.NDArray[np.float64], patients: npt.NDArray[np.int64], picks: npt.NDArray[np.int64]
+) -> Interval:
+    mean = float(values.mean())
+    if picks.shape[1] == 1:
+        return Interval(mean=mean, low=None, high=None)
+    sums, num_volumes = np.bincount(patients, values), np.bincount(patients)
+    means = sums[picks].sum(1) / num_volumes[picks].sum(1)
     # No interpolation: an infinite PSNR may be among the means.
-    low, high = np.quantile(values[picks].mean(1), _TAILS, method="inverted_cdf")
-    return Interval(mean=float(values.mean()), low=float(low), high=float(high))
+    low, high = np.quantile(means, _TAILS, method="inverted_cdf")
+    return Interval(mean=mean, low=float(low), high=float(high))

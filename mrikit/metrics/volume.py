@@ -29,7 +29,7 @@ def measure_volume(image: torch.Tensor, reference: torch.Tensor) -> VolumeMetric
     """Everything at once, faster than one by one.
 
     Args:
-        image: (slice, y, x) float.
+        image: (slice, y, x) float; half precision is computed in float32.
         reference: (slice, y, x) float, same scale.
 
     Raises:
@@ -95,11 +95,17 @@ def _energy(image: torch.Tensor, reference: torch.Tensor | None = None) -> float
     """Sum of squares of an image or of its difference from a reference; slice by slice, to stay in cache."""
     # Summed in pairs, which a norm is not: a float32 norm of a slice is wrong in the fifth digit.
     if reference is None:
-        return math.fsum(float(part.square().sum()) for part in image)
+        return math.fsum(float(_single(part).square().sum()) for part in image)
     if image.shape != reference.shape:
         found = f"{tuple(image.shape)} and {tuple(reference.shape)}"
         raise DataError(f"only volumes of one shape can be compared; found {found}")
-    return math.fsum(float((a - b).square_().sum()) for a, b in zip(image, reference, strict=True))
+    pairs = zip(image, reference, strict=True)
+    return math.fsum(float((_single(a) - _single(b)).square_().sum()) for a, b in pairs)
+
+
+def _single(image: torch.Tensor) -> torch.Tensor:
+    """The image in a dtype that can hold squares: half precision as float32."""
+    return image.to(torch.promote_types(image.dtype, torch.float32))
 
 
 def _ratio(squared_error: float, squared_reference: float) -> float:

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.errors import DataError
-from mrikit.evaluate import SCORES_FILE, Scores, Unscored, VolumeScore, read_scores
+from mrikit.evaluate import (
+    SCORES_FILE,
+    Scores,
+    Unscored,
+    VolumeScore,
+    find_reconstructions,
+    label_runs,
+    read_scores,
+)
 from mrikit.storage import read_json
 from mrikit.volumes.reconstruction import RUN_FILE
 
@@ -27,7 +35,7 @@ class ReconFolder:
 
 
 def collect(run_folder: Path) -> list[ReconFolder]:
-    """All folders of reconstructions in a run folder or below, sorted by path.
+    """All folders of reconstructions in a run folder or below, sorted by path; runs are told apart among all of them.
 
     Raises:
         DataError: There is none, or a file in one is damaged.
@@ -41,14 +49,9 @@ def collect(run_folder: Path) -> list[ReconFolder]:
             f"{run_folder}: no {RUN_FILE} in this folder or below; "
             f"run `mrikit reconstruct --data DATA --out {run_folder}`"
         )
-    return [
-        ReconFolder(
-            path=folder,
-            run=read_json(folder / RUN_FILE),
-            scores=read_scores(folder / SCORES_FILE) if (folder / SCORES_FILE).exists() else None,
-        )
-        for folder in folders
-    ]
+    scored = [folder for folder in folders if (folder / SCORES_FILE).exists()]
+    scores = dict(zip(scored, label_runs([read_scores(folder / SCORES_FILE) for folder in scored]), strict=True))
+    return [ReconFolder(path=folder, run=read_json(folder / RUN_FILE), scores=scores.get(folder)) for folder in folders]
 
 
 def list_unscored(folder: ReconFolder) -> list[Unscored]:
@@ -63,5 +66,5 @@ def list_unscored(folder: ReconFolder) -> list[Unscored]:
             reconstruction=file.relative_to(folder.path).as_posix(),
             reason=reason,
         )
-        for file in sorted(folder.path.rglob("*.h5"))
+        for file in find_reconstructions(folder.path)
     ]

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.evaluate import SliceScore, VolumeScore, best_models, read_pair, sorted_slices, summarise
+from mrikit.evaluate import (
+    SliceScore,
+    VolumeScore,
+    best_models,
+    label_reconstructions,
+    read_pair,
+    sorted_slices,
+    summarise,
+)
 from mrikit.report.collect import ReconFolder, list_unscored
 from mrikit.report.picture import error_picture, gray_picture
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
@@ -60,21 +68,21 @@ class _Source:
 
 
 def scored_panels(folders: Sequence[ReconFolder]) -> dict[float, list[Panel]]:
-    """For each acceleration the best, median and worst slice of the best model."""
+    """For each acceleration the best, median and worst slice of the best run."""
     sources = [_Source(row=row, file=folder.path / row.reconstruction) for folder in folders for row in folder.rows]
     rows = [source.row for source in sources]
     panels = {}
     for acceleration, best in best_models(rows).items():
-        slices = sorted_slices(row for row in rows if (row.acceleration, row.model) == (acceleration, best))
+        slices = sorted_slices(row for row in rows if (row.acceleration, row.label) == (acceleration, best))
         means = summarise(row for row in rows if row.acceleration == acceleration)
-        models = [entry.model for entry in sorted(means, key=lambda entry: entry.ssim.mean)]
+        labels = [entry.label for entry in sorted(means, key=lambda entry: entry.ssim.mean)]
         chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
-        panels[acceleration] = [_scored_panel(label, entry, sources, models) for label, entry in chosen.items()]
+        panels[acceleration] = [_scored_panel(rank, entry, sources, labels) for rank, entry in chosen.items()]
     return panels
 
 
 def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
-    """The middle slice of volumes without a score, by every model; a few of them if there are many."""
+    """The middle slice of volumes without a score, by every run; a few of them if there are many."""
     files: dict[tuple[str, str], list[Path]] = {}
     for folder in folders:
         for volume in list_unscored(folder):
@@ -84,10 +92,10 @@ def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
     return [panel for members in files.values() for panel in _unscored_panels(members)]
 
 
-def _scored_panel(label: str, chosen: SliceScore, sources: Iterable[_Source], models: Sequence[str]) -> Panel:
+def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], labels: Sequence[str]) -> Panel:
     row, index = chosen.row, chosen.slice_index
     facts: dict[str, Any] = {
-        "label": label,
+        "label": rank,
         "volume_id": row.volume_id,
         "slice_index": index,
         "num_slices": row.num_slices,
@@ -95,28 +103,28 @@ def _scored_panel(label: str, chosen: SliceScore, sources: Iterable[_Source], mo
         "acceleration": row.acceleration,
     }
     same = [entry for entry in sources if (entry.row.path, entry.row.acceleration) == (row.path, row.acceleration)]
-    same.sort(key=lambda entry: models.index(entry.row.model))
+    same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
-        pairs = {entry.row.model: read_pair(Path(row.path), entry.file) for entry in same}
+        pairs = {entry.row.label: read_pair(Path(row.path), entry.file) for entry in same}
     except DataError as error:
         return Panel(**facts, problem=str(error))
-    best = pairs[row.model]
+    best = pairs[row.label]
     if best.reference is None:
         return Panel(**facts, problem=f"{row.path}: the file has no reference image any more")
     reference = best.reference[index]
     # Skin beside a coil is several times brighter than anything else; it may saturate.
     top = float(np.quantile(reference, WHITE_QUANTILE))
     gain = _error_gain(best.image[index] - reference, top)
-    scores = {entry.row.model: entry.row.slice_ssim[index] for entry in same}
-    images = {ZERO_FILLED: best.zero_filled[index]} | {model: pair.image[index] for model, pair in pairs.items()}
+    scores = {entry.row.label: entry.row.slice_ssim[index] for entry in same}
+    images = {ZERO_FILLED: best.zero_filled[index]} | {label: pair.image[index] for label, pair in pairs.items()}
     pictures = [
         Picture(
-            name=readable(model),
+            name=readable(label),
             image=gray_picture(image, top),
             error=error_picture(np.abs(image - reference), top / gain),
-            ssim=scores.get(model),
+            ssim=scores.get(label),
         )
-        for model, image in images.items()
+        for label, image in images.items()
     ]
     return Panel(
         **facts, pictures=(Picture(name="reference", image=gray_picture(reference, top)), *pictures), error_gain=gain
@@ -138,9 +146,10 @@ def _unscored_panels(files: Sequence[Path]) -> list[Panel]:
 def _unscored_panel(acceleration: float, members: Sequence[Reconstruction]) -> Panel:
     first = members[0]
     index = len(first.image) // 2
-    images = {ZERO_FILLED: first.zero_filled[index]} | {member.model: member.image[index] for member in members}
+    images = {ZERO_FILLED: first.zero_filled[index]}
+    images |= {label: one.image[index] for label, one in zip(label_reconstructions(members), members, strict=True)}
     # Without a reference the brightest pixel may be an artefact.
-    top = float(np.quantile(images[members[-1].model], WHITE_QUANTILE))
+    top = float(np.quantile(members[-1].image[index], WHITE_QUANTILE))
     return Panel(
         label="Middle",
         volume_id=first.volume_id,
@@ -148,7 +157,7 @@ def _unscored_panel(acceleration: float, members: Sequence[Reconstruction]) -> P
         num_slices=len(first.image),
         acceleration=acceleration,
         pictures=tuple(
-            Picture(name=readable(model), image=gray_picture(image, top)) for model, image in images.items()
+            Picture(name=readable(label), image=gray_picture(image, top)) for label, image in images.items()
         ),
     )
 
@@ -159,6 +168,6 @@ def _error_gain(error: npt.NDArray[Any], top: float) -> int:
     return next((gain for gain in ERROR_GAINS if gain * typical <= top), 1)
 
 
-def readable(model: str) -> str:
-    """A model's name for people."""
-    return model.replace("_", " ")
+def readable(label: str) -> str:
+    """The label of a run for people."""
+    return label.replace("_", " ")

@@ -13,25 +13,26 @@ from mrikit.evaluate import (
     Summary,
     VolumeScore,
     best_models,
-    compare_models,
+    compare_to_best,
+    format_bounds,
+    group_reasons,
     sorted_slices,
     summarise,
 )
 from mrikit.report.collect import ReconFolder, list_unscored
 
 NUM_WORST = 10
-NUM_NAMES = 8
 TICK_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 MAX_TICKS = 7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelLine:
-    """One line of the score table."""
+    """One line of the score table: one run."""
 
     summary: Summary
     difference: Difference | None
-    """To the best model on the same volumes; None for the best model itself, or without common volumes."""
+    """To the best run on the same volumes; None for the best run itself, or without common volumes."""
     seconds_per_slice: float | None
     is_best: bool
 
@@ -46,13 +47,13 @@ class Section:
     masks: tuple[str, ...]
     """Kinds of sampling mask."""
     lines: tuple[ModelLine, ...]
-    """Best model first."""
+    """Best run first."""
     acquisitions: tuple[tuple[str, int, tuple[Summary | None, ...]], ...]
-    """Name, number of volumes, and the summary of each model in the order of `lines`."""
+    """Name, number of volumes, and the summary of each run in the order of `lines`."""
     worst: tuple[SliceScore, ...]
-    """Worst slices of the best model."""
+    """Worst slices of the best run."""
     best: str
-    """Model of highest mean SSIM."""
+    """Label of the run of highest mean SSIM."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,30 +99,23 @@ def make_axis(sections: Sequence[Section]) -> Axis:
 
 def unscored_reasons(folders: Sequence[ReconFolder]) -> list[tuple[str, int, str]]:
     """Reason, number of volumes, and the names of some of them."""
-    volumes: dict[str, dict[str, None]] = {}
-    for folder in folders:
-        for volume in list_unscored(folder):
-            volumes.setdefault(volume.reason, {})[volume.volume_id] = None
-    return [
-        (reason, len(names), ", ".join(list(names)[:NUM_NAMES]) + (", ..." if len(names) > NUM_NAMES else ""))
-        for reason, names in volumes.items()
-    ]
+    return group_reasons(volume for folder in folders for volume in list_unscored(folder))
 
 
 def _section(rows: Sequence[VolumeScore], best: str, folders: Sequence[ReconFolder]) -> Section:
-    differences = {difference.model: difference for difference in compare_models(rows, best)}
-    summaries = sorted(summarise(rows), key=lambda entry: (entry.model != best, -entry.ssim.mean))
+    differences = {difference.label: difference for difference in compare_to_best(rows)}
+    summaries = sorted(summarise(rows), key=lambda entry: (entry.label != best, -entry.ssim.mean))
     acceleration = rows[0].acceleration
     lines = tuple(
         ModelLine(
             summary=summary,
-            difference=differences.get(summary.model),
-            seconds_per_slice=_seconds_per_slice(folders, summary.model, acceleration),
-            is_best=summary.model == best,
+            difference=differences.get(summary.label),
+            seconds_per_slice=_seconds_per_slice(folders, summary.label, acceleration),
+            is_best=summary.label == best,
         )
         for summary in summaries
     )
-    single = {(entry.acquisition, entry.model): entry for entry in summarise(rows, by_acquisition=True)}
+    single = {(entry.acquisition, entry.label): entry for entry in summarise(rows, by_acquisition=True)}
     volumes = {row.path: row.acquisition or "unknown" for row in rows}
     true_accelerations = [row.true_acceleration for row in rows]
     return Section(
@@ -130,20 +124,20 @@ def _section(rows: Sequence[VolumeScore], best: str, folders: Sequence[ReconFold
         masks=tuple(sorted({row.mask for row in rows})),
         lines=lines,
         acquisitions=tuple(
-            (name, count, tuple(single.get((name, line.summary.model)) for line in lines))
+            (name, count, tuple(single.get((name, line.summary.label)) for line in lines))
             for name, count in sorted(Counter(volumes.values()).items())
         ),
-        worst=tuple(sorted_slices(row for row in rows if row.model == best)[:NUM_WORST]),
+        worst=tuple(sorted_slices(row for row in rows if row.label == best)[:NUM_WORST]),
         best=best,
     )
 
 
-def _seconds_per_slice(folders: Sequence[ReconFolder], model: str, acceleration: float) -> float | None:
+def _seconds_per_slice(folders: Sequence[ReconFolder], label: str, acceleration: float) -> float | None:
     """Time of all folders together, each weighed by its slices."""
     seconds = num_slices = 0.0
     for folder in folders:
         speed = folder.scores.run.get("slices_per_second") if folder.scores else None
-        matching = [row.num_slices for row in folder.rows if (row.model, row.acceleration) == (model, acceleration)]
+        matching = [row.num_slices for row in folder.rows if (row.label, row.acceleration) == (label, acceleration)]
         if speed and matching:
             num_slices += sum(matching)
             seconds += sum(matching) / speed
@@ -151,15 +145,12 @@ def _seconds_per_slice(folders: Sequence[ReconFolder], model: str, acceleration:
 
 
 def format_interval(interval: Interval, digits: int, sign: str = "") -> tuple[str, str]:
-    """Mean and bounds as text; no bounds for a single volume."""
-    form = f"{sign}.{digits}f"
-    if interval.low is None or interval.high is None:
-        return _number(interval.mean, form), ""
-    return _number(interval.mean, form), f"{_number(interval.low, form)} to {_number(interval.high, form)}"
-
-
-def _number(value: float, form: str) -> str:
-    return "\N{INFINITY}" if math.isinf(value) else format(value, form).replace("-", "\N{MINUS SIGN}")
+    """Mean and bounds as text; no bounds for a single patient."""
+    numbers = [
+        text.replace("-", "\N{MINUS SIGN}").replace("inf", "\N{INFINITY}")
+        for text in format_bounds(interval, digits, sign)
+    ]
+    return numbers[0], " to ".join(numbers[1:])
 
 
 def run_facts(folders: Sequence[ReconFolder]) -> list[tuple[str, str]]:

@@ -151,30 +151,86 @@ def test_the_run_and_its_data_are_kept(study):
     assert data_of(recon) == data.resolve()
 
 
-def test_nan_in_a_reconstruction_is_an_error_that_names_the_slice(study):
+def test_nan_is_named_with_its_slice_and_the_other_volumes_are_scored(study):
     data, recon, references = study
     image = references["v0"].copy()
     image[1, 12, 10] = np.nan
     change_image(recon, image)
-    with pytest.raises(
-        DataError, match=r"v0\.h5: 1 slices of the reconstruction hold NaN or Inf, the first is slice 1"
-    ):
-        evaluate(data, recon)
+    with h5py.File(data / "v2.h5", "a") as file:
+        del file["reconstruction_rss"]
+    with h5py.File(recon / "v2.h5", "a") as file:
+        file["reference"] = references["v2"].copy()
+        file["reference"][0, 12, 10] = np.inf
+    scores = evaluate(data, recon)
+    assert [row.volume_id for row in scores.rows] == ["v1"]
+    first, second = (volume.reason for volume in scores.unscored)
+    found = "1 slices of the reconstruction hold NaN or Inf, the first is slice 1"
+    assert first == f"{recon / 'v0.h5'}: {found}; delete the file and reconstruct it again"
+    found = "1 slices of the reference hold NaN or Inf, the first is slice 0"
+    assert second == f"{recon / 'v2.h5'}: {found}; delete the file and reconstruct it again"
 
 
-@pytest.mark.parametrize("shape", [(1, *WINDOW), (2, WINDOW[0], WINDOW[1] - 1), (2, WINDOW[1] - 1, WINDOW[1])])
-def test_a_reconstruction_of_another_shape_is_an_error_that_names_both(study, shape):
+def test_values_whose_squares_overflow_are_named(study):
+    data, recon, references = study
+    change_image(recon, references["v0"] + np.float32(1e30))
+    scores = evaluate(data, recon)
+    assert [row.volume_id for row in scores.rows] == ["v1", "v2"]
+    assert "up to 1e+30 in the reconstruction" in scores.unscored[0].reason
+    assert scores.unscored[0].reason.endswith("leave the range of float32; scale the data")
+
+
+def test_a_reconstruction_of_other_slices_is_named_and_the_other_volumes_are_scored(study):
     data, recon, _ = study
-    change_image(recon, np.ones(shape, np.float32))
-    with pytest.raises(DataError, match=r"v0\.h5: the reconstruction has shape .*, but 2 slices of at least 20 x 20"):
-        evaluate(data, recon)
+    change_image(recon, np.ones((1, *WINDOW), np.float32))
+    scores = evaluate(data, recon)
+    assert [row.volume_id for row in scores.rows] == ["v1", "v2"]
+    assert scores.unscored[0].reason == (
+        f"{recon / 'v0.h5'}: the reconstruction has 1 slices, the reference 2; was it made from other data?"
+    )
 
 
-def test_a_damaged_reconstruction_is_an_error_that_names_the_file(study):
+@pytest.mark.parametrize(("size", "window"), [((24, 16), (20, 16)), ((18, 20), (18, 20)), ((14, 12), (14, 12))])
+def test_both_are_cropped_to_the_smaller_where_the_reference_is_wider_or_higher(study, size, window):
+    data, recon, references = study
+    top, left = ((full - part) // 2 for full, part in zip(WINDOW, size, strict=True))
+    image = references["v0"][:, top : top + size[0], left : left + size[1]]
+    change_image(recon, image)
+    with h5py.File(recon / "v0.h5", "a") as file:
+        del file["zero_filled"]
+        file["zero_filled"] = image
+    pair = read_pair(data / "v0.h5", recon / "v0.h5")
+    assert pair.image.shape == pair.zero_filled.shape == pair.reference.shape == (2, *window)
+    np.testing.assert_array_equal(pair.image, pair.reference)
+    assert evaluate(data, recon).rows[0].nmse == 0
+
+
+def test_a_reconstruction_smaller_than_the_window_of_ssim_is_not_scored(study):
+    data, recon, _ = study
+    change_image(recon, np.ones((2, 6, 20), np.float32))
+    scores = evaluate(data, recon)
+    assert len(scores.rows) == 2
+    assert "sides at least 7" in scores.unscored[0].reason
+
+
+def test_damaged_files_are_named_and_the_other_volumes_are_scored(study):
     data, recon, _ = study
     (recon / "v2.h5").write_bytes((recon / "v2.h5").read_bytes()[:700])
-    with pytest.raises(DataError, match=r"v2\.h5: not a reconstruction of mrikit"):
-        evaluate(data, recon)
+    (data / "v0.h5").write_bytes(b"nothing")
+    scores = evaluate(data, recon)
+    assert [row.volume_id for row in scores.rows] == ["v1"]
+    assert str(data / "v0.h5") in scores.unscored[0].reason
+    assert f"{recon / 'v2.h5'}: not a reconstruction of mrikit" in scores.unscored[1].reason
+
+
+def test_a_file_that_is_being_written_is_no_reconstruction(study):
+    data, recon, _ = study
+    (recon / ".v1.host.7.tmp.h5").write_bytes(b"half")
+    assert evaluate(data, recon).unscored == ()
+
+
+def test_a_row_names_the_patient(study):
+    data, recon, _ = study
+    assert [row.patient_id for row in evaluate(data, recon).rows] == ["p0", "p1", "p2"]
 
 
 def test_an_unknown_scorer_is_an_error_that_names_the_known_ones(study):

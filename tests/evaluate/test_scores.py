@@ -42,6 +42,7 @@ def test_the_table_has_one_line_for_each_volume(tmp_path):
         lines = list(csv.DictReader(file))
     assert [line["volume_id"] for line in lines] == ["v0", "v1"]
     assert float(lines[0]["ssim"]) == 0.9
+    assert lines[0]["settings"] == "num_iterations=30"
     assert lines[1]["psnr"] == "inf"
 
 

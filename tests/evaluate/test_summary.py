@@ -32,6 +32,45 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.88 <= covered / 200 <= 0.985
 
 
+def patients(num_patients, seed):
+    """Two volumes of each patient that are nearly equal."""
+    rng = np.random.default_rng(seed)
+    return [
+        score(2 * number + copy, value + rng.normal(0, 0.003), patient_id=f"p{number}")
+        for number, value in enumerate(rng.normal(0.9, 0.03, num_patients))
+        for copy in range(2)
+    ]
+
+
+def test_the_interval_covers_the_true_mean_also_with_several_volumes_of_each_patient():
+    covered = 0
+    for seed in range(200):
+        (summary,) = summarise(patients(25, seed))
+        covered += summary.ssim.low <= 0.9 <= summary.ssim.high
+    assert 0.88 <= covered / 200 <= 0.985
+
+
+def test_a_second_copy_of_every_volume_does_not_narrow_the_interval_of_a_patient():
+    rows = [dataclasses.replace(row, patient_id=row.path) for row in many(12)]
+    copies = [dataclasses.replace(row, path=f"{row.path}.copy") for row in rows]
+    (once,), (twice,) = summarise(rows), summarise([*rows, *copies])
+    assert dataclasses.astuple(twice.ssim) == pytest.approx(dataclasses.astuple(once.ssim))
+    assert (once.num_volumes, twice.num_volumes) == (12, 24)
+
+
+def test_a_patient_of_more_volumes_weighs_more_in_the_mean():
+    rows = [score(n, 0.9, patient_id="a") for n in range(3)] + [score(3, 0.5, patient_id="b")]
+    (summary,) = summarise(rows)
+    assert dataclasses.astuple(summary.ssim) == pytest.approx((0.8, 0.5, 0.9))
+
+
+def test_differences_are_resampled_by_patient_too():
+    rows = [score(n, 0.9 + n / 100, patient_id="a") for n in range(3)]
+    others = [dataclasses.replace(row, ssim=0.8, model="grappa", label="grappa") for row in rows]
+    (difference,) = compare_models([*rows, *others], "cg_sense")
+    assert (difference.ssim.low, difference.ssim.high) == (None, None)
+
+
 def test_intervals_depend_on_the_seed_and_on_nothing_else():
     rows = many(12)
     assert summarise(rows) == summarise(reversed(rows))
@@ -46,9 +85,9 @@ def test_groups_are_model_acceleration_and_if_asked_acquisition():
         score(0, 0.6, acceleration=8.0),
         score(0, 0.5, model="grappa"),
     ]
-    overall = [(s.acceleration, s.acquisition, s.model, s.num_volumes, s.num_slices) for s in summarise(rows)]
+    overall = [(s.acceleration, s.acquisition, s.label, s.num_volumes, s.num_slices) for s in summarise(rows)]
     assert overall == [(4, None, "cg_sense", 3, 6), (4, None, "grappa", 1, 2), (8, None, "cg_sense", 1, 2)]
-    single = [(s.acceleration, s.acquisition, s.model, s.ssim.mean) for s in summarise(rows, by_acquisition=True)]
+    single = [(s.acceleration, s.acquisition, s.label, s.ssim.mean) for s in summarise(rows, by_acquisition=True)]
     assert single == [
         (4, "CORPDFS_FBK", "cg_sense", 0.8),
         (4, "CORPD_FBK", "cg_sense", 0.9),
@@ -77,11 +116,11 @@ def test_no_rows_have_no_summary():
 
 def test_pairing_finds_a_difference_that_the_spread_of_volumes_hides():
     better = many(30)
-    worse = [dataclasses.replace(row, ssim=row.ssim - 0.004, model="grappa") for row in better]
+    worse = [dataclasses.replace(row, ssim=row.ssim - 0.004, model="grappa", label="grappa") for row in better]
     first, second = summarise([*better, *worse])
     assert first.ssim.low < second.ssim.high
     (difference,) = compare_models([*better, *worse], "cg_sense")
-    assert (difference.model, difference.baseline, difference.num_volumes) == ("grappa", "cg_sense", 30)
+    assert (difference.label, difference.baseline, difference.num_volumes) == ("grappa", "cg_sense", 30)
     assert difference.ssim.mean == pytest.approx(-0.004)
     assert difference.ssim.high < 0
 

@@ -97,9 +97,39 @@ def test_an_unknown_scorer_is_wrong_usage(study):
 
 
 def test_an_error_leaves_earlier_scores_as_they_were(study):
-    _, recon, _ = study
+    data, recon, _ = study
     call("--recon", recon)
     before = (recon / "scores.json").read_bytes()
-    (recon / "v1.h5").write_bytes(b"nothing")
+    data.rename(data.with_name("moved"))
     assert isinstance(call("--recon", recon).exception, DataError)
     assert (recon / "scores.json").read_bytes() == before
+
+
+def test_a_damaged_file_is_named_on_stderr_and_the_rest_is_scored(study):
+    _, recon, _ = study
+    (recon / "v1.h5").write_bytes(b"nothing")
+    result = call("--recon", recon)
+    assert result.exit_code == 0
+    assert f"1 volumes were not scored: {recon / 'v1.h5'}: not a reconstruction of mrikit" in result.stderr
+    assert any(line.startswith("4x cg_sense all 2 ") for line in lines(result.stdout))
+
+
+def test_it_is_an_error_if_every_file_is_damaged(study):
+    _, recon, _ = study
+    for file in recon.glob("*.h5"):
+        file.write_bytes(b"nothing")
+    error = call("--recon", recon).exception
+    assert isinstance(error, DataError)
+    assert "none of 3 volumes could be scored" in str(error)
+
+
+def test_two_runs_of_one_model_have_a_line_each_and_are_compared(study):
+    data, recon, references = study
+    for number, noise in ((2, 0.2), (9, 0.02)):
+        config = {"model_config": {"num_iterations": number}}
+        write_recon(recon.with_name(f"cg{number}"), data, references, noise=noise, config=config)
+    found = call("--recon", recon.with_name("cg2"), "--recon", recon.with_name("cg9"))
+    assert found.exit_code == 0, found.output
+    for number in (2, 9):
+        assert any(line.startswith(f"4x cg_sense num_iterations={number} all 3 ") for line in lines(found.stdout))
+    assert "cg_sense num_iterations=2 - cg_sense num_iterations=9, 4x: -0." in found.stdout

@@ -75,3 +75,10 @@ def test_large_float32_volumes_keep_six_digits():
     expected = measure_volume(torch.from_numpy(image).double(), torch.from_numpy(reference).double())
     assert (found.mse, found.nmse) == pytest.approx((expected.mse, expected.nmse), rel=1e-6)
     assert (found.ssim, found.psnr) == pytest.approx((expected.ssim, expected.psnr), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_volumes_in_half_precision_are_measured_in_single(dtype):
+    reference = (1000 * torch.rand(2, 16, 16)).to(dtype)
+    image = reference + 30 * torch.rand(2, 16, 16).to(dtype)
+    assert measure_volume(image, reference) == measure_volume(image.float(), reference.float())

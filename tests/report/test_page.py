@@ -225,6 +225,48 @@ def test_a_model_without_common_volumes_has_no_difference(study):
     assert "no common volumes" in read(write_report(run)).text
 
 
+def test_two_runs_of_one_model_have_lines_and_pictures_of_their_own(tmp_path):
+    data, run = tmp_path / "data", tmp_path / "run"
+    images = {**write_volumes(data), "test0": write_unreferenced(data)}
+    for number in (2, 9):
+        config = {"model_config": {"num_iterations": number}}
+        write_recon(run / str(number), data, images, noise=0.2 / number, config=config)
+        write_scores(run / str(number), evaluate(data, run / str(number)))
+    page = read(write_report(run))
+    names = [image["alt"] for image in page.images]
+    for number in (2, 9):
+        assert f"cg sense num iterations={number} 3 0." in page.text
+        assert sum(f"cg sense num iterations={number}, SSIM" in name for name in names) == 3
+        assert sum(name.startswith(f"test0 slice 1, cg sense num iterations={number}") for name in names) == 1
+
+
+def test_a_long_label_has_room_beside_the_chart(study):
+    _, run, _ = study
+    texts = [write_report(run).read_text(encoding="utf-8")]
+    path = run / "acc4" / "cg_sense" / "scores.json"
+    path.write_text(path.read_text().replace('"model": "cg_sense"', f'"model": "{"long_" * 9}"'))
+    texts.append(write_report(run).read_text(encoding="utf-8"))
+    first, second = (
+        re.search(r'viewBox="0 0 (\d+) .*?<line x1="([\d.]+)"', text, re.DOTALL).groups() for text in texts
+    )
+    assert first == ("840", "120.0")
+    assert float(second[1]) == 7 * 45
+    assert float(second[0]) == 720 + 7 * 45
+
+
+def test_a_file_that_is_being_written_is_not_shown(study):
+    _, run, _ = study
+    for path in run.rglob("scores.json"):
+        path.unlink()
+    (run / "acc4" / "cg_sense" / ".v7.host.7.tmp.h5").write_bytes(b"half")
+    assert ".v7" not in read(write_report(run)).text
+
+
+def test_the_page_says_that_patients_were_resampled(study):
+    _, run, _ = study
+    assert "95 % confidence intervals (bootstrap over patients;" in read(write_report(run)).text
+
+
 def test_the_report_may_go_elsewhere(study, tmp_path):
     _, run, _ = study
     out = tmp_path / "new" / "page.html"

@@ -14,7 +14,7 @@ def folder(tmp_path, rows, speed=None):
 def test_the_best_model_leads_and_others_follow_by_score(tmp_path):
     rows = [score(0, value, model=model) for model, value in (("a", 0.7), ("b", 0.9), ("c", 0.8))]
     (section,) = make_sections([folder(tmp_path, rows)])
-    assert [line.summary.model for line in section.lines] == ["b", "c", "a"]
+    assert [line.summary.label for line in section.lines] == ["b", "c", "a"]
     assert [line.is_best for line in section.lines] == [True, False, False]
     assert section.lines[2].difference.ssim.mean == pytest.approx(-0.2)
 
