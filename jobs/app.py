@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import warnings
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,16 +15,29 @@ from jobs.evaluate import evaluate
 from jobs.reconstruct import reconstruct
 from jobs.report import report
 from jobs.simulate import simulate
+from mrikit import __version__
 from mrikit.errors import MrikitError
 
 app = typer.Typer(
     name="mrikit",
     help="From raw MRI k-space to a scored reconstruction.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """From raw MRI k-space to a scored reconstruction."""
+    if version:
+        typer.echo(f"mrikit {__version__}")
+        raise typer.Exit
+
 
 for command in (demo, simulate, reconstruct, evaluate, report):
     app.command()(command)

@@ -196,6 +196,12 @@ def test_one_file_is_enough(data, tmp_path):
     assert reconstruct_folder(data / "file1000001.h5", tmp_path / "out", CONFIG).num_volumes == 1
 
 
+def test_a_folder_of_reconstructions_is_not_taken_for_volumes(data, tmp_path):
+    reconstruct_folder(data, tmp_path / "out", CONFIG)
+    with pytest.raises(DataError, match="holds 2 reconstructions and no volume; name the folder of their volumes"):
+        reconstruct_folder(tmp_path / "out", tmp_path / "again", CONFIG)
+
+
 def test_an_empty_folder_is_one_clear_line(tmp_path):
     with pytest.raises(DataError, match="no volume in this folder or below"):
         reconstruct_folder(tmp_path, tmp_path / "out", CONFIG)

@@ -54,7 +54,7 @@ def espirit_maps(
     if smallest < kernel_size:
         raise DataError(
             f"espirit needs a fully sampled centre of {kernel_size} or more lines for its kernel of {kernel_size}; "
-            f"found {smallest}; a mask with more centre lines or a smaller kernel would do"
+            f"found {smallest}; a mask with more centre lines would do"
         )
     maps = [
         _maps_one(one, kspace.shape[-2:], kernel_size, threshold, crop, num_power_iterations)

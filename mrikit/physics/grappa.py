@@ -108,7 +108,7 @@ def _kinds_of_gaps(
     if too_wide and not kinds:
         raise DataError(
             f"grappa cannot fit weights for gaps of {min(too_wide)} lines; found {num_center_lines} centre lines of "
-            f"{size[1]} samples for {num_coils} coils; more centre lines or fewer coils (compress_coils) would do"
+            f"{size[1]} samples for {num_coils} coils; more centre lines, fewer coils or a lower acceleration would do"
         )
     if too_wide:
         warnings.warn("grappa leaves lines at 0 whose gaps are wider than its centre can calibrate", stacklevel=3)

@@ -48,7 +48,10 @@ def find_volumes(folder: Path) -> list[Path]:
     folder = Path(folder)
     if folder.is_file():
         return [folder]
-    found = [folder / name for name in scan(folder) if not is_reconstruction(folder / name)]
+    names = scan(folder)
+    found = [folder / name for name in names if not is_reconstruction(folder / name)]
+    if not found and names:
+        raise DataError(f"{folder}: holds {len(names)} reconstructions and no volume; name the folder of their volumes")
     if not found:
         raise DataError(nothing_found(folder))
     return found

@@ -3,6 +3,8 @@ import subprocess
 import sys
 import time
 
+import mrikit
+
 MRIKIT = [sys.executable, "-m", "jobs.app"]
 
 
@@ -28,6 +30,10 @@ def test_help_is_exit_zero_and_names_the_commands():
     assert done.returncode == 0
     for command in ("demo", "simulate", "data", "reconstruct", "evaluate", "report"):
         assert command in done.stdout
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version").stdout == f"mrikit {mrikit.__version__}\n"
 
 
 def test_ctrl_c_is_one_line_and_exit_130(tmp_path):

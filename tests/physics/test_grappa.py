@@ -121,7 +121,7 @@ def test_gap_wider_than_the_centre_stays_zero_with_a_warning() -> None:
 
 def test_centre_too_small_for_every_gap_is_refused() -> None:
     mask = line_mask(64, 8, 4)
-    with pytest.raises(DataError, match=r"gaps of 5 lines; found 4 centre lines .* more centre lines or fewer coils"):
+    with pytest.raises(DataError, match=r"gaps of 5 lines; found 4 centre lines .* more centre lines, fewer coils"):
         grappa(complex_normal((3, 24, 64)), mask, 4)
 
 
