@@ -75,13 +75,13 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", messages: C
     """Every method at every acceleration; a method that cannot do a volume says so, and the others go on."""
     from jobs.reconstruct import run
     from mrikit.errors import DataError
-    from mrikit.models import MODELS
+    from mrikit.models import CLASSICAL
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.volumes.reconstruction import find_reconstructions
 
     folders = []
     for plan in plans:
-        for model in MODELS:
+        for model in CLASSICAL:
             folder = out / f"acc{plan.acceleration:g}" / model
             try:
                 run(data, folder, ReconstructConfig(model=model, mask=plan))

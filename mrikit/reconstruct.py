@@ -16,7 +16,7 @@ from torch import nn
 from mrikit import __version__
 from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
 from mrikit.errors import ConfigError, DataError
-from mrikit.models import build_model, model_settings
+from mrikit.models import CLASSICAL, LEARNED, build_model, model_settings
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.storage import create_json, read_json, write_json
 from mrikit.volumes import Volume, find_volumes, open_volume
@@ -42,7 +42,7 @@ class ReconstructConfig:
     """Everything that decides what a reconstruction looks like."""
 
     model: str
-    """A name of `mrikit.models.MODELS`."""
+    """A name of `mrikit.models.CLASSICAL`."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration that differ from its defaults."""
     mask: MaskPlan | None = None
@@ -85,10 +85,13 @@ def reconstruct_folder(
         on_slice: Called after every slice with the volume and its number of slices.
 
     Raises:
-        ConfigError: `out` holds reconstructions made in another way.
+        ConfigError: `out` holds reconstructions made in another way, or the model needs weights.
         DataError: No volume was found, or some could not be reconstructed.
         StorageError: `out` cannot be written.
     """
+    if config.model in LEARNED:
+        known = ", ".join(CLASSICAL)
+        raise ConfigError(f"{config.model} needs trained weights, and training is not built yet; without: {known}")
     paths = find_volumes(data)
     targets = _targets(out, data, paths)
     model = build_model(config.model, config.model_config).to(device).eval()

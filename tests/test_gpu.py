@@ -7,7 +7,7 @@ from phantoms import make_kspace, make_volume
 
 from mrikit.data import MaskPlan
 from mrikit.metrics import measure_volume
-from mrikit.models import MODELS
+from mrikit.models import CLASSICAL
 from mrikit.physics.coils import adaptive_combine, compress_coils, rss
 from mrikit.physics.fft import ifft2c
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", sorted(CLASSICAL))
 def test_every_model_gives_the_same_image_as_on_the_cpu(tmp_path, model):
     write_fastmri(tmp_path / "data" / "file1000001.h5", make_volume())
     plan = MaskPlan(kind="equispaced", acceleration=3, center_fraction=0.3)

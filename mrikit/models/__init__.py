@@ -11,30 +11,37 @@ from torch import nn
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.models import classical
+from mrikit.models import classical, unet, varnet
 
-MODELS: dict[str, tuple[type[nn.Module], type]] = {
+CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "zero_filled": (classical.ZeroFilled, classical.ZeroFilledConfig),
     "grappa": (classical.Grappa, classical.GrappaConfig),
     "cg_sense": (classical.CgSense, classical.CgSenseConfig),
     "l1_wavelet": (classical.L1Wavelet, classical.L1WaveletConfig),
 }
-"""Name to model and its configuration."""
+"""Name to model and its configuration: methods that need no weights."""
+
+LEARNED: dict[str, tuple[type[nn.Module], type]] = {
+    "unet": (unet.UnetModel, unet.UnetConfig),
+    "varnet": (varnet.VarNet, varnet.VarNetConfig),
+}
+"""Name to model and its configuration: networks, of random weights until some are loaded."""
 
 
 def build_model(name: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
     """A model by name.
 
     Args:
-        name: A key of `MODELS`.
+        name: A key of `CLASSICAL` or `LEARNED`.
         settings: Fields of its configuration that differ from the defaults.
 
     Raises:
         ConfigError: An unknown name or setting, or a value out of range.
     """
-    if name not in MODELS:
-        raise ConfigError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
-    model, config = MODELS[name]
+    models = CLASSICAL | LEARNED
+    if name not in models:
+        raise ConfigError(f"no model is called {name!r}; there are {', '.join(models)}")
+    model, config = models[name]
     return model(build_config(config, settings or {}, name))
 
 

@@ -3,7 +3,7 @@ import torch
 from phantoms import make_kspace
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.models import MODELS, build_model
+from mrikit.models import CLASSICAL, build_model
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 
@@ -29,7 +29,7 @@ def error(image, reference):
     return (torch.linalg.vector_norm(image - reference) / torch.linalg.vector_norm(reference)).item()
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
 @pytest.mark.parametrize("size", [(64, 60), (51, 47)])
 def test_a_fully_sampled_scan_is_recovered(name, size):
     kspace = make_kspace(size=size)
@@ -61,7 +61,7 @@ def test_a_two_dimensional_pattern_is_undone(name):
     )
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
 def test_the_image_scales_with_the_data(name):
     kspace = make_kspace()
     image = reconstruct(name, kspace, line_mask(), 20)
@@ -69,13 +69,13 @@ def test_the_image_scales_with_the_data(name):
     assert error(1e6 * scaled, image) < 1e-3
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
 def test_an_empty_slice_stays_empty_and_finite(name):
     image = reconstruct(name, torch.zeros_like(make_kspace()), line_mask(), 20)
     assert (image == 0).all()
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(CLASSICAL))
 def test_every_batch_element_is_reconstructed_alone(name):
     first, second = make_kspace(), 2 * make_kspace().flip(-2)
     masks = torch.stack([line_mask(3, 20), line_mask(4, 16)])[:, None, None]

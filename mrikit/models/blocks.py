@@ -1,0 +1,185 @@
+"""What networks on MR images share: complex images as channels, normalisation, padding, and the way back of each."""
+
+import functools
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+_NORM_EPS = 1e-5
+_SLOPE = 0.2
+
+
+def complex_to_channels(image: torch.Tensor) -> torch.Tensor:
+    """(batch, channel, y, x) complex64 to (batch, 2 channel, y, x) float32: all real parts, then all imaginary parts.
+
+    One channel is not copied: its memory already has the order that convolutions are fastest in, channels last.
+    """
+    return torch.view_as_real(image).permute(0, 4, 1, 2, 3).flatten(1, 2)
+
+
+def channels_to_complex(channels: torch.Tensor) -> torch.Tensor:
+    """(batch, 2 channel, y, x) float to (batch, channel, y, x) complex64; undoes `complex_to_channels`."""
+    parts = channels.float().unflatten(1, (2, -1)).permute(0, 2, 3, 4, 1)
+    return torch.view_as_complex(parts.contiguous())
+
+
+def normalise(channels: torch.Tensor, num_groups: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean 0 and standard deviation 1 in each group of neighbouring channels of each batch element.
+
+    A group that does not vary becomes 0 with a standard deviation of exactly 0: `unnormalise` then gives its mean,
+    whatever a network made of it. There is no epsilon, because images have values of 1e-6 as well as of 1e6.
+
+    Args:
+        channels: (batch, channel, y, x) float32.
+        num_groups: Groups of the channels, such as 2 for the real and the imaginary parts.
+
+    Returns:
+        Normalised (batch, channel, y, x), and (batch, num_groups, 1, 1, 1) means and standard deviations.
+    """
+    groups = channels.unflatten(1, (num_groups, -1))
+    mean = groups.mean((2, 3, 4), keepdim=True)
+    centred = groups - mean
+    variance = centred.square().sum((2, 3, 4), keepdim=True) / max(math.prod(groups.shape[2:]) - 1, 1)
+    # The square root has no gradient at 0, so it must not see one.
+    is_varied = variance > 0
+    std = torch.where(is_varied, variance, 1.0).sqrt()
+    return (centred / std).flatten(1, 2), mean, torch.where(is_varied, std, 0.0)
+
+
+def unnormalise(channels: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """Give channels the means and standard deviations that `normalise` found, float32."""
+    groups = channels.unflatten(1, (mean.shape[1], -1))
+    return (groups * std + mean).flatten(1, 2)
+
+
+def pad_to_multiple(channels: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Zeros around (..., y, x), the odd one at the end, up to sizes that `multiple` divides."""
+    before, after = zip(*(_margins(size, multiple) for size in channels.shape[-2:]), strict=True)
+    if not any(after):
+        return channels
+    return nn.functional.pad(channels, (before[1], after[1], before[0], after[0]))
+
+
+def unpad(channels: torch.Tensor, size: tuple[int, int], multiple: int) -> torch.Tensor:
+    """The (..., y, x) of this size that `pad_to_multiple` put zeros around."""
+    row, column = (_margins(length, multiple)[0] for length in size)
+    return channels[..., row : row + size[0], column : column + size[1]]
+
+
+def _margins(size: int, multiple: int) -> tuple[int, int]:
+    missing = -size % multiple
+    return missing // 2, missing - missing // 2
+
+
+class ConvBlock(nn.Module):
+    """Twice: 3 x 3 convolution, instance norm, leaky ReLU and dropout of whole channels.
+
+    Args:
+        num_inputs: Input channels, of all inputs together.
+        num_outputs: Output channels.
+        dropout: Probability of a channel to be 0 during training.
+    """
+
+    def __init__(self, num_inputs: int, num_outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.first = JoinConv(num_inputs, num_outputs)
+        self.second = JoinConv(num_outputs, num_outputs)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Any number of (batch, channel, y, x) to (batch, num_outputs, y, x)."""
+        channels = self.dropout(_norm_relu_(self.first(*inputs)))
+        return self.dropout(_norm_relu_(self.second(channels)))
+
+
+class UpBlock(nn.Module):
+    """Twice the size: 2 x 2 transposed convolution, instance norm and leaky ReLU."""
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(num_inputs, num_outputs, kernel_size=2, stride=2, bias=False)
+
+    def forward(self, channels: torch.Tensor) -> torch.Tensor:
+        """(batch, num_inputs, y, x) to (batch, num_outputs, 2 y, 2 x)."""
+        return _norm_relu_(self.conv(channels))
+
+
+class JoinConv(nn.Conv2d):
+    """A 3 x 3 convolution of several inputs as if they were joined into one, which is never made nor kept."""
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__(num_inputs, num_outputs, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs (batch, channel, y, x), whose channels add up to num_inputs, to (batch, num_outputs, y, x)."""
+        weights = self.weight.split([channels.shape[1] for channels in inputs], dim=1)
+        parts = [nn.functional.conv2d(*pair, padding=1) for pair in zip(inputs, weights, strict=True)]
+        return functools.reduce(torch.Tensor.add_, parts)
+
+
+class OutputConv(nn.Conv2d):
+    """A 1 x 1 convolution with bias in float32, also where the network before it runs in bfloat16.
+
+    The image would otherwise be rounded to 8 bits.
+    """
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__(num_inputs, num_outputs, kernel_size=1)
+
+    def forward(self, channels: torch.Tensor) -> torch.Tensor:
+        """(batch, num_inputs, y, x) of any float type to (batch, num_outputs, y, x) float32."""
+        bias = None if self.bias is None else self.bias.float()
+        with torch.autocast(channels.device.type, enabled=False):
+            return nn.functional.conv2d(channels.float(), self.weight.float(), bias)
+
+
+def _norm_relu_(channels: torch.Tensor) -> torch.Tensor:
+    """Instance norm (epsilon 1e-5) without weights, then leaky ReLU (slope 0.2), in place.
+
+    It changes its argument, against the rule of the house, because on a CPU new memory costs more than the sums; a
+    convolution does not need its output again. The step is an invertible function of what it returns, so only that is
+    kept for the gradient, and the next convolution keeps it anyway: half the memory of the two layers. It also keeps
+    the memory order (channels last) that torch's instance norm would undo.
+
+    Args:
+        channels: (batch, channel, y, x) of any float type, the output of a convolution.
+
+    Source:
+        Rota Bulo et al., In-place activated BatchNorm, CVPR 2018, arXiv:1712.02616, here for instance norm.
+    """
+    return _NormRelu.apply(channels)  # type: ignore[no-untyped-call]
+
+
+class _NormRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, channels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch gives its type no name
+        # bfloat16 is converted first: torch's sums of it, channels last, are slower than that.
+        precise = _precise(channels)
+        precise.sub_(precise.mean((2, 3), keepdim=True))
+        # vector_norm needs no second array but is wrong by 3e-5, channels last.
+        scale = (precise.square().mean((2, 3), keepdim=True) + _NORM_EPS).rsqrt_()
+        output = nn.functional.leaky_relu_(precise.mul_(scale), _SLOPE)
+        if output is not channels:
+            channels.copy_(output)
+        ctx.mark_dirty(channels)
+        ctx.save_for_backward(channels, scale)
+        return channels
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        saved, scale = ctx.saved_tensors
+        output, precise = _precise(saved), _precise(gradient)
+        # Leaky ReLU is linear on each side of 0: its input times that one's gradient is its output times the output's.
+        projection = (precise * output).mean((2, 3), keepdim=True)
+        inner = torch.ops.aten.leaky_relu_backward(precise, output, _SLOPE, True)
+        normed = nn.functional.leaky_relu(output, 1 / _SLOPE)
+        inner = inner.sub_(inner.mean((2, 3), keepdim=True)).sub_(normed.mul_(projection)).mul_(scale)
+        return inner.to(gradient.dtype)
+
+
+def _precise(channels: torch.Tensor) -> torch.Tensor:
+    return channels.to(torch.promote_types(channels.dtype, torch.float32))

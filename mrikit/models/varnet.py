@@ -1,0 +1,231 @@
+"""E2E-VarNet: gradient descent on the data, unrolled, with a learned image step and learned coil sensitivities."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from mrikit.errors import ConfigError, DataError
+from mrikit.models.blocks import (
+    channels_to_complex,
+    complex_to_channels,
+    normalise,
+    pad_to_multiple,
+    unnormalise,
+    unpad,
+)
+from mrikit.models.unet import Unet
+from mrikit.physics.coils import combine, rss
+from mrikit.physics.fft import ifft2c
+
+_MULTIPLE = 16
+_CPU_COILS, _DEVICE_COILS = 2, 8  # coils that go through the sensitivity network together
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VarNetConfig:
+    """Settings of the E2E-VarNet."""
+
+    num_cascades: int = 12
+    """Unrolled steps, at least 1."""
+    num_channels: int = 18
+    """Channels of each cascade's U-Net at full resolution."""
+    num_pools: int = 4
+    """Poolings of each cascade's U-Net."""
+    num_sens_channels: int = 8
+    """Channels of the sensitivity U-Net at full resolution."""
+    num_sens_pools: int = 4
+    """Poolings of the sensitivity U-Net."""
+    use_checkpoint: bool = False
+    """Whether training computes each cascade twice instead of keeping its inside: less memory, a third more time."""
+
+    def __post_init__(self) -> None:
+        counts = (self.num_cascades, self.num_channels, self.num_pools, self.num_sens_channels, self.num_sens_pools)
+        if min(counts) < 1:
+            raise ConfigError(f"varnet needs at least 1 cascade, channel and pooling, found {counts}")
+
+
+class VarNet(nn.Module):
+    """Coil sensitivities from the centre of k-space, then cascades of soft data consistency and a U-Net.
+
+    Source:
+        Sriram et al., End-to-end variational networks for accelerated MRI reconstruction, MICCAI 2020,
+        arXiv:2004.06688. Its k-space is kept here in the order of the fast Fourier transform (zero frequency first),
+        which spares shifting all coils twice in each cascade; and already transformed along the readout if whole lines
+        are sampled, because what happens to lines and readout does not mix. The numbers are the same.
+    """
+
+    def __init__(self, config: VarNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.sens_net = SensitivityNet(config.num_sens_channels, config.num_sens_pools)
+        self.cascades = nn.ModuleList(
+            Cascade(NormUnet(config.num_channels, config.num_pools)) for _ in range(config.num_cascades)
+        )
+
+    def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
+        """Masked k-space to the (batch, y, x) magnitude.
+
+        Args:
+            masked_kspace: (batch, coil, readout, phase) complex64.
+            mask: (batch, 1, 1 or readout, phase) bool.
+            num_center_lines: (batch,) int64; 0 where unknown, to be counted in the mask.
+
+        Raises:
+            DataError: A mask that does not sample the middle of k-space.
+        """
+        has_checkpoints = self.config.use_checkpoint and torch.is_grad_enabled()
+        center = keep_center(masked_kspace, mask, num_center_lines)
+        sens_maps = torch.fft.ifftshift(self.sens_net(ifft2c(center), has_checkpoints), dim=(-2, -1))
+        # What happens to whole lines and what happens along them do not mix: their readout stays transformed.
+        dims = (-1,) if mask.shape[-2] == 1 else (-2, -1)
+        sampled = torch.fft.ifftshift(mask, dim=dims)
+        measured = torch.fft.ifftshift(masked_kspace, dim=(-2, -1))
+        if dims == (-1,):
+            measured = torch.fft.ifft(measured, dim=-2, norm="ortho")
+        kspace = measured
+        for cascade in self.cascades:
+            inputs = (kspace, measured, sampled, sens_maps, dims)
+            kspace = checkpoint(cascade, *inputs, use_reentrant=False) if has_checkpoints else cascade(*inputs)
+        return torch.fft.fftshift(rss(torch.fft.ifftn(kspace, dim=dims, norm="ortho")), dim=(-2, -1))
+
+
+class Cascade(nn.Module):
+    """One step: towards the data where it was sampled, and a correction of the image by a network.
+
+    All its arrays begin with the zero frequency or the middle pixel, as the fast Fourier transform has them.
+
+    Args:
+        network: Maps (batch, 1, y, x) complex64 images to such.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.dc_weight = nn.Parameter(torch.ones(1))
+
+    def forward(
+        self,
+        kspace: torch.Tensor,
+        measured: torch.Tensor,
+        sampled: torch.Tensor,
+        sens_maps: torch.Tensor,
+        dims: tuple[int, ...],
+    ) -> torch.Tensor:
+        """Improve k-space.
+
+        Args:
+            kspace: (batch, coil, readout, phase) complex64, k-space along `dims` and image along the other axis.
+            measured: Like `kspace`, what the scanner gave.
+            sampled: (batch, 1, 1 or readout, phase) bool.
+            sens_maps: (batch, coil, y, x) complex64, RSS 1.
+            dims: Axes to transform.
+
+        Returns:
+            Like `kspace`.
+        """
+        image = combine(torch.fft.ifftn(kspace, dim=dims, norm="ortho"), sens_maps)
+        correction = self.network(torch.fft.fftshift(image, dim=(-2, -1)).unsqueeze(1))
+        correction = torch.fft.ifftshift(correction, dim=(-2, -1))
+        # Complex weights, because lerp wants one type.
+        weight = (self.dc_weight * sampled).to(kspace.dtype)
+        consistent = torch.lerp(kspace, measured, weight)
+        return consistent - torch.fft.fftn(sens_maps * correction, dim=dims, norm="ortho")
+
+
+class SensitivityNet(nn.Module):
+    """Coil sensitivities from images of the centre of k-space, coil by coil with the same U-Net."""
+
+    def __init__(self, num_channels: int, num_pools: int) -> None:
+        super().__init__()
+        self.network = NormUnet(num_channels, num_pools)
+
+    def forward(self, center_images: torch.Tensor, has_checkpoints: bool) -> torch.Tensor:
+        """Images of the centre of k-space to maps.
+
+        Args:
+            center_images: (batch, coil, y, x) complex64.
+            has_checkpoints: Whether to compute again for the gradient instead of keeping, a few coils at a time.
+
+        Returns:
+            (batch, coil, y, x) complex64, RSS 1, or 0 where all coils are 0.
+        """
+        # A CPU is faster with few, which fit its caches; memory with checkpoints is that of one group.
+        num_together = _CPU_COILS if center_images.device.type == "cpu" else _DEVICE_COILS
+        groups = center_images.flatten(0, 1).unsqueeze(1).split(num_together)
+        if has_checkpoints:
+            maps = torch.cat([checkpoint(self.network, coils, use_reentrant=False) for coils in groups])
+        else:
+            maps = torch.cat([self.network(coils) for coils in groups])
+        maps = maps.view_as(center_images)
+        norm = rss(maps).unsqueeze(-3)
+        return maps / torch.where(norm > 0, norm, 1.0)
+
+
+class NormUnet(nn.Module):
+    """A U-Net on complex images, with their real and imaginary parts each brought to mean 0 and standard deviation 1.
+
+    Args:
+        num_channels: Channels of the U-Net at full resolution.
+        num_pools: Its poolings.
+    """
+
+    def __init__(self, num_channels: int, num_pools: int) -> None:
+        super().__init__()
+        self.unet = Unet(num_inputs=2, num_outputs=2, num_channels=num_channels, num_pools=num_pools)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(batch, 1, y, x) complex64 to the same, in the scale of the input."""
+        size = (image.shape[-2], image.shape[-1])
+        channels, mean, std = normalise(complex_to_channels(image), num_groups=2)
+        channels = unpad(self.unet(pad_to_multiple(channels, _MULTIPLE)), size, _MULTIPLE)
+        return channels_to_complex(unnormalise(channels, mean, std))
+
+
+def keep_center(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
+    """Only the fully sampled centre of k-space: columns of a line mask, a square of a 2-D pattern.
+
+    Args:
+        masked_kspace: (batch, coil, readout, phase) complex64.
+        mask: (batch, 1, 1 or readout, phase) bool.
+        num_center_lines: (batch,) int64; where 0, the lines sampled without gap on both sides of the middle count.
+
+    Returns:
+        (batch, coil, readout, phase) complex64, each batch element with its own centre, 0 around it.
+
+    Raises:
+        DataError: A mask that does not sample the middle of k-space.
+    """
+    num_center = torch.where(num_center_lines > 0, num_center_lines, _count_center(mask))
+    if bool((num_center < 1).any()):
+        element = int((num_center < 1).nonzero()[0])
+        raise DataError(
+            f"batch element {element}: the mask does not sample the middle of k-space, where coil sensitivities come "
+            f"from; a mask with centre lines would do"
+        )
+    is_center = _is_center(mask.shape[-1], num_center)[:, None, None, :]
+    if mask.shape[-2] > 1:
+        is_center = is_center & _is_center(mask.shape[-2], num_center)[:, None, :, None]
+    return torch.where(is_center, masked_kspace, 0.0)
+
+
+def _is_center(size: int, num_center: torch.Tensor) -> torch.Tensor:
+    """(batch,) counts to (batch, size) bool, true in the middle."""
+    start = ((size - num_center + 1) // 2)[:, None]
+    position = torch.arange(size, device=num_center.device)
+    return (position >= start) & (position < start + num_center[:, None])
+
+
+def _count_center(mask: torch.Tensor) -> torch.Tensor:
+    """(batch,) int64: lines sampled without gap and as many on both sides of the middle, as fastMRI counts."""
+    lines = mask[:, 0, mask.shape[-2] // 2]
+    counts = _count_middle(lines)
+    return counts if mask.shape[-2] == 1 else torch.minimum(counts, _count_middle(mask[:, 0, :, mask.shape[-1] // 2]))
+
+
+def _count_middle(lines: torch.Tensor) -> torch.Tensor:
+    middle = lines.shape[-1] // 2
+    left = lines[:, :middle].flip(-1).cumprod(-1).sum(-1)
+    right = lines[:, middle:].cumprod(-1).sum(-1)
+    return torch.where(right > 0, (2 * torch.minimum(left, right)).clamp(min=1), 0)
