@@ -3,10 +3,9 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sa
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSICAL, LEARNED, build_model, model_settings
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
+from mrikit.parallel import map_on_cores
 from mrikit.storage import create_json, read_json, write_json
 from mrikit.volumes import Volume, find_volumes, open_volume
 from mrikit.volumes.reconstruction import (
@@ -30,7 +30,6 @@ from mrikit.volumes.reconstruction import (
     write_reconstruction,
 )
 
-T = TypeVar("T")
 OnSlice = Callable[[str, int], None]
 """Called after every slice with the volume and its number of slices."""
 
@@ -162,8 +161,9 @@ def reconstruct_volume(
         except (DataError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
             raise DataError(f"{volume_id}, slice {index}: {error}") from error
 
+    is_on_cpu = torch.device(device).type == "cpu"
     slices = []
-    for done in _each_slice(one, num_slices, device):
+    for done in (map_on_cores if is_on_cpu else map)(one, range(num_slices)):
         slices.append(done)
         on_slice(volume_id, num_slices)
     return Reconstruction(
@@ -195,19 +195,6 @@ def _reconstruct_slice(example: Example, model: nn.Module) -> _Slice:
         zero_filled=zero_filled.cpu().numpy(),
         reference=np.empty(0, np.float32) if example.reference is None else example.reference[0].cpu().numpy(),
     )
-
-
-def _each_slice(one: Callable[[int], T], num_slices: int, device: torch.device | str) -> Iterator[T]:
-    """`one(index)` for every slice in order; on a CPU a slice on each core, which beats all cores on each slice."""
-    if torch.device(device).type != "cpu":
-        yield from map(one, range(num_slices))
-        return
-    num_threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(one, range(num_slices))
-    finally:
-        torch.set_num_threads(num_threads)
 
 
 def _describe(config: ReconstructConfig, model: nn.Module) -> dict[str, Any]:

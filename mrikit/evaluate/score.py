@@ -1,8 +1,7 @@
 """Score a folder of reconstructions against the references of their volumes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mrikit.evaluate.runs import label_runs, run_settings
 from mrikit.evaluate.scores import Scores, Unscored
 from mrikit.evaluate.summary import VolumeScore
 from mrikit.metrics import measure_volume
+from mrikit.parallel import map_on_cores
 from mrikit.storage import read_json
 from mrikit.volumes import find_volumes
 from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
@@ -54,7 +54,8 @@ def evaluate(
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows = []
-    for done, result in enumerate(_score_each(pairs, recon), 1):
+    results = map_on_cores(lambda pair: _score_pair(*pair, recon), pairs)
+    for done, result in enumerate(results, 1):
         if isinstance(result, VolumeScore):
             rows.append(result)
         else:
@@ -105,21 +106,6 @@ def _match(data: Path, recon: Path, model: str) -> tuple[list[tuple[Path, Path]]
     reason = f"no volume of this name in {data}"
     unscored += [_unscored(path, reason, path.relative_to(recon)) for path in found - wanted.keys()]
     return pairs, unscored
-
-
-def _score_each(paths: Sequence[tuple[Path, Path]], recon: Path) -> Iterator[VolumeScore | Unscored]:
-    """One result for each pair of files, in order; several volumes at a time.
-
-    Volumes are spread over threads and each is scored by one: what a single operation on a slice would gain from more
-    threads it loses to waiting for them, above all on a busy machine.
-    """
-    num_threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield from pool.map(lambda pair: _score_pair(pair[0], pair[1], recon), paths)
-    finally:
-        # Setting it in a thread also sets what threads that start later get.
-        torch.set_num_threads(num_threads)
 
 
 def _score_pair(path: Path, target: Path, recon: Path) -> VolumeScore | Unscored:
