@@ -169,12 +169,11 @@ def _reference(kspace: "npt.NDArray[np.complex64]", window: tuple[int, int]) -> 
     import numpy as np
     import torch
 
+    from mrikit.data import center_crop
     from mrikit.physics.coils import rss
     from mrikit.physics.fft import ifft2c
 
-    (rows, columns), top, left = window, (kspace.shape[2] - window[0]) // 2, (kspace.shape[3] - window[1]) // 2
-    images = [rss(ifft2c(torch.from_numpy(one)))[top : top + rows, left : left + columns].numpy() for one in kspace]
-    return np.stack(images)
+    return np.stack([center_crop(rss(ifft2c(torch.from_numpy(one))), window).numpy() for one in kspace])
 
 
 def _window(recon_matrix: str | None, matrix: tuple[int, int]) -> tuple[int, int]:

@@ -26,8 +26,8 @@ def demo(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
     """Undersample, reconstruct by every classical method, score and report. The same command again resumes."""
-    from jobs.reconstruct import challenge_center_fraction
     from mrikit.data import MaskPlan
+    from mrikit.masks import challenge_center_fraction
     from mrikit.volumes import find_volumes
 
     plans = [

@@ -37,6 +37,7 @@ def reconstruct(
     from mrikit.config import parse_assignments
     from mrikit.data import MaskPlan
     from mrikit.errors import ConfigError
+    from mrikit.masks import challenge_center_fraction
     from mrikit.reconstruct import ReconstructConfig
 
     plan = None
@@ -47,14 +48,6 @@ def reconstruct(
         raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
     run(data, out, ReconstructConfig(model=model, model_config=parse_assignments(settings or []), mask=plan), device)
     typer.echo(f"next: mrikit evaluate --recon {out}")
-
-
-def challenge_center_fraction(acceleration: float) -> float:
-    """The share of centre columns that the fastMRI challenge pairs with an acceleration: 8 % at 4x, 4 % at 8x.
-
-    Any value serves for an acceleration below 1, which is refused later.
-    """
-    return 0.32 / max(acceleration, 1.0)
 
 
 def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto") -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks import MASK_KINDS, Mask, measured, sample_mask, volume_rng, within_padding
+from mrikit.masks import MASK_KINDS, Mask, challenge_center_fraction, measured, sample_mask, volume_rng, within_padding
 
 
 def draw(kind, width=32, acceleration=4, center_fraction=0.08, seed=123):
@@ -92,6 +92,11 @@ def test_magic_mask_without_center_alternates_by_parity():
 def test_random_mask_meets_the_acceleration_on_average():
     counts = [draw("random", 368, 4, 0.08, seed).lines.sum() for seed in range(300)]
     assert 368 / np.mean(counts) == pytest.approx(4, rel=0.02)
+
+
+@pytest.mark.parametrize(("acceleration", "fraction"), [(4, 0.08), (8, 0.04)])
+def test_the_center_fraction_is_the_one_that_the_challenge_pairs_with_the_acceleration(acceleration, fraction):
+    assert challenge_center_fraction(acceleration) == pytest.approx(fraction)
 
 
 def test_padding_removes_lines_and_counts_acquired_columns_only():
