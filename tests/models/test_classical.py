@@ -50,6 +50,23 @@ def test_undersampling_is_undone(name):
 
 
 @pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet"])
+def test_a_small_center_is_calibrated_with_a_kernel_that_fits_it(name):
+    kspace = make_kspace()
+    reference = rss(ifft2c(kspace))
+    aliased = reconstruct("zero_filled", kspace, line_mask(3, 7), 7)
+    # A 6 x 6 kernel gives an error of four times the aliasing here.
+    assert error(reconstruct(name, kspace, line_mask(3, 7), 7), reference) < 0.3 * error(aliased, reference)
+
+
+def test_grappa_takes_fewer_lines_where_the_center_has_few_equations():
+    kspace = make_kspace()
+    reference = rss(ifft2c(kspace))
+    aliased = reconstruct("zero_filled", kspace, line_mask(3, 11), 11)
+    # A fit with as many equations as weights leaves half of the aliasing here.
+    assert error(reconstruct("grappa", kspace, line_mask(3, 11), 11), reference) < 0.3 * error(aliased, reference)
+
+
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet"])
 def test_a_two_dimensional_pattern_is_undone(name):
     kspace = make_kspace()
     generator = torch.Generator().manual_seed(0)
