@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.simulate.randomness import Key, generator
+from mrikit.randomness import Key, generator
 from mrikit.simulate.shapes import FloatArray
 
 RING_RADII_MM = {"brain": (118.0, 100.0), "knee": (76.0, 68.0)}

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from mrikit.simulate.randomness import Key, generator
+from mrikit.randomness import Key, generator
 
 FloatArray = npt.NDArray[np.float32]
 

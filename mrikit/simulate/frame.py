@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.randomness import Key, generator
 from mrikit.simulate.fields import random_field
-from mrikit.simulate.randomness import Key, generator
 from mrikit.simulate.shapes import FloatArray, coverage
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.simulate.randomness import Key, generator
+from mrikit.randomness import Key, generator
 
 CORRELATION_LENGTH_MM = 75.0
 """Coils this far apart correlate 1/e as much as coils at the same place would."""

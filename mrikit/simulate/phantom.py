@@ -6,11 +6,11 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.randomness import Key, generator
 from mrikit.simulate.anatomy_brain import brain_layers
 from mrikit.simulate.anatomy_knee import knee_layers
 from mrikit.simulate.fields import random_field
 from mrikit.simulate.frame import Layer, SliceFrame, slice_frame
-from mrikit.simulate.randomness import Key, generator
 from mrikit.simulate.shapes import FloatArray
 
 ANATOMIES: Mapping[str, Callable[[SliceFrame], Iterator[Layer]]] = {"brain": brain_layers, "knee": knee_layers}

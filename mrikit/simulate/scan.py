@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from mrikit.randomness import Key, generator
 from mrikit.simulate.coils import coil_maps, coil_positions
 from mrikit.simulate.contrast import ACQUISITIONS, signal
 from mrikit.simulate.noise import correlated_noise, noise_covariance
 from mrikit.simulate.phantom import phase_map, render_magnitude, slice_positions
-from mrikit.simulate.randomness import Key, generator
 from mrikit.simulate.shapes import FloatArray
 from mrikit.simulate.tissue import patient_tissues
 from mrikit.volumes import ScanInfo, Volume

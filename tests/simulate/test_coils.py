@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
+from mrikit.randomness import generator
 from mrikit.simulate.coils import coil_maps, coil_positions
 from mrikit.simulate.noise import correlated_noise, noise_covariance
-from mrikit.simulate.randomness import generator
 
 AXIS = np.linspace(-60, 60, 61, dtype=np.float32)
 

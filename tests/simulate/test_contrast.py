@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from mrikit.randomness import generator
 from mrikit.simulate.contrast import ACQUISITIONS, Acquisition, signal
-from mrikit.simulate.randomness import generator
 from mrikit.simulate.tissue import TISSUES_3T, Tissue, patient_tissues
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from mrikit.randomness import generator
 from mrikit.simulate.fields import periodic_field, random_field
-from mrikit.simulate.randomness import generator
 
 ROWS = np.linspace(-200, 200, 401, dtype=np.float32)
 

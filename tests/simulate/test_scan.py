@@ -3,10 +3,10 @@ import pytest
 import torch
 
 from mrikit.physics.fft import ifft1c, ifft2c
+from mrikit.randomness import generator
 from mrikit.simulate import ScanPlan, simulate_scan
 from mrikit.simulate.contrast import ACQUISITIONS, signal
 from mrikit.simulate.phantom import ANATOMIES, render_magnitude
-from mrikit.simulate.randomness import generator
 from mrikit.simulate.scan import num_rendered_rows
 from mrikit.simulate.tissue import TISSUES_3T, patient_tissues
 
