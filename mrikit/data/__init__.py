@@ -1,6 +1,33 @@
-"""From volumes to the examples that models reconstruct: mask, crop and target as tensor code."""
+"""From volumes to the examples that models train on and reconstruct: slices, masks, crops and targets."""
 
+from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes
 from mrikit.data.example import Example
-from mrikit.data.prepare import MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
+from mrikit.data.loader import load_batches
+from mrikit.data.prepare import Augment, SampleId, make_example, prepare_batch
+from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
+from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
+from mrikit.data.window import center_crop, scored_window
 
-__all__ = ["Example", "MaskPlan", "center_crop", "choose_mask", "is_fully_sampled", "make_example"]
+__all__ = [
+    "Augment",
+    "BatchShape",
+    "Example",
+    "MaskPlan",
+    "SampleId",
+    "SliceBatch",
+    "SliceDataset",
+    "SliceKey",
+    "TrainingVolumes",
+    "center_crop",
+    "choose_mask",
+    "draw_masks",
+    "is_fully_sampled",
+    "load_batches",
+    "load_training_volumes",
+    "make_example",
+    "plan_epoch",
+    "prepare_batch",
+    "rank_share",
+    "scored_window",
+    "split_patients",
+]

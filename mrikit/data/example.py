@@ -7,12 +7,17 @@ import torch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """Slices of one volume with one sampling mask."""
+    """Slices of one shape, of one volume or several, each with its own sampling mask.
+
+    Where adjacent slices were asked for, `masked_kspace` and `mask` have a slice axis behind the batch axis, with the
+    slice that is to be reconstructed in its middle.
+    """
 
     masked_kspace: torch.Tensor
-    """(batch, coil, readout, phase) complex64, exactly +0.0 where not sampled."""
+    """(batch, coil, readout, phase), or (batch, slice, coil, readout, phase) with neighbours; complex64, exactly +0.0
+    where not sampled."""
     mask: torch.Tensor
-    """(batch, 1, 1, phase), or (batch, 1, readout, phase) for a 2-D pattern; bool, True where sampled."""
+    """(batch, 1, 1, phase) or (batch, 1, 1, 1, phase) bool, True where sampled; a 2-D pattern has its readout axis."""
     num_center_lines: torch.Tensor
     """(batch,) int64, fully sampled columns in the middle of each mask."""
     reference: torch.Tensor | None
@@ -21,6 +26,7 @@ class Example:
     """(batch,) float32, maximum of the reference volume; None if the file does not say."""
     crop: tuple[int, int]
     """(y, x) size of the scored window, the centre of the full field of view."""
-    volume_id: str
+    volume_ids: tuple[str, ...]
+    """The volume of each batch element."""
     slice_index: tuple[int, ...]
-    """Slices of the volume, one for each batch element."""
+    """The slice of its volume, of each batch element."""

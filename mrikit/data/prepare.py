@@ -1,72 +1,70 @@
-"""Mask, crop and target of a slice as tensor code on any device."""
+"""Mask, crop and target of slices as batched tensor code on any device."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from mrikit.data.dataset import SliceBatch
 from mrikit.data.example import Example
-from mrikit.errors import ConfigError, DataError
-from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.data.undersample import is_fully_sampled
+from mrikit.data.window import center_crop, scored_window
+from mrikit.errors import DataError
+from mrikit.masks import Mask
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 from mrikit.volumes import ScanInfo, Volume
 
-_MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
+
+class SampleId(NamedTuple):
+    """What random numbers of a sample are keyed by, together with seed, epoch and purpose."""
+
+    volume_id: str
+    slice_index: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MaskPlan:
-    """How fully sampled volumes are undersampled: one fixed mask for each volume, seeded by its name."""
+Augment: TypeAlias = Callable[[torch.Tensor, Sequence[SampleId]], torch.Tensor]
+"""Full k-space (batch, slice, coil, readout, phase) complex64 and whose it is, to new k-space of the same shape.
 
-    kind: str = "equispaced_fraction"
-    """A name of `mrikit.masks.MASK_KINDS`."""
-    acceleration: float = 4.0
-    """Nominal acceleration, at least 1."""
-    center_fraction: float = 0.08
-    """Share of columns that are fully sampled in the middle."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in MASK_KINDS:
-            raise ConfigError(f"no mask is called {self.kind!r}; there are {', '.join(MASK_KINDS)}")
-        if not 1 <= self.acceleration < math.inf:
-            raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
-        if not 0 <= self.center_fraction <= 1:
-            raise ConfigError(f"the centre fraction is a share in [0, 1], found {self.center_fraction:g}")
+Columns that the scanner filled with zeros are masked afterwards where they lay before."""
 
 
-def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
-    """The mask that a volume is reconstructed with.
-
-    A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, or kept full
-    without a plan.
+def prepare_batch(
+    batch: SliceBatch,
+    infos: Sequence[ScanInfo],
+    masks: Sequence[Mask],
+    device: torch.device | str = "cpu",
+    *,
+    augment: Augment | None = None,
+) -> Example:
+    """Put slices on the device, augment and undersample them, and make what they are compared with.
 
     Args:
-        volume: The scan.
-        plan: How to undersample a full scan, None to leave it as it is.
+        batch: Fully sampled slices of one shape.
+        infos: Facts of the volume of each batch element.
+        masks: Lines to keep of each batch element.
+        device: Where the tensors are made.
+        augment: Changes full k-space; the reference is then made from the changed k-space of the middle slice.
 
     Returns:
-        A Mask without the columns that the scanner filled with zeros.
+        An Example with a reference: the file's own, or RSS of full k-space; its data range is that of the volume, or
+        of the slice alone where the file does not say. Without neighbours it has no slice axis.
 
     Raises:
-        ConfigError: The plan does not fit the width.
-        DataError: The stored mask samples nothing.
+        DataError: A mask does not fit.
     """
-    info = volume.info
-    width = info.matrix[1]
-    stored = _stored_mask(volume)
-    if plan is None or stored.kind != "full":
-        return stored
-    drawn = sample_mask(
-        plan.kind,
-        width=width,
-        acceleration=plan.acceleration,
-        center_fraction=plan.center_fraction,
-        rng=volume_rng(info.volume_id),
-    )
-    return within_padding(drawn, info.padding)
+    slice_index = tuple(key.slice_index for key in batch.keys)
+    kspace = _move(batch.kspace, device)
+    reference = None if batch.reference is None or augment else _move(batch.reference, device)
+    if augment:
+        kspace = augment(
+            kspace, [SampleId(info.volume_id, index) for info, index in zip(infos, slice_index, strict=True)]
+        )
+    if reference is None:
+        reference = _root_sum_of_squares(kspace[:, kspace.shape[1] // 2], infos[0])
+    return _undersample(kspace, reference, infos, masks, slice_index, _data_ranges(infos, reference))
 
 
 def make_example(
@@ -90,60 +88,63 @@ def make_example(
     Raises:
         DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
     """
-    info = volume.info
-    if mask.lines.shape[-1] != info.matrix[1]:
-        found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {info.matrix[1]}"
-        raise DataError(f"{info.volume_id}: {found}; draw the mask for this volume")
-    kspace = _stack([volume.kspace[index] for index in slice_index]).to(device)
-    lines = torch.from_numpy(mask.lines).to(device)
-    lines = lines.expand(len(slice_index), 1, lines.shape[0] if lines.ndim > 1 else 1, lines.shape[-1])
-    reference = _reference(volume, slice_index, kspace) if has_reference else None
+    infos, masks = [volume.info] * len(slice_index), [mask] * len(slice_index)
+    kspace = _stack([volume.kspace[index] for index in slice_index]).unsqueeze(1).to(device)
+    reference = _reference(volume, slice_index, kspace[:, 0]) if has_reference else None
+    is_known = reference is not None and volume.info.reference_max is not None
+    data_range = _data_ranges(infos, reference) if reference is not None and is_known else None
+    return _undersample(kspace, reference, infos, masks, slice_index, data_range)
+
+
+def _undersample(
+    kspace: torch.Tensor,
+    reference: torch.Tensor | None,
+    infos: Sequence[ScanInfo],
+    masks: Sequence[Mask],
+    slice_index: tuple[int, ...],
+    data_range: torch.Tensor | None,
+) -> Example:
+    """(batch, slice, coil, readout, phase) full k-space to an Example; a slice axis of size 1 is dropped."""
+    lines = _lines(infos, masks).to(kspace.device, non_blocking=True)
+    if kspace.shape[1] == 1:
+        kspace = kspace[:, 0]
+    else:
+        lines = lines.unsqueeze(1)
     return Example(
-        # where() and not a product, which would leave -0.0 and so leak signs.
-        masked_kspace=torch.where(lines, kspace, 0.0),
+        masked_kspace=_keep(lines, kspace),
         mask=lines,
-        num_center_lines=torch.full((len(slice_index),), mask.num_center_lines, device=device),
+        num_center_lines=torch.tensor([mask.num_center_lines for mask in masks], device=kspace.device),
         reference=reference,
-        data_range=_data_range(info, reference),
-        crop=scored_window(info),
-        volume_id=info.volume_id,
+        data_range=data_range,
+        crop=scored_window(infos[0]),
+        volume_ids=tuple(info.volume_id for info in infos),
         slice_index=slice_index,
     )
 
 
-def is_fully_sampled(volume: Volume) -> bool:
-    """Whether every column that the scanner acquired was measured.
-
-    A file that stores no mask is not believed: its middle slice must not hold more exact zeros than chance leaves.
-    """
-    if _stored_mask(volume).kind != "full":
-        return False
-    left, right = volume.info.padding
-    middle = volume.kspace[len(volume.kspace) // 2][..., left:right]
-    return bool((middle == 0).all(axis=0).mean() < _MOST_ZEROS)
+def _keep(lines: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:
+    """K-space where the lines are, +0.0 elsewhere: where() and not a product, whose -0.0 would leak signs."""
+    if kspace.device.type == "cpu":
+        # numpy takes its memory in huge pages, and does not wait for torch's threads while others read.
+        return torch.from_numpy(np.where(lines.numpy(), kspace.numpy(), np.complex64(0)))
+    return torch.where(lines, kspace, 0.0)
 
 
-def scored_window(info: ScanInfo) -> tuple[int, int]:
-    """(y, x) size that is scored: the reconstruction matrix, or the field of view where that is smaller."""
-    height, width = (min(recon, full) for recon, full in zip(info.recon_matrix, info.matrix, strict=True))
-    return height, width
+def _lines(infos: Sequence[ScanInfo], masks: Sequence[Mask]) -> torch.Tensor:
+    """(batch, 1, 1, phase) bool, or (batch, 1, readout, phase) if any is a 2-D pattern."""
+    for info, mask in zip(infos, masks, strict=True):
+        if mask.lines.shape[-1] != info.matrix[1]:
+            found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {info.matrix[1]}"
+            raise DataError(f"{info.volume_id}: {found}; draw the mask for this volume")
+    rows = max(mask.lines.shape[0] if mask.lines.ndim > 1 else 1 for mask in masks)
+    return _stack([np.broadcast_to(mask.lines, (1, rows, mask.lines.shape[-1])) for mask in masks])
 
 
-def center_crop(image: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
-    """The middle of (..., y, x) images; the first row and column are (n - window) // 2.
-
-    Raises:
-        DataError: The window is larger than the image.
-    """
-    starts = [(size - wanted) // 2 for size, wanted in zip(image.shape[-2:], window, strict=True)]
-    if min(starts) < 0:
-        raise DataError(f"cannot crop {window} from an image of {tuple(image.shape[-2:])}; choose a smaller window")
-    return image[..., starts[0] : starts[0] + window[0], starts[1] : starts[1] + window[1]]
-
-
-def _stored_mask(volume: Volume) -> Mask:
-    lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
-    return stored_mask(lines, volume.info.padding)
+def _move(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
+    """To the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _reference(volume: Volume, slice_index: tuple[int, ...], kspace: torch.Tensor) -> torch.Tensor:
@@ -152,14 +153,21 @@ def _reference(volume: Volume, slice_index: tuple[int, ...], kspace: torch.Tenso
         return _stack([volume.reference[index] for index in slice_index]).to(kspace.device)
     if not is_fully_sampled(volume):
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
-    return center_crop(rss(ifft2c(kspace)), scored_window(volume.info))
+    return _root_sum_of_squares(kspace, volume.info)
 
 
-def _data_range(info: ScanInfo, reference: torch.Tensor | None) -> torch.Tensor | None:
-    if info.reference_max is None or reference is None:
-        return None
-    return torch.full((len(reference),), info.reference_max, device=reference.device)
+def _root_sum_of_squares(kspace: torch.Tensor, info: ScanInfo) -> torch.Tensor:
+    """(batch, coil, readout, phase) full k-space to (batch, y, x) float32 in the scored window."""
+    return center_crop(rss(ifft2c(kspace)), scored_window(info))
 
 
-def _stack(slices: list[npt.NDArray[np.generic]]) -> torch.Tensor:
+def _data_ranges(infos: Sequence[ScanInfo], reference: torch.Tensor) -> torch.Tensor:
+    """(batch,) float32: maximum of the volume, of the slice where that is not known."""
+    known = [info.reference_max for info in infos]
+    of_volume = torch.tensor([torch.nan if largest is None else largest for largest in known])
+    of_volume = of_volume.to(reference.device, non_blocking=True)
+    return of_volume if None not in known else torch.where(of_volume.isnan(), reference.amax((-2, -1)), of_volume)
+
+
+def _stack(slices: Sequence[npt.NDArray[np.generic]]) -> torch.Tensor:
     return torch.from_numpy(np.stack(slices))

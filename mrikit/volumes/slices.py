@@ -2,6 +2,7 @@
 
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.volumes.hdf5 import open_hdf5
+from mrikit.volumes.inflate import inflate_slice
 
 _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"), np.dtype("<f4"))]
 
@@ -87,8 +89,10 @@ class FileSlices:
         """A compressed or oddly chunked slice."""
         with open_hdf5(self.path) as file:
             try:
-                found: npt.NDArray[Any] = file[self.key][slice_index]
-            except OSError as error:
+                dataset = file[self.key]
+                inflated = inflate_slice(dataset.id, slice_index)
+                found: npt.NDArray[Any] = dataset[slice_index] if inflated is None else inflated
+            except (OSError, zlib.error, ValueError) as error:
                 raise DataError(f"{self.path}: slice {slice_index} of {self.key} cannot be decoded: {error}") from error
         return found
 

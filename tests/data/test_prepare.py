@@ -5,8 +5,18 @@ import pytest
 import torch
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
+from mrikit.data import (
+    MaskPlan,
+    SliceDataset,
+    SliceKey,
+    center_crop,
+    choose_mask,
+    is_fully_sampled,
+    make_example,
+    prepare_batch,
+)
 from mrikit.errors import ConfigError, DataError
+from mrikit.physics.fft import fft2c, ifft2c
 
 PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.1)
 
@@ -147,3 +157,105 @@ def test_the_scored_window_never_exceeds_the_field_of_view():
     volume = make_volume()
     narrow = replace(volume, info=replace(volume.info, recon_matrix=(40, 80)))
     assert make_example(narrow, (0,), choose_mask(narrow, None)).crop == (40, 60)
+
+
+def make_batch(volumes, keys, num_adjacent=1, plan=PLAN, **options):
+    """An Example by `prepare_batch`, with the masks of validation."""
+    batch = SliceDataset(volumes, num_adjacent).read(keys)
+    chosen = [volumes[key.volume] for key in keys]
+    masks = [choose_mask(volume, plan) for volume in chosen]
+    return prepare_batch(batch, [volume.info for volume in chosen], masks, **options)
+
+
+def two_volumes():
+    first, second = make_volume(num_slices=3), make_volume(num_slices=2, volume_id="file1000004")
+    return [first, replace(second, kspace=2 * second.kspace, info=replace(second.info, padding=(6, 54)))]
+
+
+def test_a_batch_of_two_volumes_is_what_each_is_alone():
+    volumes, keys = two_volumes(), [SliceKey(1, 0), SliceKey(0, 2)]
+    example = make_batch(volumes, keys)
+    assert (example.volume_ids, example.slice_index) == (("file1000004", "file1000001"), (0, 2))
+    assert not torch.equal(example.mask[0], example.mask[1])
+    for row, (volume, index) in enumerate(keys):
+        alone = make_example(volumes[volume], (index,), choose_mask(volumes[volume], PLAN))
+        for name in ("masked_kspace", "mask", "num_center_lines", "reference", "data_range"):
+            assert torch.equal(getattr(example, name)[row], getattr(alone, name)[0]), name
+        assert example.crop == alone.crop
+
+
+def test_neighbours_are_undersampled_as_their_slice():
+    volume = make_volume(num_slices=3)
+    example = make_batch([volume], [SliceKey(0, 0), SliceKey(0, 1)], 3)
+    kept = torch.from_numpy(choose_mask(volume, PLAN).lines)
+    expected = torch.from_numpy(volume.kspace[np.array([[0, 0, 1], [0, 1, 2]])]) * kept
+    assert example.mask.shape == (2, 1, 1, 1, 60)
+    assert torch.equal(example.masked_kspace, expected)
+    assert not torch.signbit(torch.view_as_real(example.masked_kspace[..., ~kept])).any()
+    assert torch.equal(example.reference, torch.from_numpy(volume.reference[[0, 1]]))
+
+
+def test_a_batch_leaves_what_was_read_as_it_is():
+    volume = make_volume()
+    batch = SliceDataset([volume]).read([SliceKey(0, 0)])
+    before = batch.kspace.clone()
+    prepare_batch(batch, [volume.info], [choose_mask(volume, PLAN)])
+    assert torch.equal(batch.kspace, before)
+
+
+def test_a_file_without_reference_gets_one_from_the_middle_slice_of_full_kspace():
+    volume = make_volume(num_slices=3)
+    example = make_batch([replace(volume, reference=None)], [SliceKey(0, 1)], 3)
+    assert torch.allclose(example.reference[0], torch.from_numpy(volume.reference[1]), atol=1e-6)
+
+
+def test_the_data_range_is_that_of_the_volume_or_else_of_the_slice():
+    known, second = two_volumes()
+    unknown = replace(second, info=replace(second.info, reference_max=None))
+    example = make_batch([known, unknown], [SliceKey(0, 0), SliceKey(1, 0)])
+    assert example.data_range.dtype == torch.float32
+    assert example.data_range.tolist() == pytest.approx([known.reference.max(), unknown.reference[0].max()])
+    assert known.reference[0].max() < known.reference.max()
+
+
+def test_an_augmentation_changes_full_kspace_and_with_it_the_reference():
+    volumes, keys = two_volumes(), [SliceKey(0, 1), SliceKey(1, 0)]
+    seen = []
+
+    def flip_rows(kspace, samples):
+        seen.append((kspace, list(samples)))
+        return fft2c(ifft2c(kspace).flip(-2))
+
+    plain = make_batch(volumes, keys, 3, plan=None)
+    flipped = make_batch(volumes, keys, 3, augment=flip_rows)
+    ((kspace, samples),) = seen
+    assert kspace.shape == (2, 3, 6, 64, 60)
+    assert torch.equal(kspace[0], torch.from_numpy(volumes[0].kspace))
+    assert samples == [("file1000001", 1), ("file1000004", 0)]
+    # The second volume has twice the signal that its reference shows. The window lies evenly about the middle.
+    scale = torch.tensor([1.0, 2.0])[:, None, None]
+    assert torch.allclose(flipped.reference, scale * plain.reference.flip(-2), atol=1e-5)
+    kept = flipped.mask.expand_as(flipped.masked_kspace)
+    assert torch.equal(flipped.masked_kspace[kept], fft2c(ifft2c(kspace).flip(-2))[kept])
+    assert (flipped.masked_kspace[~kept] == 0).all()
+
+
+def test_masks_of_one_and_two_dimensions_share_a_batch():
+    pattern = np.random.default_rng(0).random((64, 60)) < 0.3
+    pattern[20:40, 20:40] = True
+    volumes = [make_volume(mask=pattern), make_volume()]
+    example = make_batch(volumes, [SliceKey(0, 0), SliceKey(1, 0)])
+    assert torch.equal(example.mask[0, 0], torch.from_numpy(pattern))
+    line_mask = torch.from_numpy(choose_mask(volumes[1], PLAN).lines)
+    assert torch.equal(example.mask[1, 0], line_mask.expand(64, 60))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_batch_is_the_same_on_a_cuda_device():
+    volumes, keys = two_volumes(), [SliceKey(1, 0), SliceKey(0, 2)]
+    volumes[1] = replace(volumes[1], info=replace(volumes[1].info, reference_max=None))
+    here, there = (make_batch(volumes, keys, 3, device=device) for device in ("cpu", "cuda"))
+    for name in ("masked_kspace", "mask", "num_center_lines", "reference", "data_range"):
+        assert getattr(there, name).is_cuda
+        assert torch.equal(getattr(there, name).cpu(), getattr(here, name)), name

@@ -1,5 +1,7 @@
 """Each bad file is refused in one clear line; odd but right files are read as they are."""
 
+import threading
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,6 +157,10 @@ def test_slices_are_counted_from_both_ends_and_no_further(path):
         ({"chunks": (1, 4, 4, 4)}, False),
         ({"chunks": (1, 2, 4, 11)}, False),
         ({"chunks": (1, 2, 16, 11), "compression": "gzip"}, False),
+        ({"chunks": (2, 3, 5, 4), "compression": "gzip"}, False),
+        ({"chunks": (2, 3, 5, 4), "compression": "gzip", "shuffle": True}, False),
+        ({"chunks": (2, 3, 5, 4), "compression": "gzip", "fletcher32": True}, False),
+        ({"chunks": (1, 2, 16, 11), "compression": "lzf"}, False),
         ({"chunks": (1, 2, 16, 11), "shuffle": True}, False),
     ],
 )
@@ -189,6 +195,37 @@ def test_chunks_that_are_neither_whole_nor_all_written_are_decoded(tmp_path):
         dataset[:2] = kspace[:2]  # four chunks of three coils hold as many values as three slices of four
     found = open_volume(tmp_path / "a.h5").kspace
     np.testing.assert_array_equal(np.stack(list(found)), kspace * np.array([1, 1, 0])[:, None, None, None])
+
+
+def test_gzip_is_decompressed_without_the_lock_of_h5py(tmp_path, monkeypatch):
+    kspace = make_volume().kspace
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("kspace", data=kspace, chunks=(1, 2, 16, 11), compression=4, shuffle=True)
+    found = open_volume(tmp_path / "a.h5").kspace
+    has_waited = []
+    decompress = zlib.decompress
+
+    def open_elsewhere(packed):
+        other = threading.Thread(target=open_volume, args=(tmp_path / "a.h5",), daemon=True)
+        other.start()
+        other.join(timeout=5)
+        has_waited.append(other.is_alive())
+        return decompress(packed)
+
+    monkeypatch.setattr(zlib, "decompress", open_elsewhere)
+    np.testing.assert_array_equal(found[1], kspace[1])
+    assert has_waited == [False, False]
+
+
+def test_compressed_chunks_that_were_never_written_are_zero(tmp_path):
+    kspace = make_volume().kspace
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        dataset = file.create_dataset("kspace", kspace.shape, np.complex64, chunks=(1, 2, 16, 11), compression=4)
+        dataset[1, :2] = kspace[1, :2]
+    found = open_volume(tmp_path / "a.h5").kspace
+    assert not found[0].any()
+    np.testing.assert_array_equal(found[1][:2], kspace[1, :2])
+    assert not found[1][2:].any()
 
 
 def test_a_damaged_compressed_slice_names_file_and_slice(tmp_path):

@@ -1,0 +1,183 @@
+"""SliceDataset: the slices of many volumes, read as they are; all that is computed from them happens later."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mrikit.data.sampler import BatchShape, SliceKey
+from mrikit.data.undersample import is_fully_sampled
+from mrikit.data.window import scored_window
+from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.volumes import Index, Volume, build_index, find_volumes, load_index, open_volume
+from mrikit.volumes.entries import load_volume
+from mrikit.volumes.index_workers import num_processors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SliceBatch:
+    """Slices of one shape as their files hold them, on the CPU."""
+
+    kspace: torch.Tensor
+    """(batch, slice, coil, readout, phase) complex64; the slice axis holds the neighbours, the slice itself in the
+    middle."""
+    reference: torch.Tensor | None
+    """(batch, y, x) float32 of the middle slices; None if the files hold none."""
+    keys: tuple[SliceKey, ...]
+    """The slice of each batch element."""
+
+
+class SliceDataset:
+    """Volumes, to be read slice by slice. It can be used by many threads.
+
+    Args:
+        volumes: A SliceKey counts them in this order.
+        num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd. Beyond the ends of a
+            volume its last slice is repeated.
+
+    Raises:
+        ConfigError: There is no middle.
+    """
+
+    def __init__(self, volumes: Sequence[Volume], num_adjacent: int = 1) -> None:
+        if num_adjacent < 1 or num_adjacent % 2 == 0:
+            raise ConfigError(f"adjacent slices are an odd number with the slice in the middle, found {num_adjacent}")
+        self.volumes = tuple(volumes)
+        self.num_adjacent = num_adjacent
+        self.shapes = tuple(_batch_shape(volume) for volume in self.volumes)
+
+    def read(self, keys: Sequence[SliceKey]) -> SliceBatch:
+        """Read slices of one shape and their neighbours; one that is needed twice is read once.
+
+        Args:
+            keys: At least one.
+
+        Raises:
+            DataError: A slice cannot be read or holds NaN; the message names the file and the slice.
+        """
+        reach = range(-(self.num_adjacent // 2), self.num_adjacent // 2 + 1)
+        places: dict[SliceKey, list[tuple[int, int]]] = {}
+        for row, (volume, slice_index) in enumerate(keys):
+            for column, offset in enumerate(reach):
+                needed = SliceKey(volume, self._clamp(volume, slice_index + offset))
+                places.setdefault(needed, []).append((row, column))
+        return SliceBatch(
+            kspace=torch.from_numpy(self._read_kspace(places, (len(keys), len(reach)))),
+            reference=self._read_reference(keys),
+            keys=tuple(keys),
+        )
+
+    def _read_kspace(
+        self, places: dict[SliceKey, list[tuple[int, int]]], size: tuple[int, int]
+    ) -> npt.NDArray[np.complex64]:
+        """(batch, slice, coil, readout, phase) from the places of every slice that is needed."""
+        kspace = np.empty(0, np.complex64)
+        for key, rows_and_columns in places.items():
+            found = self.volumes[key.volume].kspace[key.slice_index]
+            if size == (1, 1):
+                return found[None, None]  # saves a copy of all there is
+            if not kspace.size:
+                kspace = np.empty((*size, *found.shape), np.complex64)
+            for row, column in rows_and_columns:
+                kspace[row, column] = found
+        return kspace
+
+    def _clamp(self, volume: int, slice_index: int) -> int:
+        return min(max(slice_index, 0), self.shapes[volume].num_slices - 1)
+
+    def _read_reference(self, keys: Sequence[SliceKey]) -> torch.Tensor | None:
+        images = []
+        for volume, slice_index in keys:
+            reference = self.volumes[volume].reference
+            if reference is None:
+                return None
+            images.append(reference[slice_index])
+        return torch.from_numpy(np.stack(images))
+
+
+class TrainingVolumes(NamedTuple):
+    """What a data folder holds to train on."""
+
+    volumes: list[Volume]
+    """Fully sampled."""
+    num_undersampled: int
+    """Volumes that were left out because they were acquired undersampled: there is nothing to compare with."""
+
+
+def load_training_volumes(data: Path) -> TrainingVolumes:
+    """Every fully sampled volume below a folder.
+
+    They are taken from the index of the folder, which is made or renewed first where the folder can be written; else
+    every file is opened. One slice of each volume is read to see whether it is full.
+
+    Args:
+        data: Folder of volumes, or one file.
+
+    Raises:
+        DataError: There is no volume, one cannot be opened, two have one name, or all are undersampled.
+    """
+    volumes = _open_all(Path(data))
+    counts = Counter(volume.info.volume_id for volume in volumes)
+    twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{data}: {counts[twice]} volumes are called '{twice}'; rename one, or name one subfolder")
+    with ThreadPoolExecutor(num_processors()) as pool:
+        is_full = list(pool.map(is_fully_sampled, volumes))
+    full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]
+    if not full:
+        raise DataError(
+            f"{data}: all {len(volumes)} volumes were acquired undersampled; training needs fully sampled ones"
+        )
+    return TrainingVolumes(full, len(volumes) - len(full))
+
+
+def _open_all(data: Path) -> list[Volume]:
+    index = None if data.is_file() else _find_index(data)
+    if index is not None:
+        if index.bad_files:
+            raise _bad_files([bad.message for bad in index.bad_files])
+        return [load_volume(data, name, line) for name, line in zip(index.names, index.lines, strict=True)]
+    volumes, messages = [], []
+    for path in find_volumes(data):
+        try:
+            volumes.append(open_volume(path))
+        except DataError as error:
+            messages.append(str(error))
+    if messages:
+        raise _bad_files(messages)
+    return volumes
+
+
+def _find_index(folder: Path) -> Index | None:
+    """The index of a folder, brought up to date; None where it cannot be written."""
+    try:
+        return load_index(folder)
+    except DataError:
+        pass  # there is none, or it is stale
+    try:
+        return build_index(folder)
+    except StorageError:
+        return None
+
+
+def _bad_files(messages: list[str]) -> DataError:
+    first, *others = messages
+    more = f"; {len(others)} more like it" if others else ""
+    return DataError(f"{first}{more}; leave it out or copy it again")
+
+
+def _batch_shape(volume: Volume) -> BatchShape:
+    num_slices, num_coils, readout, phase = volume.kspace.shape
+    _, *size = (0,) if volume.reference is None else volume.reference.shape
+    return BatchShape(
+        num_slices=num_slices,
+        kspace=(num_coils, readout, phase),
+        window=scored_window(volume.info),
+        reference=(size[0], size[1]) if size else None,
+    )

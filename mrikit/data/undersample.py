@@ -1,0 +1,115 @@
+"""Which lines of a full scan are kept: the fixed mask of a volume, and the masks that training draws anew."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrikit.errors import ConfigError
+from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.randomness import generator
+from mrikit.volumes import ScanInfo, Volume
+
+_MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskPlan:
+    """How fully sampled volumes are undersampled."""
+
+    kind: str = "equispaced_fraction"
+    """A name of `mrikit.masks.MASK_KINDS`."""
+    acceleration: float = 4.0
+    """Nominal acceleration, at least 1."""
+    center_fraction: float = 0.08
+    """Share of columns that are fully sampled in the middle."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in MASK_KINDS:
+            raise ConfigError(f"no mask is called {self.kind!r}; there are {', '.join(MASK_KINDS)}")
+        if not 1 <= self.acceleration < math.inf:
+            raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
+        if not 0 <= self.center_fraction <= 1:
+            raise ConfigError(f"the centre fraction is a share in [0, 1], found {self.center_fraction:g}")
+
+
+def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
+    """The one mask that a volume is reconstructed and validated with.
+
+    A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, always the
+    same way, or kept full without a plan.
+
+    Args:
+        volume: The scan.
+        plan: How to undersample a full scan, None to leave it as it is.
+
+    Returns:
+        A Mask without the columns that the scanner filled with zeros.
+
+    Raises:
+        ConfigError: The plan does not fit the width.
+        DataError: The stored mask samples nothing.
+    """
+    stored = _stored_mask(volume)
+    if plan is None or stored.kind != "full":
+        return stored
+    return _draw(plan, volume.info, volume_rng(volume.info.volume_id))
+
+
+def draw_masks(
+    plans: Sequence[MaskPlan], infos: Sequence[ScanInfo], slice_indices: Sequence[int], *, seed: int, epoch: int
+) -> list[Mask]:
+    """Masks to train with: for each sample one of the plans, all equally likely, and a mask drawn by it.
+
+    The mask of a sample depends on (seed, epoch, volume, slice) alone, not on its batch.
+
+    Args:
+        plans: How to undersample, at least one.
+        infos: Facts of the volume of each sample.
+        slice_indices: Slice of each sample.
+        seed: Of the run.
+        epoch: Every epoch draws other masks.
+
+    Returns:
+        One Mask for each sample, without the columns that the scanner filled with zeros.
+
+    Raises:
+        ConfigError: There is no plan, or one does not fit the width.
+    """
+    if not plans:
+        raise ConfigError("training needs at least one mask plan, found none")
+    masks = []
+    for info, slice_index in zip(infos, slice_indices, strict=True):
+        rng = generator(seed, epoch, info.volume_id, slice_index, "mask")
+        plan = plans[int(rng.integers(len(plans)))]
+        masks.append(_draw(plan, info, np.random.RandomState(rng.bit_generator)))
+    return masks
+
+
+def is_fully_sampled(volume: Volume) -> bool:
+    """Whether every column that the scanner acquired was measured.
+
+    A file that stores no mask is not believed: its middle slice must not hold more exact zeros than chance leaves.
+    """
+    if _stored_mask(volume).kind != "full":
+        return False
+    left, right = volume.info.padding
+    middle = volume.kspace[len(volume.kspace) // 2][..., left:right]
+    return bool((middle == 0).all(axis=0).mean() < _MOST_ZEROS)
+
+
+def _draw(plan: MaskPlan, info: ScanInfo, rng: np.random.RandomState) -> Mask:
+    drawn = sample_mask(
+        plan.kind,
+        width=info.matrix[1],
+        acceleration=plan.acceleration,
+        center_fraction=plan.center_fraction,
+        rng=rng,
+    )
+    return within_padding(drawn, info.padding)
+
+
+def _stored_mask(volume: Volume) -> Mask:
+    lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
+    return stored_mask(lines, volume.info.padding)

@@ -1,0 +1,191 @@
+from collections import Counter
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from mrikit.data import SliceDataset, SliceKey, load_training_volumes
+from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.volumes import build_index, open_volume, write_fastmri
+from mrikit.volumes.index import INDEX_NAME
+from tests.volumes.scans import make_volume
+
+
+class Counting:
+    """A SliceArray that notes which slices are read."""
+
+    def __init__(self, slices):
+        self.slices, self.shape, self.reads = slices, slices.shape, Counter()
+
+    def __len__(self):
+        return len(self.slices)
+
+    def __getitem__(self, index):
+        assert 0 <= index < len(self)
+        self.reads[index] += 1
+        return self.slices[index]
+
+
+def counting_dataset(num_adjacent, num_volumes=2, num_slices=5):
+    volumes = [make_volume(num_slices=num_slices, seed=seed, volume_id=f"v{seed}") for seed in range(num_volumes)]
+    volumes = [replace(volume, kspace=Counting(volume.kspace)) for volume in volumes]
+    return SliceDataset(volumes, num_adjacent)
+
+
+def stored(dataset, volume, index):
+    return torch.from_numpy(dataset.volumes[volume].kspace.slices[index])
+
+
+def test_a_batch_holds_the_slices_that_were_asked_for_and_their_references():
+    dataset = counting_dataset(1)
+    keys = (SliceKey(1, 4), SliceKey(0, 2))
+    batch = dataset.read(keys)
+    assert batch.keys == keys
+    assert batch.kspace.shape == (2, 1, 4, 16, 11)
+    for row, (volume, index) in enumerate(keys):
+        assert torch.equal(batch.kspace[row, 0], stored(dataset, volume, index))
+        assert torch.equal(batch.reference[row], torch.from_numpy(dataset.volumes[volume].reference[index]))
+    alone = dataset.read([SliceKey(1, 4)])
+    assert torch.equal(alone.kspace[0, 0], stored(dataset, 1, 4))
+    assert alone.kspace.shape == (1, 1, 4, 16, 11)
+    assert (batch.kspace.dtype, batch.reference.dtype) == (torch.complex64, torch.float32)
+
+
+def test_neighbours_lie_around_the_slice_and_the_ends_are_repeated():
+    dataset = counting_dataset(5)
+    batch = dataset.read([SliceKey(0, 0), SliceKey(1, 3)])
+    assert batch.kspace.shape == (2, 5, 4, 16, 11)
+    for row, volume, neighbours in ((0, 0, [0, 0, 0, 1, 2]), (1, 1, [1, 2, 3, 4, 4])):
+        for column, index in enumerate(neighbours):
+            assert torch.equal(batch.kspace[row, column], stored(dataset, volume, index))
+    assert torch.equal(batch.reference[1], torch.from_numpy(dataset.volumes[1].reference[3]))
+
+
+def test_a_slice_that_is_needed_often_is_read_once():
+    dataset = counting_dataset(3)
+    dataset.read([SliceKey(0, 1), SliceKey(0, 2), SliceKey(1, 4), SliceKey(0, 2)])
+    assert dataset.volumes[0].kspace.reads == {0: 1, 1: 1, 2: 1, 3: 1}
+    assert dataset.volumes[1].kspace.reads == {3: 1, 4: 1}
+
+
+def test_a_volume_without_reference_gives_none():
+    volume = replace(make_volume(), reference=None)
+    assert SliceDataset([volume]).read([SliceKey(0, 0)]).reference is None
+
+
+@pytest.mark.parametrize("num_adjacent", [0, 2, -1])
+def test_an_even_number_of_neighbours_is_refused(num_adjacent):
+    with pytest.raises(ConfigError, match=f"^adjacent slices are an odd number with .*, found {num_adjacent}$"):
+        SliceDataset([], num_adjacent)
+
+
+def test_volumes_share_a_bucket_only_if_their_slices_can_be_stacked():
+    usual = make_volume(volume_id="a")
+    others = [
+        make_volume(num_coils=3),
+        make_volume(matrix=(16, 12)),
+        make_volume(matrix=(18, 11)),
+        make_volume(recon_matrix=(8, 8)),
+        replace(usual, reference=None),
+    ]
+    first, *shapes = SliceDataset([usual, *others]).shapes
+    assert all(shape.bucket != first.bucket for shape in shapes)
+    blind = [replace(make_volume(recon_matrix=window), reference=None) for window in ((8, 8), (8, 9))]
+    one, other = SliceDataset(blind).shapes
+    assert one.bucket != other.bucket
+    longer = SliceDataset([make_volume(num_slices=7, seed=2)]).shapes[0]
+    assert (longer.bucket, longer.num_slices) == (first.bucket, 7)
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three full fastMRI files."""
+    folder = tmp_path / "data"
+    for number in range(3):
+        write_fastmri(folder / f"knee_{number}.h5", make_volume(num_slices=3, seed=number))
+    return folder
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_slice_that_is_not_finite_is_named_with_its_file(data, value):
+    with h5py.File(data / "knee_1.h5", "r+") as file:
+        file["kspace"][2, 0, 3, 3] = value
+    dataset = SliceDataset(load_training_volumes(data).volumes)
+    dataset.read([SliceKey(1, 1)])
+    with pytest.raises(DataError, match=r"knee_1\.h5: slice 2 of kspace holds NaN or Inf; is the file damaged\?"):
+        dataset.read([SliceKey(0, 0), SliceKey(1, 2)])
+
+
+def test_training_volumes_come_from_a_fresh_index_without_opening_a_file(data, monkeypatch):
+    build_index(data)
+    monkeypatch.setattr("mrikit.volumes.entries.open_volume", lambda path: pytest.fail(f"opened {path}"))
+    monkeypatch.setattr("mrikit.data.dataset.open_volume", lambda path: pytest.fail(f"opened {path}"))
+    volumes, num_undersampled = load_training_volumes(data)
+    assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]
+    assert num_undersampled == 0
+
+
+def test_a_missing_or_stale_index_is_made_anew(data):
+    load_training_volumes(data)
+    assert (data / INDEX_NAME).exists()
+    write_fastmri(data / "more" / "knee_3.h5", make_volume(seed=3))
+    assert [volume.info.volume_id for volume in load_training_volumes(data).volumes][2:] == ["knee_2", "knee_3"]
+
+
+def test_a_folder_that_cannot_be_written_is_read_file_by_file(data, monkeypatch):
+    def refuse(folder):
+        raise StorageError(f"{folder}: the index cannot be written here")
+
+    expected = load_training_volumes(data).volumes
+    (data / INDEX_NAME).unlink()
+    monkeypatch.setattr("mrikit.data.dataset.build_index", refuse)
+    found = load_training_volumes(data).volumes
+    assert [volume.info for volume in found] == [volume.info for volume in expected]
+    assert not (data / INDEX_NAME).exists()
+    (data / "knee_1.h5").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"^.*knee_1\.h5: not an HDF5 file .*; leave it out or copy it again$"):
+        load_training_volumes(data)
+
+
+def test_one_file_can_be_trained_on(data):
+    volumes, _ = load_training_volumes(data / "knee_1.h5")
+    assert [volume.info for volume in volumes] == [open_volume(data / "knee_1.h5").info]
+
+
+def test_volumes_that_were_acquired_undersampled_are_left_out_and_counted(data):
+    lines = np.arange(11) % 2 == 0
+    write_fastmri(data / "a_test.h5", make_volume(mask=lines, seed=7))
+    hidden = make_volume(mask=lines, seed=8)
+    write_fastmri(data / "b_test.h5", replace(hidden, mask=None))
+    volumes, num_undersampled = load_training_volumes(data)
+    assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]
+    assert num_undersampled == 2
+    for number in range(3):
+        (data / f"knee_{number}.h5").unlink()
+    with pytest.raises(DataError, match=r"data: all 2 volumes were acquired undersampled; training needs fully"):
+        load_training_volumes(data)
+
+
+def test_bad_files_are_refused_with_the_first_named_and_the_others_counted(data):
+    for name in ("knee_1.h5", "knee_2.h5", "z.h5"):
+        (data / name).write_bytes(b"junk")
+    with pytest.raises(DataError) as caught:
+        load_training_volumes(data)
+    message = str(caught.value)
+    assert message.startswith(f"{data / 'knee_1.h5'}: not an HDF5 file")
+    assert message.endswith("; 2 more like it; leave it out or copy it again")
+
+
+def test_two_volumes_of_one_name_are_refused(data):
+    write_fastmri(data / "val" / "knee_1.h5", make_volume(seed=3))
+    with pytest.raises(DataError, match=r"data: 2 volumes are called 'knee_1'; rename one, or name one subfolder"):
+        load_training_volumes(data)
+
+
+def test_a_folder_without_volumes_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no volume in this folder or below"):
+        load_training_volumes(tmp_path)
+    with pytest.raises(DataError, match="nowhere: no such folder"):
+        load_training_volumes(tmp_path / "nowhere")

@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from phantoms import make_volume
+
+from mrikit.data import MaskPlan, draw_masks
+from mrikit.errors import ConfigError
+
+INFO = make_volume().info
+PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", acceleration=3, center_fraction=0.2)]
+
+
+def draw(volume_ids, slices, seed=0, epoch=0, plans=PLANS, **facts):
+    infos = [replace(INFO, volume_id=volume_id, **facts) for volume_id in volume_ids]
+    return draw_masks(plans, infos, slices, seed=seed, epoch=epoch)
+
+
+def same(one, other):
+    return (one.lines == other.lines).all() and one.kind == other.kind
+
+
+def test_a_training_mask_depends_on_its_sample_and_not_on_its_batch():
+    names, slices = ["a", "b", "a", "c"], [0, 0, 1, 5]
+    together = draw(names, slices)
+    backwards = draw(names[::-1], slices[::-1])[::-1]
+    for name, slice_index, mask, again in zip(names, slices, together, backwards, strict=True):
+        assert same(mask, again)
+        assert same(mask, draw([name], [slice_index])[0])
+
+
+def test_seed_epoch_volume_and_slice_each_change_the_mask():
+    plan = [MaskPlan(kind="random", acceleration=4)]
+    usual = {"volume_ids": ["a"], "slices": [0], "plans": plan}
+    masks = [
+        draw(**usual | change)[0] for change in ({}, {"seed": 1}, {"epoch": 1}, {"volume_ids": ["b"]}, {"slices": [1]})
+    ]
+    assert len({mask.lines.tobytes() for mask in masks}) == 5
+
+
+def test_every_plan_is_drawn_equally_often_and_as_it_says():
+    masks = draw(["a"] * 400, range(400))
+    kinds = [mask.kind for mask in masks]
+    assert 150 < kinds.count("equispaced") < 250
+    for mask in masks:
+        plan = PLANS[mask.kind == "random"]
+        assert (mask.kind, mask.acceleration) == (plan.kind, plan.acceleration)
+        assert mask.num_center_lines == round(60 * plan.center_fraction)
+    offsets = [mask.offset for mask in masks if mask.kind == "equispaced"]
+    assert {offsets.count(offset) > 25 for offset in range(4)} == {True}
+    outer = np.mean([mask.lines[:20] for mask in masks if mask.kind == "random"])
+    assert outer == pytest.approx((60 / 3 - 12) / 48, abs=0.02)
+
+
+def test_a_training_mask_leaves_out_what_the_scanner_filled_with_zeros():
+    for mask in draw(["a"] * 20, range(20), padding=(6, 51)):
+        assert not mask.lines[:6].any()
+        assert not mask.lines[51:].any()
+        assert mask.true_acceleration == pytest.approx(45 / mask.lines.sum())
+
+
+def test_no_plan_at_all_is_refused():
+    with pytest.raises(ConfigError, match="training needs at least one mask plan, found none"):
+        draw(["a"], [0], plans=[])
