@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs import data
+from jobs import data, weights
 from jobs.demo import demo
 from jobs.evaluate import evaluate
 from jobs.reconstruct import reconstruct
 from jobs.report import report
 from jobs.simulate import simulate
+from jobs.tasks import tasks
+from jobs.train import train
 from mrikit import __version__
 from mrikit.errors import MrikitError
 
@@ -39,9 +41,10 @@ def options(
         raise typer.Exit
 
 
-for command in (demo, simulate, reconstruct, evaluate, report):
+for command in (demo, simulate, tasks, train, reconstruct, evaluate, report):
     app.command()(command)
 app.add_typer(data.app)
+app.add_typer(weights.app)
 
 
 def main() -> None:

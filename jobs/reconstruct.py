@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 def reconstruct(
     data: Annotated[Path, typer.Option(help="Folder of volumes, or one file.")],
     out: Annotated[Path, typer.Option(help="Folder for the reconstructions; finished volumes in it are kept.")],
-    model: Annotated[str, typer.Option(help="zero_filled, grappa, cg_sense or l1_wavelet.")] = "cg_sense",
+    model: Annotated[
+        str | None,
+        typer.Option(help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a network: the folder of a training run, or a file.")
+    ] = None,
     acceleration: Annotated[
         float | None, typer.Option(help="Undersample fully sampled volumes by this factor; without it they stay full.")
     ] = None,
@@ -31,6 +37,9 @@ def reconstruct(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the model, such as num_iterations=30; repeatable.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(help="What a network computes in: fp32, or bf16, which is faster and rounds.")
+    ] = "fp32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
@@ -46,7 +55,14 @@ def reconstruct(
         plan = MaskPlan(kind=mask or "equispaced_fraction", acceleration=acceleration, center_fraction=fraction)
     elif mask is not None or center_fraction is not None:
         raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
-    run(data, out, ReconstructConfig(model=model, model_config=parse_assignments(settings or []), mask=plan), device)
+    config = ReconstructConfig(
+        model=model if model or weights else "cg_sense",
+        model_config=parse_assignments(settings or []),
+        weights=weights,
+        precision=precision,
+        mask=plan,
+    )
+    run(data, out, config, device)
     typer.echo(f"next: mrikit evaluate --recon {out}")
 
 
@@ -59,44 +75,40 @@ def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto"
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from jobs.device import pick_device
     from mrikit.reconstruct import reconstruct_folder
-    from mrikit.volumes import find_volumes
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    num_volumes = len(find_volumes(data))
-    messages.print(f"{config.model}: {num_volumes} volumes of {data} to {out}", markup=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
-    start, num_slices = time.perf_counter(), 0
+    start, num_slices, name = time.perf_counter(), 0, ""
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task(config.model, total=num_volumes, speed="")
+        task = progress.add_task("looking for volumes", total=None, speed="")
+
+        def announce(model: str, num_volumes: int) -> None:
+            nonlocal name, start
+            name, start = model, time.perf_counter()
+            messages.print(f"{name}: {num_volumes} volumes of {data} to {out}", markup=False)
+            progress.update(task, description=name, total=num_volumes)
 
         def show(volume_id: str, num_total: int) -> None:
             nonlocal num_slices
             num_slices += 1
             speed = f"{num_slices / (time.perf_counter() - start):.1f} slices/s"
-            progress.update(task, advance=1 / num_total, description=escape(f"{config.model} {volume_id}"), speed=speed)
+            progress.update(task, advance=1 / num_total, description=escape(f"{name} {volume_id}"), speed=speed)
 
-        summary = reconstruct_folder(data, out, config, device=_pick_device(device), on_slice=show)
+        summary = reconstruct_folder(data, out, config, device=pick_device(device), on_start=announce, on_slice=show)
     if summary.num_own_mask:
         messages.print(
             f"{summary.num_own_mask} volumes were acquired undersampled and kept their own mask", markup=False
         )
+    if summary.num_full:
+        messages.print(
+            f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {name} was trained on "
+            f"undersampled ones; give --acceleration",
+            markup=False,
+        )
     speed = f", {summary.num_slices / summary.seconds:.1f} slices/s" if summary.num_slices else ""
     typer.echo(
-        f"{config.model}: {summary.num_volumes} volumes, {summary.num_slices} slices{speed}; "
+        f"{name}: {summary.num_volumes} volumes, {summary.num_slices} slices{speed}; "
         f"{summary.num_skipped} were done before; in {out}"
     )
-
-
-def _pick_device(device: str) -> str:
-    import torch
-
-    from mrikit.errors import ConfigError
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=device).tolist()
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"cannot compute on {device!r}: {str(error).splitlines()[0]}; try --device cpu") from error
-    return device

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -14,18 +15,50 @@ def build_config(config: type[T], settings: Mapping[str, Any], owner: str) -> T:
     """A configuration with some fields set.
 
     Args:
-        config: A dataclass whose fields are int, float, bool or str.
-        settings: Field name to value; a text is read as the field's type.
+        config: A dataclass whose fields are int, float, bool, str, tuples of one of these, dataclasses or mappings.
+        settings: Field name to value; a text is read as the field's type, a tuple's with commas in between, and a
+            mapping as the field's dataclass.
         owner: Whose settings these are, for messages.
 
     Raises:
         ConfigError: An unknown field, a value of another type, or one that the dataclass refuses.
     """
-    fields = {field.name: field.type for field in dataclasses.fields(config)}  # type: ignore[arg-type]
+    kinds = _kinds(config)
     for key in settings:
-        if key not in fields:
-            raise ConfigError(f"{owner} has no setting {key!r}; {_suggest(key, list(fields))}")
-    return config(**{key: _read(value, fields[key], f"{owner}.{key}") for key, value in settings.items()})
+        _require_known(key, kinds, owner)
+    return config(**{key: _read(value, kinds[key], f"{owner}.{key}") for key, value in settings.items()})
+
+
+def change_config(config: T, assignments: Mapping[str, Any], owner: str) -> T:
+    """The same configuration with other values in some fields.
+
+    Args:
+        config: A dataclass as `build_config` makes them.
+        assignments: Field to value; `part.field` is a field of the part `part`, a dataclass or a mapping.
+        owner: Whose settings these are, for messages.
+
+    Raises:
+        ConfigError: An unknown field, a value of another type, or one that the dataclass refuses.
+    """
+    kinds = _kinds(type(config))
+    changed: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for key, value in assignments.items():
+        field, dot, rest = key.partition(".")
+        _require_known(field, kinds, owner)
+        if dot:
+            inner.setdefault(field, {})[rest] = value
+        else:
+            changed[field] = _read(value, kinds[field], f"{owner}.{field}")
+    for field, settings in inner.items():
+        part = getattr(config, field)
+        if dataclasses.is_dataclass(part):
+            changed[field] = change_config(part, settings, f"{owner}.{field}")
+        elif isinstance(part, Mapping):
+            changed[field] = {**part, **settings}
+        else:
+            raise ConfigError(f"{owner}.{field} is one value and has no settings {', '.join(settings)}")
+    return dataclasses.replace(config, **changed)  # type: ignore[type-var]
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, str]:
@@ -45,6 +78,16 @@ def parse_assignments(assignments: list[str]) -> dict[str, str]:
     return settings
 
 
+def _kinds(config: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(config)
+    return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+
+
+def _require_known(key: str, kinds: Mapping[str, Any], owner: str) -> None:
+    if key not in kinds:
+        raise ConfigError(f"{owner} has no setting {key!r}; {_suggest(key, list(kinds))}")
+
+
 def _suggest(key: str, known: list[str]) -> str:
     if not known:
         return "it has none"
@@ -53,6 +96,22 @@ def _suggest(key: str, known: list[str]) -> str:
 
 
 def _read(value: Any, kind: Any, name: str) -> Any:  # noqa: ANN401 - a value of the field's type
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if isinstance(value, Mapping):
+            return build_config(kind, value, name)
+        raise ConfigError(f"{name} is a group of settings; set one of them, as in {name}.{_first_field(kind)}=...")
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+        return tuple(_read(part, typing.get_args(kind)[0], name) for part in parts)
+    if origin is not None and issubclass(origin, Mapping):
+        if isinstance(value, Mapping):
+            return dict(value)
+        raise ConfigError(f"{name} is a group of settings; set one of them, as in {name}.key=value")
+    return _read_scalar(value, kind, name)
+
+
+def _read_scalar(value: Any, kind: Any, name: str) -> Any:  # noqa: ANN401 - a value of the field's type
     if isinstance(value, str) and kind is bool:
         words = {"true": True, "false": False}
         if value.lower() in words:
@@ -67,3 +126,7 @@ def _read(value: Any, kind: Any, name: str) -> Any:  # noqa: ANN401 - a value of
     elif kind is float and isinstance(value, int):
         return float(value)
     raise ConfigError(f"{name} is of type {kind.__name__}, found {value!r}")
+
+
+def _first_field(kind: type) -> str:
+    return next(iter(_kinds(kind)))

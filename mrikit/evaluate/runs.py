@@ -18,6 +18,7 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
     settings |= reconstruction.config.get("model_config") or {}
     if reconstruction.weights_sha256:
         settings["weights"] = reconstruction.weights_sha256[:_DIGEST_LENGTH]
+        settings["precision"] = reconstruction.config.get("precision", "fp32")
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 

@@ -91,8 +91,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         """Any number of (batch, channel, y, x) to (batch, num_outputs, y, x)."""
-        channels = self.dropout(_norm_relu_(self.first(*inputs)))
-        return self.dropout(_norm_relu_(self.second(channels)))
+        channels = self.dropout(_norm_relu(self.first(*inputs)))
+        return self.dropout(_norm_relu(self.second(channels)))
 
 
 class UpBlock(nn.Module):
@@ -104,7 +104,7 @@ class UpBlock(nn.Module):
 
     def forward(self, channels: torch.Tensor) -> torch.Tensor:
         """(batch, num_inputs, y, x) to (batch, num_outputs, 2 y, 2 x)."""
-        return _norm_relu_(self.conv(channels))
+        return _norm_relu(self.conv(channels))
 
 
 class JoinConv(nn.Conv2d):
@@ -136,10 +136,10 @@ class OutputConv(nn.Conv2d):
             return nn.functional.conv2d(channels.float(), self.weight.float(), bias)
 
 
-def _norm_relu_(channels: torch.Tensor) -> torch.Tensor:
-    """Instance norm (epsilon 1e-5) without weights, then leaky ReLU (slope 0.2), in place.
+def _norm_relu(channels: torch.Tensor) -> torch.Tensor:
+    """Instance norm (epsilon 1e-5) without weights, then leaky ReLU (slope 0.2).
 
-    It changes its argument, against the rule of the house, because on a CPU new memory costs more than the sums; a
+    It may change its argument, against the rule of the house, because on a CPU new memory costs more than the sums; a
     convolution does not need its output again. The step is an invertible function of what it returns, so only that is
     kept for the gradient, and the next convolution keeps it anyway: half the memory of the two layers. It also keeps
     the memory order (channels last) that torch's instance norm would undo.
@@ -156,30 +156,72 @@ def _norm_relu_(channels: torch.Tensor) -> torch.Tensor:
 class _NormRelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, channels: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - torch gives its type no name
-        # bfloat16 is converted first: torch's sums of it, channels last, are slower than that.
-        precise = _precise(channels)
-        precise.sub_(precise.mean((2, 3), keepdim=True))
-        # vector_norm needs no second array but is wrong by 3e-5, channels last.
-        scale = (precise.square().mean((2, 3), keepdim=True) + _NORM_EPS).rsqrt_()
-        output = nn.functional.leaky_relu_(precise.mul_(scale), _SLOPE)
-        if output is not channels:
-            channels.copy_(output)
-        ctx.mark_dirty(channels)
-        ctx.save_for_backward(channels, scale)
-        return channels
+        normed, scale = _norm_rounded(channels) if _is_rounded(channels) else _norm_(channels)
+        output = nn.functional.leaky_relu_(normed, _SLOPE)
+        if output is channels:
+            ctx.mark_dirty(channels)
+        ctx.save_for_backward(output, scale)
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        saved, scale = ctx.saved_tensors
-        output, precise = _precise(saved), _precise(gradient)
-        # Leaky ReLU is linear on each side of 0: its input times that one's gradient is its output times the output's.
-        projection = (precise * output).mean((2, 3), keepdim=True)
-        inner = torch.ops.aten.leaky_relu_backward(precise, output, _SLOPE, True)
+        output, scale = ctx.saved_tensors
+        inner = torch.ops.aten.leaky_relu_backward(gradient, output, _SLOPE, True)
         normed = nn.functional.leaky_relu(output, 1 / _SLOPE)
-        inner = inner.sub_(inner.mean((2, 3), keepdim=True)).sub_(normed.mul_(projection)).mul_(scale)
-        return inner.to(gradient.dtype)
+        backward = _norm_rounded_backward if _is_rounded(output) else _norm_backward_
+        return backward(inner, normed, scale)
 
 
-def _precise(channels: torch.Tensor) -> torch.Tensor:
-    return channels.to(torch.promote_types(channels.dtype, torch.float32))
+def _norm_(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Changes its argument; the factor is (batch, channel, 1, 1)."""
+    channels.sub_(channels.mean((2, 3), keepdim=True))
+    # vector_norm needs no second array but is wrong by 3e-5, channels last.
+    scale = (channels.square().mean((2, 3), keepdim=True) + _NORM_EPS).rsqrt_()
+    return channels.mul_(scale), scale
+
+
+def _norm_backward_(gradient: torch.Tensor, normed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Changes its arguments."""
+    projection = (gradient * normed).mean((2, 3), keepdim=True)
+    return gradient.sub_(gradient.mean((2, 3), keepdim=True)).sub_(normed.mul_(projection)).mul_(scale)
+
+
+def _is_rounded(channels: torch.Tensor) -> bool:
+    return channels.dtype.itemsize < torch.float32.itemsize
+
+
+def _norm_rounded(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `_norm_` but with sums and products in float32 inside of torch's batch norm, which is wrong by 3e-5.
+
+    Batch norm of one element is instance norm.
+    """
+    one, zero = _constants(channels)
+    results = [
+        torch.native_batch_norm(element, one, zero, None, None, True, 0.0, _NORM_EPS) for element in channels.split(1)
+    ]
+    return _join([normed for normed, _, _ in results]), torch.stack([scale for _, _, scale in results])
+
+
+def _norm_rounded_backward(gradient: torch.Tensor, normed: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """As `_norm_backward_`: the batch norm of what was normed already, with the factor as its weight."""
+    one, zero = _constants(normed)
+    elements = zip(gradient.split(1), normed.split(1), scale, strict=True)
+    return _join(
+        [
+            torch.ops.aten.native_batch_norm_backward(
+                element, element_normed, weight, None, None, zero, one, True, 0.0, [True, False, False]
+            )[0]
+            for element, element_normed, weight in elements
+        ]
+    )
+
+
+def _constants(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Float32 weights that change nothing: with them batch norm computes in float32."""
+    zero = torch.zeros(channels.shape[1], device=channels.device)
+    return torch.ones_like(zero), zero
+
+
+def _join(elements: list[torch.Tensor]) -> torch.Tensor:
+    return elements[0] if len(elements) == 1 else torch.cat(elements)

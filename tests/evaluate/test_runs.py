@@ -72,7 +72,7 @@ def test_two_runs_of_one_model_are_summarised_and_compared_apart():
 def test_the_settings_of_a_run_are_its_model_its_planned_mask_and_its_weights():
     plan = {"kind": "equispaced_fraction", "acceleration": 4.0, "center_fraction": 0.08}
     made = reconstruction(weights_sha256="0123456789abcdef", model_config={"num_iterations": 9}, plan=plan)
-    assert run_settings(made) == ("center_fraction=0.08", "num_iterations=9", "weights=01234567")
+    assert run_settings(made) == ("center_fraction=0.08", "num_iterations=9", "weights=01234567", "precision=fp32")
 
 
 def test_a_plan_says_nothing_of_a_volume_that_kept_its_own_mask():

@@ -5,7 +5,9 @@ from phantoms import make_volume
 from typer.testing import CliRunner
 
 from jobs.app import app
+from mrikit.checkpoint import save_weights
 from mrikit.errors import ConfigError
+from mrikit.models import build_model, model_settings
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -107,3 +109,44 @@ def test_volumes_with_their_own_mask_are_counted(run, tmp_path):
     write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002", mask=lines))
     done = run("--model", "zero_filled", "--acceleration", 4)
     assert "1 volumes were acquired undersampled and kept their own mask" in done.stderr
+
+
+@pytest.fixture
+def weights(tmp_path):
+    model = build_model("unet", {"num_channels": 2, "num_pools": 1})
+    path = tmp_path / "run" / "weights.safetensors"
+    save_weights(path, "unet", model_settings(model), model.state_dict(), {"masks": [{"acceleration": 4.0}]})
+    return path
+
+
+@pytest.mark.parametrize("is_run", [False, True], ids=["a file", "a run"])
+def test_a_network_comes_from_its_weights(run, tmp_path, weights, is_run):
+    done = run("--weights", weights.parent if is_run else weights, "--acceleration", 4)
+    assert done.stdout.startswith("unet: 1 volumes, 2 slices, ")
+    assert done.stderr == f"unet: 1 volumes of {tmp_path / 'data'} to {tmp_path / 'out'}\n"
+    assert settings_of(tmp_path)["model_config"]["num_channels"] == 2
+    assert settings_of(tmp_path)["precision"] == "fp32"
+
+
+def test_a_network_computes_in_the_precision_asked_for(run, tmp_path, weights):
+    run("--weights", weights, "--acceleration", 4, "--precision", "bf16")
+    assert settings_of(tmp_path)["precision"] == "bf16"
+
+
+def test_a_network_on_full_volumes_is_warned_of_once(run, weights):
+    done = run("--weights", weights)
+    (warning,) = done.stderr.splitlines()[1:]
+    assert warning.startswith("warning: 1 volumes are fully sampled and stayed so, but unet was trained on ")
+    assert warning.endswith("; give --acceleration")
+
+
+def test_a_model_that_is_not_that_of_the_weights_is_one_clear_line(run, weights):
+    with pytest.raises(ConfigError, match="holds weights of unet, not of cg_sense; leave out --model"):
+        run("--weights", weights, "--model", "cg_sense")
+
+
+def test_every_file_is_looked_at_once_before_it_is_opened(run, monkeypatch):
+    looked = []
+    monkeypatch.setattr("mrikit.volumes.files.is_reconstruction", looked.append)
+    run("--model", "zero_filled")
+    assert len(looked) == 1

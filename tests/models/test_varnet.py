@@ -266,8 +266,6 @@ def test_settings_change_the_network():
 @pytest.mark.parametrize("name", sorted(LEARNED))
 def test_a_network_without_weights_reconstructs_nothing(name, tmp_path):
     write_fastmri(tmp_path / "data" / "file1000001.h5", make_volume())
-    with pytest.raises(
-        ConfigError, match=rf"^{name} needs trained weights, and training is not built yet; without: zero"
-    ):
+    with pytest.raises(ConfigError, match=rf"^{name} needs --weights of a training run; without: zero_filled, "):
         reconstruct_folder(tmp_path / "data", tmp_path / "out", ReconstructConfig(model=name))
     assert not (tmp_path / "out").exists()

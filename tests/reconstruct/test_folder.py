@@ -63,7 +63,8 @@ def test_a_run_that_is_killed_leaves_whole_files_only_and_goes_on(data, tmp_path
     out = tmp_path / "out"
     code = (
         "import os, signal, sys, pathlib\n"
-        "from mrikit.reconstruct import *\n"
+        "from mrikit.data import MaskPlan\n"
+        "from mrikit.reconstruct import ReconstructConfig, reconstruct_folder\n"
         "slices = []\n"
         "def on_slice(volume_id, _):\n"
         "    slices.append(volume_id)\n"

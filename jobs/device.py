@@ -1,0 +1,20 @@
+"""Where to compute, from a user's word."""
+
+
+def pick_device(device: str) -> str:
+    """The device by name; `auto` is a GPU if there is one.
+
+    Raises:
+        ConfigError: One cannot compute there.
+    """
+    import torch
+
+    from mrikit.errors import ConfigError
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).tolist()
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"cannot compute on {device!r}: {str(error).splitlines()[0]}; try --device cpu") from error
+    return device

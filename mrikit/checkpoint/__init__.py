@@ -1,0 +1,31 @@
+"""Weights on disk: safetensors with a JSON record and a digest, read strictly; and the import of published ones."""
+
+from mrikit.checkpoint.imported import import_weights
+from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
+from mrikit.checkpoint.weights import (
+    EMA_PREFIX,
+    WEIGHTS_FILE,
+    WEIGHTS_PREFIX,
+    Weights,
+    build_trained_model,
+    checkpoint_path,
+    find_checkpoints,
+    load_weights,
+    save_weights,
+)
+
+__all__ = [
+    "EMA_PREFIX",
+    "WEIGHTS_FILE",
+    "WEIGHTS_PREFIX",
+    "Weights",
+    "build_trained_model",
+    "checkpoint_path",
+    "find_checkpoints",
+    "import_weights",
+    "load_weights",
+    "read_record",
+    "read_tensors",
+    "save_weights",
+    "write_tensors",
+]

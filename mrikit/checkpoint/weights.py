@@ -1,0 +1,165 @@
+"""Weights: those of one trained network, from a file or a training run, and the network built with them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
+from mrikit.errors import CheckpointError, ConfigError
+from mrikit.models import build_model
+
+WEIGHTS_FILE: Final = "weights.safetensors"
+"""In the folder of a training run: the best weights so far, as validation has it."""
+WEIGHTS_PREFIX: Final = "weights/"
+"""What the names of a training checkpoint's weights begin with; other prefixes are the optimizer's."""
+EMA_PREFIX: Final = "ema/"
+"""What the names of their running means begin with, where the run keeps them; they are preferred."""
+
+_NAMED_TENSORS = 3  # how many of those that do not fit a message names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weights:
+    """The weights of one trained network and what is known of them."""
+
+    model: str
+    """A key of `mrikit.models.LEARNED`."""
+    model_config: dict[str, Any]
+    """Fields of its configuration."""
+    tensors: dict[str, torch.Tensor]
+    """The state dict, on the CPU."""
+    sha256: str
+    """Digest of the file's content."""
+    record: dict[str, Any]
+    """Everything that the file says of itself."""
+    path: Path
+    """The file that was read."""
+
+
+def save_weights(
+    path: Path,
+    model: str,
+    model_config: Mapping[str, Any],
+    tensors: Mapping[str, torch.Tensor],
+    record: Mapping[str, Any],
+) -> str:
+    """Write the weights of a network.
+
+    Args:
+        path: The file to write, `.safetensors`.
+        model: A key of `mrikit.models.LEARNED`.
+        model_config: Fields of its configuration, `mrikit.models.model_settings`.
+        tensors: Its state dict.
+        record: What else is known: task, steps, scores; any JSON.
+
+    Returns:
+        The sha256 of the file's content.
+
+    Raises:
+        StorageError: The path cannot be written or the disk is full.
+    """
+    return write_tensors(path, tensors, {"model": model, "model_config": dict(model_config), **record})
+
+
+def load_weights(path: Path) -> Weights:
+    """The weights of a weights file, of a checkpoint of a training run, or the best of a run's folder.
+
+    Raises:
+        CheckpointError: There are none, or they are damaged or of something else.
+    """
+    file = _weights_file(path)
+    before = _identity(file)
+    record = read_record(file)
+    if not isinstance(record.get("model"), str) or not isinstance(record.get("model_config"), dict):
+        raise CheckpointError(f"{file}: does not say which model its tensors belong to; give weights or a checkpoint")
+    tensors = read_tensors(file, EMA_PREFIX) or read_tensors(file, WEIGHTS_PREFIX) or read_tensors(file)
+    with file.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    if _identity(file) != before:
+        raise CheckpointError(f"{file}: was replaced while it was read; run the same command again")
+    return Weights(
+        model=record["model"],
+        model_config=record["model_config"],
+        tensors=tensors,
+        sha256=sha256,
+        record=record,
+        path=file,
+    )
+
+
+def build_trained_model(weights: Weights) -> nn.Module:
+    """The network with its weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: Tensors are missing, left over, of another shape or not finite.
+    """
+    try:
+        model = build_model(weights.model, weights.model_config)
+    except ConfigError as error:
+        raise CheckpointError(f"{weights.path}: weights for a network that is not known here: {error}") from error
+    wanted = model.state_dict()
+    problems = {
+        "missing": [name for name in wanted if name not in weights.tensors],
+        "unexpected": [name for name in weights.tensors if name not in wanted],
+        "of another shape": [
+            f"{name} {_shape(tensor)}, not {_shape(wanted[name])}"
+            for name, tensor in weights.tensors.items()
+            if name in wanted and tensor.shape != wanted[name].shape
+        ],
+    }
+    found = "; ".join(f"{len(names)} tensors {what} ({_some(names)})" for what, names in problems.items() if names)
+    if found:
+        settings = ", ".join(f"{key}={value}" for key, value in weights.model_config.items())
+        raise CheckpointError(
+            f"{weights.path}: weights for another architecture than {weights.model} with {settings}: {found}"
+        )
+    for name, tensor in weights.tensors.items():
+        if not tensor.isfinite().all():
+            raise CheckpointError(f"{weights.path}: {name} holds NaN or infinity; take weights from before that")
+    model.load_state_dict(weights.tensors)
+    return model.eval()
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where a training run keeps its state after so many optimizer steps."""
+    return run / "checkpoints" / f"step-{step:08d}.safetensors"
+
+
+def find_checkpoints(run: Path) -> list[Path]:
+    """The finished checkpoints of a training run, oldest first."""
+    return sorted((run / "checkpoints").glob("step-*.safetensors"))
+
+
+def _weights_file(path: Path) -> Path:
+    """The file to read, given it or a run's folder."""
+    if not path.is_dir() or (path / WEIGHTS_FILE).exists():
+        return path / WEIGHTS_FILE if path.is_dir() else path
+    checkpoints = find_checkpoints(path)
+    if checkpoints:
+        raise CheckpointError(
+            f"{path}: has no {WEIGHTS_FILE}, because no validation was finished yet; train on, or give the checkpoint "
+            f"{checkpoints[-1]}"
+        )
+    raise CheckpointError(f"{path}: no folder of a training run; it holds neither {WEIGHTS_FILE} nor checkpoints")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Changes when another file is put in a file's place; None where there is none, as reading will say."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "()"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED_TENSORS]) + (", ..." if len(names) > _NAMED_TENSORS else "")
