@@ -7,10 +7,12 @@ import typer
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder that holds reconstructions at any depth, scored or not.")],
+    run: Annotated[
+        Path, typer.Argument(help="Folder that holds reconstructions, scored or not, and training runs, at any depth.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The file; RUN/report.html by default.")] = None,
 ) -> None:
-    """Write scores and pictures of RUN as one self-contained HTML file."""
+    """Write scores, pictures and training curves of RUN as one self-contained HTML file."""
     from mrikit.report import write_report
 
     typer.echo(write_report(run, out))

@@ -13,6 +13,7 @@ from mrikit.evaluate.summary import (
     best_models,
     compare_models,
     compare_to_best,
+    same_volumes,
     sorted_slices,
     summarise,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "label_runs",
     "read_pair",
     "read_scores",
+    "same_volumes",
     "sorted_slices",
     "summarise",
     "to_json",

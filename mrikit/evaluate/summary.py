@@ -180,6 +180,33 @@ def best_models(rows: Iterable[VolumeScore]) -> dict[float, str]:
     return {acceleration: entry.label for acceleration, entry in best.items()}
 
 
+def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
+    """Groups of rows in each of which all runs did the same volumes, so that their means can be compared.
+
+    One group for each set of volumes that a run did, with the scores on it of every run that did all of the set: where
+    a network did the held-out volumes only and other models did all volumes, there is a group of everything on the
+    held-out volumes, and one of the other models on all.
+
+    Returns:
+        Lowest acceleration first, then the group of most runs, then that of most volumes.
+    """
+    rows = list(rows)
+    done: dict[float, dict[str, set[str]]] = {}
+    for row in rows:
+        done.setdefault(row.acceleration, {}).setdefault(row.label, set()).add(row.path)
+    groups: list[list[VolumeScore]] = []
+    for acceleration, runs in sorted(done.items()):
+        found = []
+        for paths in {frozenset(paths) for paths in runs.values()}:
+            labels = {label for label, others in runs.items() if paths <= others}
+            members = [
+                row for row in rows if row.acceleration == acceleration and row.label in labels and row.path in paths
+            ]
+            found.append((-len(labels), -len(paths), min(paths), members))
+        groups += [members for *_, members in sorted(found, key=lambda entry: entry[:3])]
+    return groups
+
+
 def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
     """All slices of all volumes, worst SSIM first; equal ones in the order of path and slice."""
     slices = [

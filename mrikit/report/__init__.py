@@ -1,4 +1,4 @@
-"""Reports: tables, a chart and panels of a run in one self-contained HTML file."""
+"""Reports: tables, a chart, panels and training curves of a run in one self-contained HTML file."""
 
 from mrikit.report.page import write_report
 

@@ -1,4 +1,4 @@
-"""What a run folder holds: every folder of reconstructions in it, with its scores."""
+"""What a run folder holds: every folder of reconstructions in it with its scores, and every training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from mrikit.evaluate import (
     label_runs,
     read_scores,
 )
+from mrikit.report.training import TrainingRun, find_training_runs
 from mrikit.storage import read_json
 from mrikit.volumes.reconstruction import RUN_FILE
 
@@ -34,24 +35,28 @@ class ReconFolder:
         return self.scores.rows if self.scores else ()
 
 
-def collect(run_folder: Path) -> list[ReconFolder]:
-    """All folders of reconstructions in a run folder or below, sorted by path; runs are told apart among all of them.
+def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
+    """All reconstructions and training runs in a folder or below, sorted by path; runs are told apart among them.
 
     Raises:
-        DataError: There is none, or a file in one is damaged.
+        DataError: There is neither, or a file in one is damaged.
         StorageError: A file cannot be read.
     """
     if not run_folder.is_dir():
         raise DataError(f"{run_folder}: no such folder; name one that holds the results of `mrikit reconstruct`")
     folders = sorted(path.parent for path in run_folder.rglob(RUN_FILE))
-    if not folders:
+    training = find_training_runs(run_folder)
+    if not folders and not training:
         raise DataError(
             f"{run_folder}: no {RUN_FILE} in this folder or below; "
-            f"run `mrikit reconstruct --data DATA --out {run_folder}`"
+            f"run `mrikit reconstruct --data DATA --out {run_folder}`, or name the folder of a training run"
         )
     scored = [folder for folder in folders if (folder / SCORES_FILE).exists()]
     scores = dict(zip(scored, label_runs([read_scores(folder / SCORES_FILE) for folder in scored]), strict=True))
-    return [ReconFolder(path=folder, run=read_json(folder / RUN_FILE), scores=scores.get(folder)) for folder in folders]
+    found = [
+        ReconFolder(path=folder, run=read_json(folder / RUN_FILE), scores=scores.get(folder)) for folder in folders
+    ]
+    return found, training
 
 
 def list_unscored(folder: ReconFolder) -> list[Unscored]:

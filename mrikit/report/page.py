@@ -9,19 +9,22 @@ import jinja2
 
 from mrikit import __version__
 from mrikit.report.collect import ReconFolder, collect
+from mrikit.report.curves import draw_curves
 from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
+from mrikit.report.training import TrainingRun
 from mrikit.storage import write_text
 
 REPORT_FILE = "report.html"
 
 
 def write_report(run_folder: Path, out: Path | None = None) -> Path:
-    """Write the scores and pictures of a run as one HTML file that needs nothing else, not even a network.
+    """Write scores, pictures and training curves of a run as one HTML file that needs nothing else, not even a network.
 
     Args:
-        run_folder: Holds folders of reconstructions at any depth, scored by `mrikit evaluate` or not.
+        run_folder: Holds, at any depth, folders of reconstructions, scored by `mrikit evaluate` or not, and folders
+            of training runs; or is one of them.
         out: The file; `report.html` in the run folder by default.
 
     Returns:
@@ -32,11 +35,11 @@ def write_report(run_folder: Path, out: Path | None = None) -> Path:
         StorageError: A file cannot be read or written.
     """
     out = out or run_folder / REPORT_FILE
-    write_text(out, _render(run_folder, collect(run_folder)))
+    write_text(out, _render(run_folder, *collect(run_folder)))
     return out
 
 
-def _render(run_folder: Path, folders: Sequence[ReconFolder]) -> str:
+def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence[TrainingRun]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mrikit.report", "."),
         autoescape=True,
@@ -46,18 +49,24 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder]) -> str:
     )
     environment.filters |= {"readable": readable, "interval": format_interval}
     sections = make_sections(folders)
+    configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
     return environment.get_template("report.html").render(
         title=run_folder.resolve().name,
         version=__version__,
         date=dt.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        facts=run_facts(folders),
+        run_folder=run_folder,
+        facts=run_facts(folders) if folders else [],
+        training=[(_name(run.path, run_folder), run, draw_curves(run)) for run in training],
         sections=sections,
         axis=make_axis(sections) if sections else None,
-        panels=scored_panels(folders),
+        panels=[scored_panels(section, folders) for section in sections],
         unscored=unscored_reasons(folders),
         unscored_panels=unscored_panels(folders),
         ramp=color_ramp(),
-        configurations=[
-            (folder.path.relative_to(run_folder).as_posix(), json.dumps(folder.run, indent=2)) for folder in folders
-        ],
+        configurations=[(_name(path, run_folder), json.dumps(config, indent=2)) for path, config in configurations],
     )
+
+
+def _name(path: Path, run_folder: Path) -> str:
+    """A folder relative to the run, or its own name if it is the run."""
+    return run_folder.resolve().name if path == run_folder else path.relative_to(run_folder).as_posix()

@@ -12,14 +12,13 @@ from mrikit.errors import DataError
 from mrikit.evaluate import (
     SliceScore,
     VolumeScore,
-    best_models,
     label_reconstructions,
     read_pair,
     sorted_slices,
-    summarise,
 )
 from mrikit.report.collect import ReconFolder, list_unscored
 from mrikit.report.picture import error_picture, gray_picture
+from mrikit.report.tables import Section
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
 ZERO_FILLED = "zero_filled"
@@ -67,18 +66,18 @@ class _Source:
     file: Path
 
 
-def scored_panels(folders: Sequence[ReconFolder]) -> dict[float, list[Panel]]:
-    """For each acceleration the best, median and worst slice of the best run."""
-    sources = [_Source(row=row, file=folder.path / row.reconstruction) for folder in folders for row in folder.rows]
-    rows = [source.row for source in sources]
-    panels = {}
-    for acceleration, best in best_models(rows).items():
-        slices = sorted_slices(row for row in rows if (row.acceleration, row.label) == (acceleration, best))
-        means = summarise(row for row in rows if row.acceleration == acceleration)
-        labels = [entry.label for entry in sorted(means, key=lambda entry: entry.ssim.mean)]
-        chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
-        panels[acceleration] = [_scored_panel(rank, entry, sources, labels) for rank, entry in chosen.items()]
-    return panels
+def scored_panels(section: Section, folders: Sequence[ReconFolder]) -> list[Panel]:
+    """The best, median and worst slice of the best run, by all runs of a section, from worst to best."""
+    labels = [line.summary.label for line in reversed(section.lines)]
+    sources = [
+        _Source(row=row, file=folder.path / row.reconstruction)
+        for folder in folders
+        for row in folder.rows
+        if row.acceleration == section.acceleration and row.label in labels and row.path in section.volumes
+    ]
+    slices = sorted_slices(source.row for source in sources if source.row.label == section.best)
+    chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
+    return [_scored_panel(rank, entry, sources, labels) for rank, entry in chosen.items()]
 
 
 def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
@@ -102,7 +101,7 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
         "acquisition": row.acquisition,
         "acceleration": row.acceleration,
     }
-    same = [entry for entry in sources if (entry.row.path, entry.row.acceleration) == (row.path, row.acceleration)]
+    same = [entry for entry in sources if entry.row.path == row.path]
     same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
         pairs = {entry.row.label: read_pair(Path(row.path), entry.file) for entry in same}

@@ -15,17 +15,17 @@ ERROR_COLORS = "inferno"
 
 def gray_picture(image: npt.NDArray[Any], top: float) -> str:
     """A (y, x) image in grey from 0 (black) to `top` (white), as data URI of a PNG."""
-    return _data_uri(_png(_levels(image, top), None))
+    return data_uri(_png(_levels(image, top), None))
 
 
 def error_picture(error: npt.NDArray[Any], top: float) -> str:
     """A (y, x) absolute error in colour from 0 (black) to `top` (pale yellow), as data URI of a PNG."""
-    return _data_uri(_png(_levels(error, top), _palette()))
+    return data_uri(_png(_levels(error, top), _palette()))
 
 
 def color_ramp() -> str:
     """The colours of `error_picture` from left to right, one row of pixels, as data URI of a PNG."""
-    return _data_uri(_png(np.arange(256, dtype=np.uint8)[None], _palette()))
+    return data_uri(_png(np.arange(256, dtype=np.uint8)[None], _palette()))
 
 
 def _levels(image: npt.NDArray[Any], top: float) -> npt.NDArray[np.uint8]:
@@ -64,5 +64,6 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A PNG as text that an `img` takes as its `src`."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -16,6 +16,7 @@ from mrikit.evaluate import (
     compare_to_best,
     format_bounds,
     group_reasons,
+    same_volumes,
     sorted_slices,
     summarise,
 )
@@ -32,16 +33,22 @@ class ModelLine:
 
     summary: Summary
     difference: Difference | None
-    """To the best run on the same volumes; None for the best run itself, or without common volumes."""
+    """To the best run on the same volumes; None for the best run itself."""
     seconds_per_slice: float | None
     is_best: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """Everything about one acceleration."""
+    """Runs that did the same volumes at one acceleration."""
 
+    name: str
+    """Acceleration, and where it has several sections the number of volumes."""
     acceleration: float
+    volumes: frozenset[str]
+    """Files of the volumes, absolute."""
+    absent: tuple[str, ...]
+    """Labels of the runs at this acceleration that did not do all of these volumes."""
     true_acceleration: tuple[float, float]
     """Smallest and largest."""
     masks: tuple[str, ...]
@@ -72,11 +79,16 @@ class Axis:
 
 
 def make_sections(folders: Sequence[ReconFolder]) -> list[Section]:
-    """One section for each acceleration, lowest first."""
+    """For each acceleration, lowest first, the runs that did the same volumes; several sections if not all did."""
     rows = [row for folder in folders for row in folder.rows]
+    groups = same_volumes(rows)
+    num_sections = Counter(group[0].acceleration for group in groups)
+    labels: dict[float, dict[str, None]] = {}
+    for row in rows:
+        labels.setdefault(row.acceleration, {})[row.label] = None
     return [
-        _section([row for row in rows if row.acceleration == acceleration], best, folders)
-        for acceleration, best in best_models(rows).items()
+        _section(group, tuple(labels[group[0].acceleration]), num_sections[group[0].acceleration] > 1, folders)
+        for group in groups
     ]
 
 
@@ -102,7 +114,10 @@ def unscored_reasons(folders: Sequence[ReconFolder]) -> list[tuple[str, int, str
     return group_reasons(volume for folder in folders for volume in list_unscored(folder))
 
 
-def _section(rows: Sequence[VolumeScore], best: str, folders: Sequence[ReconFolder]) -> Section:
+def _section(
+    rows: Sequence[VolumeScore], all_labels: Sequence[str], is_one_of_several: bool, folders: Sequence[ReconFolder]
+) -> Section:
+    (best,) = best_models(rows).values()
     differences = {difference.label: difference for difference in compare_to_best(rows)}
     summaries = sorted(summarise(rows), key=lambda entry: (entry.label != best, -entry.ssim.mean))
     acceleration = rows[0].acceleration
@@ -118,8 +133,12 @@ def _section(rows: Sequence[VolumeScore], best: str, folders: Sequence[ReconFold
     single = {(entry.acquisition, entry.label): entry for entry in summarise(rows, by_acquisition=True)}
     volumes = {row.path: row.acquisition or "unknown" for row in rows}
     true_accelerations = [row.true_acceleration for row in rows]
+    num_volumes = f"{len(volumes)} volume{'s' if len(volumes) > 1 else ''}"
     return Section(
+        name=f"{acceleration:g}x on {num_volumes}" if is_one_of_several else f"{acceleration:g}x",
         acceleration=acceleration,
+        volumes=frozenset(volumes),
+        absent=tuple(label for label in all_labels if label not in {row.label for row in rows}),
         true_acceleration=(min(true_accelerations), max(true_accelerations)),
         masks=tuple(sorted({row.mask for row in rows})),
         lines=lines,

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from scored_study import score
 
-from mrikit.evaluate import best_models, compare_models, sorted_slices, summarise
+from mrikit.evaluate import best_models, compare_models, same_volumes, sorted_slices, summarise
 
 
 def many(num_volumes, seed=0, **kwargs):
@@ -163,3 +163,32 @@ def test_the_best_model_is_found_at_each_acceleration():
 def test_a_model_that_did_fewer_volumes_is_not_the_best():
     rows = [score(0, 0.8), score(1, 0.6), score(0, 0.99, model="grappa")]
     assert best_models(rows) == {4.0: "cg_sense"}
+
+
+def groups_of(rows):
+    """Acceleration, labels and volumes of each group, and that they are complete."""
+    found = []
+    for group in same_volumes(rows):
+        labels, volumes = {row.label for row in group}, {row.volume_id for row in group}
+        assert {(row.label, row.volume_id) for row in group} == {(a, b) for a in labels for b in volumes}
+        assert len({row.acceleration for row in group}) == 1
+        found.append((group[0].acceleration, "".join(sorted(labels)), "".join(sorted(volumes))))
+    return found
+
+
+def test_runs_that_did_the_same_volumes_are_one_group_at_each_acceleration():
+    rows = [score(n, 0.9, model=model, acceleration=r) for n in range(2) for model in "ab" for r in (8.0, 4.0)]
+    assert groups_of(rows) == [(4.0, "ab", "v0v1"), (8.0, "ab", "v0v1")]
+    assert same_volumes([]) == []
+
+
+def test_a_run_on_few_volumes_meets_the_others_on_these():
+    rows = [score(n, 0.9, model=model) for n in range(4) for model in "ab"]
+    rows += [score(n, 0.9, model="c") for n in (1, 3)]
+    assert groups_of(rows) == [(4.0, "abc", "v1v3"), (4.0, "ab", "v0v1v2v3")]
+
+
+def test_runs_on_different_parts_meet_those_that_did_both():
+    rows = [score(n, 0.9, model="a") for n in range(3)]
+    rows += [score(0, 0.9, model="k"), score(1, 0.9, model="b"), score(2, 0.9, model="b")]
+    assert groups_of(rows) == [(4.0, "ab", "v1v2"), (4.0, "ak", "v0"), (4.0, "a", "v0v1v2")]

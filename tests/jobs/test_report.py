@@ -1,5 +1,6 @@
 import typer
 from scored_study import write_recon, write_volumes
+from trained_run import train_row, write_run
 from typer.testing import CliRunner
 
 from jobs.report import report
@@ -23,6 +24,12 @@ def test_it_writes_where_it_is_told(tmp_path):
     write_recon(tmp_path / "run" / "cg", tmp_path / "data", write_volumes(tmp_path / "data", 1))
     result = call(tmp_path / "run", "--out", tmp_path / "page.html")
     assert result.stdout.splitlines() == [str(tmp_path / "page.html")]
+
+
+def test_a_training_run_alone_gives_a_report(tmp_path):
+    run = write_run(tmp_path / "run", [train_row(1)])
+    assert call(run).stdout.splitlines() == [str(run / "report.html")]
+    assert "knee_multicoil tiny, varnet, 1 step" in (run / "report.html").read_text()
 
 
 def test_a_folder_without_results_is_an_error(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from scored_study import WINDOW, line_mask, write_recon, write_unreferenced, write_volumes
+from trained_run import train_row, validation_row, write_run
 
 from mrikit.errors import DataError, StorageError
 from mrikit.evaluate import evaluate, write_scores
@@ -214,15 +215,41 @@ def test_perfect_scores_are_shown_as_infinite(tmp_path):
     assert "\N{INFINITY}" in text
 
 
-def test_a_model_without_common_volumes_has_no_difference(study):
+def test_a_model_that_did_fewer_volumes_is_compared_and_shown_on_these(study):
     data, run, references = study
-    folder = run / "acc4" / "other"
-    write_recon(folder, data, {"v0": references["v0"]}, model="grappa")
-    scores = scores_of(run, "acc4/cg_sense")
-    path = run / "acc4" / "cg_sense" / "scores.json"
-    path.write_text(json.dumps(scores).replace("v0.h5", "v9.h5"))
+    folder = run / "acc4" / "varnet"
+    write_recon(folder, data, {"v0": references["v0"], "v2": references["v2"]}, model="varnet", noise=0.005)
     write_scores(folder, evaluate(data, folder))
-    assert "no common volumes" in read(write_report(run)).text
+    page = read(write_report(run))
+    rows = {row["volume_id"]: row["ssim"] for row in scores_of(run, "acc4/cg_sense")["rows"]}
+    few, everything = page.text.split("By acquisition")[0].split("4x on 2 volumes")[-1].split("4x on 3 volumes")
+    assert "without varnet, which did not do all of these volumes" in everything
+    assert f"cg sense 2 {np.mean([rows['v0'], rows['v2']]):.4f}" in few
+    assert f"cg sense 3 {np.mean(list(rows.values())):.4f}" in everything
+    assert "varnet" not in everything.split("volumes", 1)[1].split("8x")[0].replace("without varnet", "")
+    pictures = page.text.split("Pictures at 4x on 2 volumes")[1].split("Pictures at")[0]
+    assert pictures.startswith(" Slices of best, median and worst SSIM by varnet.")
+    for label in ("Best", "Median", "Worst"):
+        panel = pictures.split(f"{label} slice ")[1]
+        assert panel[:2] in ("v0", "v2")
+        assert panel.index("zero filled") < panel.index("cg sense") < panel.index("varnet")
+    assert "Not every model did every volume" in page.text
+    assert "Not every model did every volume" not in read(write_report(run / "acc8")).text
+
+
+def test_pictures_of_a_section_are_of_its_volumes_also_where_the_best_model_did_more(study):
+    data, run, references = study
+    rows = scores_of(run, "acc4/cg_sense")["rows"]
+    elsewhere = max(rows, key=lambda row: max(row["slice_ssim"]))["volume_id"]
+    folder = run / "acc4" / "varnet"
+    few = {name: image for name, image in references.items() if name != elsewhere}
+    write_recon(folder, data, few, model="varnet", noise=0.05)
+    write_scores(folder, evaluate(data, folder))
+    text = read(write_report(run)).text
+    for name, is_there in (("4x on 2 volumes", False), ("4x on 3 volumes", True)):
+        pictures = text.split(f"Pictures at {name}")[1].split("Pictures at")[0]
+        assert pictures.startswith(" Slices of best, median and worst SSIM by cg sense.")
+        assert (f"Best slice {elsewhere}" in pictures) == is_there
 
 
 def test_two_runs_of_one_model_have_lines_and_pictures_of_their_own(tmp_path):
@@ -287,3 +314,42 @@ def test_a_place_that_cannot_be_written_is_an_error(study, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"page\.html: cannot be written"):
         write_report(run, tmp_path / "file" / "page.html")
+
+
+def test_a_run_of_training_alone_has_curves_and_says_what_is_next(tmp_path):
+    run = write_run(tmp_path / "runs" / "knee", [train_row(1), train_row(10), validation_row(1, 0.8765)])
+    for folder in (run, run.parent):
+        page = read(write_report(folder))
+        assert "Training Validation SSIM is the mean" in page.text
+        summary = "knee_multicoil tiny, varnet, 10 steps, 1 epochs, best validation SSIM 0.8765 at epoch 1, 4 s"
+        assert summary.replace("1 epochs", "1 epoch") in page.text
+        assert f"No scores yet; next: mrikit reconstruct --weights {run} --data DATA --out {folder}/recon" in page.text
+        assert [image["alt"].split(" ")[0] for image in page.images] == ["Training", "Validation", "Learning"]
+        assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+        assert "What was run" not in page.text
+        assert "knee" in page.text.split("How it was measured")[1]
+        assert page.text.endswith("All numbers come from the metrics.jsonl files of this run.")
+
+
+def test_training_runs_stand_before_the_scores_of_their_reconstructions(study):
+    _, run, _ = study
+    write_run(run / "weights" / "first", [train_row(1)])
+    write_run(run / "weights" / "second", [], size="small")
+    page = read(write_report(run))
+    first, second = page.text.index("weights/first knee_multicoil tiny"), page.text.index("weights/second knee_mult")
+    assert first < second < page.text.index("Scores Means over volumes")
+    assert "No scores yet" not in page.text
+    assert sum(image["alt"].startswith("Training loss") for image in page.images) == 1
+    assert page.text.endswith("All numbers come from the scores.json and metrics.jsonl files of this run.")
+
+
+def test_a_run_killed_in_the_middle_of_a_line_is_reported(tmp_path):
+    run = write_run(tmp_path / "run", [train_row(1), train_row(2) | {"loss": None}], tail='{"kind": "tr')
+    text = read(write_report(run)).text
+    assert "2 steps, 0.2 epochs, no validation yet" in text
+    assert "1 step without a finite loss, the first is 2, 1 damaged line left out" in text
+
+
+def test_names_from_a_training_run_cannot_inject_html(tmp_path):
+    run = write_run(tmp_path / "run", [train_row(1)], task="<b onload=1>&")
+    assert "<b onload" not in write_report(run).read_text(encoding="utf-8")

@@ -26,13 +26,24 @@ def test_the_time_of_several_folders_is_weighed_by_slices(tmp_path):
     assert section.lines[0].seconds_per_slice == pytest.approx(14 / 6)
 
 
-def test_acquisitions_list_every_model_and_leave_gaps_where_one_was_not_run(tmp_path):
-    rows = [score(0, 0.9), score(0, 0.8, model="b"), score(1, 0.7, acquisition="AXT2")]
+def test_acquisitions_list_every_model(tmp_path):
+    rows = [score(n, value, model=model) for n in range(2) for model, value in (("a", 0.9), ("b", 0.8))]
+    rows += [score(2, 0.7, model=model, acquisition="AXT2") for model in ("a", "b")]
     (section,) = make_sections([folder(tmp_path, rows)])
-    (first, count, brains), (second, _, knees) = section.acquisitions
-    assert (first, count, second) == ("AXT2", 1, "CORPD_FBK")
-    assert [summary and summary.ssim.mean for summary in brains] == [0.7, None] or brains[1] is None
-    assert all(knees)
+    found = [(name, count, [one.ssim.mean for one in summaries]) for name, count, summaries in section.acquisitions]
+    assert found == [("AXT2", 1, [0.7, 0.7]), ("CORPD_FBK", 2, [pytest.approx(0.9), pytest.approx(0.8)])]
+
+
+def test_models_on_other_volumes_stand_in_a_section_of_their_own(tmp_path):
+    rows = [score(n, 0.8, model=model) for n in range(3) for model in ("a", "b")]
+    rows += [score(n, 0.9, model="net") for n in range(2)] + [score(0, 0.7, acceleration=8.0)]
+    first, second, third = make_sections([folder(tmp_path, rows)])
+    assert (first.name, first.best, first.absent) == ("4x on 2 volumes", "net", ())
+    assert [(line.summary.label, line.summary.num_volumes) for line in first.lines] == [("net", 2), ("a", 2), ("b", 2)]
+    assert [line.difference and line.difference.num_volumes for line in first.lines] == [None, 2, 2]
+    assert (second.name, second.absent) == ("4x on 3 volumes", ("net",))
+    assert [line.summary.label for line in second.lines] == ["a", "b"]
+    assert third.name == "8x"
 
 
 @pytest.mark.parametrize("values", [(0.5, 0.9), (0.91, 0.912), (0.9, 0.9), (-0.2, 1.0)])
