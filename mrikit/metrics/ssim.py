@@ -23,7 +23,21 @@ def ssim_loss(image: torch.Tensor, reference: torch.Tensor, data_range: float | 
     Returns:
         Scalar loss, 0 for equal images.
     """
-    return 2 * _mean_half_dissimilarity(image, reference, data_range).mean()
+    return slice_ssim_loss(image, reference, data_range).mean()
+
+
+def slice_ssim_loss(image: torch.Tensor, reference: torch.Tensor, data_range: float | torch.Tensor) -> torch.Tensor:
+    """1 - SSIM of each slice, for training; `ssim_loss` is its mean.
+
+    Args:
+        image: (batch, y, x) float, any scale.
+        reference: (batch, y, x) float, same scale.
+        data_range: As for `ssim_loss`.
+
+    Returns:
+        (batch,) float, 0 for equal images.
+    """
+    return 2 * _mean_half_dissimilarity(image, reference, data_range)
 
 
 def ssim(image: torch.Tensor, reference: torch.Tensor, data_range: float | torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,42 @@
+"""`mrikit tasks`: what can be trained."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def tasks(
+    as_json: Annotated[bool, typer.Option("--json", help="Whole configurations, for a program to read.")] = False,
+) -> None:
+    """List every task and size: network, weights, batch, epochs."""
+    from mrikit.recipes import SIZES, TASKS, recipe
+
+    configs = [recipe(task, size) for task in TASKS for size in SIZES]
+    if as_json:
+        typer.echo(json.dumps([asdict(config) for config in configs], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("task", "size", "network", "weights", "masks", "loss", "epochs"):
+        table.add_column(column, justify="right" if column in ("weights", "epochs") else "left", no_wrap=True)
+    for config in configs:
+        masks = ", ".join(f"{plan.acceleration:g}x {plan.kind}" for plan in config.data.plans)
+        epochs = str(config.training.num_epochs)
+        weights = f"{_num_weights(config):,}"
+        table.add_row(config.task, config.size, config.model, weights, masks, config.training.loss, epochs)
+    Console(soft_wrap=True, highlight=False).print(table)
+    for size, purpose in SIZES.items():
+        typer.echo(f"{size}: {purpose}")
+    typer.echo("next: mrikit train --task knee_multicoil --size tiny --data DATA")
+
+
+def _num_weights(config: Any) -> int:  # noqa: ANN401 - a RunConfig, whose room loads torch
+    import torch
+
+    from mrikit.models import build_model
+
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())

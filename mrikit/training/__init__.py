@@ -1,0 +1,18 @@
+"""Training: one loop for every network, its losses, settings and metrics."""
+
+from mrikit.training.config import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
+from mrikit.training.plan import RunPlan, plan_run
+from mrikit.training.run_folder import load_run_config
+from mrikit.training.train import TrainSummary, train
+
+__all__ = [
+    "DataConfig",
+    "ExecutionConfig",
+    "RunConfig",
+    "RunPlan",
+    "TrainSummary",
+    "TrainingConfig",
+    "load_run_config",
+    "plan_run",
+    "train",
+]

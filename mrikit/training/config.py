@@ -1,0 +1,160 @@
+"""What a training run is: data, network and training decide its result, execution only how it is computed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mrikit.data import MaskPlan
+from mrikit.errors import ConfigError
+
+LOSSES = ("ssim", "l1")
+SCHEDULES = ("cosine", "step")
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which volumes, and how they are undersampled."""
+
+    mask_kind: str = "equispaced_fraction"
+    """A name of `mrikit.masks.MASK_KINDS`."""
+    accelerations: tuple[float, ...] = (4.0,)
+    """Nominal accelerations; each example draws one, each validation volume keeps one."""
+    center_fractions: tuple[float, ...] = (0.08,)
+    """Share of centre columns, one for each acceleration."""
+    num_validation: float = 0.2
+    """Patients held out to validate on: a share below 1, a number from 1; 0 for none."""
+    challenge: str = "multicoil"
+    """What the names of fastMRI's folders begin with: `multicoil` or `singlecoil`; others are taken as they are."""
+    num_volumes: int = 0
+    """At most so many volumes to train on, the first of a keyed shuffle, to try things out; 0 for all."""
+
+    def __post_init__(self) -> None:
+        if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
+            found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
+            raise ConfigError(f"each acceleration needs its centre fraction, found {found}; give as many of both")
+        if self.num_validation < 0 or self.num_volumes < 0:
+            found = f"{self.num_validation:g} and {self.num_volumes}"
+            raise ConfigError(f"num_validation and num_volumes are 0 or more, found {found}")
+        _ = self.plans
+
+    @property
+    def plans(self) -> tuple[MaskPlan, ...]:
+        """How to undersample, one plan for each acceleration."""
+        return tuple(
+            MaskPlan(kind=self.mask_kind, acceleration=acceleration, center_fraction=fraction)
+            for acceleration, fraction in zip(self.accelerations, self.center_fractions, strict=True)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """How the weights are found."""
+
+    num_epochs: int = 50
+    """Times that every slice is seen, at least 1."""
+    batch_size: int = 1
+    """Slices of one optimizer step, over all processes and accumulated micro-batches."""
+    micro_batch_size: int = 1
+    """Slices that a process computes at a time; batch_size is a multiple of it times the processes."""
+    loss: str = "ssim"
+    """`ssim`, or `l1` in units of the volume's maximum."""
+    max_lr: float = 3e-4
+    """Learning rate after the warm-up."""
+    schedule: str = "cosine"
+    """`cosine`: half a wave down to min_lr. `step`: times step_factor every step_epochs."""
+    warmup_epochs: float = 0.0
+    """Epochs in which the learning rate rises linearly."""
+    min_lr: float = 0.0
+    """Where the cosine ends."""
+    step_epochs: int = 40
+    """Epochs between two steps of the `step` schedule."""
+    step_factor: float = 0.1
+    """What a step multiplies by."""
+    beta1: float = 0.9
+    """Memory of Adam's first moment, in [0, 1)."""
+    beta2: float = 0.999
+    """Memory of Adam's second moment, in [0, 1)."""
+    weight_decay: float = 0.0
+    """AdamW's decoupled decay; 0 is Adam."""
+    max_grad_norm: float = 0.0
+    """Gradients of a larger norm are scaled down to it; 0 for never."""
+    ema_decay: float = 0.0
+    """Memory of the running mean of the weights, which then is validated and kept; 0 for none."""
+    precision: str = "fp32"
+    """`fp32`, or `bf16`: convolutions in bfloat16, weights, transforms and loss in float32."""
+    seed: int = 0
+    """Of weights, order, masks and everything else that is drawn."""
+
+    def __post_init__(self) -> None:
+        _require_word("training.loss", self.loss, LOSSES)
+        _require_word("training.schedule", self.schedule, SCHEDULES)
+        _require_word("training.precision", self.precision, PRECISIONS)
+        for name in ("num_epochs", "batch_size", "micro_batch_size", "step_epochs"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} is at least 1, found {getattr(self, name)}")
+        if self.batch_size % self.micro_batch_size:
+            found = f"{self.batch_size} and {self.micro_batch_size}"
+            raise ConfigError(f"training.batch_size is a multiple of training.micro_batch_size, found {found}")
+        if not 0 < self.max_lr < float("inf") or not 0 <= self.min_lr <= self.max_lr:
+            found = f"max_lr {self.max_lr:g} and min_lr {self.min_lr:g}"
+            raise ConfigError(f"training needs max_lr above 0 and min_lr from 0 to max_lr, found {found}")
+        for name in ("beta1", "beta2", "ema_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} is in [0, 1), found {getattr(self, name):g}")
+        for name in ("warmup_epochs", "step_factor", "weight_decay", "max_grad_norm", "seed"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"training.{name} is 0 or more, found {getattr(self, name):g}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutionConfig:
+    """How a run is computed. Nothing here changes what is trained, so a resumed run may change it."""
+
+    zero_stage: int = 0
+    """What ZeRO shards over the processes: 0 nothing, 1 optimizer moments, 2 gradients too, 3 weights too."""
+    offload_optimizer: bool = False
+    """Whether moments live in host memory, updated there by CPU-Adam; needs zero_stage from 1."""
+    num_workers: int = 2
+    """Threads that read ahead; 0 reads when a batch is due."""
+    deterministic: bool = False
+    """Whether only algorithms are used that give the same bits every time; on a CPU all are such."""
+    checkpoint_minutes: float = 10.0
+    """Time between two checkpoints inside an epoch; 0 for one after every step."""
+    keep: int = 2
+    """Checkpoints that stay, at least 1."""
+    max_disk_gb: float = 0.0
+    """Most space that checkpoints may take, GB (1e9 bytes); 0 for no limit."""
+
+    def __post_init__(self) -> None:
+        if self.zero_stage not in range(4):
+            raise ConfigError(f"execution.zero_stage is 0, 1, 2 or 3, found {self.zero_stage}")
+        if self.offload_optimizer and self.zero_stage == 0:
+            raise ConfigError("execution.offload_optimizer needs execution.zero_stage from 1; set zero_stage=1")
+        if self.keep < 1:
+            raise ConfigError(f"execution.keep is at least 1, found {self.keep}")
+        for name in ("num_workers", "checkpoint_minutes", "max_disk_gb"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"execution.{name} is 0 or more, found {getattr(self, name):g}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """A whole training run; `mrikit.recipes` makes them."""
+
+    task: str
+    """What it is trained for, such as `knee_multicoil`."""
+    size: str
+    """`tiny`, `small` or `full`."""
+    model: str
+    """A name of `mrikit.models.LEARNED`."""
+    model_config: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the model's configuration that differ from its defaults."""
+    data: DataConfig
+    training: TrainingConfig
+    execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+
+
+def _require_word(name: str, word: str, known: tuple[str, ...]) -> None:
+    if word not in known:
+        raise ConfigError(f"{name} is one of {', '.join(known)}, found {word!r}")

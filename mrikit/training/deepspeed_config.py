@@ -1,0 +1,46 @@
+"""The dictionary that DeepSpeed wants, from ours."""
+
+from typing import Any
+
+from mrikit.errors import ConfigError
+from mrikit.training.config import ExecutionConfig, TrainingConfig
+
+
+def deepspeed_config(
+    training: TrainingConfig, execution: ExecutionConfig, *, world_size: int, has_cpu_adam: bool, is_pinned: bool
+) -> dict[str, Any]:
+    """DeepSpeed's configuration of a run.
+
+    Precision is not in it: bfloat16 is torch's autocast inside the network. Nor are optimizer and schedule, which are
+    ours.
+
+    Args:
+        training: Batch sizes and clipping.
+        execution: ZeRO stage and offloading.
+        world_size: Number of processes.
+        has_cpu_adam: Whether the optimizer is DeepSpeed's CPU-Adam.
+        is_pinned: Whether offloaded moments lie in pinned memory, for a GPU.
+
+    Raises:
+        ConfigError: The batch cannot be shared equally by the processes.
+    """
+    at_once = training.micro_batch_size * world_size
+    if training.batch_size % at_once:
+        raise ConfigError(
+            f"{training.batch_size} slices of an optimizer step cannot be shared by {world_size} processes that take "
+            f"{training.micro_batch_size} at a time; set training.batch_size to a multiple of {at_once}"
+        )
+    zero: dict[str, Any] = {"stage": execution.zero_stage}
+    if execution.offload_optimizer:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": is_pinned}
+    return {
+        "train_batch_size": training.batch_size,
+        "train_micro_batch_size_per_gpu": training.micro_batch_size,
+        "gradient_accumulation_steps": training.batch_size // at_once,
+        "gradient_clipping": training.max_grad_norm,
+        "zero_optimization": zero,
+        # torch's AdamW is one that DeepSpeed has not tested with ZeRO; our tests compare all stages with it alone.
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": has_cpu_adam,
+        "steps_per_print": 10**9,
+    }

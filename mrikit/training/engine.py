@@ -1,0 +1,292 @@
+"""The one training loop: DeepSpeed, for one process on a CPU and for many nodes alike.
+
+What is trained is a function of configuration and data: order, masks and weights are drawn by keys, and the state after
+a step is whole in its checkpoint. So a run that was killed and started again ends with the same weights.
+"""
+
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_FILE, WEIGHTS_PREFIX, find_checkpoints, save_weights
+from mrikit.data import SliceBatch, center_crop, draw_masks, load_batches, prepare_batch, rank_share
+from mrikit.errors import DataError
+from mrikit.models import model_settings
+from mrikit.training.config import RunConfig
+from mrikit.training.deepspeed_config import deepspeed_config
+from mrikit.training.interrupts import StopRequest
+from mrikit.training.losses import LOSSES
+from mrikit.training.network import RunningMean, initial_network, key_seed
+from mrikit.training.optimizer import build_optimizer, forget_last_step, is_cpu_adam
+from mrikit.training.plan import micro_batches, micro_batches_per_step
+from mrikit.training.process import Process
+from mrikit.training.resume import Position, State
+from mrikit.training.run_folder import save_checkpoint
+from mrikit.training.schedule import learning_rate
+from mrikit.training.state import gather_moments, restore_moments, whole_parameters
+from mrikit.training.study import Study
+from mrikit.training.tracking import Tracker
+from mrikit.training.validation import validate
+from mrikit.volumes import Volume
+
+_ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged
+
+
+class Agreed(NamedTuple):
+    """What all processes know after a step's gradients."""
+
+    loss: float
+    """Mean over the slices of the step."""
+    is_stopping: bool
+    is_saving: bool
+
+
+class Engine:
+    """A run on the way: weights, moments and position.
+
+    Args:
+        config: What to train.
+        study: On what.
+        folder: Where checkpoints and weights go.
+        process: This one among those that compute together.
+        state: Checkpoint to go on from, None to begin.
+        say: Called on every process with one line worth telling.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        study: Study,
+        folder: Path,
+        process: Process,
+        state: State | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.config, self.study, self.folder, self.process = config, study, folder, process
+        self.position = state.position if state else Position()
+        self._ds_config = deepspeed_config(
+            config.training,
+            config.execution,
+            world_size=process.world_size,
+            has_cpu_adam=False,
+            is_pinned=process.device.type == "cuda",
+        )
+        num_micro = len(micro_batches(study.training.shapes, config.training, 0))
+        self.steps_per_epoch = num_micro // micro_batches_per_step(config.training)
+        self.num_steps = self.steps_per_epoch * config.training.num_epochs
+        self._loss = LOSSES[config.training.loss]
+        self._begin(state, say)
+        self._last_lap = self._last_save = time.perf_counter()
+
+    def run(self, tracker: Tracker, stop: StopRequest) -> None:
+        """Train to the end, or to the step after which somebody asks to stop; then everything is saved.
+
+        Args:
+            tracker: Gets the rows of metrics; on the first process only they are meaningful.
+            stop: Asked after every step.
+
+        Raises:
+            DataError: A slice cannot be read, or the loss is not finite.
+            StorageError: A checkpoint cannot be written.
+        """
+        while True:
+            step = self.position.step
+            is_due = step > self.position.validated_step and step % self.steps_per_epoch == 0
+            if is_due and not self._finish_epoch(tracker, stop):
+                return
+            if step == self.num_steps or not self._run_epoch(tracker, stop):
+                return
+
+    def _begin(self, state: State | None, say: Callable[[str], None]) -> None:
+        import deepspeed
+
+        network = initial_network(self.config)
+        self.num_weights = sum(parameter.numel() for parameter in network.parameters())
+        if state:
+            network.network.load_state_dict(state.weights)
+        network.to(self.process.device)
+        self.mean = RunningMean(network, self.config.training.ema_decay)
+        if state and state.mean:
+            self.mean.network.network.load_state_dict(state.mean)
+        optimizer = build_optimizer(network.parameters(), self.config.training, self.config.execution, say)
+        self._ds_config["zero_force_ds_cpu_optimizer"] = is_cpu_adam(optimizer)
+        self._engine, *_ = deepspeed.initialize(
+            model=network, optimizer=optimizer, config=self._ds_config, dist_init_required=False
+        )
+        self._optimizer, self.network = optimizer, network
+        if state:
+            restore_moments(self._engine, network.network, state.moments, state.position.step)
+
+    def _run_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
+        """What is left of the epoch; False if it was stopped."""
+        epoch, num_done = divmod(self.position.step, self.steps_per_epoch)
+        num_micro = self._ds_config["gradient_accumulation_steps"]
+        plan = micro_batches(self.study.training.shapes, self.config.training, epoch)
+        share = rank_share(plan, self.process.rank, self.process.world_size)[num_done * num_micro :]
+        batches = load_batches(self.study.training, share, self.config.execution.num_workers)
+        with contextlib.closing(batches):
+            for _ in range(len(share) // num_micro):
+                started = time.perf_counter()
+                agreed = self._step(itertools.islice(batches, num_micro), epoch, stop)
+                self._log_step(tracker, agreed, time.perf_counter() - started)
+                if agreed.is_stopping or agreed.is_saving:
+                    self._save()
+                if agreed.is_stopping:
+                    return False
+        return True
+
+    def _step(self, batches: Iterator[SliceBatch], epoch: int, stop: StopRequest) -> Agreed:
+        """One optimizer step."""
+        training = self.config.training
+        rate = learning_rate(self.position.step, self.steps_per_epoch, training)
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = rate
+        num_micro = self._ds_config["gradient_accumulation_steps"]
+        losses: list[torch.Tensor] = []
+        names: list[str] = []
+        for number, batch in enumerate(batches):
+            micro = (self.position.step * num_micro + number) * self.process.world_size + self.process.rank
+            torch.manual_seed(key_seed(training.seed, micro, "dropout"))
+            loss = self._losses(batch, epoch)
+            losses.append(loss.detach())
+            names += [f"{self._volume(key.volume).info.volume_id}, slice {key.slice_index}" for key in batch.keys]
+            # Every slice counts the same, also in the last, short micro-batch of its shape.
+            self._engine.backward(loss.sum() / training.micro_batch_size)
+            if number == num_micro - 1:
+                agreed = self._agree(torch.cat(losses), names, stop)
+                forget_last_step(self._optimizer)
+            self._engine.step()
+        self.position = replace(self.position, step=self.position.step + 1)
+        if training.ema_decay:
+            self._update_mean()
+        return agreed
+
+    def _losses(self, batch: SliceBatch, epoch: int) -> torch.Tensor:
+        """(batch,) loss of each slice."""
+        infos = [self._volume(key.volume).info for key in batch.keys]
+        slice_indices = [key.slice_index for key in batch.keys]
+        seed = self.config.training.seed
+        masks = draw_masks(self.config.data.plans, infos, slice_indices, seed=seed, epoch=epoch)
+        example = prepare_batch(batch, infos, masks, self.process.device)
+        image = self._engine(example.masked_kspace, example.mask, example.num_center_lines)
+        assert example.reference is not None  # prepare_batch makes both
+        assert example.data_range is not None
+        return self._loss(center_crop(image, example.crop), example.reference, example.data_range)
+
+    def _agree(self, losses: torch.Tensor, names: Sequence[str], stop: StopRequest) -> Agreed:
+        """Loss over all processes, and whether any wants to stop or the first to save.
+
+        Raises:
+            DataError: The loss is not finite; nothing was changed by this step then.
+        """
+        minutes = (time.perf_counter() - self._last_save) / 60
+        is_due = self.process.is_first and minutes >= self.config.execution.checkpoint_minutes
+        wishes = torch.tensor([len(losses), bool(stop), is_due], dtype=torch.float64)
+        both = torch.cat([losses.double().sum()[None], wishes.to(losses.device)])
+        if self.process.world_size > 1:
+            dist.all_reduce(both)
+        total, count, num_stopping, num_saving = both.tolist()
+        if not math.isfinite(total):
+            found = [name for name, loss in zip(names, losses.tolist(), strict=True) if not math.isfinite(loss)]
+            where = found[0] if found else "on another process"
+            raise DataError(
+                f"the loss is {total:g} at step {self.position.step + 1}: {where}; {self._last_good()}; look at that "
+                f"file, or lower training.max_lr or set training.max_grad_norm"
+            )
+        return Agreed(loss=total / count, is_stopping=num_stopping > 0, is_saving=num_saving > 0)
+
+    def _finish_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
+        """Validate, keep the weights if they are the best, save; False if it was stopped before."""
+        if not self.config.training.ema_decay:
+            self._update_mean()
+        step = self.position.step
+        row: dict[str, Any] = {"kind": "validation", "step": step, "epoch": step // self.steps_per_epoch}
+        is_best = True
+        if self.study.validation.volumes:
+            self._save()  # validation may take long
+            found = validate(self.mean.network, self.study.validation, self.config.data.plans, self.process, stop)
+            if found is None:
+                return False
+            is_best = self.position.best_step == 0 or found.ssim > self.position.best_ssim
+            row |= {**asdict(found), "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
+            if is_best:
+                self.position = replace(self.position, best_step=step, best_ssim=found.ssim)
+        self.position = replace(self.position, validated_step=step)
+        if is_best and self.process.is_first:
+            self._write_weights(row)
+        if self.study.validation.volumes:
+            tracker.log(row | {"seconds": self._lap()})
+        self._save()
+        return True
+
+    def _write_weights(self, row: Mapping[str, Any]) -> None:
+        network = self.mean.network.network
+        record = {
+            "task": self.config.task,
+            "size": self.config.size,
+            "num_weights": self.num_weights,
+            "masks": [asdict(plan) for plan in self.config.data.plans],
+            **{key: value for key, value in row.items() if key not in ("kind", "is_best")},
+        }
+        tensors = network.state_dict()
+        save_weights(self.folder / WEIGHTS_FILE, self.config.model, model_settings(network), tensors, record)
+
+    def _save(self) -> None:
+        """Write a checkpoint; all processes take part."""
+        network = self.network.network
+        with whole_parameters(network) as parameters:
+            tensors = {WEIGHTS_PREFIX + name: value.detach().to("cpu", copy=True) for name, value in parameters.items()}
+        tensors |= gather_moments(self._engine, network)
+        if self.config.training.ema_decay:
+            tensors |= {EMA_PREFIX + name: value for name, value in self.mean.network.network.state_dict().items()}
+        if self.process.is_first:
+            broken = [name for name, value in tensors.items() if not value.isfinite().all()]
+            if broken:
+                raise DataError(
+                    f"{broken[0]} is not finite after step {self.position.step}; {self._last_good()}; lower "
+                    f"training.max_lr or set training.max_grad_norm"
+                )
+            settings = model_settings(network)
+            record = {"model": self.config.model, "model_config": settings, "task": self.config.task}
+            record |= {"size": self.config.size, "position": asdict(self.position)}
+            record |= {"masks": [asdict(plan) for plan in self.config.data.plans]}
+            execution = self.config.execution
+            save_checkpoint(
+                self.folder, self.position.step, tensors, record, keep=execution.keep, max_disk_gb=execution.max_disk_gb
+            )
+        self._last_save = time.perf_counter()
+
+    def _update_mean(self) -> None:
+        with whole_parameters(self.network.network) as parameters:
+            self.mean.update(parameters, self.position.step)
+
+    def _log_step(self, tracker: Tracker, agreed: Agreed, seconds: float) -> None:
+        step = self.position.step
+        if step % self.steps_per_epoch and step % max(1, self.steps_per_epoch // _ROWS_PER_EPOCH):
+            return
+        row = {"kind": "train", "step": step, "epoch": round(step / self.steps_per_epoch, 4), "loss": agreed.loss}
+        row |= {"lr": self._engine.optimizer.param_groups[0]["lr"], "seconds": self._lap()}
+        row |= {"slices_per_second": round(self.config.training.batch_size / seconds, 3)}
+        norm = self._engine.get_global_grad_norm()
+        tracker.log(row if norm is None else row | {"grad_norm": float(norm)})
+
+    def _lap(self) -> float:
+        """Seconds since the last row."""
+        now = time.perf_counter()
+        seconds, self._last_lap = now - self._last_lap, now
+        return round(seconds, 3)
+
+    def _volume(self, position: int) -> Volume:
+        return self.study.training.volumes[position]
+
+    def _last_good(self) -> str:
+        paths = find_checkpoints(self.folder)
+        return f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"

@@ -1,0 +1,93 @@
+"""The optimizer: torch's AdamW, or DeepSpeed's CPU-Adam where moments are offloaded."""
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from mrikit.training.config import ExecutionConfig, TrainingConfig
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam remembers of each weight."""
+
+
+def build_optimizer(
+    parameters: Iterable[nn.Parameter],
+    training: TrainingConfig,
+    execution: ExecutionConfig,
+    say: Callable[[str], None],
+) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay.
+
+    Offloaded moments are updated by CPU-Adam, which is compiled once for this machine, for about a minute; where that
+    fails on any process, all use torch's AdamW and say so.
+
+    Args:
+        parameters: What to train.
+        training: Rate, moments and decay.
+        execution: Whether moments are offloaded.
+        say: Called with one line where something takes long or goes another way.
+    """
+    parameters = list(parameters)
+    betas = (training.beta1, training.beta2)
+    if execution.offload_optimizer and _can_use_cpu_adam(say):
+        from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+        optimizer: torch.optim.Optimizer = DeepSpeedCPUAdam(
+            parameters, lr=training.max_lr, betas=betas, weight_decay=training.weight_decay, adamw_mode=True
+        )
+        return optimizer
+    return torch.optim.AdamW(parameters, lr=training.max_lr, betas=betas, weight_decay=training.weight_decay)
+
+
+def is_cpu_adam(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it is DeepSpeed's."""
+    return type(optimizer).__name__ == "DeepSpeedCPUAdam"
+
+
+def forget_last_step(optimizer: torch.optim.Optimizer) -> None:
+    """Let CPU-Adam compute the bias correction of its next step from the number of that step.
+
+    It multiplies it up from one step to the next, which in float32 is not the same: a run that was resumed would differ
+    in the last bit. After a step 0, of a number that nobody needs, it computes it anew.
+    """
+    if not is_cpu_adam(optimizer):
+        return
+    number = [torch.zeros(1) for _ in ("weight", "gradient", *MOMENTS)]
+    group = optimizer.param_groups[0]
+    operator: Any = optimizer
+    operator.ds_opt_adam.adam_update(operator.opt_id, 0, 0.0, *group["betas"], group["eps"], 0.0, False, *number)
+
+
+def _can_use_cpu_adam(say: Callable[[str], None]) -> bool:
+    """Whether the operator is there or can be compiled on every process."""
+    problem = _load_cpu_adam(say)
+    is_ready = torch.tensor(float(problem is None))
+    if dist.get_backend() == "nccl":
+        is_ready = is_ready.cuda()
+    dist.all_reduce(is_ready, dist.ReduceOp.MIN)
+    if problem is not None:
+        say(f"CPU-Adam cannot be compiled here ({problem}); torch's AdamW does the same, more slowly")
+    return bool(is_ready)
+
+
+def _load_cpu_adam(say: Callable[[str], None]) -> str | None:
+    """Compile and load the operator; None, or why it cannot be."""
+    from deepspeed.ops.op_builder import CPUAdamBuilder
+
+    say("loading DeepSpeed's CPU-Adam; where it is not compiled yet this takes about a minute, once for this machine")
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            CPUAdamBuilder().load(verbose=False)
+    except (RuntimeError, ImportError, OSError, subprocess.SubprocessError) as error:
+        if shutil.which("c++") is None and shutil.which("g++") is None:
+            return "there is no C++ compiler"
+        return textwrap.shorten(str(error), 120)
+    return None

@@ -1,0 +1,70 @@
+"""What a run would do, before anything is started."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mrikit.data import BatchShape, SliceKey, plan_epoch
+from mrikit.models import build_model
+from mrikit.training.config import RunConfig, TrainingConfig
+from mrikit.training.study import open_study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """The extent of a training run."""
+
+    num_weights: int
+    """Trained numbers of the network."""
+    num_training: int
+    """Volumes to train on."""
+    num_validation: int
+    """Volumes to validate on."""
+    steps_per_epoch: int
+    """Optimizer steps of an epoch."""
+    num_steps: int
+    """Optimizer steps of the run."""
+    checkpoint_bytes: int
+    """Size of one checkpoint."""
+
+
+def plan_run(config: RunConfig, data: Path, validation_data: Path | None = None) -> RunPlan:
+    """The extent of a run; the data folder is indexed for it.
+
+    Raises:
+        ConfigError: Settings that do not fit each other or the data.
+        DataError: A volume cannot be used.
+    """
+    study = open_study(config, data, validation_data)
+    with torch.device("meta"):
+        num_weights = sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())
+    steps_per_epoch = len(micro_batches(study.training.shapes, config.training, 0)) // micro_batches_per_step(
+        config.training
+    )
+    return RunPlan(
+        num_weights=num_weights,
+        num_training=len(study.training.volumes),
+        num_validation=len(study.validation.volumes),
+        steps_per_epoch=steps_per_epoch,
+        num_steps=steps_per_epoch * config.training.num_epochs,
+        # Weights, two moments and the running mean, in float32.
+        checkpoint_bytes=num_weights * 4 * (4 if config.training.ema_decay else 3),
+    )
+
+
+def micro_batches(shapes: Sequence[BatchShape], training: TrainingConfig, epoch: int) -> list[tuple[SliceKey, ...]]:
+    """The micro-batches of an epoch, in the order of all processes together."""
+    return plan_epoch(
+        shapes,
+        micro_batch_size=training.micro_batch_size,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        epoch=epoch,
+    )
+
+
+def micro_batches_per_step(training: TrainingConfig) -> int:
+    """How many of them make an optimizer step, over all processes."""
+    return training.batch_size // training.micro_batch_size

@@ -1,0 +1,92 @@
+"""The volumes of a run, split by patients into those to train on and those to validate on."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrikit.data import SliceDataset, load_training_volumes, split_patients
+from mrikit.errors import ConfigError, DataError
+from mrikit.randomness import generator
+from mrikit.training.config import RunConfig
+from mrikit.volumes import Volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Data of a training run."""
+
+    training: SliceDataset
+    """Slices to train on."""
+    validation: SliceDataset
+    """Slices to validate on; none if nothing is held out."""
+    num_undersampled: int
+    """Volumes left out because they were acquired undersampled."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when volumes come, go, change their shape or side."""
+        sides = [[(volume.info.volume_id, volume.kspace.shape) for volume in side.volumes] for side in self._sides]
+        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:16]
+
+    @property
+    def _sides(self) -> tuple[SliceDataset, SliceDataset]:
+        return self.training, self.validation
+
+
+def open_study(config: RunConfig, data: Path, validation_data: Path | None = None) -> Study:
+    """Find the volumes of a run.
+
+    In a folder as fastMRI has it, `multicoil_train` is trained on and `multicoil_val` validated on; in any other,
+    patients are held out.
+
+    Args:
+        config: How many patients validate, on how many volumes to train, and how fastMRI's folders begin.
+        data: Folder of volumes.
+        validation_data: Folder of those to validate on; then none of `data` is held out.
+
+    Raises:
+        ConfigError: Nobody would be left to train on.
+        DataError: A volume cannot be used, or a patient is in both folders.
+    """
+    sides_of = [data / f"{config.data.challenge}_{side}" for side in ("train", "val")]
+    if sides_of[0].is_dir():
+        data = sides_of[0]
+        if validation_data is None and sides_of[1].is_dir() and config.data.num_validation:
+            validation_data = sides_of[1]
+    volumes, num_undersampled = load_training_volumes(data)
+    if validation_data is not None:
+        training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
+        _require_apart(training, validation)
+        num_undersampled += num_left_out
+    else:
+        infos = [volume.info for volume in volumes]
+        sides = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
+        training, validation = ([volumes[position] for position in side] for side in sides)
+    return Study(
+        training=SliceDataset(_some(training, config)),
+        validation=SliceDataset(validation),
+        num_undersampled=num_undersampled,
+    )
+
+
+def _some(volumes: Sequence[Volume], config: RunConfig) -> Sequence[Volume]:
+    """So many volumes as the configuration asks for, in their order."""
+    if not config.data.num_volumes:
+        return volumes
+    if config.data.num_volumes > len(volumes):
+        raise ConfigError(f"data.num_volumes is {config.data.num_volumes}, but there are {len(volumes)} to train on")
+    order = generator(config.training.seed, "volumes").permutation(len(volumes))
+    return [volumes[position] for position in sorted(order[: config.data.num_volumes].tolist())]
+
+
+def _require_apart(training: Sequence[Volume], validation: Sequence[Volume]) -> None:
+    patients = {volume.info.patient_id for volume in training} - {None}
+    names = {volume.info.volume_id for volume in training}
+    for volume in validation:
+        if volume.info.patient_id in patients or volume.info.volume_id in names:
+            raise DataError(
+                f"{volume.info.volume_id} (patient {volume.info.patient_id}) of the validation data is in the training "
+                f"data too; validate on other patients"
+            )

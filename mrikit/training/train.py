@@ -1,0 +1,203 @@
+"""`train`: a run from its folder's state to its end."""
+
+import contextlib
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from mrikit.errors import JobError
+from mrikit.training.config import RunConfig
+from mrikit.training.engine import Engine
+from mrikit.training.interrupts import stop_requests
+from mrikit.training.process import Process, joined
+from mrikit.training.resume import Position, find_state
+from mrikit.training.run_folder import append_log, claim_folder
+from mrikit.training.study import Study, open_study
+from mrikit.training.tracking import Tracker, open_trackers
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+_LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSummary:
+    """Where a run stands when `train` returns."""
+
+    position: Position
+    num_steps: int
+    """Optimizer steps of the whole run."""
+    steps_per_epoch: int
+    resumed_step: int
+    """Step that it went on from; 0 for a new run."""
+    signal: signal.Signals | None
+    """What asked it to stop; None if it is finished."""
+
+
+def train(
+    config: RunConfig,
+    data: Path,
+    folder: Path,
+    *,
+    validation_data: Path | None = None,
+    device: str = "cpu",
+    trackers: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _line: None,
+    on_row: Callable[[Mapping[str, Any], int], None] = lambda _row, _num_steps: None,
+) -> TrainSummary:
+    """Train a network, from the newest checkpoint in the folder if there is one.
+
+    Started by torchrun, all its processes compute together. Killed at any time and called again in the same way, it
+    ends with the same weights: on one CPU process bit for bit; with another number of processes or ZeRO stage to
+    rounding.
+
+    Args:
+        config: What to train and how; a recipe of `mrikit.recipes`.
+        data: Folder of fully sampled volumes.
+        folder: Of the run.
+        validation_data: Volumes to validate on; without it patients of `data` are held out.
+        device: `cpu` or `cuda`.
+        trackers: Names of `mrikit.training.tracking`, besides `metrics.jsonl`.
+        say: Called on the first process with one line worth telling.
+        on_row: Called on the first process with every row of metrics and the number of steps of the run.
+
+    Raises:
+        ConfigError: Settings that do not fit each other, the data, the processes or the run in the folder.
+        DataError: A volume cannot be used, or the loss is not finite.
+        CheckpointError: The run's checkpoints cannot be read.
+        StorageError: The folder cannot be written, or the disk is full.
+        JobError: Another process of the run died.
+    """
+    with joined(device) as process, _deterministic(config.execution.deterministic), _one_line_if_a_peer_dies(folder):
+        tell = _teller(folder, process, say)
+        with _first_goes_ahead(process):
+            study = open_study(config, data, validation_data)
+            if process.is_first:
+                claim_folder(folder, config, {"data": str(data.resolve()), "data_digest": study.digest})
+        state = find_state(folder, tell)
+        engine = Engine(config, study, folder, process, state, tell)
+        resumed_step = engine.position.step
+        tell(_plan_line(engine, study, process, state is not None))
+        tracker = _tracker(
+            config, folder, process, trackers, engine.position, lambda row: on_row(row, engine.num_steps)
+        )
+        with contextlib.closing(tracker), stop_requests(tell) as stop:
+            engine.run(tracker, stop)
+        is_finished = engine.position.step == engine.num_steps
+        tell(f"{'finished' if is_finished else 'stopped'} after step {engine.position.step} of {engine.num_steps}")
+        return TrainSummary(
+            position=engine.position,
+            num_steps=engine.num_steps,
+            steps_per_epoch=engine.steps_per_epoch,
+            resumed_step=resumed_step,
+            signal=None if is_finished else stop.signal or signal.SIGTERM,
+        )
+
+
+class _Rows:
+    """Metrics of the first process to its trackers and to whoever watches; those of the others go nowhere."""
+
+    def __init__(self, tracker: Tracker | None, watch: Callable[[Mapping[str, Any]], None]) -> None:
+        self._tracker, self._watch = tracker, watch
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        if self._tracker:
+            self._tracker.log(row)
+            self._watch(row)
+
+    def close(self) -> None:
+        if self._tracker:
+            self._tracker.close()
+
+
+def _tracker(
+    config: RunConfig,
+    folder: Path,
+    process: Process,
+    names: Sequence[str],
+    position: Position,
+    watch: Callable[[Mapping[str, Any]], None],
+) -> _Rows:
+    if not process.is_first:
+        return _Rows(None, watch)
+    run_name = f"{config.task}-{config.model}-{config.size}"
+    opened = open_trackers(
+        names,
+        folder,
+        run_name=run_name,
+        config=asdict(config),
+        resume_step=position.step,
+        validated_step=position.validated_step,
+    )
+    return _Rows(opened, watch)
+
+
+def _watch(on_row: Callable[[Mapping[str, Any], int], None], num_steps: int, row: Mapping[str, Any]) -> None:
+    on_row(row, num_steps)
+
+
+def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says a line on the first process and keeps it in the run's log."""
+
+    def tell(line: str) -> None:
+        if process.is_first:
+            say(line)
+            folder.mkdir(parents=True, exist_ok=True)
+            append_log(folder, line)
+
+    return tell
+
+
+def _plan_line(engine: Engine, study: Study, process: Process, is_resumed: bool) -> str:
+    held_out = len(study.validation.volumes)
+    left_out = f", {study.num_undersampled} undersampled ones left out" if study.num_undersampled else ""
+    processes = f"{process.world_size} processes on " if process.world_size > 1 else ""
+    begin = f"going on after step {engine.position.step} of" if is_resumed else "training for"
+    return (
+        f"{begin} {engine.num_steps} steps ({engine.config.training.num_epochs} epochs of {engine.steps_per_epoch}): "
+        f"{engine.config.model} with {engine.num_weights:,} weights, {len(study.training.volumes)} volumes to train on "
+        f"and {held_out} to validate on{left_out}, {processes}{process.device.type}"
+    )
+
+
+@contextlib.contextmanager
+def _first_goes_ahead(process: Process) -> Iterator[None]:
+    """The first process does the block before the others, which then find its files."""
+    if not process.is_first:
+        dist.barrier()
+    yield
+    if process.is_first and process.world_size > 1:
+        dist.barrier()
+
+
+@contextlib.contextmanager
+def _deterministic(is_asked: bool) -> Iterator[None]:
+    """Only algorithms that give the same bits every time, if asked for."""
+    if not is_asked:
+        yield
+        return
+    was = torch.are_deterministic_algorithms_enabled()
+    os.environ.setdefault(_CUBLAS, ":4096:8")
+    torch.use_deterministic_algorithms(mode=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(mode=was)
+
+
+@contextlib.contextmanager
+def _one_line_if_a_peer_dies(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in _LOST_PEER):
+            raise
+        raise JobError(
+            f"another process of the run in {folder} died; the same command goes on from the last checkpoint"
+        ) from error

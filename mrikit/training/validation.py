@@ -1,0 +1,88 @@
+"""Validation: whole volumes, each with its own fixed mask, by the score that reconstructions get."""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from mrikit.data import MaskPlan, SliceDataset, SliceKey, center_crop, choose_mask, prepare_batch
+from mrikit.errors import DataError
+from mrikit.metrics import measure_volume
+from mrikit.randomness import generator
+from mrikit.training.interrupts import StopRequest
+from mrikit.training.process import Process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """Means over volumes."""
+
+    ssim: float
+    """As `mrikit evaluate` scores volumes."""
+    psnr: float
+    """dB."""
+    nmse: float
+    """Squared error over squared reference."""
+
+
+@torch.no_grad()
+def validate(
+    network: nn.Module, dataset: SliceDataset, plans: tuple[MaskPlan, ...], process: Process, stop: StopRequest
+) -> Validation | None:
+    """Reconstruct and score every volume; each process takes its share, and all get the means.
+
+    Args:
+        network: Whole on every process.
+        dataset: At least one volume.
+        plans: How to undersample; each volume keeps one of them.
+        process: This one.
+        stop: Asked after every volume.
+
+    Returns:
+        The means; None if somebody asked to stop.
+
+    Raises:
+        DataError: A slice cannot be read, or a score is not finite.
+    """
+    names = [field.name for field in fields(Validation)]
+    num_volumes = len(dataset.volumes)
+    # The last row says whether a process wants to stop.
+    scores = torch.zeros(num_volumes + 1, len(names), dtype=torch.float64, device=process.device)
+    for first in range(0, num_volumes, process.world_size):
+        position = first + process.rank
+        if position < num_volumes:
+            image, reference = _reconstruct(network, dataset, position, plans, process.device)
+            measured = measure_volume(image, reference)
+            scores[position] = torch.tensor([getattr(measured, name) for name in names])
+            if not scores[position].isfinite().all():
+                volume_id = dataset.volumes[position].info.volume_id
+                raise DataError(f"validation of {volume_id} gave SSIM {measured.ssim:g}; is its reference all zeros?")
+        scores[-1] = float(bool(stop))
+        if process.world_size > 1:
+            dist.all_reduce(scores[-1])
+        if scores[-1].any():
+            return None
+    if process.world_size > 1:
+        dist.all_reduce(scores)
+    means = scores[:-1].mean(0).tolist()
+    return Validation(**dict(zip(names, means, strict=True)))
+
+
+def _reconstruct(
+    network: nn.Module, dataset: SliceDataset, position: int, plans: tuple[MaskPlan, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(slice, y, x) image and reference of a volume in the scored window, on the CPU."""
+    volume = dataset.volumes[position]
+    volume_id = volume.info.volume_id
+    plan = plans[int(generator(0, volume_id, "plan").integers(len(plans)))]
+    mask = choose_mask(volume, plan)
+    images, references = [], []
+    for slice_index in range(len(volume.kspace)):
+        batch = dataset.read([SliceKey(position, slice_index)])
+        example = prepare_batch(batch, [volume.info], [mask], device)
+        image = network(example.masked_kspace, example.mask, example.num_center_lines)
+        images.append(center_crop(image, example.crop)[0].float().cpu())
+        if example.reference is not None:
+            references.append(example.reference[0].cpu())
+    return torch.stack(images), torch.stack(references)
