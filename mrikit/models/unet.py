@@ -79,8 +79,9 @@ class Unet(nn.Module):
         super().__init__()
         widths = [num_channels * 2**level for level in range(num_pools + 1)]
         pairs = list(zip([num_inputs, *widths], widths, strict=False))
-        self.down = nn.ModuleList(ConvBlock(before, after, dropout) for before, after in pairs[:-1])
-        self.bottom = ConvBlock(*pairs[-1], dropout)
+        blocks = [ConvBlock(*pair, dropout, is_first=level == 0) for level, pair in enumerate(pairs)]
+        self.down = nn.ModuleList(blocks[:-1])
+        self.bottom = blocks[-1]
         self.up = nn.ModuleList(UpBlock(2 * width, width) for width in widths[-2::-1])
         self.merge = nn.ModuleList(ConvBlock(2 * width, width, dropout) for width in widths[-2::-1])
         self.output = OutputConv(num_channels, num_outputs)
@@ -96,7 +97,7 @@ class Unet(nn.Module):
             size = " x ".join(map(str, channels.shape[-2:]))
             raise DataError(f"a U-Net of {len(self.down)} poolings needs images of {smallest} or more, found {size}")
         # In this order of memory the network takes a third less time on a CPU.
-        channels = channels.to(self.output.weight.dtype, memory_format=torch.channels_last)
+        channels = channels.contiguous(memory_format=torch.channels_last)
         skipped = []
         for block in self.down:
             channels = block(channels)

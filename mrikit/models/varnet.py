@@ -34,16 +34,18 @@ class VarNetConfig:
     num_pools: int = 4
     """Poolings of each cascade's U-Net."""
     num_sens_channels: int = 8
-    """Channels of the sensitivity U-Net at full resolution."""
+    """Channels of the sensitivity U-Net at full resolution; 0 for none: the images of the centre, divided by their RSS,
+    are the maps then. They need no training, which a small network has little of."""
     num_sens_pools: int = 4
     """Poolings of the sensitivity U-Net."""
     use_checkpoint: bool = False
     """Whether training computes each cascade twice instead of keeping its inside: less memory, a third more time."""
 
     def __post_init__(self) -> None:
-        counts = (self.num_cascades, self.num_channels, self.num_pools, self.num_sens_channels, self.num_sens_pools)
-        if min(counts) < 1:
-            raise ConfigError(f"varnet needs at least 1 cascade, channel and pooling, found {counts}")
+        counts = (self.num_cascades, self.num_channels, self.num_pools, self.num_sens_pools)
+        if min(counts) < 1 or self.num_sens_channels < 0:
+            found = (*counts, self.num_sens_channels)
+            raise ConfigError(f"varnet needs at least 1 cascade, channel and pooling, found {found}")
 
 
 class VarNet(nn.Module):
@@ -59,7 +61,9 @@ class VarNet(nn.Module):
     def __init__(self, config: VarNetConfig) -> None:
         super().__init__()
         self.config = config
-        self.sens_net = SensitivityNet(config.num_sens_channels, config.num_sens_pools)
+        self.sens_net = (
+            SensitivityNet(config.num_sens_channels, config.num_sens_pools) if config.num_sens_channels else None
+        )
         self.cascades = nn.ModuleList(
             Cascade(NormUnet(config.num_channels, config.num_pools)) for _ in range(config.num_cascades)
         )
@@ -77,7 +81,9 @@ class VarNet(nn.Module):
         """
         has_checkpoints = self.config.use_checkpoint and torch.is_grad_enabled()
         center = keep_center(masked_kspace, mask, num_center_lines)
-        sens_maps = torch.fft.ifftshift(self.sens_net(ifft2c(center), has_checkpoints), dim=(-2, -1))
+        center = ifft2c(center)
+        sens_maps = _divide_by_rss(center) if self.sens_net is None else self.sens_net(center, has_checkpoints)
+        sens_maps = torch.fft.ifftshift(sens_maps, dim=(-2, -1))
         # What happens to whole lines and what happens along them do not mix: their readout stays transformed.
         dims = (-1,) if mask.shape[-2] == 1 else (-2, -1)
         sampled = torch.fft.ifftshift(mask, dim=dims)
@@ -158,9 +164,7 @@ class SensitivityNet(nn.Module):
             maps = torch.cat([checkpoint(self.network, coils, use_reentrant=False) for coils in groups])
         else:
             maps = torch.cat([self.network(coils) for coils in groups])
-        maps = maps.view_as(center_images)
-        norm = rss(maps).unsqueeze(-3)
-        return maps / torch.where(norm > 0, norm, 1.0)
+        return _divide_by_rss(maps.view_as(center_images))
 
 
 class NormUnet(nn.Module):
@@ -208,6 +212,13 @@ def keep_center(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_line
     if mask.shape[-2] > 1:
         is_center = is_center & _is_center(mask.shape[-2], num_center)[:, None, :, None]
     return torch.where(is_center, masked_kspace, 0.0)
+
+
+def _divide_by_rss(maps: torch.Tensor) -> torch.Tensor:
+    """(batch, coil, y, x) maps of RSS 1, or 0 where all coils are 0."""
+    norm = rss(maps).unsqueeze(-3)
+    # Twice as fast, with its gradient, as the quotient, which would divide complex numbers by complex numbers.
+    return maps * torch.where(norm > 0, norm, 1.0).reciprocal()
 
 
 def _is_center(size: int, num_center: torch.Tensor) -> torch.Tensor:

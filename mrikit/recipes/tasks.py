@@ -44,14 +44,8 @@ def knee_multicoil(size: str) -> RunConfig:
     return replace(
         small,
         size="tiny",
-        model_config={
-            "num_cascades": 4,
-            "num_channels": 8,
-            "num_pools": 3,
-            "num_sens_channels": 4,
-            "num_sens_pools": 3,
-        },
-        training=replace(small.training, num_epochs=10, max_lr=2e-3, max_grad_norm=1.0, ema_decay=0.98),
+        model_config={"num_cascades": 4, "num_channels": 8, "num_pools": 3, "num_sens_channels": 0},
+        training=replace(small.training, num_epochs=10, max_lr=5e-3, max_grad_norm=1.0, ema_decay=0.98),
         execution=ExecutionConfig(),
     )
 

@@ -5,8 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from mrikit.models import blocks
 from mrikit.models.blocks import (
     ConvBlock,
+    InputConv,
     JoinConv,
     OutputConv,
     UpBlock,
@@ -105,6 +107,53 @@ def test_an_up_block_equals_the_layers_of_torch():
         assert relative_error(block(channels), expected) < 1e-6
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_rounded_block_and_its_gradient_are_as_exact_as_the_rounded_layers_of_torch(batch):
+    torch.manual_seed(0)
+    block = ConvBlock(3, 10, dropout=0.0)
+    channels = 1 + torch.randn(batch, 3, 48, 44)
+    weights = torch.randn(batch, 10, 48, 44)
+    convs = (block.first, block.second)
+
+    def layers(channels):
+        for conv in convs:
+            convolved = functional.conv2d(channels, conv.weight, padding=1)
+            channels = functional.leaky_relu(functional.instance_norm(convolved), 0.2)
+        return channels
+
+    def run(function, is_rounded):
+        inputs = channels.to(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_rounded):
+            output = function(inputs)
+        assert output.dtype == (torch.bfloat16 if is_rounded else torch.float32)
+        leaves = (inputs, *(conv.weight for conv in convs))
+        return output.detach(), *torch.autograd.grad(output, leaves, weights.to(output.dtype))
+
+    exact = run(layers, False)
+    ours, theirs = (
+        [relative_error(one.float(), other) for one, other in zip(run(function, True), exact, strict=True)]
+        for function in (block, layers)
+    )
+    for error, error_of_torch in zip(ours, theirs, strict=True):
+        assert 0 < error < 1.3 * error_of_torch < 0.1
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@torch.inference_mode()
+def test_rounded_channels_are_normed_on_a_cpu_as_they_are_elsewhere(batch):
+    channels, gradient = (
+        (1 + torch.randn(batch, 10, 24, 22)).to(torch.bfloat16, memory_format=torch.channels_last) for _ in range(2)
+    )
+    (here, weights), (there, scale) = blocks._norm_rounded(channels), blocks._norm_(channels)
+    assert weights.shape == (batch, 10)
+    assert relative_error(weights, scale[..., 0, 0]) < 1e-4
+    assert relative_error(here.float(), there.float()) < 2e-3
+    found = blocks._norm_rounded_backward(gradient, there, weights)
+    expected = blocks._norm_backward_(gradient, there, scale)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    assert relative_error(found.float(), expected.float()) < 2e-3
+
+
 def test_the_gradient_of_a_block_is_that_of_finite_differences():
     torch.manual_seed(0)
     block = ConvBlock(1, 2, dropout=0.0).double()
@@ -127,6 +176,17 @@ def test_inputs_are_convolved_as_if_they_were_joined():
     first, second = torch.randn(2, 2, 6, 5), torch.randn(2, 3, 6, 5)
     with torch.inference_mode():
         assert relative_error(conv(first, second), conv(torch.cat([first, second], dim=1))) < 1e-5
+
+
+def test_the_first_convolution_rounds_its_output_and_nothing_else():
+    conv, image = InputConv(2, 3), torch.randn(1, 2, 6, 5)
+    with torch.inference_mode():
+        exact = functional.conv2d(image, conv.weight, padding=1)
+        assert torch.equal(conv(image), exact)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(conv(image), exact.bfloat16())
+        weight = conv.weight.bfloat16().float()
+        assert torch.equal(conv.bfloat16()(image), functional.conv2d(image, weight, padding=1).bfloat16())
 
 
 def test_the_last_convolution_is_not_rounded_under_autocast():

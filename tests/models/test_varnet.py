@@ -3,9 +3,11 @@ import torch
 from helpers import complex_normal, relative_error
 from phantoms import make_kspace, make_volume
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import LEARNED, build_model
+from mrikit.models.blocks import ConvBlock
 from mrikit.models.varnet import SensitivityNet, VarNet, VarNetConfig, keep_center
 from mrikit.physics.coils import combine, rss
 from mrikit.physics.fft import fft2c, ifft2c
@@ -56,21 +58,31 @@ def test_any_size_comes_back_as_finite_float32(size, make_mask):
     assert torch.isfinite(image).all()
 
 
-@pytest.mark.parametrize("make_mask", [lambda size: line_mask(size[1]), pattern], ids=["lines", "pattern"])
-@pytest.mark.parametrize("size", [(20, 18), (21, 17), (20, 17)])
-@torch.inference_mode()
-def test_the_cascades_are_those_of_the_paper(size, make_mask):
+def from_the_paper(model, masked, mask, num_center):
     """Equation 9 of arXiv:2004.06688, written with centred transforms of all coils."""
-    model, mask = build(), make_mask(size)
-    masked = torch.where(mask, complex_normal((1, 3, *size)), 0.0)
-    num_center = torch.tensor([6])
     sens_maps = model.sens_net(ifft2c(keep_center(masked, mask, num_center)), has_checkpoints=False)
     kspace = masked
     for cascade in model.cascades:
-        cascade.dc_weight.fill_(0.7)
         correction = fft2c(sens_maps * cascade.network(combine(ifft2c(kspace), sens_maps)[:, None]))
-        kspace = kspace - 0.7 * torch.where(mask, kspace - masked, 0.0) - correction
-    assert relative_error(model(masked, mask, num_center), rss(ifft2c(kspace))) < 1e-5
+        kspace = kspace - cascade.dc_weight * torch.where(mask, kspace - masked, 0.0) - correction
+    return rss(ifft2c(kspace))
+
+
+@pytest.mark.parametrize("use_checkpoint", [False, True])
+@pytest.mark.parametrize("make_mask", [lambda size: line_mask(size[1]), pattern], ids=["lines", "pattern"])
+@pytest.mark.parametrize("size", [(20, 18), (21, 17), (20, 17)])
+def test_the_cascades_and_their_gradient_are_those_of_the_paper(size, make_mask, use_checkpoint):
+    model, mask, num_center = build(use_checkpoint=use_checkpoint), make_mask(size), torch.tensor([6])
+    for cascade in model.cascades:
+        torch.nn.init.constant_(cascade.dc_weight, 0.7)
+    masked = torch.where(mask, complex_normal((1, 3, *size)), 0.0).requires_grad_()
+    images = model(masked, mask, num_center), from_the_paper(model, masked, mask, num_center)
+    assert relative_error(images[0].detach(), images[1].detach()) < 1e-5
+    leaves = [masked, *model.parameters()]
+    found, expected = (torch.autograd.grad(image.square().sum(), leaves) for image in images)
+    assert relative_error(torch.view_as_real(found[0]), torch.view_as_real(expected[0])) < 1e-4
+    for (name, _), one, other in zip(model.named_parameters(), found[1:], expected[1:], strict=True):
+        assert (one - other).norm() <= 1e-4 * other.norm(), name
 
 
 class Nothing(nn.Module):
@@ -204,6 +216,27 @@ def test_checkpoints_change_neither_output_nor_gradient(is_rounded):
     assert kept[1] < 0.3 * kept[0]
 
 
+def most_held(num_coils, **settings):
+    """The most outputs of blocks of the sensitivity network that are in memory at once, over a whole training step."""
+    model, outputs, counts = build(**settings), [], []
+
+    def count(_module, _inputs, output):
+        outputs.append(StorageWeakRef(output.untyped_storage()))
+        counts.append(sum(not one.expired() for one in outputs))
+
+    for module in model.sens_net.modules():
+        if isinstance(module, ConvBlock):
+            module.register_forward_hook(count)
+    reconstruct(model, complex_normal((1, num_coils, 32, 30)), line_mask(30)).sum().backward()
+    return max(counts)
+
+
+def test_with_checkpoints_one_group_of_coils_is_held_at_a_time_forward_and_backward():
+    one_group = most_held(2, use_checkpoint=True)
+    assert most_held(8, use_checkpoint=True) == one_group
+    assert most_held(8) > 3 * one_group
+
+
 def center_columns(mask, num_center):
     kept = keep_center(
         torch.ones(*mask.shape[:2], 24, mask.shape[-1], dtype=torch.complex64), mask, torch.tensor([num_center])
@@ -255,7 +288,7 @@ def test_a_mask_without_center_is_one_clear_line():
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_wrong_setting_is_one_clear_line(name):
     with pytest.raises(ConfigError, match="varnet needs at least 1 cascade, channel and pooling, found"):
-        build_model("varnet", {name: 0})
+        build_model("varnet", {name: -1 if name == "num_sens_channels" else 0})
 
 
 def test_settings_change_the_network():
@@ -269,3 +302,16 @@ def test_a_network_without_weights_reconstructs_nothing(name, tmp_path):
     with pytest.raises(ConfigError, match=rf"^{name} needs --weights of a training run; without: zero_filled, "):
         reconstruct_folder(tmp_path / "data", tmp_path / "out", ReconstructConfig(model=name))
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_sensitivity_network_the_centre_gives_the_maps(monkeypatch):
+    model = build(num_cascades=1, num_sens_channels=0)
+    assert not any(name.startswith("sens_net") for name in model.state_dict())
+    mask, kspace = line_mask(30), make_kspace(3, (32, 30))[None]
+    seen = []
+    monkeypatch.setattr(
+        model.cascades[0], "forward", lambda kspace, measured, sampled, maps, dims: seen.append(maps) or kspace
+    )
+    reconstruct(model, kspace, mask)
+    center = ifft2c(keep_center(kspace, mask, torch.tensor([6])))
+    torch.testing.assert_close(torch.fft.fftshift(seen[0], dim=(-2, -1)), center / rss(center).unsqueeze(1))
