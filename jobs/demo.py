@@ -12,9 +12,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from mrikit.data import MaskPlan
 
-NUM_VOLUMES, NUM_COILS, NUM_SLICES = 8, 12, 3
+NUM_VOLUMES, NUM_COILS, NUM_SLICES = 8, 8, 3
 """Of the study that is reconstructed, for each anatomy."""
-NUM_TRAINING_VOLUMES, TRAINING_COILS, NUM_TRAINING_SLICES = 40, (8, 12), 2
+NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES = 30, 2
 """Of the study that the network is trained on, for each anatomy: other patients, drawn from another seed."""
 NUM_EPOCHS = 8
 
@@ -60,7 +60,7 @@ def demo(
     if dry_run:
         return
     start = time.perf_counter()
-    folder = data or _simulate(out / "data", NUM_VOLUMES, (NUM_COILS,), NUM_SLICES, seed=0)
+    folder = data or _simulate(out / "data", NUM_VOLUMES, NUM_SLICES, seed=0)
     runs = [_train(out, plans)] if is_training else weights or []
     folders = _reconstruct(folder, out, plans, runs, messages)
     _score_and_report(out, folders)
@@ -69,7 +69,7 @@ def demo(
     typer.echo("      mrikit train --task knee_multicoil --size tiny --data DATA")
 
 
-def _simulate(folder: Path, num_volumes: int, num_coils: tuple[int, ...], num_slices: int, *, seed: int) -> Path:
+def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> Path:
     """A knee and a brain study in one folder, undersampled test volumes without reference included."""
     from jobs.simulate import run
     from mrikit.simulate import StudyConfig
@@ -80,7 +80,7 @@ def _simulate(folder: Path, num_volumes: int, num_coils: tuple[int, ...], num_sl
                 anatomy=anatomy,
                 folder=folder,
                 num_volumes=num_volumes,
-                num_coils=num_coils,
+                num_coils=(NUM_COILS,),
                 num_slices=num_slices,
                 seed=seed,
                 size="half",
@@ -95,7 +95,7 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> Path:
     from mrikit.recipes import recipe
     from mrikit.training import DataConfig
 
-    study = _simulate(out / "training-data", NUM_TRAINING_VOLUMES, TRAINING_COILS, NUM_TRAINING_SLICES, seed=1)
+    study = _simulate(out / "training-data", NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES, seed=1)
     tiny = recipe("knee_multicoil", "tiny")
     config = replace(
         tiny,

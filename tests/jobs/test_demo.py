@@ -24,7 +24,6 @@ def test_the_demo_simulates_reconstructs_scores_and_reports(tmp_path, monkeypatc
     monkeypatch.setattr(demo, "NUM_COILS", 4)
     monkeypatch.setattr(demo, "NUM_SLICES", 1)
     monkeypatch.setattr(demo, "NUM_TRAINING_VOLUMES", 6)
-    monkeypatch.setattr(demo, "TRAINING_COILS", (2,))
     monkeypatch.setattr(demo, "NUM_TRAINING_SLICES", 1)
     monkeypatch.setattr(demo, "NUM_EPOCHS", 1)
     done = run("--out", tmp_path / "demo", "--acceleration", 4)
