@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+_WIDTH = 100
+
 
 def tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Whole configurations, for a program to read.")] = False,
@@ -27,7 +29,8 @@ def tasks(
         epochs = str(config.training.num_epochs)
         weights = f"{_num_weights(config):,}"
         table.add_row(config.task, config.size, config.model, weights, masks, config.training.loss, epochs)
-    Console(soft_wrap=True, highlight=False).print(table)
+    # A pipe counts as narrow, and rich would cut off what is beyond.
+    Console(width=max(Console().width, _WIDTH), highlight=False).print(table)
     for size, purpose in SIZES.items():
         typer.echo(f"{size}: {purpose}")
     typer.echo("next: mrikit train --task knee_multicoil --size tiny --data DATA")

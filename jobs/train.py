@@ -1,11 +1,15 @@
 """`mrikit train`: a task's network, trained to the end or as far as it comes; the same command goes on."""
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from mrikit.errors import MrikitError
 
 if TYPE_CHECKING:
     from mrikit.training import RunConfig, TrainSummary
@@ -41,21 +45,23 @@ def train(
     from mrikit.config import change_config, parse_assignments
     from mrikit.recipes import recipe
 
-    config = change_config(recipe(task, size), parse_assignments(settings or []), "train")
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     given = {f"execution.{name}": value for name, value in options.items() if value is not None}
-    config = change_config(config, given, "train")
-    folder = out or Path("runs") / f"{config.task}-{config.model}-{config.size}"
-    if dry_run:
-        _show_plan(config, data, validation_data, folder)
-        return
-    summary = run(
-        config, data, folder, validation_data=validation_data, trackers=track or [], device=pick_device(device)
-    )
+    with _told_once():
+        config = change_config(recipe(task, size), parse_assignments(settings or []), "train")
+        config = change_config(config, given, "train")
+        device = pick_device(device)
+        folder = out or Path("runs") / f"{config.task}-{config.model}-{config.size}"
+        if dry_run:
+            _show_plan(config, data, validation_data, folder)
+            return
+    summary = run(config, data, folder, validation_data=validation_data, trackers=track or [], device=device)
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)
-    typer.echo(f"next: mrikit reconstruct --weights {folder} --data {data} --out {folder}-recon --acceleration 4")
-    typer.echo(f"      mrikit report {folder}")
+    if summary.is_first:
+        masks = _mask_options(config)
+        typer.echo(f"next: mrikit reconstruct --weights {folder} --data {data} --out {folder}-recon {masks}")
+        typer.echo(f"      mrikit report {folder}")
 
 
 def run(
@@ -74,6 +80,7 @@ def run(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from mrikit.training import ToldElsewhereError
     from mrikit.training import train as train_network
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
@@ -84,7 +91,8 @@ def run(
         TextColumn("{task.fields[numbers]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
+    has_bar = messages.is_terminal and _is_first()
+    with Progress(*columns, console=messages, transient=True, disable=not has_bar) as progress:
         bar = progress.add_task(f"{config.task} {config.size}", total=None, numbers="")
 
         def show(row: Mapping[str, Any], num_steps: int) -> None:
@@ -93,17 +101,21 @@ def run(
             else:
                 messages.print(_validation_line(row))
 
-        summary = train_network(
-            config,
-            data,
-            folder,
-            validation_data=validation_data,
-            device=device,
-            trackers=trackers or [],
-            say=messages.print,
-            on_row=show,
-        )
-    _show_result(summary, folder)
+        try:
+            summary = train_network(
+                config,
+                data,
+                folder,
+                validation_data=validation_data,
+                device=device,
+                trackers=trackers or [],
+                say=messages.print,
+                on_row=show,
+            )
+        except ToldElsewhereError:
+            raise typer.Exit(1) from None
+    if summary.is_first:
+        _show_result(summary, folder)
     return summary
 
 
@@ -115,7 +127,7 @@ def _show_result(summary: "TrainSummary", folder: Path) -> None:
         typer.echo(f"stopped after step {position.step} of {summary.num_steps}; the same command goes on from there")
         return
     if summary.resumed_step == summary.num_steps:
-        typer.echo(f"this run was finished before, after {summary.num_steps} steps")
+        typer.echo(f"all {summary.num_steps} steps of this run were done before")
     best = (
         f"SSIM {position.best_ssim:.4f} of held-out volumes after epoch {position.best_step // summary.steps_per_epoch}"
         if position.best_step
@@ -137,6 +149,36 @@ def _show_plan(config: "RunConfig", data: Path, validation_data: Path | None, fo
     typer.echo(f"data: {plan.num_training} volumes to train on, {plan.num_validation} to validate on")
     typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {config.training.batch_size}")
     typer.echo(f"disk: up to {size_mb:.3g} MB, for {num_files} checkpoints while one of them is written")
+
+
+def _mask_options(config: "RunConfig") -> str:
+    """How `mrikit reconstruct` undersamples as the run was validated."""
+    from mrikit.data import MaskPlan
+    from mrikit.masks import challenge_center_fraction
+
+    plan, default = config.data.plans[0], MaskPlan()
+    words = [f"--acceleration {plan.acceleration:g}"]
+    if plan.kind != default.kind:
+        words.append(f"--mask {plan.kind}")
+    if plan.center_fraction != challenge_center_fraction(plan.acceleration):
+        words.append(f"--center-fraction {plan.center_fraction:g}")
+    return " ".join(words)
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """What all processes find wrong, because they were started alike, the first one tells."""
+    try:
+        yield
+    except MrikitError as error:
+        if _is_first():
+            raise
+        raise typer.Exit(1) from error
 
 
 def _numbers(row: Mapping[str, Any]) -> str:

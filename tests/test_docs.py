@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 # The plan and the style guide show commands that are not there yet.
@@ -30,14 +32,18 @@ def run(command, folder, **environment):
 
 @pytest.fixture
 def workplace(tmp_path, real_data):
-    """A folder with a small study called DATA, the real data, and `mrikit` on the path."""
+    """A folder with a small study called DATA, the real data, published weights, and `mrikit` on the path."""
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "mrikit").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m jobs.app "$@"\n')
     (tools / "mrikit").chmod(0o755)
     (tmp_path / "REALDATA").symlink_to(real_data)
-    environment = {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    done = run("mrikit simulate knee --volumes 2 --coils 4 --slices 1 --out DATA", tmp_path, **environment)
+    with np.load(ROOT / "tests" / "golden" / "fastmri_varnet.npz") as golden:
+        published = {name[3:]: torch.from_numpy(golden[name]) for name in golden if name.startswith("w::")}
+    torch.save(published, tmp_path / "varnet_knee.pt")
+    path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = run("mrikit simulate knee --volumes 6 --coils 4 --slices 1 --out DATA", tmp_path, **environment)
     assert done.returncode == 0, done.stderr
     return tmp_path, environment
 
@@ -46,7 +52,7 @@ def workplace(tmp_path, real_data):
 def test_every_mrikit_command_of_a_page_runs(page, workplace):
     folder, environment = workplace
     for command in commands(page):
-        if command.startswith("mrikit "):
+        if command.startswith(("mrikit ", "torchrun ")):
             done = run(command, folder, **environment)
             assert done.returncode == 0, f"{command}\n{done.stderr}"
 
@@ -59,16 +65,17 @@ def test_every_command_of_a_page_is_known(page):
         elif command.startswith("python benchmarks/"):
             assert (ROOT / command.split()[1]).exists(), command
         else:
-            assert command.startswith(("mrikit ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install")), command
+            known = ("mrikit ", "torchrun ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install")
+            assert command.startswith(known), command
 
 
 def test_the_real_data_make_one_report(workplace):
     folder, environment = workplace
-    done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real", folder, **environment)
+    done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real 4", folder, **environment)
     assert done.returncode == 0, done.stderr
     page = (folder / "runs" / "real" / "report.html").read_text()
-    for volume in ("knee", "head", "phantom", "brain_poisson"):
-        assert volume in page
+    for word in ("knee", "head", "phantom", "brain_poisson", "varnet", "unet"):
+        assert word in page
     assert "the file has no reference image" in page
 
 

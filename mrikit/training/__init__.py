@@ -2,6 +2,7 @@
 
 from mrikit.training.config import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
 from mrikit.training.plan import RunPlan, plan_run
+from mrikit.training.process import ToldElsewhereError
 from mrikit.training.run_folder import load_run_config
 from mrikit.training.train import TrainSummary, train
 
@@ -10,6 +11,7 @@ __all__ = [
     "ExecutionConfig",
     "RunConfig",
     "RunPlan",
+    "ToldElsewhereError",
     "TrainSummary",
     "TrainingConfig",
     "load_run_config",

@@ -1,11 +1,13 @@
 """What a training run is: data, network and training decide its result, execution only how it is computed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mrikit.config import build_config
 from mrikit.data import MaskPlan
 from mrikit.errors import ConfigError
+from mrikit.models import LEARNED
 
 LOSSES = ("ssim", "l1")
 SCHEDULES = ("cosine", "step")
@@ -149,10 +151,17 @@ class RunConfig:
     model: str
     """A name of `mrikit.models.LEARNED`."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the model's configuration that differ from its defaults."""
+    """Fields of the model's configuration; those that are not given get their defaults."""
     data: DataConfig
     training: TrainingConfig
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+
+    def __post_init__(self) -> None:
+        _require_word("model", self.model, tuple(LEARNED))
+        _, model_config = LEARNED[self.model]
+        # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
+        settings = asdict(build_config(model_config, self.model_config, "model_config"))
+        object.__setattr__(self, "model_config", settings)
 
 
 def _require_word(name: str, word: str, known: tuple[str, ...]) -> None:

@@ -31,6 +31,9 @@ def deepspeed_config(
             f"{training.micro_batch_size} at a time; set training.batch_size to a multiple of {at_once}"
         )
     zero: dict[str, Any] = {"stage": execution.zero_stage}
+    if execution.zero_stage == 3:
+        # Else torch's linear is replaced for the whole process, for good, by one that rounds differently.
+        zero["memory_efficient_linear"] = False
     if execution.offload_optimizer:
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": is_pinned}
     return {

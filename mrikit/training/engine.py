@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,6 @@ import torch.distributed as dist
 from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_FILE, WEIGHTS_PREFIX, find_checkpoints, save_weights
 from mrikit.data import SliceBatch, center_crop, draw_masks, load_batches, prepare_batch, rank_share
 from mrikit.errors import DataError
-from mrikit.models import model_settings
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import deepspeed_config
 from mrikit.training.interrupts import StopRequest
@@ -84,6 +83,7 @@ class Engine:
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
         self._loss = LOSSES[config.training.loss]
         self._begin(state, say)
+        self._saved = self.position
         self._last_lap = self._last_save = time.perf_counter()
 
     def run(self, tracker: Tracker, stop: StopRequest) -> None:
@@ -195,8 +195,8 @@ class Engine:
             dist.all_reduce(both)
         total, count, num_stopping, num_saving = both.tolist()
         if not math.isfinite(total):
-            found = [name for name, loss in zip(names, losses.tolist(), strict=True) if not math.isfinite(loss)]
-            where = found[0] if found else "on another process"
+            bad = [name for name, loss in zip(names, losses.tolist(), strict=True) if not math.isfinite(loss)]
+            where = next(name for part in self.process.gather(bad) for name in part)
             raise DataError(
                 f"the loss is {total:g} at step {self.position.step + 1}: {where}; {self._last_good()}; look at that "
                 f"file, or lower training.max_lr or set training.max_grad_norm"
@@ -228,25 +228,21 @@ class Engine:
         return True
 
     def _write_weights(self, row: Mapping[str, Any]) -> None:
-        network = self.mean.network.network
-        record = {
-            "task": self.config.task,
-            "size": self.config.size,
-            "num_weights": self.num_weights,
-            "masks": [asdict(plan) for plan in self.config.data.plans],
-            **{key: value for key, value in row.items() if key not in ("kind", "is_best")},
-        }
-        tensors = network.state_dict()
-        save_weights(self.folder / WEIGHTS_FILE, self.config.model, model_settings(network), tensors, record)
+        record = {**self._facts(), "num_weights": self.num_weights}
+        record |= {key: value for key, value in row.items() if key not in ("kind", "is_best")}
+        tensors = self.mean.network.network.state_dict()
+        save_weights(self.folder / WEIGHTS_FILE, self.config.model, self.config.model_config, tensors, record)
+
+    def _facts(self) -> dict[str, Any]:
+        """What weights and checkpoints say of the run."""
+        masks = [asdict(plan) for plan in self.config.data.plans]
+        return {"task": self.config.task, "size": self.config.size, "masks": masks}
 
     def _save(self) -> None:
-        """Write a checkpoint; all processes take part."""
-        network = self.network.network
-        with whole_parameters(network) as parameters:
-            tensors = {WEIGHTS_PREFIX + name: value.detach().to("cpu", copy=True) for name, value in parameters.items()}
-        tensors |= gather_moments(self._engine, network)
-        if self.config.training.ema_decay:
-            tensors |= {EMA_PREFIX + name: value for name, value in self.mean.network.network.state_dict().items()}
+        """Write a checkpoint, if there is none of this position; all processes take part."""
+        if self._saved == self.position:
+            return
+        tensors = self._gather_state()
         if self.process.is_first:
             broken = [name for name, value in tensors.items() if not value.isfinite().all()]
             if broken:
@@ -254,15 +250,35 @@ class Engine:
                     f"{broken[0]} is not finite after step {self.position.step}; {self._last_good()}; lower "
                     f"training.max_lr or set training.max_grad_norm"
                 )
-            settings = model_settings(network)
-            record = {"model": self.config.model, "model_config": settings, "task": self.config.task}
-            record |= {"size": self.config.size, "position": asdict(self.position)}
-            record |= {"masks": [asdict(plan) for plan in self.config.data.plans]}
-            execution = self.config.execution
+            record = {**self._facts(), "model": self.config.model, "model_config": self.config.model_config}
+            record |= {"position": asdict(self.position)}
             save_checkpoint(
-                self.folder, self.position.step, tensors, record, keep=execution.keep, max_disk_gb=execution.max_disk_gb
+                self.folder,
+                self.position.step,
+                tensors,
+                record,
+                last_good_step=self._saved.step,
+                keep=self.config.execution.keep,
+                max_disk_gb=self.config.execution.max_disk_gb,
             )
-        self._last_save = time.perf_counter()
+        self._saved, self._last_save = self.position, time.perf_counter()
+
+    def _gather_state(self) -> dict[str, torch.Tensor]:
+        """Everything that the run needs to go on, on the first process; all take part."""
+        tensors: dict[str, torch.Tensor] = {}
+
+        def keep(prefix: str, named: Iterable[tuple[str, torch.Tensor]]) -> None:
+            for name, value in named:
+                if self.process.is_first:
+                    tensors[prefix + name] = value.detach().to("cpu", copy=True)
+
+        network = self.network.network
+        with whole_parameters(network) as parameters:
+            keep(WEIGHTS_PREFIX, parameters.items())
+        keep("", gather_moments(self._engine, network))
+        if self.config.training.ema_decay:
+            keep(EMA_PREFIX, self.mean.network.network.state_dict().items())
+        return tensors
 
     def _update_mean(self) -> None:
         with whole_parameters(self.network.network) as parameters:

@@ -33,7 +33,8 @@ def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
     def take_note(number: int, _frame: FrameType | None) -> None:
         request.signal = signal.Signals(number)
         signal.signal(number, before[request.signal])
-        say("stopping after this step; once more stops at once and loses what came after the last checkpoint")
+        with contextlib.suppress(RuntimeError):  # it came while a line was being written
+            say("stopping after this step; once more stops at once and loses what came after the last checkpoint")
 
     for number in before:
         signal.signal(number, take_note)

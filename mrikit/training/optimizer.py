@@ -1,11 +1,15 @@
 """The optimizer: torch's AdamW, or DeepSpeed's CPU-Adam where moments are offloaded."""
 
 import contextlib
+import fcntl
+import logging
+import os
 import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,8 +77,8 @@ def _can_use_cpu_adam(say: Callable[[str], None]) -> bool:
     if dist.get_backend() == "nccl":
         is_ready = is_ready.cuda()
     dist.all_reduce(is_ready, dist.ReduceOp.MIN)
-    if problem is not None:
-        say(f"CPU-Adam cannot be compiled here ({problem}); torch's AdamW does the same, more slowly")
+    if not is_ready:
+        say(f"CPU-Adam cannot be used ({problem or 'another process lacks it'}); torch's AdamW does the same, slower")
     return bool(is_ready)
 
 
@@ -84,10 +88,53 @@ def _load_cpu_adam(say: Callable[[str], None]) -> str | None:
 
     say("loading DeepSpeed's CPU-Adam; where it is not compiled yet this takes about a minute, once for this machine")
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+        # stdout is for results
+        with contextlib.redirect_stdout(sys.stderr), _ninja_on_path(), _quiet_torch(), _alone(CPUAdamBuilder.NAME):
             CPUAdamBuilder().load(verbose=False)
     except (RuntimeError, ImportError, OSError, subprocess.SubprocessError) as error:
         if shutil.which("c++") is None and shutil.which("g++") is None:
             return "there is no C++ compiler"
         return textwrap.shorten(str(error), 120)
     return None
+
+
+@contextlib.contextmanager
+def _ninja_on_path() -> Iterator[None]:
+    """Ninja lies beside Python, where a command that was called by its whole path does not look.
+
+    It comes first, because one of another version would compile everything again.
+    """
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join(filter(None, [str(Path(sys.executable).parent), before]))
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+@contextlib.contextmanager
+def _quiet_torch() -> Iterator[None]:
+    """Without ten lines of torch on a compiler that is not there."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Compile an operator while no other process does.
+
+    torch has a lock of its own, but one that outlives a killed process: everybody after it would wait for ever.
+    """
+    folder = Path(os.environ["TORCH_EXTENSIONS_DIR"])
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # an operator that was installed needs no folder
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / f"{name}.lock").open("w"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+            (folder / name / "lock").unlink(missing_ok=True)
+        yield

@@ -9,13 +9,21 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, JobError, MrikitError
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+T = TypeVar("T")
+
+
+class ToldElsewhereError(JobError):
+    """Another process of the run tells what went wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +36,20 @@ class Process:
     """Number of processes."""
     device: torch.device
     """Where it computes."""
+    store: dist.Store  # type: ignore[name-defined]
+    """Words that all processes share; it is there also after some of them died."""
 
     @property
     def is_first(self) -> bool:
         """Whether it is the one that writes files and talks."""
         return self.rank == 0
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank; all of them take part. They are small and can be pickled."""
+        values = [value] * self.world_size
+        if self.world_size > 1:
+            dist.all_gather_object(values, value)
+        return values
 
 
 @contextlib.contextmanager
@@ -43,7 +60,8 @@ def joined(device: str) -> Iterator[Process]:
         device: `cpu` or `cuda`; of several GPUs each process takes its own.
 
     Raises:
-        ConfigError: The environment names a launcher but not everything that it sets.
+        ConfigError: The environment names a launcher but not everything that it sets, or GPUs are lacking.
+        JobError: The processes cannot reach each other.
     """
     kind = torch.device(device).type
     os.environ.setdefault("DS_ACCELERATOR", kind)  # read when deepspeed is imported
@@ -52,21 +70,38 @@ def joined(device: str) -> Iterator[Process]:
     target = torch.device(device)
     if kind == "cuda":
         target = torch.device("cuda", local_rank if world_size > 1 else target.index or 0)
+        if local_rank >= torch.cuda.device_count():
+            raise ConfigError(
+                f"process {rank} has no GPU of its own: it is number {local_rank} of this machine, which has "
+                f"{torch.cuda.device_count()}; start as many processes as there are GPUs"
+            )
         torch.cuda.set_device(target)
     backend = "nccl" if kind == "cuda" else "gloo"
-    if world_size > 1:
-        dist.init_process_group(backend)
-    else:
-        # A store in memory needs neither port nor host name.
-        store = dist.HashStore()  # type: ignore[attr-defined]
-        dist.init_process_group(backend, store=store, rank=0, world_size=1)
+    store = _meet(backend, rank, world_size)
     try:
         with _local_rank_set(local_rank), _quiet_deepspeed():
             _prepare_deepspeed(backend)
-            yield Process(rank=rank, world_size=world_size, device=target)
+            yield Process(rank=rank, world_size=world_size, device=target, store=store)
     finally:
         dist.destroy_process_group()
         _forget_deepspeed()
+
+
+@contextlib.contextmanager
+def told_once(process: Process) -> Iterator[None]:
+    """Let the process that an error meets first tell it, and the others end with `ToldElsewhereError`.
+
+    What the first one died of is the reason; what the others say is the same, or that somebody is gone.
+    """
+    try:
+        yield
+    except MrikitError as error:
+        teller = process.rank
+        with contextlib.suppress(RuntimeError):  # the store died with its process
+            teller = int(process.store.compare_set("teller", "", str(process.rank)))
+        if teller != process.rank:
+            raise ToldElsewhereError(f"process {teller} of the run tells what went wrong") from error
+        raise
 
 
 def _place() -> tuple[int, int, int]:
@@ -85,6 +120,22 @@ def _place() -> tuple[int, int, int]:
     except ValueError as error:
         raise ConfigError(f"RANK, WORLD_SIZE and LOCAL_RANK in the environment are whole numbers: {error}") from error
     return rank, world_size, local_rank
+
+
+def _meet(backend: str, rank: int, world_size: int) -> dist.Store:  # type: ignore[name-defined]
+    """Join the other processes; the store that they share."""
+    try:
+        if world_size > 1:
+            store, _, _ = next(dist.rendezvous("env://", rank, world_size))  # type: ignore[attr-defined]
+        else:
+            # A store in memory needs neither port nor host name.
+            store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
+    except dist.DistError as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        reason = str(error).splitlines()[0]
+        raise JobError(f"the processes of the run do not meet at {place}: {reason}; choose another port") from error
+    return store
 
 
 def _prepare_deepspeed(backend: str) -> None:

@@ -29,30 +29,34 @@ def load_run_config(folder: Path) -> RunConfig:
     return build_config(RunConfig, read_json(folder / CONFIG_FILE)["config"], str(folder / CONFIG_FILE))
 
 
-def claim_folder(folder: Path, config: RunConfig, facts: Mapping[str, Any]) -> None:
-    """Write the configuration of a new run, or see that a started one is the same.
+def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) -> None:
+    """Write the configuration of a new run, or see that a started one is the same; then clean up after killed ones.
 
     Args:
         folder: Of the run.
         config: Asked for; what only decides how it is computed may differ from the started run.
-        facts: What else must not change between start and resume, by a name that a user understands.
+        data: Where its volumes are now; the same ones may have been elsewhere before.
+        data_digest: Of the volumes, `Study.digest`.
 
     Raises:
         ConfigError: The folder holds another run; the message says what differs.
         StorageError: The folder cannot be written.
     """
     path = folder / CONFIG_FILE
-    asked = {"config": dataclasses.asdict(config), **facts}
-    if path.exists():
+    asked = {"config": dataclasses.asdict(config), "data": str(data.resolve()), "data_digest": data_digest}
+    if path.exists() and find_checkpoints(folder):
         found = read_json(path)
         changes = _changes(_flatten(found), _flatten(asked))
-        if changes and find_checkpoints(folder):
+        if found["data_digest"] != data_digest:
+            changes.append(f"the volumes were those of {found['data']}, now others or changed ones of {asked['data']}")
+        if changes:
             raise ConfigError(
                 f"{folder} holds a run with other settings: {'; '.join(changes)}; go back to those, or choose another "
                 f"--out"
             )
     # Also how it is computed now; title fields are for readers of the file.
     write_json(path, {"task": config.task, "size": config.size, "model": config.model, **asked})
+    _remove_leftovers(folder)
 
 
 def save_checkpoint(
@@ -61,6 +65,7 @@ def save_checkpoint(
     tensors: Mapping[str, torch.Tensor],
     record: Mapping[str, Any],
     *,
+    last_good_step: int,
     keep: int,
     max_disk_gb: float,
 ) -> Path:
@@ -71,6 +76,7 @@ def save_checkpoint(
         step: Optimizer steps done.
         tensors: Weights and moments by name.
         record: What else is needed to go on; JSON.
+        last_good_step: Of the checkpoint that was written or read before this one; 0 if there is none.
         keep: Checkpoints that stay.
         max_disk_gb: Most space that all may take, 0 for no limit; older ones go before the new one is written, but the
             last good one stays until the new one is whole.
@@ -80,7 +86,10 @@ def save_checkpoint(
     """
     num_bytes = sum(tensor.nbytes for tensor in tensors.values())
     path = checkpoint_path(folder, step)
-    older = [found for found in find_checkpoints(folder) if found != path]
+    # Those after the last good one go first: the run went back before them because they are damaged.
+    last_good = checkpoint_path(folder, last_good_step)
+    others = [found for found in find_checkpoints(folder) if found != path]
+    older = sorted(others, key=lambda found: (found <= last_good, found))
     limit = max_disk_gb * 1e9
     while limit and len(older) > 1 and num_bytes + _size(older) > limit:
         older.pop(0).unlink()
@@ -90,7 +99,7 @@ def save_checkpoint(
             f"{(num_bytes + _size(older)) / 1e9:.3g} GB; raise execution.max_disk_gb"
         )
     write_tensors(path, tensors, record)
-    for old in older[: len(older) + 1 - keep]:
+    for old in older[: max(0, len(older) + 1 - keep)]:
         old.unlink()
     return path
 
@@ -100,6 +109,14 @@ def append_log(folder: Path, line: str) -> None:
     time = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     with (folder / LOG_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{time} {line}\n")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Delete files that killed processes, also of other hosts, did not finish: only this run writes them."""
+    for part in (folder, folder / "checkpoints"):
+        for kind in ("safetensors", "json", "jsonl"):
+            for path in part.glob(f".*.tmp.{kind}"):
+                path.unlink(missing_ok=True)
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -117,7 +134,7 @@ def _changes(found: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     changes = []
     for key, value in asked.items():
         is_execution = key.startswith("config.execution.") or key == f"config.model_config.{_ONLY_MEMORY}"
-        if not is_execution and found.get(key) != value:
+        if key.startswith("config.") and not is_execution and found.get(key) != value:
             changes.append(f"{key.removeprefix('config.')} was {found.get(key)}, now {value}")
     return changes
 

@@ -27,24 +27,25 @@ def whole_parameters(network: nn.Module) -> Iterator[dict[str, nn.Parameter]]:
         yield named
 
 
-def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> dict[str, torch.Tensor]:
-    """Adam's moments after at least one step, whole, as `exp_avg/NAME` and `exp_avg_sq/NAME`; all processes take part.
+def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Adam's moments after at least one step, whole, on the device; all processes take part to the end.
 
     Args:
         engine: Of the network.
         network: The module whose parameter names count.
+
+    Yields:
+        `exp_avg/NAME` or `exp_avg_sq/NAME` and the tensor, which the next step may change.
     """
     from deepspeed.utils import safe_get_full_optimizer_state
 
-    moments = {}
     for name, parameter in network.named_parameters():
         for moment in MOMENTS:
             if engine.zero_optimization_stage() == 0:
                 found = engine.optimizer.state[parameter][moment]
             else:
                 found = safe_get_full_optimizer_state(parameter, moment).view(_whole_shape(parameter))
-            moments[f"{moment}/{name}"] = found.detach().to("cpu", copy=True)
-    return moments
+            yield f"{moment}/{name}", found.detach()
 
 
 def restore_moments(

@@ -26,13 +26,12 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """Changes when volumes come, go, change their shape or side."""
-        sides = [[(volume.info.volume_id, volume.kspace.shape) for volume in side.volumes] for side in self._sides]
+        """Changes when volumes come, go, change their shape, brightness or side."""
+        sides = [
+            [(volume.info.volume_id, volume.kspace.shape, volume.info.reference_max) for volume in side.volumes]
+            for side in (self.training, self.validation)
+        ]
         return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:16]
-
-    @property
-    def _sides(self) -> tuple[SliceDataset, SliceDataset]:
-        return self.training, self.validation
 
 
 def open_study(config: RunConfig, data: Path, validation_data: Path | None = None) -> Study:

@@ -1,7 +1,7 @@
 """`train`: a run from its folder's state to its end."""
 
 import contextlib
-import functools
+import hashlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from mrikit.errors import JobError
 from mrikit.training.config import RunConfig
 from mrikit.training.engine import Engine
 from mrikit.training.interrupts import stop_requests
-from mrikit.training.process import Process, joined
-from mrikit.training.resume import Position, find_state
+from mrikit.training.process import Process, joined, told_once
+from mrikit.training.resume import Position, State, find_state
 from mrikit.training.run_folder import append_log, claim_folder
 from mrikit.training.study import Study, open_study
 from mrikit.training.tracking import Tracker, open_trackers
@@ -38,6 +38,8 @@ class TrainSummary:
     """Step that it went on from; 0 for a new run."""
     signal: signal.Signals | None
     """What asked it to stop; None if it is finished."""
+    is_first: bool
+    """Whether this process is the one that talks."""
 
 
 def train(
@@ -74,22 +76,26 @@ def train(
         StorageError: The folder cannot be written, or the disk is full.
         JobError: Another process of the run died.
     """
-    with joined(device) as process, _deterministic(config.execution.deterministic), _one_line_if_a_peer_dies(folder):
+    with (
+        joined(device) as process,
+        told_once(process),
+        _one_line_if_a_peer_dies(process, folder),
+        _deterministic(config.execution.deterministic),
+    ):
         tell = _teller(folder, process, say)
         with _first_goes_ahead(process):
             study = open_study(config, data, validation_data)
             if process.is_first:
-                claim_folder(folder, config, {"data": str(data.resolve()), "data_digest": study.digest})
-        state = find_state(folder, tell)
-        engine = Engine(config, study, folder, process, state, tell)
+                claim_folder(folder, config, data, study.digest)
+        engine = Engine(config, study, folder, process, _common_state(config, study, folder, process, tell), tell)
         resumed_step = engine.position.step
-        tell(_plan_line(engine, study, process, state is not None))
+        tell(_plan_line(engine, study, process))
         tracker = _tracker(
             config, folder, process, trackers, engine.position, lambda row: on_row(row, engine.num_steps)
         )
         with contextlib.closing(tracker), stop_requests(tell) as stop:
             engine.run(tracker, stop)
-        is_finished = engine.position.step == engine.num_steps
+        is_finished = engine.position.validated_step == engine.num_steps
         tell(f"{'finished' if is_finished else 'stopped'} after step {engine.position.step} of {engine.num_steps}")
         return TrainSummary(
             position=engine.position,
@@ -97,7 +103,33 @@ def train(
             steps_per_epoch=engine.steps_per_epoch,
             resumed_step=resumed_step,
             signal=None if is_finished else stop.signal or signal.SIGTERM,
+            is_first=process.is_first,
         )
+
+
+def _common_state(
+    config: RunConfig, study: Study, folder: Path, process: Process, tell: Callable[[str], None]
+) -> State | None:
+    """The newest checkpoint, if there is one; all processes must find the same.
+
+    Raises:
+        JobError: They see different disks or were not started alike, so that their steps would not fit each other.
+    """
+    state = find_state(folder, tell)
+    found = {
+        "settings": hashlib.sha256(repr(config).encode()).hexdigest()[:8],
+        "volumes": study.digest[:8],
+        "step of the newest checkpoint": state.position.step if state else 0,
+    }
+    first, *others = process.gather(found)
+    for rank, theirs in enumerate(others, 1):
+        for what, value in theirs.items():
+            if value != first[what]:
+                raise JobError(
+                    f"process {rank} differs from the first one in its {what} ({value}, not {first[what]}); start all "
+                    f"with the same command, with data and {folder} on disks that they share"
+                )
+    return state
 
 
 class _Rows:
@@ -138,10 +170,6 @@ def _tracker(
     return _Rows(opened, watch)
 
 
-def _watch(on_row: Callable[[Mapping[str, Any], int], None], num_steps: int, row: Mapping[str, Any]) -> None:
-    on_row(row, num_steps)
-
-
 def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Callable[[str], None]:
     """Says a line on the first process and keeps it in the run's log."""
 
@@ -154,11 +182,11 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
     return tell
 
 
-def _plan_line(engine: Engine, study: Study, process: Process, is_resumed: bool) -> str:
+def _plan_line(engine: Engine, study: Study, process: Process) -> str:
     held_out = len(study.validation.volumes)
     left_out = f", {study.num_undersampled} undersampled ones left out" if study.num_undersampled else ""
     processes = f"{process.world_size} processes on " if process.world_size > 1 else ""
-    begin = f"going on after step {engine.position.step} of" if is_resumed else "training for"
+    begin = f"going on after step {engine.position.step} of" if engine.position.step else "training for"
     return (
         f"{begin} {engine.num_steps} steps ({engine.config.training.num_epochs} epochs of {engine.steps_per_epoch}): "
         f"{engine.config.model} with {engine.num_weights:,} weights, {len(study.training.volumes)} volumes to train on "
@@ -192,12 +220,13 @@ def _deterministic(is_asked: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_if_a_peer_dies(folder: Path) -> Iterator[None]:
+def _one_line_if_a_peer_dies(process: Process, folder: Path) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not any(sign in str(error) for sign in _LOST_PEER):
+        if process.world_size == 1 or not any(sign in str(error) for sign in _LOST_PEER):
             raise
+        reason = str(error).splitlines()[0]
         raise JobError(
-            f"another process of the run in {folder} died; the same command goes on from the last checkpoint"
+            f"another process of the run in {folder} died ({reason}); the same command goes on from the last checkpoint"
         ) from error

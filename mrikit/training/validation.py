@@ -72,7 +72,7 @@ def validate(
 def _reconstruct(
     network: nn.Module, dataset: SliceDataset, position: int, plans: tuple[MaskPlan, ...], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(slice, y, x) image and reference of a volume in the scored window, on the CPU."""
+    """(slice, y, x) image and reference of a volume on the CPU, cut to the square that is scored."""
     volume = dataset.volumes[position]
     volume_id = volume.info.volume_id
     plan = plans[int(generator(0, volume_id, "plan").integers(len(plans)))]
@@ -85,4 +85,6 @@ def _reconstruct(
         images.append(center_crop(image, example.crop)[0].float().cpu())
         if example.reference is not None:
             references.append(example.reference[0].cpu())
-    return torch.stack(images), torch.stack(references)
+    height, width = images[0].shape  # fastMRI scores a square as wide as the reference
+    square = (min(height, width), width)
+    return center_crop(torch.stack(images), square), center_crop(torch.stack(references), square)

@@ -15,3 +15,9 @@ def finished(study, tmp_path_factory):
     folder, rows = tmp_path_factory.mktemp("finished"), []
     run(study, folder, rows)
     return folder, rows
+
+
+@pytest.fixture(scope="session")
+def odd_study(tmp_path_factory):
+    """The study, with three slices in some of its volumes."""
+    return write_study(tmp_path_factory.mktemp("odd"), num_slices=(3, 2))

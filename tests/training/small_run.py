@@ -26,11 +26,12 @@ CONFIG = RunConfig(
 """Five optimizer steps an epoch: five volumes of two slices to train on."""
 
 
-def write_study(data):
-    """Volumes of two shapes, each of another patient and with noise of its own."""
+def write_study(data, num_slices=(2,)):
+    """Volumes of two shapes, each of another patient and with noise of its own; slices by turns."""
     rng = np.random.default_rng(0)
     for number, (size, window) in enumerate(SHAPES):
-        volume = make_volume(2, num_coils=2, size=size, window=window, volume_id=f"v{number}")
+        count = num_slices[number % len(num_slices)]
+        volume = make_volume(count, num_coils=2, size=size, window=window, volume_id=f"v{number}")
         noise = rng.standard_normal((2, *volume.kspace.shape)).astype(np.float32)
         kspace = volume.kspace + 0.01 * (noise[0] + 1j * noise[1])
         info = dataclasses.replace(volume.info, patient_id=f"p{number}")
@@ -40,7 +41,18 @@ def write_study(data):
     return data
 
 
-def run(data, folder, rows=None, lines=None, on_row=None, config=CONFIG, validation_data=None, trackers=(), **settings):
+def run(
+    data,
+    folder,
+    rows=None,
+    lines=None,
+    on_row=None,
+    config=CONFIG,
+    validation_data=None,
+    trackers=(),
+    device="cpu",
+    **settings,
+):
     """Train with some settings changed, such as `training__seed=3`."""
 
     def take(row, num_steps):
@@ -54,6 +66,7 @@ def run(data, folder, rows=None, lines=None, on_row=None, config=CONFIG, validat
         data,
         folder,
         validation_data=validation_data,
+        device=device,
         trackers=trackers,
         say=(lambda _line: None) if lines is None else lines.append,
         on_row=take,
@@ -73,3 +86,19 @@ def largest_difference(state, other):
 
 def are_same_bits(state, other):
     return state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in state)
+
+
+def command_line(config=CONFIG):
+    """The words that make `mrikit train` do a configuration."""
+    return ["--task", config.task, "--size", config.size, *_assignments(dataclasses.asdict(config))]
+
+
+def _assignments(part, prefix=""):
+    words = []
+    for key, value in part.items():
+        if isinstance(value, dict):
+            words += _assignments(value, f"{prefix}{key}.")
+        elif prefix or key == "model":
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += ["--set", f"{prefix}{key}={text}"]
+    return words

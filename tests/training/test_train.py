@@ -1,7 +1,10 @@
 import itertools
 import json
 import os
+import shutil
 import signal
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +15,12 @@ from training.small_run import CONFIG, are_same_bits, largest_difference, newest
 from mrikit.checkpoint import load_weights, read_record
 from mrikit.config import change_config
 from mrikit.data import center_crop, draw_masks, load_training_volumes, make_example, plan_epoch
-from mrikit.errors import CheckpointError, ConfigError, DataError, StorageError
+from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
 from mrikit.metrics import slice_ssim_loss, ssim_loss
-from mrikit.training import load_run_config
+from mrikit.training import engine, load_run_config
 from mrikit.training.losses import LOSSES
 from mrikit.training.network import initial_network
+from mrikit.training.process import joined
 from mrikit.training.schedule import learning_rate
 from mrikit.training.study import open_study
 
@@ -40,28 +44,75 @@ def test_training_lowers_the_loss_and_raises_the_score(study, tmp_path):
     assert scores[-1] > scores[0] + 0.05
 
 
-def test_one_process_is_plain_adamw_on_the_planned_batches(study, tmp_path):
-    run(study, tmp_path, training__weight_decay=0.01, training__num_epochs=1)
-    config = change_config(CONFIG, {"training.weight_decay": 0.01, "training.num_epochs": 1}, "test")
+def train_plainly(config, data):
+    """The weights and the mean loss of each step: torch's AdamW on one slice after the other, in the planned order."""
     training = config.training
     network = initial_network(config).network
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1.0, weight_decay=training.weight_decay)
-    dataset = open_study(config, study).training
-    plan = plan_epoch(dataset.shapes, micro_batch_size=1, batch_size=2, seed=training.seed, epoch=0)
-    for step in range(len(plan) // 2):
-        optimizer.param_groups[0]["lr"] = learning_rate(step, len(plan) // 2, training)
-        optimizer.zero_grad()
-        for (key,) in plan[2 * step : 2 * step + 2]:
-            volume = dataset.volumes[key.volume]
-            (mask,) = draw_masks(config.data.plans, [volume.info], [key.slice_index], seed=training.seed, epoch=0)
-            example = make_example(volume, (key.slice_index,), mask)
-            image = network(example.masked_kspace, example.mask, example.num_center_lines)
-            (ssim_loss(center_crop(image, example.crop), example.reference, example.data_range) / 2).backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
-        optimizer.step()
+    betas = (training.beta1, training.beta2)
+    optimizer = torch.optim.AdamW(network.parameters(), betas=betas, weight_decay=training.weight_decay)
+    dataset = open_study(config, data).training
+    losses, num_micro = [], training.batch_size // training.micro_batch_size
+    for epoch in range(training.num_epochs):
+        sizes = {"micro_batch_size": training.micro_batch_size, "batch_size": training.batch_size}
+        plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=epoch)
+        num_steps = len(plan) // num_micro
+        for step in range(num_steps):
+            optimizer.param_groups[0]["lr"] = learning_rate(epoch * num_steps + step, num_steps, training)
+            optimizer.zero_grad()
+            keys = [key for keys in plan[num_micro * step : num_micro * (step + 1)] for key in keys]
+            found = [slice_loss(config, network, dataset.volumes[key.volume], key.slice_index, epoch) for key in keys]
+            (sum(found) / training.batch_size).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
+            optimizer.step()
+            losses.append(sum(loss.item() for loss in found) / len(found))
+    return dict(network.named_parameters()), losses
+
+
+def slice_loss(config, network, volume, slice_index, epoch):
+    seed = config.training.seed
+    (mask,) = draw_masks(config.data.plans, [volume.info], [slice_index], seed=seed, epoch=epoch)
+    example = make_example(volume, (slice_index,), mask)
+    image = network(example.masked_kspace, example.mask, example.num_center_lines)
+    return ssim_loss(center_crop(image, example.crop), example.reference, example.data_range)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training.weight_decay": 0.01},
+        # Micro-batches of two slices, and of one where a shape has an odd number of them.
+        {"training.batch_size": 4, "training.micro_batch_size": 2, "data.num_volumes": 3},
+        {"training.beta1": 0.5, "training.beta2": 0.9, "training.schedule": "step", "training.step_epochs": 1},
+        {"data.accelerations": "2,4", "data.center_fractions": "0.2,0.16", "training.batch_size": 1},
+    ],
+    ids=",".join,
+)
+def test_one_process_is_plain_adamw_on_the_planned_batches(odd_study, tmp_path, changes):
+    config, rows = change_config(CONFIG, changes, "test"), []
+    run(odd_study, tmp_path, rows, config=config)
+    weights, losses = train_plainly(config, odd_study)
     state = newest_state(tmp_path)
-    for name, weight in network.named_parameters():
+    for name, weight in weights.items():
         torch.testing.assert_close(state[f"weights/{name}"], weight.detach(), rtol=0, atol=2e-6)
+    assert [row["loss"] for row in rows if row["kind"] == "train"] == pytest.approx(losses, abs=1e-5)
+
+
+def test_rows_say_where_the_run_is(study, finished):
+    trained = [row for row in finished[1] if row["kind"] == "train"]
+    assert [row["step"] for row in trained] == list(range(1, 11))
+    assert [row["epoch"] for row in trained] == pytest.approx([step / 5 for step in range(1, 11)])
+    assert [row["lr"] for row in trained] == [learning_rate(step, 5, CONFIG.training) for step in range(10)]
+    assert all(row["slices_per_second"] > 0 for row in trained)
+    assert [(row["step"], row["epoch"]) for row in finished[1] if row["kind"] == "validation"] == [(5, 1), (10, 2)]
+    kept = [json.loads(line) for line in (finished[0] / "metrics.jsonl").read_text().splitlines()]
+    assert kept == finished[1]
+
+
+def test_of_a_long_epoch_some_steps_are_logged_and_the_last(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "_ROWS_PER_EPOCH", 2)
+    rows = []
+    run(study, tmp_path, rows, execution__checkpoint_minutes=9)
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [2, 4, 5, 6, 8, 10]
 
 
 def test_the_same_command_again_finds_the_run_finished(study, finished):
@@ -99,6 +150,62 @@ def test_ctrl_c_saves_and_the_same_command_ends_with_the_same_bits(study, finish
     assert load_weights(tmp_path).sha256 == load_weights(finished[0]).sha256
 
 
+@pytest.mark.parametrize("num_validation", [0, 2])
+def test_a_run_that_is_stopped_after_its_last_step_is_finished_by_the_same_command(study, tmp_path, num_validation):
+    settings = {"data__num_validation": num_validation, "training__num_epochs": 1, "execution__checkpoint_minutes": 9}
+    run(study, tmp_path / "whole", **settings)
+    rows = []
+    last = len([line for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines() if "train" in line])
+    stopped = run(study, tmp_path / "parts", on_row=stop_at(last), **settings)
+    assert stopped.position.step == stopped.num_steps == last
+    if num_validation:
+        assert stopped.signal == signal.SIGINT
+        assert not (tmp_path / "parts" / "weights.safetensors").exists()
+        again = run(study, tmp_path / "parts", rows, **settings)
+        assert [row["kind"] for row in rows] == ["validation"]
+        assert again.signal is None
+    assert load_weights(tmp_path / "parts").sha256 == load_weights(tmp_path / "whole").sha256
+
+
+def test_a_second_signal_stops_at_once(study, tmp_path):
+    def twice(row, _num_steps):
+        if row["step"] == 3:
+            first = signal.getsignal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            while signal.getsignal(signal.SIGINT) is first:  # two that come at once may count as one
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path, on_row=twice)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_signal_while_a_line_is_written_is_not_lost(study, tmp_path):
+    class Busy(list):
+        def append(self, line):
+            if "stopping" in line:
+                raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+    assert run(study, tmp_path, lines=Busy(), on_row=stop_at(2)).signal == signal.SIGINT
+
+
+def test_a_checkpoint_is_not_held_open_after_it_was_read(study, tmp_path):
+    """A file that is removed while it is mapped takes its space until the run ends."""
+    run(study, tmp_path, on_row=stop_at(3))
+    mapped = []
+    run(study, tmp_path, on_row=lambda row, _: mapped.append(str(tmp_path) in Path("/proc/self/maps").read_text()))
+    assert not any(mapped)
+
+
+def test_data_that_were_moved_are_found_again(study, finished, tmp_path):
+    run(study, tmp_path / "run", on_row=stop_at(4))
+    run(shutil.copytree(study, tmp_path / "elsewhere"), tmp_path / "run")
+    assert are_same_bits(newest_state(tmp_path / "run"), newest_state(finished[0]))
+
+
 def test_termination_saves_too(study, tmp_path):
     stopped = run(study, tmp_path, on_row=stop_at(2, signal.SIGTERM))
     assert stopped.signal == signal.SIGTERM
@@ -134,7 +241,7 @@ def test_a_resume_with_other_settings_says_which(study, finished):
 
 def test_a_resume_with_other_data_says_so(study, finished, tmp_path):
     write_volumes(tmp_path)
-    with pytest.raises(ConfigError, match=r"data was .*, now "):
+    with pytest.raises(ConfigError, match=r"the volumes were those of .*, now others or changed ones of .*; go back"):
         run(tmp_path, finished[0])
 
 
@@ -263,16 +370,54 @@ def test_one_patient_cannot_be_split(study, tmp_path):
         run(tmp_path / "data", tmp_path / "run")
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused(study, tmp_path, monkeypatch):
-    from mrikit.training.deepspeed_config import deepspeed_config
-
-    with pytest.raises(ConfigError, match="2 slices of an optimizer step cannot be shared by 4 processes"):
-        deepspeed_config(CONFIG.training, CONFIG.execution, world_size=4, has_cpu_adam=False, is_pinned=False)
-    monkeypatch.setenv("RANK", "0")
-    with pytest.raises(
-        ConfigError, match=r"sets RANK but not WORLD_SIZE, LOCAL_RANK, .*; start the processes with torchrun"
-    ):
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            {"RANK": "0"},
+            "the environment sets RANK but not WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT; ",
+        ),
+        (
+            {"WORLD_SIZE": "2", "LOCAL_RANK": "1"},
+            "the environment sets WORLD_SIZE, LOCAL_RANK but not RANK, ",
+        ),
+        (
+            {"RANK": "a", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "h", "MASTER_PORT": "1"},
+            "RANK, WORLD_SIZE and LOCAL_RANK in the environment are whole numbers: ",
+        ),
+    ],
+)
+def test_half_a_launcher_is_one_clear_line(study, tmp_path, monkeypatch, names, message):
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
         run(study, tmp_path)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() > 8, reason="a machine of more GPUs than any")
+def test_a_process_without_a_gpu_of_its_own_is_told_so(study, tmp_path, monkeypatch):
+    names = {"RANK": "9", "WORLD_SIZE": "16", "LOCAL_RANK": "9", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught, joined("cuda"):
+        pass
+    found = torch.cuda.device_count()
+    message = f"process 9 has no GPU of its own: it is number 9 of this machine, which has {found}; start as many"
+    assert str(caught.value).startswith(message)
+
+
+def test_a_port_where_processes_cannot_meet_is_one_clear_line(study, tmp_path, monkeypatch):
+    names = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+    other = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    for name, value in (names | {"MASTER_PORT": str(other.port)}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(JobError) as caught:
+        run(study, tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"the processes of the run do not meet at 127.0.0.1:{other.port}: ")
+    assert message.endswith("; choose another port")
+    assert "\n" not in message
 
 
 def test_the_training_volumes_are_the_full_ones(study):

@@ -1,0 +1,123 @@
+import dataclasses
+import json
+
+import pytest
+from training.small_run import CONFIG
+
+from mrikit.config import build_config, change_config
+from mrikit.errors import ConfigError
+from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    [
+        (TrainingConfig, {"loss": "l2"}, "training.loss is one of ssim, l1, found 'l2'"),
+        (TrainingConfig, {"schedule": "flat"}, "training.schedule is one of cosine, step, found 'flat'"),
+        (TrainingConfig, {"precision": "fp16"}, "training.precision is one of fp32, bf16, found 'fp16'"),
+        (TrainingConfig, {"num_epochs": 0}, "training.num_epochs is at least 1, found 0"),
+        (TrainingConfig, {"batch_size": 0}, "training.batch_size is at least 1, found 0"),
+        (TrainingConfig, {"micro_batch_size": -1}, "training.micro_batch_size is at least 1, found -1"),
+        (TrainingConfig, {"step_epochs": 0}, "training.step_epochs is at least 1, found 0"),
+        (
+            TrainingConfig,
+            {"batch_size": 3, "micro_batch_size": 2},
+            "training.batch_size is a multiple of training.micro_batch_size, found 3 and 2",
+        ),
+        (
+            TrainingConfig,
+            {"max_lr": 0.0},
+            "training needs max_lr above 0 and min_lr from 0 to max_lr, found max_lr 0 and min_lr 0",
+        ),
+        (
+            TrainingConfig,
+            {"max_lr": 1e-3, "min_lr": 1e-2},
+            "training needs max_lr above 0 and min_lr from 0 to max_lr, found max_lr 0.001 and min_lr 0.01",
+        ),
+        (
+            TrainingConfig,
+            {"max_lr": float("nan")},
+            "training needs max_lr above 0 and min_lr from 0 to max_lr, found max_lr nan and min_lr 0",
+        ),
+        (TrainingConfig, {"beta1": 1.0}, "training.beta1 is in [0, 1), found 1"),
+        (TrainingConfig, {"beta2": -0.1}, "training.beta2 is in [0, 1), found -0.1"),
+        (TrainingConfig, {"ema_decay": 1.5}, "training.ema_decay is in [0, 1), found 1.5"),
+        (TrainingConfig, {"warmup_epochs": -1.0}, "training.warmup_epochs is 0 or more, found -1"),
+        (TrainingConfig, {"max_grad_norm": float("inf")}, "training.max_grad_norm is 0 or more, found inf"),
+        (TrainingConfig, {"seed": -1}, "training.seed is 0 or more, found -1"),
+        (ExecutionConfig, {"zero_stage": 4}, "execution.zero_stage is 0, 1, 2 or 3, found 4"),
+        (
+            ExecutionConfig,
+            {"offload_optimizer": True},
+            "execution.offload_optimizer needs execution.zero_stage from 1; set zero_stage=1",
+        ),
+        (ExecutionConfig, {"keep": 0}, "execution.keep is at least 1, found 0"),
+        (ExecutionConfig, {"num_workers": -1}, "execution.num_workers is 0 or more, found -1"),
+        (ExecutionConfig, {"max_disk_gb": -0.5}, "execution.max_disk_gb is 0 or more, found -0.5"),
+        (ExecutionConfig, {"checkpoint_minutes": -2.0}, "execution.checkpoint_minutes is 0 or more, found -2"),
+        (DataConfig, {"mask_kind": "spiral"}, "no mask is called 'spiral'; there are "),
+        (
+            DataConfig,
+            {"accelerations": (4.0, 8.0)},
+            "each acceleration needs its centre fraction, found 2 and 1; give as many of both",
+        ),
+        (
+            DataConfig,
+            {"accelerations": (), "center_fractions": ()},
+            "each acceleration needs its centre fraction, found 0 and 0; give as many of both",
+        ),
+        (DataConfig, {"num_validation": -1.0}, "num_validation and num_volumes are 0 or more, found -1 and 0"),
+        (DataConfig, {"num_volumes": -1}, "num_validation and num_volumes are 0 or more, found 0.2 and -1"),
+    ],
+)
+def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
+    with pytest.raises(ConfigError) as caught:
+        config(**settings)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ({"training.max_rl": "1"}, "train.training has no setting 'max_rl'; did you mean 'max_lr'?"),
+        ({"trainig.max_lr": "1"}, "train has no setting 'trainig'; did you mean 'training'?"),
+        ({"training.max_lr": "fast"}, "train.training.max_lr is of type float, found 'fast'"),
+        (
+            {"training": "fast"},
+            "train.training is a group of settings; set one of them, as in train.training.n",
+        ),
+        ({"model_config.num_cascade": 3}, "model_config has no setting 'num_cascade'; did you mean 'num_cascades'?"),
+        ({"model_config.num_cascades": "a"}, "model_config.num_cascades is of type int, found 'a'"),
+        ({"model_config.num_cascades": 0}, "varnet needs at least 1 cascade, channel and pooling"),
+        ({"model": "resnet"}, "model is one of unet, varnet, found 'resnet'"),
+    ],
+)
+def test_a_wrong_setting_of_a_run_is_one_clear_line(assignment, message):
+    with pytest.raises(ConfigError) as caught:
+        change_config(CONFIG, assignment, "train")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_run_keeps_every_setting_of_its_network():
+    settings = change_config(CONFIG, {"model_config": {"num_cascades": "3"}}, "train").model_config
+    assert settings["num_cascades"] == 3
+    assert settings["use_checkpoint"] is False
+
+
+def test_a_run_is_the_same_in_whichever_way_its_settings_are_written():
+    words = {"model_config.num_cascades": "2", "model_config.use_checkpoint": "false", "data.accelerations": "4"}
+    assert change_config(CONFIG, words, "train") == CONFIG
+
+
+def test_a_run_comes_back_from_json_as_it_was():
+    text = json.dumps(dataclasses.asdict(CONFIG))
+    assert build_config(RunConfig, json.loads(text), "config") == CONFIG
+
+
+def test_each_acceleration_has_its_plan():
+    data = DataConfig(mask_kind="random", accelerations=(4.0, 8.0), center_fractions=(0.08, 0.04))
+    assert [(plan.kind, plan.acceleration, plan.center_fraction) for plan in data.plans] == [
+        ("random", 4.0, 0.08),
+        ("random", 8.0, 0.04),
+    ]
