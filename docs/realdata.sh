@@ -18,8 +18,8 @@ mrikit data import "$REALDATA/cloudmr_phantom_16coil_signal.npy" --axes readout,
 mrikit data import "$REALDATA/sigpy_brain_8coil_us8x.npy" --axes coil,readout,phase \
     --anatomy brain --acquisition POISSON8X --volume-id brain_poisson --out "$DATA"
 
-mrikit simulate knee --volumes "$VOLUMES" --coils 1,4,8,16 --slices 2 --size half --out "$OUT/multicoil"
-mrikit simulate brain --volumes "$VOLUMES" --coils 1,4,8,16 --slices 2 --size half --out "$OUT/multicoil"
+mrikit simulate knee --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
+mrikit simulate brain --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
 mrikit train --task knee_multicoil --size tiny --data "$OUT/multicoil" --out "$OUT/varnet"
 mrikit simulate knee --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"
 mrikit simulate brain --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"

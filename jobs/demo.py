@@ -91,6 +91,7 @@ def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> 
 
 def _train(out: Path, plans: "Sequence[MaskPlan]") -> Path:
     """The folder of a finished run on volumes of other patients than those that are reconstructed."""
+    from jobs.device import pick_device
     from jobs.train import run
     from mrikit.recipes import recipe
     from mrikit.training import DataConfig
@@ -108,7 +109,7 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> Path:
     )
     factors = "-".join(f"{plan.acceleration:g}x" for plan in plans)
     folder = out / f"varnet-{factors}"
-    summary = run(config, study, folder)
+    summary = run(config, study, folder, device=pick_device("auto"))
     if summary.signal is not None:
         raise typer.Exit(128 + summary.signal)
     return folder
@@ -117,7 +118,7 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> Path:
 def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[Path], messages: Console) -> list[Path]:
     """Every method and network at every acceleration; one that cannot do a volume says so, and the others go on."""
     from jobs.reconstruct import run
-    from mrikit.errors import DataError
+    from mrikit.errors import ConfigError, DataError
     from mrikit.models import CLASSICAL
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.volumes.reconstruction import find_reconstructions
@@ -125,8 +126,10 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[
     folders = []
     for plan in plans:
         methods = {name: ReconstructConfig(model=name, mask=plan) for name in CLASSICAL}
-        # The last part of a path tells runs and files apart, as the tables do by their digests.
-        methods |= {run_or_file.stem: ReconstructConfig(weights=run_or_file, mask=plan) for run_or_file in runs}
+        for run_or_file in runs:
+            if run_or_file.stem in methods:
+                raise ConfigError(f"two methods would be called {run_or_file.stem}; rename {run_or_file}")
+            methods[run_or_file.stem] = ReconstructConfig(weights=run_or_file, mask=plan)
         for name, config in methods.items():
             folder = out / f"acc{plan.acceleration:g}" / name
             try:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ def tasks(
 ) -> None:
     """List every task and size: network, weights, batch, epochs."""
     from mrikit.recipes import SIZES, TASKS, recipe
+    from mrikit.training import count_weights
 
     configs = [recipe(task, size) for task in TASKS for size in SIZES]
     if as_json:
@@ -27,19 +28,10 @@ def tasks(
     for config in configs:
         masks = ", ".join(f"{plan.acceleration:g}x {plan.kind}" for plan in config.data.plans)
         epochs = str(config.training.num_epochs)
-        weights = f"{_num_weights(config):,}"
+        weights = f"{count_weights(config):,}"
         table.add_row(config.task, config.size, config.model, weights, masks, config.training.loss, epochs)
     # A pipe counts as narrow, and rich would cut off what is beyond.
     Console(width=max(Console().width, _WIDTH), highlight=False).print(table)
     for size, purpose in SIZES.items():
         typer.echo(f"{size}: {purpose}")
     typer.echo("next: mrikit train --task knee_multicoil --size tiny --data DATA")
-
-
-def _num_weights(config: Any) -> int:  # noqa: ANN401 - a RunConfig, whose room loads torch
-    import torch
-
-    from mrikit.models import build_model
-
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())

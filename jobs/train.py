@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,8 +61,9 @@ def train(
         raise typer.Exit(128 + summary.signal)
     if summary.is_first:
         masks = _mask_options(config)
-        typer.echo(f"next: mrikit reconstruct --weights {folder} --data {data} --out {folder}-recon {masks}")
-        typer.echo(f"      mrikit report {folder}")
+        weights, volumes, images = (shlex.quote(str(path)) for path in (folder, data, f"{folder}-recon"))
+        typer.echo(f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {masks}")
+        typer.echo(f"      mrikit report {weights}")
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a JSON record and a digest, read strictly; and the import of published ones."""
+"""Weights on disk: safetensors with a JSON record, known by their digest, read strictly; import of published ones."""
 
 from mrikit.checkpoint.imported import import_weights
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors

@@ -58,6 +58,8 @@ def prepare_batch(
     slice_index = tuple(key.slice_index for key in batch.keys)
     kspace = _move(batch.kspace, device)
     reference = None if batch.reference is None or augment else _move(batch.reference, device)
+    if reference is not None:
+        reference = _cut(reference, infos[0])
     if augment:
         kspace = augment(
             kspace, [SampleId(info.volume_id, index) for info, index in zip(infos, slice_index, strict=True)]
@@ -141,7 +143,7 @@ def _lines(infos: Sequence[ScanInfo], masks: Sequence[Mask]) -> torch.Tensor:
 
 
 def _move(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
-    """To the device; to a GPU from pinned memory, so that the copy runs beside the computation."""
+    """To the device; to a GPU from pinned memory, so that Python does not wait for the copy."""
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
@@ -150,10 +152,17 @@ def _move(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
 def _reference(volume: Volume, slice_index: tuple[int, ...], kspace: torch.Tensor) -> torch.Tensor:
     """(batch, y, x) float32 on the device of the k-space, in the scored window."""
     if volume.reference is not None:
-        return _stack([volume.reference[index] for index in slice_index]).to(kspace.device)
+        stored = _stack([volume.reference[index] for index in slice_index]).to(kspace.device)
+        return _cut(stored, volume.info)
     if not is_fully_sampled(volume):
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
     return _root_sum_of_squares(kspace, volume.info)
+
+
+def _cut(reference: torch.Tensor, info: ScanInfo) -> torch.Tensor:
+    """A stored reference without what lies outside a field of view that is narrower."""
+    height, width = (min(sizes) for sizes in zip(reference.shape[-2:], scored_window(info), strict=True))
+    return center_crop(reference, (height, width))
 
 
 def _root_sum_of_squares(kspace: torch.Tensor, info: ScanInfo) -> torch.Tensor:

@@ -8,8 +8,8 @@ from mrikit.config import build_config
 from mrikit.data import MaskPlan
 from mrikit.errors import ConfigError
 from mrikit.models import LEARNED
+from mrikit.training.losses import LOSSES
 
-LOSSES = ("ssim", "l1")
 SCHEDULES = ("cosine", "step")
 PRECISIONS = ("fp32", "bf16")
 
@@ -25,11 +25,12 @@ class DataConfig:
     center_fractions: tuple[float, ...] = (0.08,)
     """Share of centre columns, one for each acceleration."""
     num_validation: float = 0.2
-    """Patients held out to validate on: a share below 1, a number from 1; 0 for none."""
+    """Patients held out to validate on: a share below 1, a number from 1; 0 for no validation. Where there is a folder
+    of validation volumes, only 0 counts."""
     challenge: str = "multicoil"
     """What the names of fastMRI's folders begin with: `multicoil` or `singlecoil`; others are taken as they are."""
     num_volumes: int = 0
-    """At most so many volumes to train on, the first of a keyed shuffle, to try things out; 0 for all."""
+    """So many volumes to train on, drawn from the seed, to try things out; 0 for all."""
 
     def __post_init__(self) -> None:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
@@ -89,7 +90,7 @@ class TrainingConfig:
     """Of weights, order, masks and everything else that is drawn."""
 
     def __post_init__(self) -> None:
-        _require_word("training.loss", self.loss, LOSSES)
+        _require_word("training.loss", self.loss, tuple(LOSSES))
         _require_word("training.schedule", self.schedule, SCHEDULES)
         _require_word("training.precision", self.precision, PRECISIONS)
         for name in ("num_epochs", "batch_size", "micro_batch_size", "step_epochs"):

@@ -24,12 +24,6 @@ def deepspeed_config(
     Raises:
         ConfigError: The batch cannot be shared equally by the processes.
     """
-    at_once = training.micro_batch_size * world_size
-    if training.batch_size % at_once:
-        raise ConfigError(
-            f"{training.batch_size} slices of an optimizer step cannot be shared by {world_size} processes that take "
-            f"{training.micro_batch_size} at a time; set training.batch_size to a multiple of {at_once}"
-        )
     zero: dict[str, Any] = {"stage": execution.zero_stage}
     if execution.zero_stage == 3:
         # Else torch's linear is replaced for the whole process, for good, by one that rounds differently.
@@ -39,7 +33,7 @@ def deepspeed_config(
     return {
         "train_batch_size": training.batch_size,
         "train_micro_batch_size_per_gpu": training.micro_batch_size,
-        "gradient_accumulation_steps": training.batch_size // at_once,
+        "gradient_accumulation_steps": accumulation_steps(training, world_size),
         "gradient_clipping": training.max_grad_norm,
         "zero_optimization": zero,
         # torch's AdamW is one that DeepSpeed has not tested with ZeRO; our tests compare all stages with it alone.
@@ -47,3 +41,18 @@ def deepspeed_config(
         "zero_force_ds_cpu_optimizer": has_cpu_adam,
         "steps_per_print": 10**9,
     }
+
+
+def accumulation_steps(training: TrainingConfig, world_size: int) -> int:
+    """Micro-batches that each process computes for one optimizer step.
+
+    Raises:
+        ConfigError: The batch cannot be shared equally by the processes.
+    """
+    at_once = training.micro_batch_size * world_size
+    if training.batch_size % at_once:
+        raise ConfigError(
+            f"{training.batch_size} slices of an optimizer step cannot be shared by {world_size} processes that take "
+            f"{training.micro_batch_size} at a time; set training.batch_size to a multiple of {at_once}"
+        )
+    return training.batch_size // at_once

@@ -20,12 +20,12 @@ from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_FILE, WEIGHTS_PREFIX, find_che
 from mrikit.data import SliceBatch, center_crop, draw_masks, load_batches, prepare_batch, rank_share
 from mrikit.errors import DataError
 from mrikit.training.config import RunConfig
-from mrikit.training.deepspeed_config import deepspeed_config
+from mrikit.training.deepspeed_config import accumulation_steps, deepspeed_config
 from mrikit.training.interrupts import StopRequest
 from mrikit.training.losses import LOSSES
 from mrikit.training.network import RunningMean, initial_network, key_seed
 from mrikit.training.optimizer import build_optimizer, forget_last_step, is_cpu_adam
-from mrikit.training.plan import micro_batches, micro_batches_per_step
+from mrikit.training.plan import micro_batches, steps_per_epoch
 from mrikit.training.process import Process
 from mrikit.training.resume import Position, State
 from mrikit.training.run_folder import save_checkpoint
@@ -71,15 +71,8 @@ class Engine:
     ) -> None:
         self.config, self.study, self.folder, self.process = config, study, folder, process
         self.position = state.position if state else Position()
-        self._ds_config = deepspeed_config(
-            config.training,
-            config.execution,
-            world_size=process.world_size,
-            has_cpu_adam=False,
-            is_pinned=process.device.type == "cuda",
-        )
-        num_micro = len(micro_batches(study.training.shapes, config.training, 0))
-        self.steps_per_epoch = num_micro // micro_batches_per_step(config.training)
+        self._num_micro = accumulation_steps(config.training, process.world_size)
+        self.steps_per_epoch = steps_per_epoch(study.training.shapes, config.training)
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
         self._loss = LOSSES[config.training.loss]
         self._begin(state, say)
@@ -117,9 +110,15 @@ class Engine:
         if state and state.mean:
             self.mean.network.network.load_state_dict(state.mean)
         optimizer = build_optimizer(network.parameters(), self.config.training, self.config.execution, say)
-        self._ds_config["zero_force_ds_cpu_optimizer"] = is_cpu_adam(optimizer)
+        ds_config = deepspeed_config(
+            self.config.training,
+            self.config.execution,
+            world_size=self.process.world_size,
+            has_cpu_adam=is_cpu_adam(optimizer),
+            is_pinned=self.process.device.type == "cuda",
+        )
         self._engine, *_ = deepspeed.initialize(
-            model=network, optimizer=optimizer, config=self._ds_config, dist_init_required=False
+            model=network, optimizer=optimizer, config=ds_config, dist_init_required=False
         )
         self._optimizer, self.network = optimizer, network
         if state:
@@ -128,14 +127,13 @@ class Engine:
     def _run_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
         """What is left of the epoch; False if it was stopped."""
         epoch, num_done = divmod(self.position.step, self.steps_per_epoch)
-        num_micro = self._ds_config["gradient_accumulation_steps"]
         plan = micro_batches(self.study.training.shapes, self.config.training, epoch)
-        share = rank_share(plan, self.process.rank, self.process.world_size)[num_done * num_micro :]
+        share = rank_share(plan, self.process.rank, self.process.world_size)[num_done * self._num_micro :]
         batches = load_batches(self.study.training, share, self.config.execution.num_workers)
         with contextlib.closing(batches):
-            for _ in range(len(share) // num_micro):
+            for _ in range(len(share) // self._num_micro):
                 started = time.perf_counter()
-                agreed = self._step(itertools.islice(batches, num_micro), epoch, stop)
+                agreed = self._step(itertools.islice(batches, self._num_micro), epoch, stop)
                 self._log_step(tracker, agreed, time.perf_counter() - started)
                 if agreed.is_stopping or agreed.is_saving:
                     self._save()
@@ -149,18 +147,18 @@ class Engine:
         rate = learning_rate(self.position.step, self.steps_per_epoch, training)
         for group in self._engine.optimizer.param_groups:
             group["lr"] = rate
-        num_micro = self._ds_config["gradient_accumulation_steps"]
         losses: list[torch.Tensor] = []
         names: list[str] = []
         for number, batch in enumerate(batches):
-            micro = (self.position.step * num_micro + number) * self.process.world_size + self.process.rank
+            micro = (self.position.step * self._num_micro + number) * self.process.world_size + self.process.rank
+            # Dropout asks the global generator; set for each micro-batch, it does not depend on what came before.
             torch.manual_seed(key_seed(training.seed, micro, "dropout"))
             loss = self._losses(batch, epoch)
             losses.append(loss.detach())
             names += [f"{self._volume(key.volume).info.volume_id}, slice {key.slice_index}" for key in batch.keys]
             # Every slice counts the same, also in the last, short micro-batch of its shape.
             self._engine.backward(loss.sum() / training.micro_batch_size)
-            if number == num_micro - 1:
+            if number == self._num_micro - 1:
                 agreed = self._agree(torch.cat(losses), names, stop)
                 forget_last_step(self._optimizer)
             self._engine.step()
@@ -199,7 +197,7 @@ class Engine:
             where = next(name for part in self.process.gather(bad) for name in part)
             raise DataError(
                 f"the loss is {total:g} at step {self.position.step + 1}: {where}; {self._last_good()}; look at that "
-                f"file, or lower training.max_lr or set training.max_grad_norm"
+                f"file, or start anew with another --out and a lower training.max_lr or a training.max_grad_norm"
             )
         return Agreed(loss=total / count, is_stopping=num_stopping > 0, is_saving=num_saving > 0)
 
@@ -247,8 +245,8 @@ class Engine:
             broken = [name for name, value in tensors.items() if not value.isfinite().all()]
             if broken:
                 raise DataError(
-                    f"{broken[0]} is not finite after step {self.position.step}; {self._last_good()}; lower "
-                    f"training.max_lr or set training.max_grad_norm"
+                    f"{broken[0]} is not finite after step {self.position.step}; {self._last_good()}; start "
+                    f"anew with another --out and a lower training.max_lr or a training.max_grad_norm"
                 )
             record = {**self._facts(), "model": self.config.model, "model_config": self.config.model_config}
             record |= {"position": asdict(self.position)}

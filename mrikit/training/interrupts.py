@@ -19,7 +19,9 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
-    """Take note of SIGINT and SIGTERM instead of dying of them; a second one acts as before.
+    """Take note of SIGINT and SIGTERM instead of dying of them; a second Ctrl-C acts as before.
+
+    A second SIGTERM does not: a scheduler and torchrun may both pass on the same one, milliseconds apart.
 
     Args:
         say: Called with one line when a signal comes.
@@ -32,9 +34,10 @@ def stop_requests(say: Callable[[str], None]) -> Iterator[StopRequest]:
 
     def take_note(number: int, _frame: FrameType | None) -> None:
         request.signal = signal.Signals(number)
-        signal.signal(number, before[request.signal])
+        if number == signal.SIGINT:
+            signal.signal(number, before[request.signal])
         with contextlib.suppress(RuntimeError):  # it came while a line was being written
-            say("stopping after this step; once more stops at once and loses what came after the last checkpoint")
+            say("stopping after this step; Ctrl-C again stops at once and loses what came after the last checkpoint")
 
     for number in before:
         signal.signal(number, take_note)

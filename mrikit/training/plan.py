@@ -38,17 +38,14 @@ def plan_run(config: RunConfig, data: Path, validation_data: Path | None = None)
         DataError: A volume cannot be used.
     """
     study = open_study(config, data, validation_data)
-    with torch.device("meta"):
-        num_weights = sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())
-    steps_per_epoch = len(micro_batches(study.training.shapes, config.training, 0)) // micro_batches_per_step(
-        config.training
-    )
+    num_weights = count_weights(config)
+    num_steps = steps_per_epoch(study.training.shapes, config.training)
     return RunPlan(
         num_weights=num_weights,
         num_training=len(study.training.volumes),
         num_validation=len(study.validation.volumes),
-        steps_per_epoch=steps_per_epoch,
-        num_steps=steps_per_epoch * config.training.num_epochs,
+        steps_per_epoch=num_steps,
+        num_steps=num_steps * config.training.num_epochs,
         # Weights, two moments and the running mean, in float32.
         checkpoint_bytes=num_weights * 4 * (4 if config.training.ema_decay else 3),
     )
@@ -65,6 +62,12 @@ def micro_batches(shapes: Sequence[BatchShape], training: TrainingConfig, epoch:
     )
 
 
-def micro_batches_per_step(training: TrainingConfig) -> int:
-    """How many of them make an optimizer step, over all processes."""
-    return training.batch_size // training.micro_batch_size
+def steps_per_epoch(shapes: Sequence[BatchShape], training: TrainingConfig) -> int:
+    """Optimizer steps of an epoch, whatever the number of processes."""
+    return len(micro_batches(shapes, training, 0)) // (training.batch_size // training.micro_batch_size)
+
+
+def count_weights(config: RunConfig) -> int:
+    """Trained numbers of a run's network, which takes no memory for it."""
+    with torch.device("meta"):
+        return sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())

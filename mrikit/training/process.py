@@ -64,7 +64,7 @@ def joined(device: str) -> Iterator[Process]:
         JobError: The processes cannot reach each other.
     """
     kind = torch.device(device).type
-    os.environ.setdefault("DS_ACCELERATOR", kind)  # read when deepspeed is imported
+    os.environ["DS_ACCELERATOR"] = kind  # read when deepspeed is imported
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(_extensions_folder()))
     rank, world_size, local_rank = _place()
     target = torch.device(device)
@@ -80,7 +80,7 @@ def joined(device: str) -> Iterator[Process]:
     store = _meet(backend, rank, world_size)
     try:
         with _local_rank_set(local_rank), _quiet_deepspeed():
-            _prepare_deepspeed(backend)
+            _prepare_deepspeed(kind, backend)
             yield Process(rank=rank, world_size=world_size, device=target, store=store)
     finally:
         dist.destroy_process_group()
@@ -138,11 +138,18 @@ def _meet(backend: str, rank: int, world_size: int) -> dist.Store:  # type: igno
     return store
 
 
-def _prepare_deepspeed(backend: str) -> None:
+def _prepare_deepspeed(kind: str, backend: str) -> None:
     import deepspeed
+    from deepspeed.accelerator import get_accelerator, set_accelerator
     from deepspeed.utils import logger
 
     logger.setLevel(logging.ERROR)
+    # DeepSpeed chooses a kind of device once for the process, and a run before this one may have had another.
+    if get_accelerator().device_name() != kind:
+        from deepspeed.accelerator.cpu_accelerator import CPU_Accelerator
+        from deepspeed.accelerator.cuda_accelerator import CUDA_Accelerator
+
+        set_accelerator(CUDA_Accelerator() if kind == "cuda" else CPU_Accelerator())
     # Its shared-memory reduction for CPUs is compiled at every first use, for 40 s, and refuses to start without a
     # compiler; gloo does the same work.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False

@@ -9,7 +9,7 @@ import torch
 
 from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_PREFIX, find_checkpoints, read_record, read_tensors
 from mrikit.config import build_config
-from mrikit.errors import CheckpointError
+from mrikit.errors import CheckpointError, ConfigError
 from mrikit.training.optimizer import MOMENTS
 
 
@@ -52,7 +52,7 @@ def find_state(folder: Path, say: Callable[[str], None]) -> State | None:
     for path in reversed(paths):
         try:
             return _read(path)
-        except CheckpointError as error:
+        except (CheckpointError, ConfigError) as error:
             say(f"{error}; going back to the checkpoint before it")
     if paths:
         raise CheckpointError(f"{folder}: none of {len(paths)} checkpoints can be read; copy them again or start anew")
@@ -60,9 +60,12 @@ def find_state(folder: Path, say: Callable[[str], None]) -> State | None:
 
 
 def _read(path: Path) -> State:
+    position = read_record(path).get("position")
+    if not isinstance(position, dict):
+        raise CheckpointError(f"{path}: weights, but no position of a run to go on from")
     return State(
         path=path,
-        position=build_config(Position, read_record(path)["position"], str(path)),
+        position=build_config(Position, position, str(path)),
         weights=read_tensors(path, WEIGHTS_PREFIX),
         mean=read_tensors(path, EMA_PREFIX),
         moments={

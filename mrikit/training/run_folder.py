@@ -1,21 +1,24 @@
 """The folder of a training run: its configuration, checkpoints, best weights and log."""
 
+import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+import fcntl
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mrikit.checkpoint import checkpoint_path, find_checkpoints, write_tensors
+from mrikit.checkpoint import WEIGHTS_FILE, checkpoint_path, find_checkpoints, write_tensors
 from mrikit.config import build_config
-from mrikit.errors import ConfigError, StorageError
+from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.storage import read_json, write_json
 from mrikit.training.config import RunConfig
 
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
+LOCK_FILE = "lock"
 _ONLY_MEMORY = "use_checkpoint"  # of a model's configuration; the numbers are the same with and without
 
 
@@ -43,10 +46,17 @@ def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) 
         StorageError: The folder cannot be written.
     """
     path = folder / CONFIG_FILE
-    asked = {"config": dataclasses.asdict(config), "data": str(data.resolve()), "data_digest": data_digest}
+    settings = dataclasses.asdict(config)
+    asked = {"config": settings, "data": str(data.resolve()), "data_digest": data_digest}
+    if not find_checkpoints(folder) and (folder / WEIGHTS_FILE).exists():
+        raise ConfigError(
+            f"{folder} holds the weights of a run but none of its checkpoints, so it cannot go on; choose another "
+            f"--out, or remove the folder"
+        )
     if path.exists() and find_checkpoints(folder):
         found = read_json(path)
-        changes = _changes(_flatten(found), _flatten(asked))
+        # Read as a configuration, so that settings that are newer than the run have their defaults.
+        changes = _changes(_flatten(dataclasses.asdict(load_run_config(folder))), _flatten(settings))
         if found["data_digest"] != data_digest:
             changes.append(f"the volumes were those of {found['data']}, now others or changed ones of {asked['data']}")
         if changes:
@@ -90,13 +100,16 @@ def save_checkpoint(
     last_good = checkpoint_path(folder, last_good_step)
     others = [found for found in find_checkpoints(folder) if found != path]
     older = sorted(others, key=lambda found: (found <= last_good, found))
+    # One of the same step, from before its validation, may be the last good one until it is replaced.
+    present = [path] if path.is_file() else []
+    num_kept = 0 if present and path == last_good else 1
     limit = max_disk_gb * 1e9
-    while limit and len(older) > 1 and num_bytes + _size(older) > limit:
+    while limit and len(older) > num_kept and num_bytes + _size(present + older) > limit:
         older.pop(0).unlink()
-    if limit and num_bytes + _size(older) > limit:
+    if limit and num_bytes + _size(present + older) > limit:
         raise StorageError(
             f"{folder}: checkpoints may take {max_disk_gb:g} GB, but a new one and the one before it take "
-            f"{(num_bytes + _size(older)) / 1e9:.3g} GB; raise execution.max_disk_gb"
+            f"{(num_bytes + _size(present + older)) / 1e9:.3g} GB; raise execution.max_disk_gb"
         )
     write_tensors(path, tensors, record)
     for old in older[: max(0, len(older) + 1 - keep)]:
@@ -104,10 +117,40 @@ def save_checkpoint(
     return path
 
 
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder for the time of the block, also if this process is killed in it.
+
+    Raises:
+        JobError: Another one is in it.
+        StorageError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK_FILE).open("w")
+    except OSError as error:
+        path = folder / LOCK_FILE
+        raise StorageError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise JobError(f"another process trains in {folder}; wait for it, or choose another --out") from error
+        except OSError:
+            pass  # a file system without locks, such as a mounted blob container
+        try:
+            yield
+        finally:
+            # Nothing shall be left of a run that could not begin.
+            if [entry.name for entry in folder.iterdir()] == [LOCK_FILE]:
+                (folder / LOCK_FILE).unlink()
+                folder.rmdir()
+
+
 def append_log(folder: Path, line: str) -> None:
-    """Add a line with the time to the run's log."""
+    """Add a line with the time to the run's log; a full disk is for others to find, who lose more by it."""
     time = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    with (folder / LOG_FILE).open("a", encoding="utf-8") as file:
+    with contextlib.suppress(OSError), (folder / LOG_FILE).open("a", encoding="utf-8") as file:
         file.write(f"{time} {line}\n")
 
 
@@ -133,9 +176,9 @@ def _changes(found: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """What differs, in words."""
     changes = []
     for key, value in asked.items():
-        is_execution = key.startswith("config.execution.") or key == f"config.model_config.{_ONLY_MEMORY}"
-        if key.startswith("config.") and not is_execution and found.get(key) != value:
-            changes.append(f"{key.removeprefix('config.')} was {found.get(key)}, now {value}")
+        is_execution = key.startswith("execution.") or key == f"model_config.{_ONLY_MEMORY}"
+        if not is_execution and found.get(key) != value:
+            changes.append(f"{key} was {found.get(key)}, now {value}")
     return changes
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import atomic_path
-from mrikit.training.tracking_services import SERVICES, TRACKERS_FILE, redact
+from mrikit.training.tracking_services import SERVICES, TRACKERS_FILE, redact, require_library
 
 METRICS_FILE = "metrics.jsonl"
 CLOSE_TIMEOUT_S = 60.0
@@ -56,11 +56,7 @@ def open_trackers(
         ConfigError: An unknown name, a library that is not installed, or at step 0 a service that cannot be opened.
         StorageError: The folder cannot be written.
     """
-    for name in names:
-        if name not in SERVICES:
-            nearest = difflib.get_close_matches(name, SERVICES, n=1)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(SERVICES)}"
-            raise ConfigError(f"there is no tracker {name!r}; {hint}")
+    require_trackers(names)
     trim(folder / METRICS_FILE, resume_step, validated_step)
     with contextlib.ExitStack() as stack:
         trackers: list[Tracker] = [JsonLines(folder / METRICS_FILE)]
@@ -81,6 +77,20 @@ def open_trackers(
             trackers.append(_Background(name, service))
             stack.callback(trackers[-1].close)
         return _All(trackers, stack.pop_all())
+
+
+def require_trackers(names: Sequence[str]) -> None:
+    """See that trackers can be had, before anything long is started.
+
+    Raises:
+        ConfigError: An unknown name, or a library that is not installed.
+    """
+    for name in names:
+        if name not in SERVICES:
+            nearest = difflib.get_close_matches(name, SERVICES, n=1)
+            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(SERVICES)}"
+            raise ConfigError(f"there is no tracker {name!r}; {hint}")
+        require_library(name)
 
 
 class JsonLines:

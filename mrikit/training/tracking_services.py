@@ -137,6 +137,15 @@ SERVICES: dict[str, Callable[[Path, str, Mapping[str, Any], int], TensorBoard | 
 }
 
 
+def require_library(name: str) -> None:
+    """See that the library of a service is installed.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    _require(name, name)
+
+
 def numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a row by the names that services show, such as `train/loss`."""
     return {

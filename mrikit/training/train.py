@@ -1,6 +1,7 @@
 """`train`: a run from its folder's state to its end."""
 
 import contextlib
+import datetime as dt
 import hashlib
 import os
 import signal
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from mrikit.errors import JobError
 from mrikit.training.config import RunConfig
@@ -18,12 +18,13 @@ from mrikit.training.engine import Engine
 from mrikit.training.interrupts import stop_requests
 from mrikit.training.process import Process, joined, told_once
 from mrikit.training.resume import Position, State, find_state
-from mrikit.training.run_folder import append_log, claim_folder
+from mrikit.training.run_folder import append_log, claim_folder, locked
 from mrikit.training.study import Study, open_study
-from mrikit.training.tracking import Tracker, open_trackers
+from mrikit.training.tracking import Tracker, open_trackers, require_trackers
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
-_LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL", "Timed out")
+_LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
+_LONGEST_INDEX = dt.timedelta(hours=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +57,8 @@ def train(
     """Train a network, from the newest checkpoint in the folder if there is one.
 
     Started by torchrun, all its processes compute together. Killed at any time and called again in the same way, it
-    ends with the same weights: on one CPU process bit for bit; with another number of processes or ZeRO stage to
-    rounding.
+    ends with the same weights: on one CPU process bit for bit, with the same number of threads; with another number of
+    processes or another ZeRO stage to rounding.
 
     Args:
         config: What to train and how; a recipe of `mrikit.recipes`.
@@ -74,14 +75,17 @@ def train(
         DataError: A volume cannot be used, or the loss is not finite.
         CheckpointError: The run's checkpoints cannot be read.
         StorageError: The folder cannot be written, or the disk is full.
-        JobError: Another process of the run died.
+        JobError: Another process of the run died or trains in the folder, or memory does not suffice.
     """
     with (
         joined(device) as process,
         told_once(process),
-        _one_line_if_a_peer_dies(process, folder),
+        locked(folder) if process.is_first else contextlib.nullcontext(),
+        _one_line_if_it_dies(process, folder),
         _deterministic(config.execution.deterministic),
+        _real_float32(),
     ):
+        require_trackers(trackers)
         tell = _teller(folder, process, say)
         with _first_goes_ahead(process):
             study = open_study(config, data, validation_data)
@@ -176,7 +180,6 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
     def tell(line: str) -> None:
         if process.is_first:
             say(line)
-            folder.mkdir(parents=True, exist_ok=True)
             append_log(folder, line)
 
     return tell
@@ -197,11 +200,14 @@ def _plan_line(engine: Engine, study: Study, process: Process) -> str:
 @contextlib.contextmanager
 def _first_goes_ahead(process: Process) -> Iterator[None]:
     """The first process does the block before the others, which then find its files."""
+    # Not a barrier, which gives up after minutes: looking into every file of a mounted container takes hours.
     if not process.is_first:
-        dist.barrier()
-    yield
-    if process.is_first and process.world_size > 1:
-        dist.barrier()
+        process.store.wait(["first is ready"], _LONGEST_INDEX)
+    try:
+        yield
+    finally:
+        if process.is_first:
+            process.store.set("first is ready", "yes")
 
 
 @contextlib.contextmanager
@@ -220,9 +226,26 @@ def _deterministic(is_asked: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_line_if_a_peer_dies(process: Process, folder: Path) -> Iterator[None]:
+def _real_float32() -> Iterator[None]:
+    """Convolutions of float32 numbers on a GPU in float32, not in TF32 with its 10 bits, which is torch's default."""
+    was = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
     try:
         yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = was
+
+
+@contextlib.contextmanager
+def _one_line_if_it_dies(process: Process, folder: Path) -> Iterator[None]:
+    """What no code of ours can mend, on one line: too little memory on a GPU, or another process that died."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise JobError(
+            f"the memory of {process.device} does not suffice; the same command goes on with "
+            f"--set model_config.use_checkpoint=true or --set execution.zero_stage=1, or start anew with a smaller size"
+        ) from error
     except RuntimeError as error:
         if process.world_size == 1 or not any(sign in str(error) for sign in _LOST_PEER):
             raise

@@ -83,8 +83,8 @@ def _reconstruct(
         example = prepare_batch(batch, [volume.info], [mask], device)
         image = network(example.masked_kspace, example.mask, example.num_center_lines)
         images.append(center_crop(image, example.crop)[0].float().cpu())
-        if example.reference is not None:
-            references.append(example.reference[0].cpu())
+        assert example.reference is not None  # prepare_batch makes one
+        references.append(example.reference[0].cpu())
     height, width = images[0].shape  # fastMRI scores a square as wide as the reference
     square = (min(height, width), width)
     return center_crop(torch.stack(images), square), center_crop(torch.stack(references), square)

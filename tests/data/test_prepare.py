@@ -259,3 +259,13 @@ def test_a_batch_is_the_same_on_a_cuda_device():
     for name in ("masked_kspace", "mask", "num_center_lines", "reference", "data_range"):
         assert getattr(there, name).is_cuda
         assert torch.equal(getattr(there, name).cpu(), getattr(here, name)), name
+
+
+def test_a_reference_wider_than_the_field_of_view_is_cut_to_it():
+    volume = make_volume(size=(64, 40), window=(40, 36))
+    wide = np.pad(volume.reference, ((0, 0), (0, 0), (4, 4)))
+    volume = replace(volume, reference=wide, info=replace(volume.info, recon_matrix=(40, 44)))
+    example = make_batch([volume], [SliceKey(0, 1)])
+    assert example.crop == (40, 40)
+    assert example.reference.shape == (1, 40, 40)
+    np.testing.assert_array_equal(example.reference[0], wide[1][:, 2:42])

@@ -307,7 +307,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, 
     assert result == f"stopped after step {step} of 40; the same command goes on from there\n"
     told = [line for line in messages.splitlines() if not line.startswith("epoch ")]
     assert told[1:] == [
-        "stopping after this step; once more stops at once and loses what came after the last checkpoint",
+        "stopping after this step; Ctrl-C again stops at once and loses what came after the last checkpoint",
         f"stopped after step {step} of 40",
     ]
     run_small(study, tmp_path, config=LONG, execution__checkpoint_minutes=9)

@@ -6,9 +6,9 @@ from training.small_run import CONFIG
 
 from mrikit.checkpoint import checkpoint_path, find_checkpoints, read_tensors
 from mrikit.config import change_config
-from mrikit.errors import ConfigError, StorageError
+from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.training import load_run_config
-from mrikit.training.run_folder import append_log, claim_folder, save_checkpoint
+from mrikit.training.run_folder import append_log, claim_folder, locked, save_checkpoint
 
 TENSORS = {"weights/a": torch.zeros(1000)}
 
@@ -151,3 +151,23 @@ def test_the_log_has_a_line_with_its_time(tmp_path):
     first, second = (tmp_path / "log.txt").read_text().splitlines()
     assert first[:4].isdigit()
     assert (first[25:], second[25:]) == (" one", " two")
+
+
+def test_the_checkpoint_that_is_replaced_counts_too(tmp_path):
+    save(tmp_path, 3, 4, keep=9)
+    size = checkpoint_path(tmp_path, 3).stat().st_size
+    save(tmp_path, 4, last_good_step=4, keep=9, max_disk_gb=2.5 * size / 1e9)
+    assert steps(tmp_path) == [4]
+
+
+def test_one_run_at_a_time_is_in_a_folder(tmp_path):
+    message = r"another process trains in .*run; wait for it"
+    with locked(tmp_path / "run"), pytest.raises(JobError, match=message), locked(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_without_checkpoints_are_never_overwritten(tmp_path):
+    (tmp_path / "weights.safetensors").write_bytes(b"precious")
+    with pytest.raises(ConfigError, match="holds the weights of a run but none of its checkpoints"):
+        claim(tmp_path)

@@ -177,10 +177,25 @@ def test_a_second_signal_stops_at_once(study, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(study, tmp_path, on_row=twice)
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path, on_row=twice)
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not torch.distributed.is_initialized()
+
+
+def test_a_second_termination_is_the_same_wish(study, tmp_path):
+    def twice(row, _num_steps):
+        if row["kind"] == "train" and row["step"] == 2:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+
+    assert run(study, tmp_path, on_row=twice).signal == signal.SIGTERM
+    assert newest_state(tmp_path)
 
 
 def test_a_signal_while_a_line_is_written_is_not_lost(study, tmp_path):
@@ -260,7 +275,7 @@ def test_only_the_newest_checkpoints_stay(finished):
 def test_checkpoints_keep_to_their_share_of_the_disk(study, tmp_path):
     run(study, tmp_path / "a", training__num_epochs=1)
     size = max(path.stat().st_size for path in (tmp_path / "a" / "checkpoints").iterdir())
-    run(study, tmp_path / "b", training__num_epochs=1, execution__keep=5, execution__max_disk_gb=3.5 * size / 1e9)
+    run(study, tmp_path / "b", training__num_epochs=1, execution__keep=5, execution__max_disk_gb=4.5 * size / 1e9)
     assert len(list((tmp_path / "b" / "checkpoints").iterdir())) == 3
     with pytest.raises(StorageError, match=r"a new one and the one before it take .*; raise execution.max_disk_gb"):
         run(study, tmp_path / "c", execution__max_disk_gb=1.5 * size / 1e9)
