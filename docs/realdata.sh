@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # One report of the small real data: imports four scans, trains two networks on simulated ones alone, undersamples the
 # full scans 4x, reconstructs them by the networks and every classical method, scores, reports.
-# Usage: docs/realdata.sh REALDATA [OUT] [VOLUMES]    VOLUMES: simulated ones to train on, of each anatomy
+# Usage: docs/realdata.sh REALDATA [OUT] [VOLUMES] [EPOCHS]    VOLUMES: simulated ones to train on, of each anatomy
 set -euo pipefail
 REALDATA=$1
 OUT=${2:-runs/real}
 VOLUMES=${3:-30}
+EPOCHS=training.num_epochs=${4:-10}
 DATA=$OUT/data
 
 mrikit data import "$REALDATA/ucsf_knee_coronal_fatsat_singlecoil.mat" --key kdata --axes phase,readout \
@@ -20,8 +21,8 @@ mrikit data import "$REALDATA/sigpy_brain_8coil_us8x.npy" --axes coil,readout,ph
 
 mrikit simulate knee --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
 mrikit simulate brain --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
-mrikit train --task knee_multicoil --size tiny --data "$OUT/multicoil" --out "$OUT/varnet"
+mrikit train --task knee_multicoil --size tiny --data "$OUT/multicoil" --out "$OUT/varnet" --set "$EPOCHS"
 mrikit simulate knee --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"
 mrikit simulate brain --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"
-mrikit train --task knee_singlecoil --size tiny --data "$OUT/singlecoil" --out "$OUT/unet"
+mrikit train --task knee_singlecoil --size tiny --data "$OUT/singlecoil" --out "$OUT/unet" --set "$EPOCHS"
 mrikit demo --data "$DATA" --acceleration 4 --out "$OUT" --weights "$OUT/varnet" --weights "$OUT/unet"

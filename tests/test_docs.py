@@ -71,7 +71,7 @@ def test_every_command_of_a_page_is_known(page):
 
 def test_the_real_data_make_one_report(workplace):
     folder, environment = workplace
-    done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real 4", folder, **environment)
+    done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real 3 1", folder, **environment)
     assert done.returncode == 0, done.stderr
     page = (folder / "runs" / "real" / "report.html").read_text()
     for word in ("knee", "head", "phantom", "brain_poisson", "varnet", "unet"):

@@ -131,6 +131,19 @@ def test_two_runs_give_the_same_bits(study, finished, tmp_path):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+def test_a_deterministic_run_allows_deterministic_algorithms_only(study, tmp_path):
+    seen = []
+    run(
+        study,
+        tmp_path,
+        on_row=lambda _row, _num_steps: seen.append(torch.are_deterministic_algorithms_enabled()),
+        execution__deterministic=True,
+        training__num_epochs=1,
+    )
+    assert seen
+    assert all(seen)
+
+
 def test_another_seed_gives_other_weights(study, finished, tmp_path):
     run(study, tmp_path, training__seed=5)
     assert largest_difference(newest_state(tmp_path), newest_state(finished[0])) > 1e-3
@@ -350,6 +363,19 @@ def test_the_kept_weights_are_those_of_the_best_validation(finished):
     assert record["step"] == best["step"]
     assert record["ssim"] == best["ssim"]
     assert scores[0]["is_best"]
+
+
+def test_a_run_that_went_on_remembers_which_weights_were_the_best(study, tmp_path):
+    # In the second epoch a rate a thousand times as high makes them worse.
+    settings = {"training__schedule": "step", "training__step_epochs": 1, "training__step_factor": 1e3}
+    settings |= {"training__warmup_epochs": 0, "training__ema_decay": 0, "execution__checkpoint_minutes": 9}
+    run(study, tmp_path / "whole", **settings)
+    rows = []
+    run(study, tmp_path / "parts", rows, on_row=stop_at(7), **settings)
+    done = run(study, tmp_path / "parts", rows, **settings)
+    assert [row["is_best"] for row in rows if row["kind"] == "validation"] == [True, False]
+    assert done.position.best_step == load_weights(tmp_path / "parts").record["step"] == 5
+    assert load_weights(tmp_path / "parts").sha256 == load_weights(tmp_path / "whole").sha256
 
 
 def test_without_validation_the_newest_weights_are_kept(study, tmp_path):
