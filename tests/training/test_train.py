@@ -126,8 +126,11 @@ def test_the_same_command_again_finds_the_run_finished(study, finished):
 
 
 def test_two_runs_give_the_same_bits(study, finished, tmp_path):
-    run(study, tmp_path, execution__deterministic=True, execution__num_workers=0, execution__checkpoint_minutes=9)
+    settings = {"deterministic": True, "num_workers": 0, "checkpoint_minutes": 9}
+    settings, seen = {f"execution__{name}": value for name, value in settings.items()}, []
+    run(study, tmp_path, on_row=lambda *_: seen.append(torch.are_deterministic_algorithms_enabled()), **settings)
     assert are_same_bits(newest_state(tmp_path), newest_state(finished[0]))
+    assert all(seen)
     assert not torch.are_deterministic_algorithms_enabled()
 
 
@@ -305,6 +308,15 @@ def test_a_damaged_checkpoint_is_passed_over(study, finished, tmp_path):
     assert summary.resumed_step == 4
     assert any("damaged" in line and "going back to the checkpoint before it" in line for line in lines)
     assert are_same_bits(newest_state(tmp_path), newest_state(finished[0]))
+
+
+def test_damaged_checkpoints_take_no_place_from_good_ones(study, tmp_path):
+    run(study, tmp_path, on_row=stop_at(6), execution__keep=9)
+    for step in (6, 7):
+        (tmp_path / "checkpoints" / f"step-{step:08d}.safetensors").write_bytes(b"")
+    assert run(study, tmp_path, execution__checkpoint_minutes=9).resumed_step == 5
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000005.safetensors", "step-00000010.safetensors"]
 
 
 def test_only_damaged_checkpoints_are_an_error(study, tmp_path):
