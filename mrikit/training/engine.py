@@ -208,8 +208,9 @@ class Engine:
         step = self.position.step
         row: dict[str, Any] = {"kind": "validation", "step": step, "epoch": step // self.steps_per_epoch}
         is_best = True
+        # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
+        self._save()
         if self.study.validation.volumes:
-            self._save()  # validation may take long
             found = validate(self.mean.network, self.study.validation, self.config.data.plans, self.process, stop)
             if found is None:
                 return False

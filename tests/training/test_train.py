@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from scored_study import write_volumes
 from training.small_run import CONFIG, are_same_bits, largest_difference, newest_state, run
 
-from mrikit.checkpoint import load_weights, read_record
+from mrikit.checkpoint import load_weights, read_record, save_weights
 from mrikit.config import change_config
 from mrikit.data import center_crop, draw_masks, load_training_volumes, make_example, plan_epoch
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
@@ -396,6 +396,21 @@ def test_without_validation_the_newest_weights_are_kept(study, tmp_path):
     assert {row["kind"] for row in rows} == {"train"}
     state = newest_state(tmp_path)
     assert all(torch.equal(value, state[f"weights/{name}"]) for name, value in load_weights(tmp_path).tensors.items())
+
+
+def test_a_run_that_dies_while_its_first_weights_are_written_goes_on(study, tmp_path, monkeypatch):
+    settings = {"data__num_validation": 0, "training__num_epochs": 1, "execution__checkpoint_minutes": 9}
+
+    def write_and_die(*facts):
+        save_weights(*facts)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "save_weights", write_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            run(study, tmp_path, **settings)
+    assert (tmp_path / "weights.safetensors").exists()
+    assert run(study, tmp_path, **settings).signal is None
 
 
 def test_bf16_keeps_weights_in_float32_and_trains(study, finished, tmp_path):
