@@ -80,8 +80,7 @@ class VarNet(nn.Module):
             DataError: A mask that does not sample the middle of k-space.
         """
         has_checkpoints = self.config.use_checkpoint and torch.is_grad_enabled()
-        center = keep_center(masked_kspace, mask, num_center_lines)
-        center = ifft2c(center)
+        center = ifft2c(keep_center(masked_kspace, mask, num_center_lines))
         sens_maps = _divide_by_rss(center) if self.sens_net is None else self.sens_net(center, has_checkpoints)
         sens_maps = torch.fft.ifftshift(sens_maps, dim=(-2, -1))
         # What happens to whole lines and what happens along them do not mix: their readout stays transformed.

@@ -80,14 +80,16 @@ def train(
     with (
         joined(device) as process,
         told_once(process),
-        locked(folder) if process.is_first else contextlib.nullcontext(),
         _one_line_if_it_dies(process, folder),
         _deterministic(config.execution.deterministic),
         _real_float32(),
+        contextlib.ExitStack() as held,
     ):
         require_trackers(trackers)
         tell = _teller(folder, process, say)
         with _first_goes_ahead(process):
+            if process.is_first:
+                held.enter_context(locked(folder))
             study = open_study(config, data, validation_data)
             if process.is_first:
                 claim_folder(folder, config, data, study.digest)
@@ -199,7 +201,7 @@ def _plan_line(engine: Engine, study: Study, process: Process) -> str:
 
 @contextlib.contextmanager
 def _first_goes_ahead(process: Process) -> Iterator[None]:
-    """The first process does the block before the others, which then find its files."""
+    """The first process does the block before the others, which then find its files, or fail as it did."""
     # Not a barrier, which gives up after minutes: looking into every file of a mounted container takes hours.
     if not process.is_first:
         process.store.wait(["first is ready"], _LONGEST_INDEX)

@@ -11,6 +11,7 @@ from training.small_run import CONFIG, largest_difference, newest_state, run
 
 from mrikit.checkpoint import load_weights
 from mrikit.config import change_config
+from mrikit.training.run_folder import locked
 
 TOLERANCE = 2e-6  # of rounding: two processes sum the same gradients in another order
 
@@ -145,3 +146,11 @@ def test_processes_that_see_other_disks_are_told_so(study, tmp_path):
     errors = {log["error"]["type"]: log["error"]["message"] for log in read_logs(tmp_path, 2)}
     message = f"process 1 differs from the first one in its step of the newest checkpoint (0, not {step}); start all"
     assert errors["JobError"].startswith(message)
+
+
+def test_a_folder_that_another_run_holds_is_told_once_and_nobody_waits(study, tmp_path):
+    with locked(tmp_path / "run"):
+        assert wait(start_several(study, tmp_path / "run", 2, tmp_path)) == [1, 1]
+    errors = {log["error"]["type"]: log["error"]["message"] for log in read_logs(tmp_path, 2)}
+    assert set(errors) == {"JobError", "ToldElsewhereError"}
+    assert "another process trains in" in errors["JobError"]
