@@ -14,6 +14,7 @@ from mrikit.evaluate import (
     label_runs,
     read_scores,
 )
+from mrikit.report.stages import join_stages
 from mrikit.report.training import TrainingRun, find_training_runs
 from mrikit.storage import read_json
 from mrikit.volumes.reconstruction import RUN_FILE
@@ -45,7 +46,7 @@ def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
     if not run_folder.is_dir():
         raise DataError(f"{run_folder}: no such folder; name one that holds the results of `mrikit reconstruct`")
     folders = sorted(path.parent for path in run_folder.rglob(RUN_FILE))
-    training = find_training_runs(run_folder)
+    training = join_stages(find_training_runs(run_folder))
     if not folders and not training:
         raise DataError(
             f"{run_folder}: no {RUN_FILE} in this folder or below; "

@@ -1,4 +1,4 @@
-"""The curves of a training run: loss, validation SSIM and learning rate as pictures that a page can hold."""
+"""The curves of a training run: loss, validation score and learning rate as pictures that a page can hold."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from mrikit.report.picture import data_uri
-from mrikit.report.training import Point, TrainingRun
+from mrikit.report.training import Point, TrainingRun, score_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INK, QUIET, LINE = "#1f2428", "#5d666e", "#e4e6e8"
 ACCENT, PALE, WARM = "#14577e", "#a3c1d3", "#c8641b"
 HEIGHT = 2.9
-WIDTHS = {"loss": 4.7, "ssim": 3.7, "lr": 2.9}
+WIDTHS = {"loss": 4.7, "score": 3.7, "lr": 2.9}
 """Inches at 100 pixels of the page each."""
 SHARPNESS = 200
 SMOOTH_SHARE = 0.02
@@ -63,20 +63,20 @@ class Curve:
 
 
 def draw_curves(run: TrainingRun) -> list[Curve]:
-    """Loss, validation SSIM and learning rate, each if the run has any of it."""
+    """Loss, score of the validations and learning rate, each if the run has any of it; a line where a stage begins."""
     loss, rate = run.points("train", "step", "loss"), run.points("train", "step", "lr")
-    ssim = run.points("validation", "epoch", "ssim")
+    score, name = run.points("validation", "epoch", run.score), score_name(run)
+    steps, epochs = [stage.step for stage in run.stages], [stage.epoch for stage in run.stages]
     curves = []
     if loss:
-        validation = run.points("validation", "step", "loss")
         alt = f"Training loss from {loss[0][1]:.4g} at step {loss[0][0]:g} to {loss[-1][1]:.4g} at step {loss[-1][0]:g}"
-        curves.append(_curve("loss", alt, _draw_loss, loss, validation))
-    if ssim:
-        alt = f"Validation SSIM after each of {len(ssim)} validations, {ssim[-1][1]:.4f} after the last"
-        curves.append(_curve("ssim", alt, _draw_ssim, ssim, run.best))
+        curves.append(_curve("loss", alt, steps, _draw_loss, loss))
+    if score:
+        alt = f"Validation {name} after each of {len(score)} validations, {score[-1][1]:.4f} after the last"
+        curves.append(_curve("score", alt, epochs, _draw_score, score, run.best, name))
     if rate:
         alt = f"Learning rate, {max(value for _, value in rate):.3g} at most and {rate[-1][1]:.3g} at the end"
-        curves.append(_curve("lr", alt, _draw_rate, rate))
+        curves.append(_curve("lr", alt, steps, _draw_rate, rate))
     return curves
 
 
@@ -89,32 +89,36 @@ def smooth(values: Sequence[float]) -> tuple[npt.NDArray[np.float64], int]:
     return (sums[center + reach + 1] - sums[center - reach]) / (2 * reach + 1), 2 * half + 1
 
 
-def _curve(name: str, alt: str, draw: Any, *arguments: Any) -> Curve:  # noqa: ANN401 - one of the functions below
+def _curve(
+    name: str,
+    alt: str,
+    stages: Sequence[float],
+    draw: Any,  # noqa: ANN401 - one of the functions below
+    *arguments: Any,  # noqa: ANN401
+) -> Curve:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTHS[name], HEIGHT), layout="constrained")
-        draw(figure.subplots(), *arguments)
+        axes = figure.subplots()
+        draw(axes, *arguments)
+        for place in stages[1:]:
+            axes.axvline(place, color=QUIET, linewidth=0.7, linestyle=(0, (2, 2)), zorder=0)
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=SHARPNESS)
     return Curve(image=data_uri(content.getvalue()), width=WIDTHS[name] / sum(WIDTHS.values()), alt=alt)
 
 
-def _draw_loss(axes: "Axes", loss: Sequence[Point], validation: Sequence[Point]) -> None:
+def _draw_loss(axes: "Axes", loss: Sequence[Point]) -> None:
     steps, values = zip(*loss, strict=True)
     means, num_steps = smooth(values)
     if num_steps == 1:
-        axes.plot(steps, values, color=ACCENT, linewidth=1.4, marker=_marker(loss), markersize=4, label="training")
+        axes.plot(steps, values, color=ACCENT, linewidth=1.4, marker=_marker(loss), markersize=4)
     else:
-        axes.plot(steps, values, color=PALE, linewidth=0.6, label="training, each step")
+        axes.plot(steps, values, color=PALE, linewidth=0.6, label="each step")
         axes.plot(steps, means, color=ACCENT, linewidth=1.6, label=f"mean of {num_steps:,} steps")
-    if validation:
-        axes.plot(
-            *zip(*validation, strict=True), color=WARM, linewidth=0.9, marker="o", markersize=2.4, label="validation"
-        )
-    everything = [*values, *(value for _, value in validation)]
     # The first steps would press a curve of several decades flat.
-    if min(everything) > 0 and max(means) / min(means) > LOG_RATIO:
+    if min(values) > 0 and max(means) / min(means) > LOG_RATIO:
         axes.set_yscale("log")
-    axes.set_title("Loss")
+    axes.set_title("Training loss")
     axes.set_xlabel("step")
     _step_axis(axes, steps)
     if len(axes.lines) > 1:
@@ -122,14 +126,14 @@ def _draw_loss(axes: "Axes", loss: Sequence[Point], validation: Sequence[Point])
             handle.set_linewidth(1.8)
 
 
-def _draw_ssim(axes: "Axes", ssim: Sequence[Point], best: Point) -> None:
-    axes.plot(*zip(*ssim, strict=True), color=ACCENT, linewidth=1.4, marker=_marker(ssim), markersize=3.5)
+def _draw_score(axes: "Axes", score: Sequence[Point], best: Point, name: str) -> None:
+    axes.plot(*zip(*score, strict=True), color=ACCENT, linewidth=1.4, marker=_marker(score), markersize=3.5)
     axes.plot(*best, color=WARM, marker="o", markersize=7, markerfacecolor="none", markeredgewidth=1.6)
     axes.axhline(best[1], color=WARM, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_title("Validation SSIM")
+    axes.set_title(f"Validation {name}")
     axes.set_title(f"best {best[1]:.4f} at epoch {best[0]:g}", loc="right", color=WARM, fontsize=8.5)
     axes.set_xlabel("epoch")
-    _step_axis(axes, [epoch for epoch, _ in ssim])
+    _step_axis(axes, [epoch for epoch, _ in score])
 
 
 def _draw_rate(axes: "Axes", rate: Sequence[Point]) -> None:

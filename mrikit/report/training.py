@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from mrikit.errors import StorageError
 from mrikit.storage import read_json
@@ -18,9 +18,19 @@ CONFIG_KEYS = ("task", "size", "model")
 Point = tuple[float, float]
 
 
+class StageStart(NamedTuple):
+    """Where a stage of a run begins."""
+
+    number: int
+    step: float
+    """Steps of the stages before it."""
+    epoch: float
+    """Epoch of its first row."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRun:
-    """One folder that `mrikit train` wrote."""
+    """One folder that `mrikit train` wrote, or its stages joined."""
 
     path: Path
     config: dict[str, Any]
@@ -31,6 +41,8 @@ class TrainingRun:
     """Rows of the validations, by step."""
     num_damaged: int
     """Lines that are not rows; the last line of a run that goes on, or was killed, may be half there."""
+    stages: tuple[StageStart, ...] = ()
+    """Of a run that has stages."""
 
     def points(self, kind: str, x: str, y: str) -> list[Point]:
         """What to plot: two fields of the rows of a kind, where both are finite."""
@@ -39,14 +51,24 @@ class TrainingRun:
         return [pair for pair in pairs if all(map(math.isfinite, pair))]
 
     @property
+    def score(self) -> str:
+        """The number that its validations choose by: `ssim`, or `accuracy` of a classifier."""
+        return "accuracy" if any("accuracy" in row for row in self.validation) else "ssim"
+
+    @property
     def best(self) -> Point | None:
-        """Epoch and SSIM of the best validation; the first of equal ones."""
-        return max(self.points("validation", "epoch", "ssim"), key=lambda point: point[1], default=None)
+        """Epoch and score of the best validation; the first of equal ones."""
+        return max(self.points("validation", "epoch", self.score), key=lambda point: point[1], default=None)
 
     @property
     def summary(self) -> str:
         """The run in one line."""
         return ", ".join(_describe(self))
+
+
+def score_name(run: TrainingRun) -> str:
+    """The score in words."""
+    return "SSIM" if run.score == "ssim" else run.score
 
 
 def find_training_runs(folder: Path) -> list[TrainingRun]:
@@ -104,6 +126,9 @@ def _number(row: dict[str, Any], key: str) -> float:
 def _describe(run: TrainingRun) -> Iterable[str]:
     yield f"{run.config['task']} {run.config['size']}"
     yield str(run.config["model"])
+    if run.stages:
+        numbers = [stage.number for stage in run.stages]
+        yield f"stages {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"stage {numbers[0]}"
     if not run.train:
         yield "no step yet"
         return
@@ -112,7 +137,8 @@ def _describe(run: TrainingRun) -> Iterable[str]:
     epoch = max((_number(row, "epoch") for row in (*run.train, *run.validation)), default=math.nan)
     if math.isfinite(epoch):
         yield f"{epoch:.4g} {'epoch' if epoch == 1 else 'epochs'}"
-    yield f"best validation SSIM {run.best[1]:.4f} at epoch {run.best[0]:g}" if run.best else "no validation yet"
+    score = score_name(run)
+    yield f"best validation {score} {run.best[1]:.4f} at epoch {run.best[0]:g}" if run.best else "no validation yet"
     seconds = _finite(run.train, "seconds") + _finite(run.validation, "seconds")
     if seconds:
         yield format_seconds(sum(seconds))
