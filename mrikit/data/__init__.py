@@ -1,15 +1,18 @@
 """From volumes to the examples that models train on and reconstruct: slices, masks, crops and targets."""
 
+from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
 from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes
 from mrikit.data.example import Example
 from mrikit.data.loader import load_batches
-from mrikit.data.prepare import Augment, SampleId, make_example, prepare_batch
+from mrikit.data.prepare import make_example, prepare_batch
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
 from mrikit.data.window import center_crop, scored_window
 
 __all__ = [
     "Augment",
+    "AugmentConfig",
+    "Augmented",
     "BatchShape",
     "Example",
     "MaskPlan",
@@ -24,6 +27,7 @@ __all__ = [
     "is_fully_sampled",
     "load_batches",
     "load_training_volumes",
+    "make_augment",
     "make_example",
     "plan_epoch",
     "prepare_batch",

@@ -1,5 +1,6 @@
 """SliceDataset: the slices of many volumes, read as they are; all that is computed from them happens later."""
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.undersample import is_fully_sampled
 from mrikit.data.window import scored_window
-from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.errors import DataError, StorageError
 from mrikit.volumes import Index, Volume, build_index, find_volumes, load_index, open_volume
 from mrikit.volumes.entries import load_volume
 from mrikit.volumes.index_workers import num_processors
@@ -39,18 +41,21 @@ class SliceDataset:
     Args:
         volumes: A SliceKey counts them in this order.
         num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd. Beyond the ends of a
-            volume its last slice is repeated.
+            volume its last slice is repeated; a warning counts the volumes that have no other.
 
     Raises:
         ConfigError: There is no middle.
     """
 
     def __init__(self, volumes: Sequence[Volume], num_adjacent: int = 1) -> None:
-        if num_adjacent < 1 or num_adjacent % 2 == 0:
-            raise ConfigError(f"adjacent slices are an odd number with the slice in the middle, found {num_adjacent}")
+        require_middle(num_adjacent)
         self.volumes = tuple(volumes)
         self.num_adjacent = num_adjacent
         self.shapes = tuple(_batch_shape(volume) for volume in self.volumes)
+        num_single = sum(shape.num_slices == 1 for shape in self.shapes)
+        if num_adjacent > 1 and num_single:
+            found = f"{num_single} volumes have" if num_single > 1 else "1 volume has"
+            warnings.warn(f"{found} one slice; its neighbours are the slice itself", stacklevel=2)
 
     def read(self, keys: Sequence[SliceKey]) -> SliceBatch:
         """Read slices of one shape and their neighbours; one that is needed twice is read once.
@@ -61,14 +66,13 @@ class SliceDataset:
         Raises:
             DataError: A slice cannot be read or holds NaN; the message names the file and the slice.
         """
-        reach = range(-(self.num_adjacent // 2), self.num_adjacent // 2 + 1)
         places: dict[SliceKey, list[tuple[int, int]]] = {}
         for row, (volume, slice_index) in enumerate(keys):
-            for column, offset in enumerate(reach):
-                needed = SliceKey(volume, self._clamp(volume, slice_index + offset))
-                places.setdefault(needed, []).append((row, column))
+            needed = neighbours(slice_index, self.shapes[volume].num_slices, self.num_adjacent)
+            for column, index in enumerate(needed):
+                places.setdefault(SliceKey(volume, index), []).append((row, column))
         return SliceBatch(
-            kspace=torch.from_numpy(self._read_kspace(places, (len(keys), len(reach)))),
+            kspace=torch.from_numpy(self._read_kspace(places, (len(keys), self.num_adjacent))),
             reference=self._read_reference(keys),
             keys=tuple(keys),
         )
@@ -87,9 +91,6 @@ class SliceDataset:
             for row, column in rows_and_columns:
                 kspace[row, column] = found
         return kspace
-
-    def _clamp(self, volume: int, slice_index: int) -> int:
-        return min(max(slice_index, 0), self.shapes[volume].num_slices - 1)
 
     def _read_reference(self, keys: Sequence[SliceKey]) -> torch.Tensor | None:
         images = []

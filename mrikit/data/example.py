@@ -28,5 +28,7 @@ class Example:
     """(y, x) size of the scored window, the centre of the full field of view."""
     volume_ids: tuple[str, ...]
     """The volume of each batch element."""
+    anatomies: tuple[str | None, ...]
+    """What each batch element shows, such as `knee`; None where the file does not say."""
     slice_index: tuple[int, ...]
     """The slice of its volume, of each batch element."""

@@ -1,34 +1,23 @@
 """Mask, crop and target of slices as batched tensor code on any device."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from mrikit.data.augment import Augment, Augmented, SampleId
 from mrikit.data.dataset import SliceBatch
 from mrikit.data.example import Example
+from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.undersample import is_fully_sampled
 from mrikit.data.window import center_crop, scored_window
 from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.physics.coils import rss
-from mrikit.physics.fft import ifft2c
+from mrikit.physics.fft import fft1c, ifft1c, ifft2c
 from mrikit.volumes import ScanInfo, Volume
-
-
-class SampleId(NamedTuple):
-    """What random numbers of a sample are keyed by, together with seed, epoch and purpose."""
-
-    volume_id: str
-    slice_index: int
-
-
-Augment: TypeAlias = Callable[[torch.Tensor, Sequence[SampleId]], torch.Tensor]
-"""Full k-space (batch, slice, coil, readout, phase) complex64 and whose it is, to new k-space of the same shape.
-
-Columns that the scanner filled with zeros are masked afterwards where they lay before."""
 
 
 def prepare_batch(
@@ -38,35 +27,37 @@ def prepare_batch(
     device: torch.device | str = "cpu",
     *,
     augment: Augment | None = None,
+    max_readout: int = 0,
 ) -> Example:
-    """Put slices on the device, augment and undersample them, and make what they are compared with.
+    """Put slices on the device, augment, crop and undersample them, and make what they are compared with.
 
     Args:
         batch: Fully sampled slices of one shape.
         infos: Facts of the volume of each batch element.
         masks: Lines to keep of each batch element.
         device: Where the tensors are made.
-        augment: Changes full k-space; the reference is then made from the changed k-space of the middle slice.
+        augment: Changes full k-space; the reference of what it changed is made from the new k-space of the middle
+            slice.
+        max_readout: Rows of the image to keep along the readout where there are more, but never fewer than are scored;
+            0 for all.
 
     Returns:
-        An Example with a reference: the file's own, or RSS of full k-space; its data range is that of the volume, or
-        of the slice alone where the file does not say. Without neighbours it has no slice axis.
+        An Example with a reference: the file's own where k-space was not changed, or RSS of full k-space; its data
+        range is that of the volume, which no transform changes, or of the slice alone where the file does not say or
+        the augmentation asks for it. Without neighbours it has no slice axis.
 
     Raises:
-        DataError: A mask does not fit.
+        DataError: A mask does not fit, or is a 2-D pattern that cannot be cropped.
     """
     slice_index = tuple(key.slice_index for key in batch.keys)
-    kspace = _move(batch.kspace, device)
-    reference = None if batch.reference is None or augment else _move(batch.reference, device)
-    if reference is not None:
-        reference = _cut(reference, infos[0])
+    augmented = Augmented(_move(batch.kspace, device), (False,) * len(infos))
     if augment:
-        kspace = augment(
-            kspace, [SampleId(info.volume_id, index) for info, index in zip(infos, slice_index, strict=True)]
-        )
-    if reference is None:
-        reference = _root_sum_of_squares(kspace[:, kspace.shape[1] // 2], infos[0])
-    return _undersample(kspace, reference, infos, masks, slice_index, _data_ranges(infos, reference))
+        samples = [SampleId(info.volume_id, index) for info, index in zip(infos, slice_index, strict=True)]
+        augmented = augment(augmented.kspace, samples)
+    reference = _reference_of_batch(batch, augmented, infos[0])
+    has_own_range = [is_changed and augmented.uses_slice_max for is_changed in augmented.is_changed]
+    data_range = _data_ranges(infos, reference, has_own_range)
+    return _undersample(augmented.kspace, reference, infos, masks, slice_index, data_range, max_readout)
 
 
 def make_example(
@@ -76,26 +67,34 @@ def make_example(
     device: torch.device | str = "cpu",
     *,
     has_reference: bool = True,
+    num_adjacent: int = 1,
+    max_readout: int = 0,
 ) -> Example:
-    """Read slices, put them on the device and undersample them.
+    """Read slices, put them on the device, crop and undersample them.
 
     Args:
-        volume: The scan; only the named slices are read.
-        slice_index: Slices to read, one for each batch element.
+        volume: The scan; only the named slices and their neighbours are read, each once.
+        slice_index: Slices to reconstruct, one for each batch element.
         mask: Lines to keep.
         device: Where the tensors are made.
         has_reference: Whether to read the reference too, or to make it from the k-space of a volume that is full but
             has none.
+        num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd. Beyond the ends of the
+            volume its last slice is repeated.
+        max_readout: Rows of the image to keep along the readout where there are more, but never fewer than are scored;
+            0 for all.
 
     Raises:
-        DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
+        ConfigError: There is no middle slice.
+        DataError: The mask does not fit or cannot be cropped, a slice is damaged, or an undersampled volume has no
+            reference.
     """
     infos, masks = [volume.info] * len(slice_index), [mask] * len(slice_index)
-    kspace = _stack([volume.kspace[index] for index in slice_index]).unsqueeze(1).to(device)
-    reference = _reference(volume, slice_index, kspace[:, 0]) if has_reference else None
+    kspace = _read(volume, slice_index, num_adjacent).to(device)
+    reference = _reference(volume, slice_index, kspace[:, num_adjacent // 2]) if has_reference else None
     is_known = reference is not None and volume.info.reference_max is not None
     data_range = _data_ranges(infos, reference) if reference is not None and is_known else None
-    return _undersample(kspace, reference, infos, masks, slice_index, data_range)
+    return _undersample(kspace, reference, infos, masks, slice_index, data_range, max_readout)
 
 
 def _undersample(
@@ -105,9 +104,12 @@ def _undersample(
     masks: Sequence[Mask],
     slice_index: tuple[int, ...],
     data_range: torch.Tensor | None,
+    max_readout: int,
 ) -> Example:
     """(batch, slice, coil, readout, phase) full k-space to an Example; a slice axis of size 1 is dropped."""
     lines = _lines(infos, masks).to(kspace.device, non_blocking=True)
+    if max_readout:
+        kspace = _crop_readout(kspace, infos, masks, max_readout)
     if kspace.shape[1] == 1:
         kspace = kspace[:, 0]
     else:
@@ -120,8 +122,26 @@ def _undersample(
         data_range=data_range,
         crop=scored_window(infos[0]),
         volume_ids=tuple(info.volume_id for info in infos),
+        anatomies=tuple(info.anatomy for info in infos),
         slice_index=slice_index,
     )
+
+
+def _crop_readout(
+    kspace: torch.Tensor, infos: Sequence[ScanInfo], masks: Sequence[Mask], max_readout: int
+) -> torch.Tensor:
+    """K-space of the middle rows of the image; the scored window stays in the middle of them."""
+    height, scored = kspace.shape[-2], scored_window(infos[0])[0]
+    wanted = max(max_readout, scored)
+    if wanted >= height:
+        return kspace
+    for info, mask in zip(infos, masks, strict=True):
+        if mask.lines.ndim > 1:
+            found = f"a 2-D pattern of {height} rows, which cannot be cropped to {wanted} along the readout"
+            raise DataError(f"{info.volume_id}: {found}; only a model with max_readout 0 can take it")
+    # Not (height - wanted) // 2, which moves the window by a row where one of the sizes is odd.
+    first = (height - scored) // 2 - (wanted - scored) // 2
+    return fft1c(ifft1c(kspace, -2)[..., first : first + wanted, :], -2)
 
 
 def _keep(lines: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:
@@ -149,6 +169,28 @@ def _move(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
     return tensor.to(device)
 
 
+def _read(volume: Volume, slice_index: tuple[int, ...], num_adjacent: int) -> torch.Tensor:
+    """(batch, slice, coil, readout, phase) of the slices and their neighbours."""
+    require_middle(num_adjacent)
+    wanted = [neighbours(index, len(volume.kspace), num_adjacent) for index in slice_index]
+    found = {index: volume.kspace[index] for index in sorted({index for row in wanted for index in row})}
+    return _stack([found[index] for row in wanted for index in row]).unflatten(0, (len(wanted), num_adjacent))
+
+
+def _reference_of_batch(batch: SliceBatch, augmented: Augmented, info: ScanInfo) -> torch.Tensor:
+    """(batch, y, x) float32: stored images, and new ones where there are none or where k-space was changed."""
+    middle = augmented.kspace[:, augmented.kspace.shape[1] // 2]
+    if batch.reference is None:
+        return _root_sum_of_squares(middle, info)
+    stored = _cut(_move(batch.reference, middle.device), info)
+    rows = [row for row, is_changed in enumerate(augmented.is_changed) if is_changed]
+    if not rows:
+        return stored
+    place = torch.tensor(rows, device=middle.device)
+    made = _root_sum_of_squares(middle.index_select(0, place), info)
+    return stored.index_copy(0, place, made)
+
+
 def _reference(volume: Volume, slice_index: tuple[int, ...], kspace: torch.Tensor) -> torch.Tensor:
     """(batch, y, x) float32 on the device of the k-space, in the scored window."""
     if volume.reference is not None:
@@ -170,12 +212,18 @@ def _root_sum_of_squares(kspace: torch.Tensor, info: ScanInfo) -> torch.Tensor:
     return center_crop(rss(ifft2c(kspace)), scored_window(info))
 
 
-def _data_ranges(infos: Sequence[ScanInfo], reference: torch.Tensor) -> torch.Tensor:
-    """(batch,) float32: maximum of the volume, of the slice where that is not known."""
-    known = [info.reference_max for info in infos]
-    of_volume = torch.tensor([torch.nan if largest is None else largest for largest in known])
-    of_volume = of_volume.to(reference.device, non_blocking=True)
-    return of_volume if None not in known else torch.where(of_volume.isnan(), reference.amax((-2, -1)), of_volume)
+def _data_ranges(
+    infos: Sequence[ScanInfo], reference: torch.Tensor, has_own_range: Sequence[bool] = ()
+) -> torch.Tensor:
+    """(batch,) float32: maximum of the volume; of the slice where that is not known, or is not to be used."""
+    largest = [torch.nan if info.reference_max is None else info.reference_max for info in infos]
+    for row, is_own in enumerate(has_own_range):
+        if is_own:
+            largest[row] = torch.nan
+    of_volume = torch.tensor(largest).to(reference.device, non_blocking=True)
+    if not any(map(math.isnan, largest)):
+        return of_volume
+    return torch.where(of_volume.isnan(), reference.amax((-2, -1)), of_volume)
 
 
 def _stack(slices: Sequence[npt.NDArray[np.generic]]) -> torch.Tensor:

@@ -70,6 +70,17 @@ def test_a_slice_that_is_needed_often_is_read_once():
     assert dataset.volumes[1].kspace.reads == {3: 1, 4: 1}
 
 
+@pytest.mark.parametrize(("num_single", "found"), [(1, "1 volume has"), (3, "3 volumes have")])
+def test_volumes_of_one_slice_are_counted_where_neighbours_are_asked_for(num_single, found):
+    volumes = [make_volume(num_slices=1, volume_id=f"v{number}") for number in range(num_single)]
+    with pytest.warns(UserWarning, match=f"^{found} one slice; its neighbours are the slice itself$") as caught:
+        dataset = SliceDataset([make_volume(num_slices=2, volume_id="w"), *volumes], 3)
+    assert len(caught) == 1
+    batch = dataset.read([SliceKey(1, 0)])
+    assert torch.equal(batch.kspace[0], torch.from_numpy(volumes[0].kspace[[0, 0, 0]]))
+    SliceDataset(volumes, 1)  # warns of nothing: warnings are errors
+
+
 def test_a_volume_without_reference_gives_none():
     volume = replace(make_volume(), reference=None)
     assert SliceDataset([volume]).read([SliceKey(0, 0)]).reference is None

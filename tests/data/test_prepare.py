@@ -16,9 +16,7 @@ from mrikit.data import (
     prepare_batch,
 )
 from mrikit.errors import ConfigError, DataError
-from mrikit.physics.fft import fft2c, ifft2c
-
-PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.1)
+from tests.data.batches import PLAN, make_batch, two_volumes
 
 
 def test_a_full_volume_is_undersampled_as_planned_and_always_the_same_way():
@@ -159,19 +157,6 @@ def test_the_scored_window_never_exceeds_the_field_of_view():
     assert make_example(narrow, (0,), choose_mask(narrow, None)).crop == (40, 60)
 
 
-def make_batch(volumes, keys, num_adjacent=1, plan=PLAN, **options):
-    """An Example by `prepare_batch`, with the masks of validation."""
-    batch = SliceDataset(volumes, num_adjacent).read(keys)
-    chosen = [volumes[key.volume] for key in keys]
-    masks = [choose_mask(volume, plan) for volume in chosen]
-    return prepare_batch(batch, [volume.info for volume in chosen], masks, **options)
-
-
-def two_volumes():
-    first, second = make_volume(num_slices=3), make_volume(num_slices=2, volume_id="file1000004")
-    return [first, replace(second, kspace=2 * second.kspace, info=replace(second.info, padding=(6, 54)))]
-
-
 def test_a_batch_of_two_volumes_is_what_each_is_alone():
     volumes, keys = two_volumes(), [SliceKey(1, 0), SliceKey(0, 2)]
     example = make_batch(volumes, keys)
@@ -218,26 +203,11 @@ def test_the_data_range_is_that_of_the_volume_or_else_of_the_slice():
     assert known.reference[0].max() < known.reference.max()
 
 
-def test_an_augmentation_changes_full_kspace_and_with_it_the_reference():
-    volumes, keys = two_volumes(), [SliceKey(0, 1), SliceKey(1, 0)]
-    seen = []
-
-    def flip_rows(kspace, samples):
-        seen.append((kspace, list(samples)))
-        return fft2c(ifft2c(kspace).flip(-2))
-
-    plain = make_batch(volumes, keys, 3, plan=None)
-    flipped = make_batch(volumes, keys, 3, augment=flip_rows)
-    ((kspace, samples),) = seen
-    assert kspace.shape == (2, 3, 6, 64, 60)
-    assert torch.equal(kspace[0], torch.from_numpy(volumes[0].kspace))
-    assert samples == [("file1000001", 1), ("file1000004", 0)]
-    # The second volume has twice the signal that its reference shows. The window lies evenly about the middle.
-    scale = torch.tensor([1.0, 2.0])[:, None, None]
-    assert torch.allclose(flipped.reference, scale * plain.reference.flip(-2), atol=1e-5)
-    kept = flipped.mask.expand_as(flipped.masked_kspace)
-    assert torch.equal(flipped.masked_kspace[kept], fft2c(ifft2c(kspace).flip(-2))[kept])
-    assert (flipped.masked_kspace[~kept] == 0).all()
+def test_an_example_says_what_its_volumes_show():
+    first, second = two_volumes()
+    volumes = [first, replace(second, info=replace(second.info, anatomy=None))]
+    assert make_batch(volumes, [SliceKey(1, 0), SliceKey(0, 2)]).anatomies == (None, "knee")
+    assert make_example(first, (0, 1), choose_mask(first, PLAN)).anatomies == ("knee", "knee")
 
 
 def test_masks_of_one_and_two_dimensions_share_a_batch():
