@@ -38,6 +38,8 @@ MATRICES: dict[tuple[str, str, str], tuple[_Scan, ...]] = {
 """The SNU format cannot say which columns were acquired, so there all of them are."""
 SIZES = ("small", "half", "full")
 MOST_COILS = 64
+NUM_SEEDS, NUM_FILES = 100, 10_000
+"""Studies of these seeds have no file name in common, up to so many files: a name tells a volume in fastMRI too."""
 SMALLEST_MATRIX = 32
 
 
@@ -149,6 +151,7 @@ def _path(
             return config.folder / f"leaderboard/acc{acceleration}/kspace/{config.anatomy}_test{patient + 1}.h5"
         return config.folder / f"{split}/{config.anatomy}/kspace/{config.anatomy}_acc{acceleration}_{patient + 1}.h5"
     folder = config.folder / f"{'singlecoil' if num_coils == 1 else 'multicoil'}_{split}"
+    number = config.seed % NUM_SEEDS * NUM_FILES + index
     if config.anatomy == "knee":
-        return folder / f"file{1000000 + index}.h5"
-    return folder / f"file_brain_{acquisition}_200_{6000000 + index}.h5"
+        return folder / f"file{1_000_000 + number}.h5"
+    return folder / f"file_brain_{acquisition}_200_{6_000_000 + number}.h5"
