@@ -11,7 +11,7 @@ from torch import nn
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.models import classical, unet, varnet
+from mrikit.models import anatomy, classical, prompt_unet, promptmr, promptmr_config, unet, varnet
 
 CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "zero_filled": (classical.ZeroFilled, classical.ZeroFilledConfig),
@@ -24,21 +24,27 @@ CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
 LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "unet": (unet.UnetModel, unet.UnetConfig),
     "varnet": (varnet.VarNet, varnet.VarNetConfig),
+    "promptmr": (promptmr.PromptMR, promptmr_config.PromptMRConfig),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
+
+CLASSIFIERS: dict[str, tuple[type[nn.Module], type]] = {
+    "anatomy_net": (anatomy.AnatomyNet, anatomy.AnatomyNetConfig),
+}
+"""Name to model and its configuration: networks that give classes instead of images."""
 
 
 def build_model(name: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
     """A model by name.
 
     Args:
-        name: A key of `CLASSICAL` or `LEARNED`.
+        name: A key of `CLASSICAL`, `LEARNED` or `CLASSIFIERS`.
         settings: Fields of its configuration that differ from the defaults.
 
     Raises:
         ConfigError: An unknown name or setting, or a value out of range.
     """
-    models = CLASSICAL | LEARNED
+    models = CLASSICAL | LEARNED | CLASSIFIERS
     if name not in models:
         raise ConfigError(f"no model is called {name!r}; there are {', '.join(models)}")
     model, config = models[name]
@@ -49,3 +55,8 @@ def model_settings(model: nn.Module) -> dict[str, Any]:
     """Every field of a model's configuration, defaults included."""
     config: Any = model.config
     return asdict(config)
+
+
+def convolutional_parts(model: nn.Module) -> list[nn.Module]:
+    """The parts of a network that `nn.Module.compile` makes faster: real numbers only, without Fourier transforms."""
+    return [module for module in model.modules() if isinstance(module, prompt_unet.PromptUnet)]

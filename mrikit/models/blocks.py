@@ -156,6 +156,18 @@ class OutputConv(nn.Conv2d):
         return pixels.permute(0, 3, 1, 2)
 
 
+class PreciseConv(nn.Conv2d):
+    """A convolution without bias in float32, also where the network before it runs in bfloat16."""
+
+    def __init__(self, num_inputs: int, num_outputs: int, kernel_size: int) -> None:
+        super().__init__(num_inputs, num_outputs, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, channels: torch.Tensor) -> torch.Tensor:
+        """(batch, num_inputs, y, x) of any float type to (batch, num_outputs, y, x) float32."""
+        with torch.autocast(channels.device.type, enabled=False):
+            return nn.functional.conv2d(channels.float(), self.weight.float(), padding=self.padding)
+
+
 def _norm_relu(channels: torch.Tensor) -> torch.Tensor:
     """Instance norm (epsilon 1e-5) without weights, then leaky ReLU (slope 0.2).
 

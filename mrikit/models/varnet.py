@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mrikit.errors import ConfigError, DataError
+from mrikit.errors import ConfigError
 from mrikit.models.blocks import (
     channels_to_complex,
     complex_to_channels,
@@ -15,12 +15,12 @@ from mrikit.models.blocks import (
     unnormalise,
     unpad,
 )
+from mrikit.models.sensitivity import divide_by_rss, keep_center, map_in_groups
 from mrikit.models.unet import Unet
 from mrikit.physics.coils import combine, rss
 from mrikit.physics.fft import ifft2c
 
 _MULTIPLE = 16
-_CPU_COILS, _DEVICE_COILS = 2, 8  # coils that go through the sensitivity network together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +81,7 @@ class VarNet(nn.Module):
         """
         has_checkpoints = self.config.use_checkpoint and torch.is_grad_enabled()
         center = ifft2c(keep_center(masked_kspace, mask, num_center_lines))
-        sens_maps = _divide_by_rss(center) if self.sens_net is None else self.sens_net(center, has_checkpoints)
+        sens_maps = divide_by_rss(center) if self.sens_net is None else self.sens_net(center, has_checkpoints)
         sens_maps = torch.fft.ifftshift(sens_maps, dim=(-2, -1))
         # What happens to whole lines and what happens along them do not mix: their readout stays transformed.
         dims = (-1,) if mask.shape[-2] == 1 else (-2, -1)
@@ -156,14 +156,9 @@ class SensitivityNet(nn.Module):
         Returns:
             (batch, coil, y, x) complex64, RSS 1, or 0 where all coils are 0.
         """
-        # A CPU is faster with few, which fit its caches; memory with checkpoints is that of one group.
-        num_together = _CPU_COILS if center_images.device.type == "cpu" else _DEVICE_COILS
-        groups = center_images.flatten(0, 1).unsqueeze(1).split(num_together)
-        if has_checkpoints:
-            maps = torch.cat([checkpoint(self.network, coils, use_reentrant=False) for coils in groups])
-        else:
-            maps = torch.cat([self.network(coils) for coils in groups])
-        return _divide_by_rss(maps.view_as(center_images))
+        coils = center_images.flatten(0, 1).unsqueeze(1)
+        maps = map_in_groups(self.network, coils, has_checkpoints=has_checkpoints)
+        return divide_by_rss(maps.view_as(center_images))
 
 
 class NormUnet(nn.Module):
@@ -184,58 +179,3 @@ class NormUnet(nn.Module):
         channels, mean, std = normalise(complex_to_channels(image), num_groups=2)
         channels = unpad(self.unet(pad_to_multiple(channels, _MULTIPLE)), size, _MULTIPLE)
         return channels_to_complex(unnormalise(channels, mean, std))
-
-
-def keep_center(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
-    """Only the fully sampled centre of k-space: columns of a line mask, a square of a 2-D pattern.
-
-    Args:
-        masked_kspace: (batch, coil, readout, phase) complex64.
-        mask: (batch, 1, 1 or readout, phase) bool.
-        num_center_lines: (batch,) int64; where 0, the lines sampled without gap on both sides of the middle count.
-
-    Returns:
-        (batch, coil, readout, phase) complex64, each batch element with its own centre, 0 around it.
-
-    Raises:
-        DataError: A mask that does not sample the middle of k-space.
-    """
-    num_center = torch.where(num_center_lines > 0, num_center_lines, _count_center(mask))
-    if bool((num_center < 1).any()):
-        element = int((num_center < 1).nonzero()[0])
-        raise DataError(
-            f"batch element {element}: the mask does not sample the middle of k-space, where coil sensitivities come "
-            f"from; a mask with centre lines would do"
-        )
-    is_center = _is_center(mask.shape[-1], num_center)[:, None, None, :]
-    if mask.shape[-2] > 1:
-        is_center = is_center & _is_center(mask.shape[-2], num_center)[:, None, :, None]
-    return torch.where(is_center, masked_kspace, 0.0)
-
-
-def _divide_by_rss(maps: torch.Tensor) -> torch.Tensor:
-    """(batch, coil, y, x) maps of RSS 1, or 0 where all coils are 0."""
-    norm = rss(maps).unsqueeze(-3)
-    # Twice as fast, with its gradient, as the quotient, which would divide complex numbers by complex numbers.
-    return maps * torch.where(norm > 0, norm, 1.0).reciprocal()
-
-
-def _is_center(size: int, num_center: torch.Tensor) -> torch.Tensor:
-    """(batch,) counts to (batch, size) bool, true in the middle."""
-    start = ((size - num_center + 1) // 2)[:, None]
-    position = torch.arange(size, device=num_center.device)
-    return (position >= start) & (position < start + num_center[:, None])
-
-
-def _count_center(mask: torch.Tensor) -> torch.Tensor:
-    """(batch,) int64: lines sampled without gap and as many on both sides of the middle, as fastMRI counts."""
-    lines = mask[:, 0, mask.shape[-2] // 2]
-    counts = _count_middle(lines)
-    return counts if mask.shape[-2] == 1 else torch.minimum(counts, _count_middle(mask[:, 0, :, mask.shape[-1] // 2]))
-
-
-def _count_middle(lines: torch.Tensor) -> torch.Tensor:
-    middle = lines.shape[-1] // 2
-    left = lines[:, :middle].flip(-1).cumprod(-1).sum(-1)
-    right = lines[:, middle:].cumprod(-1).sum(-1)
-    return torch.where(right > 0, (2 * torch.minimum(left, right)).clamp(min=1), 0)

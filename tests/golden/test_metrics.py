@@ -1,4 +1,4 @@
-"""fastMRI's volume metrics and training loss, number by number (golden/metrics.npz, made with fastMRI)."""
+"""fastMRI's metrics and training loss and the SNU leaderboard's SSIM, number by number (golden/metrics.npz)."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrikit.metrics import measure_volume, mse, nmse, psnr, ssim, ssim_loss
+from mrikit.metrics import BODY_THRESHOLDS, body_mask, measure_masked, measure_volume, mse, nmse, psnr, ssim, ssim_loss
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +38,14 @@ def test_all_at_once_equals_fastmri(case):
     measured = measure_volume(image, reference)
     for name in ("mse", "nmse", "psnr", "ssim"):
         assert getattr(measured, name) == pytest.approx(expected[name], rel=1e-6)
+
+
+@pytest.mark.parametrize("anatomy", BODY_THRESHOLDS)
+def test_body_mask_and_leaderboard_ssim_equal_the_challenges(golden, anatomy):
+    with np.load(golden / "metrics.npz") as file:
+        image, reference = torch.from_numpy(file["lb_prediction"]), torch.from_numpy(file["lb_target"])
+        largest, expected = float(file["lb_max"]), json.loads(str(file["expected"]))
+    mask = body_mask(reference, BODY_THRESHOLDS[anatomy])
+    assert mask.sum((1, 2)).tolist() == expected[f"body_pixels_{anatomy}"]
+    measured = measure_masked(image, reference, mask, largest)
+    assert measured.ssim == pytest.approx(expected[f"leaderboard_ssim_{anatomy}"], abs=1e-6)
