@@ -1,12 +1,10 @@
 """`mrikit weights ...`: say what weights are, and bring those of other programs in."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from mrikit.checkpoint import Weights
 
 app = typer.Typer(
     name="weights",
@@ -16,70 +14,84 @@ app = typer.Typer(
 )
 
 
+class Source(StrEnum):
+    """What `--from` knows: the keys of `mrikit.checkpoint.SOURCES`, which needs torch."""
+
+    FASTMRI_VARNET = "fastmri-varnet"
+    FASTMRI_UNET = "fastmri-unet"
+    PROMPTMR = "promptmr"
+    PROMPTMR_PLUS = "promptmr-plus"
+    SNU_CHALLENGE = "snu-challenge"
+
+
 @app.command()
 def info(
     weights: Annotated[Path, typer.Argument(help="A weights file, a checkpoint, or the folder of a training run.")],
     is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    is_card: Annotated[bool, typer.Option("--card", help="Print the model card, as Markdown.")] = False,
 ) -> None:
-    """Say which network WEIGHTS are for, how it was trained and how large it is; check that they fit it."""
+    """Say which network WEIGHTS are for, whose they are, how it was trained; check that they fit it."""
     import json
 
-    from mrikit.checkpoint import build_trained_model, load_weights
+    from mrikit.checkpoint import as_text, build_trained_model, describe, load_weights, make_card
 
+    if is_json and is_card:
+        raise typer.BadParameter("--json and --card are two ways to print the same; give one")
     found = load_weights(weights)
     build_trained_model(found)
-    facts = _describe(found)
+    facts = describe(found)
+    if is_card:
+        typer.echo(make_card(facts), nl=False)
+        return
+    facts = {"path": str(found.path), **facts}
     if is_json:
         typer.echo(json.dumps(facts, indent=2))
         return
+    facts["compatibility"] = list(facts["compatibility"])  # what the switches mean is in the card
     width = max(map(len, facts))
     for name, value in facts.items():
-        typer.echo(f"{name:{width}}  {_as_text(value)}")
+        typer.echo(f"{name:{width}}  {as_text(value)}")
 
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A .pt, .pth, .ckpt or .safetensors file of fastMRI's network.")],
-    model: Annotated[str, typer.Option(help="unet or varnet.")],
-    out: Annotated[Path, typer.Option(help="The weights file to write, .safetensors.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A state dict or a checkpoint of Lightning (.pt, .pth, .ckpt), a .safetensors file, or a "
+            "checkpoint folder of DeepSpeed."
+        ),
+    ],
+    source: Annotated[Source, typer.Option("--from", help="Whose weights they are.")],
+    out: Annotated[Path, typer.Option(help="The weights file to write, .safetensors; its card is NAME.md beside it.")],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the network that its shapes do not tell; repeatable."),
+        typer.Option("--set", help="A setting of the network that FILE does not tell, such as n_buffer=4; repeatable."),
     ] = None,
 ) -> None:
-    """Write the weights of fastMRI's U-Net or VarNet as weights of mrikit. Code in FILE is not run."""
-    from mrikit.checkpoint import import_weights
+    """Write published weights as weights of mrikit, with a model card. Code in FILE is not run."""
+    from mrikit.checkpoint import as_text, card_path, describe, import_weights
     from mrikit.config import parse_assignments
     from mrikit.errors import ConfigError
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are a .safetensors file, found --out {out}")
-    if out.exists():
-        raise ConfigError(f"{out}: there already; choose another --out or remove it")
-    found = import_weights(file, out, model, parse_assignments(settings or []))
-    facts = _describe(found)
-    typer.echo(f"{found.model}, {facts['parameters']:,} parameters, {_as_text(found.model_config)}; in {out}")
-    typer.echo(f"next: mrikit reconstruct --data DATA --out RECON --weights {out} --acceleration 4")
+    for path in (out, card_path(out)):
+        if path.exists():
+            raise ConfigError(f"{path}: there already; choose another --out or remove it")
+    found = import_weights(file, out, source.value, parse_assignments(settings or []))
+    facts = describe(found)
+    typer.echo(f"{found.model}, {facts['parameters']:,} parameters, {as_text(found.model_config)}; in {out}")
+    typer.echo(f"licence: {facts['licence']}")
+    typer.echo(f"card: {card_path(out)}")
+    typer.echo(f"next: mrikit reconstruct --data DATA --out RECON --weights {out} {_mask_options(facts)}")
 
 
-def _describe(weights: "Weights") -> dict[str, Any]:
-    """What is known of weights, as JSON."""
-    rest = {name: value for name, value in weights.record.items() if name not in ("model", "model_config", "format")}
-    return {
-        "path": str(weights.path),
-        "model": weights.model,
-        "settings": weights.model_config,
-        "parameters": sum(tensor.numel() for tensor in weights.tensors.values()),
-        **rest,
-        "sha256": weights.sha256,
-    }
-
-
-def _as_text(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds
-    """One line; what is too deep for it is left to --json."""
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        if any(isinstance(item, dict | list) for _, item in items):
-            return f"{len(value)} entries, see --json"
-        return ", ".join(f"{name}={item}" if isinstance(value, dict) else str(item) for name, item in items)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+def _mask_options(facts: dict[str, Any]) -> str:
+    """How to undersample full scans as the weights are used to, where that is known."""
+    if not facts.get("masks"):
+        return "--acceleration 4"
+    plan = facts["masks"][0]
+    return (
+        f"--acceleration {plan['acceleration']:g} --mask {plan['kind']} --center-fraction {plan['center_fraction']:g}"
+    )

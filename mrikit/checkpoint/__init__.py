@@ -1,6 +1,8 @@
 """Weights on disk: safetensors with a JSON record, known by their digest, read strictly; import of published ones."""
 
+from mrikit.checkpoint.card import as_text, card_path, describe, make_card
 from mrikit.checkpoint.imported import import_weights
+from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.checkpoint.weights import (
     EMA_PREFIX,
@@ -16,14 +18,19 @@ from mrikit.checkpoint.weights import (
 
 __all__ = [
     "EMA_PREFIX",
+    "SOURCES",
     "WEIGHTS_FILE",
     "WEIGHTS_PREFIX",
     "Weights",
+    "as_text",
     "build_trained_model",
+    "card_path",
     "checkpoint_path",
+    "describe",
     "find_checkpoints",
     "import_weights",
     "load_weights",
+    "make_card",
     "read_record",
     "read_tensors",
     "save_weights",

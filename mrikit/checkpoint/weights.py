@@ -136,16 +136,32 @@ def find_checkpoints(run: Path) -> list[Path]:
 
 
 def _weights_file(path: Path) -> Path:
-    """The file to read, given it or a run's folder."""
-    if not path.is_dir() or (path / WEIGHTS_FILE).exists():
-        return path / WEIGHTS_FILE if path.is_dir() else path
-    checkpoints = find_checkpoints(path)
-    if checkpoints:
+    """The file to read, given it, a run's folder, or one with the folders of a run's stages."""
+    if not path.is_dir():
+        return path
+    stages = sorted((found for found in path.glob("stage-*") if _stage_number(found)), key=_stage_number, reverse=True)
+    for folder in (path, *stages):
+        if (folder / WEIGHTS_FILE).exists():
+            return folder / WEIGHTS_FILE
+    for folder in (path, *stages):
+        checkpoints = find_checkpoints(folder)
+        if checkpoints:
+            raise CheckpointError(
+                f"{folder}: has no {WEIGHTS_FILE}, because no validation was finished yet; train on, or give the "
+                f"checkpoint {checkpoints[-1]}"
+            )
+    if stages:
+        names = ", ".join(folder.name for folder in reversed(stages))
         raise CheckpointError(
-            f"{path}: has no {WEIGHTS_FILE}, because no validation was finished yet; train on, or give the checkpoint "
-            f"{checkpoints[-1]}"
+            f"{path}: none of {names} has a {WEIGHTS_FILE}; train the first stage with `mrikit train`"
         )
     raise CheckpointError(f"{path}: no folder of a training run; it holds neither {WEIGHTS_FILE} nor checkpoints")
+
+
+def _stage_number(folder: Path) -> int:
+    """The stage that a folder is of; 0 if it is of none."""
+    number = folder.name.removeprefix("stage-")
+    return int(number) if folder.is_dir() and number.isdecimal() else 0
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,23 +1,27 @@
-import argparse
-import os
-from pathlib import Path
+import json
+import re
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from checkpoint.published_files import challenge_arguments, load_golden, save_with_deepspeed
+from helpers import relative_error
 
-from mrikit.checkpoint import build_trained_model, import_weights
-from mrikit.errors import CheckpointError
+from mrikit.checkpoint import SOURCES, build_trained_model, describe, import_weights, load_weights, make_card
+from mrikit.checkpoint.foreign import MODEL_FILE
+from mrikit.data import MaskPlan
+from mrikit.errors import CheckpointError, ConfigError
+from mrikit.models import LEARNED
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 VARNET = {"num_cascades": 2, "num_channels": 6, "num_pools": 2, "num_sens_channels": 4, "num_sens_pools": 2}
-
-
-def fastmri_weights(model):
-    """A state dict of fastMRI, under its names."""
-    with np.load(GOLDEN / f"fastmri_{model}.npz") as file:
-        return {key[3:]: torch.from_numpy(file[key]) for key in file if key.startswith("w::")}
+FILES = {
+    "fastmri-varnet": "fastmri_varnet",
+    "fastmri-unet": "fastmri_unet",
+    "promptmr": "promptmr_v1",
+    "promptmr-plus": "promptmr_plus",
+    "snu-challenge": "promptmr_snu_challenge",
+}
+PROMPTMR = ["promptmr", "promptmr-plus", "snu-challenge"]
 
 
 @pytest.fixture
@@ -25,141 +29,218 @@ def out(tmp_path):
     return tmp_path / "w.safetensors"
 
 
+def save(path, source, **changes):
+    """A state dict under its published names."""
+    torch.save(load_golden(FILES[source])[0] | changes, path)
+    return path
+
+
+@torch.inference_mode()
+def error_of(weights, source):
+    """How far the network is from the published one on the same input."""
+    _, config, golden = load_golden(FILES[source])
+    kspace = golden["kspace"].unflatten(0, (config["num_adj_slices"], -1))[None]
+    image = build_trained_model(weights)(kspace, golden["mask"].bool().view(1, 1, 1, 1, -1), torch.tensor([0]))
+    return relative_error(image, golden["output"])
+
+
+def test_there_is_a_source_for_every_name_and_each_names_a_network():
+    assert SOURCES.keys() == FILES.keys()
+    assert all(source.model in LEARNED for source in SOURCES.values())
+
+
 @pytest.mark.parametrize(
-    ("model", "settings"),
-    [("varnet", VARNET | {"use_checkpoint": False}), ("unet", {"num_channels": 8, "num_pools": 3, "dropout": 0.0})],
+    ("source", "settings"),
+    [
+        ("fastmri-varnet", VARNET | {"use_checkpoint": False}),
+        ("fastmri-unet", {"num_channels": 8, "num_pools": 3, "dropout": 0.0}),
+    ],
 )
-def test_the_settings_are_read_from_names_and_shapes(tmp_path, out, model, settings):
-    torch.save(fastmri_weights(model), tmp_path / "a.pt")
-    weights = import_weights(tmp_path / "a.pt", out, model, {})
-    assert (weights.model, weights.model_config, weights.path) == (model, settings, out)
+def test_the_settings_are_read_from_names_and_shapes(tmp_path, out, source, settings):
+    weights = import_weights(save(tmp_path / "a.pt", source), out, source, {})
+    assert (weights.model, weights.model_config, weights.path) == (SOURCES[source].model, settings, out)
     assert weights.record["imported_from"] == "a.pt"
-    assert len(build_trained_model(weights).state_dict()) == len(fastmri_weights(model))
+    assert len(build_trained_model(weights).state_dict()) == len(load_golden(FILES[source])[0])
 
 
-def test_settings_that_no_shape_tells_can_be_given(tmp_path, out):
-    torch.save(fastmri_weights("unet"), tmp_path / "a.pt")
-    assert import_weights(tmp_path / "a.pt", out, "unet", {"dropout": "0.1"}).model_config["dropout"] == 0.1
+@pytest.mark.parametrize("source", PROMPTMR)
+def test_a_state_dict_of_the_promptmr_family_makes_the_published_image(tmp_path, out, source):
+    weights = import_weights(
+        save(tmp_path / "a.pt", source), out, source, {"num_adj_slices": "5" if "plus" in source else "3"}
+    )
+    assert error_of(weights, source) < 1e-5
 
 
-def test_settings_that_contradict_the_shapes_are_refused(tmp_path, out):
-    torch.save(fastmri_weights("varnet"), tmp_path / "a.pt")
-    with pytest.raises(
-        CheckpointError, match=r"a.pt: weights for another architecture than varnet with .*=3, .*missing"
-    ):
-        import_weights(tmp_path / "a.pt", out, "varnet", {"num_cascades": "3"})
-    assert not out.exists()
+def test_the_folder_of_the_challenge_makes_the_published_image_and_says_what_it_was_trained_for(tmp_path, out):
+    state, config, _ = load_golden(FILES["snu-challenge"])
+    folder = save_with_deepspeed(tmp_path / "step3", state, challenge_arguments(config))
+    weights = import_weights(folder, out, "snu-challenge", {})
+    assert error_of(weights, "snu-challenge") < 1e-5
+    record = weights.record
+    assert (record["anatomy"], record["max_readout"], record["epoch"]) == ("brain", 384, 45)
+    (plan,) = record["masks"]
+    assert MaskPlan(**plan) == MaskPlan(kind="fixed", acceleration=4.0, center_fraction=0.08)
+    assert (record["imported_from"], record["imported_kind"]) == (f"epoch-45/{MODEL_FILE}", "checkpoint of DeepSpeed")
+    assert "../Data" not in json.dumps(record)  # folders are nobody's business
 
 
-@pytest.mark.parametrize("model", ["varnet", "unet"])
+def test_a_checkpoint_of_lightning_with_prefixed_names_makes_the_published_image(tmp_path, out):
+    state, config, _ = load_golden(FILES["promptmr-plus"])
+    content = {
+        "state_dict": {f"net.{name}": tensor for name, tensor in state.items()} | {"loss.w": torch.ones(1)},
+        "hyper_parameters": {"lr": 1e-4, "net": config},
+        "pytorch-lightning_version": "2.5.0",
+    }
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.warns(UserWarning, match=r"a.ckpt: 1 tensors are no part of the network, left out"):
+        weights = import_weights(tmp_path / "a.ckpt", out, "promptmr-plus", {})
+    assert error_of(weights, "promptmr-plus") < 1e-5
+    assert weights.record["imported_kind"] == "checkpoint of Lightning"
+
+
+def test_weights_that_deepspeed_wrapped_lose_its_prefix(tmp_path, out):
+    state = {f"module.{name}": tensor for name, tensor in load_golden(FILES["snu-challenge"])[0].items()}
+    torch.save({"module": state}, tmp_path / MODEL_FILE)
+    assert error_of(import_weights(tmp_path, out, "snu-challenge", {}), "snu-challenge") < 1e-5
+
+
+@pytest.mark.parametrize("source", ["fastmri-varnet", "fastmri-unet"])
 @pytest.mark.parametrize("prefix", ["", "net.", "module.net."])
-def test_a_checkpoint_of_lightning_gives_its_network_and_says_what_it_leaves_out(tmp_path, out, model, prefix):
-    weights = fastmri_weights(model)
+def test_a_checkpoint_of_lightning_gives_its_network_and_says_what_it_leaves_out(tmp_path, out, source, prefix):
+    weights = load_golden(FILES[source])[0]
     state = {f"{prefix}{name}": tensor for name, tensor in weights.items()} | {"loss.w": torch.ones(1, 1, 7, 7)}
     torch.save({"state_dict": state, "epoch": 3, "hyper_parameters": {"lr": 1e-3}}, tmp_path / "a.ckpt")
     with pytest.warns(UserWarning, match=r"a.ckpt: 1 tensors are no part of the network, left out"):
-        found = import_weights(tmp_path / "a.ckpt", out, model, {})
-    torch.save(weights, tmp_path / "plain.pt")
-    plain = import_weights(tmp_path / "plain.pt", tmp_path / "plain.safetensors", model, {})
+        found = import_weights(tmp_path / "a.ckpt", out, source, {})
+    plain = import_weights(save(tmp_path / "plain.pt", source), tmp_path / "plain.safetensors", source, {})
     assert found.tensors.keys() == plain.tensors.keys()
     assert all(torch.equal(found.tensors[name], plain.tensors[name]) for name in plain.tensors)
 
 
 def test_safetensors_of_another_program_can_be_imported(tmp_path, out):
-    safetensors.torch.save_file(fastmri_weights("unet"), tmp_path / "a.safetensors")
-    assert import_weights(tmp_path / "a.safetensors", out, "unet", {}).model_config["num_pools"] == 3
+    safetensors.torch.save_file(load_golden("fastmri_unet")[0], tmp_path / "a.safetensors")
+    assert import_weights(tmp_path / "a.safetensors", out, "fastmri-unet", {}).model_config["num_pools"] == 3
 
 
-def test_weights_of_another_kind_of_network_are_refused(tmp_path, out):
-    torch.save(fastmri_weights("varnet"), tmp_path / "varnet.pt")
-    torch.save(fastmri_weights("unet"), tmp_path / "unet.pt")
-    with pytest.raises(
-        CheckpointError,
-        match=r"varnet.pt: holds 3 networks of the form of fastMRI's unet, not 1; found cascades, sens_net",
-    ):
-        import_weights(tmp_path / "varnet.pt", out, "unet", {})
-    with pytest.raises(
-        CheckpointError, match=r"unet.pt: holds 0 networks of the form of fastMRI's varnet, not 1; found conv, "
-    ):
-        import_weights(tmp_path / "unet.pt", out, "varnet", {})
-    with pytest.raises(CheckpointError, match=r"weights can be imported for unet and varnet, not for 'cg_sense'"):
-        import_weights(tmp_path / "unet.pt", out, "cg_sense", {})
+def test_settings_that_no_shape_tells_can_be_given(tmp_path, out):
+    found = import_weights(save(tmp_path / "a.pt", "fastmri-unet"), out, "fastmri-unet", {"dropout": "0.1"})
+    assert found.model_config["dropout"] == 0.1
 
 
-def test_a_network_without_cascades_is_named(tmp_path, out):
-    sens_only = {name: tensor for name, tensor in fastmri_weights("varnet").items() if name.startswith("sens_net")}
-    torch.save(sens_only, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"a.pt: has no cascades.0.network.unet.down.0.first.weight"):
-        import_weights(tmp_path / "a.pt", out, "varnet", {})
+def test_a_setting_of_the_network_here_can_be_given_beside_published_ones(tmp_path, out):
+    settings = {"num_adj_slices": "3", "feature_dim": "12,16 20", "use_checkpoint": "true"}
+    found = import_weights(save(tmp_path / "a.pt", "promptmr"), out, "promptmr", settings)
+    assert found.model_config["use_checkpoint"] is True
+    assert found.model_config["feature_widths"] == [12, 16, 20]
 
 
-def test_weights_that_are_not_finite_are_named_and_nothing_is_written(tmp_path, out):
-    weights = fastmri_weights("unet")
-    weights["up_conv.2.1.bias"] = weights["up_conv.2.1.bias"] * float("nan")
-    torch.save(weights, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"a.pt: network.output.bias holds NaN or infinity"):
-        import_weights(tmp_path / "a.pt", out, "unet", {})
+def test_what_is_given_goes_before_what_the_file_says(tmp_path, out):
+    state, config, _ = load_golden(FILES["snu-challenge"])
+    arguments = challenge_arguments(config | {"n_buffer": "3", "learnable_prompt": 17})
+    torch.save({"module": state, "args": arguments}, tmp_path / MODEL_FILE)
+    with pytest.raises(CheckpointError, match=rf"{tmp_path}: was built with n_buffer 3, but its tensors are of 4"):
+        import_weights(tmp_path, out, "snu-challenge", {})
+    found = import_weights(tmp_path, out, "snu-challenge", {"n_buffer": "4"})
+    assert (found.model_config["num_buffers"], found.model_config["learnable_prompts"]) == (4, False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"n_buffer": "many"}, "n_buffer is a whole number, found 'many'"),
+        ({"feature_dim": "12,a"}, "feature_dim is whole numbers with commas in between, found '12,a'"),
+        ({"use_sens_adj": "7"}, "use_sens_adj is true or false, found '7'"),
+        ({"n_bufer": "4"}, "promptmr has no setting 'n_bufer'"),
+        ({"num_bufers": "4"}, "promptmr has no setting 'num_bufers'; did you mean 'num_buffers'?"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(tmp_path, out, setting, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        import_weights(save(tmp_path / "a.pt", "snu-challenge"), out, "snu-challenge", setting)
     assert not out.exists()
 
 
-class RunsCode:
-    """Unpickling it makes a folder."""
-
-    def __init__(self, folder):
-        self.folder = str(folder)
-
-    def __reduce__(self):
-        return os.mkdir, (self.folder,)
-
-
-@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}], ids=["zip", "legacy"])
-def test_code_in_a_pickle_is_not_run_but_named(tmp_path, out, options):
-    torch.save({"state_dict": fastmri_weights("unet"), "x": RunsCode(tmp_path / "owned")}, tmp_path / "a.pt", **options)
+def test_settings_that_contradict_the_shapes_are_refused(tmp_path, out):
     with pytest.raises(
-        CheckpointError, match=r"a.pt: holds (posix|os).mkdir besides tensors; such a pickle can run"
-    ) as caught:
-        import_weights(tmp_path / "a.pt", out, "unet", {})
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "owned").exists()
-    torch.load(tmp_path / "a.pt", weights_only=False)
-    assert (tmp_path / "owned").exists()  # it would have
-
-
-def test_an_unknown_class_in_a_checkpoint_is_named_with_what_would_do(tmp_path, out):
-    torch.save({"state_dict": fastmri_weights("unet"), "args": argparse.Namespace(lr=1)}, tmp_path / "a.ckpt")
-    with pytest.raises(
-        CheckpointError, match=r"holds argparse.Namespace besides .* save its state dict alone with torch.save"
+        CheckpointError, match=r"a.pt: weights for another architecture than varnet with .*=3, .*missing"
     ):
-        import_weights(tmp_path / "a.ckpt", out, "unet", {})
+        import_weights(save(tmp_path / "a.pt", "fastmri-varnet"), out, "fastmri-varnet", {"num_cascades": "3"})
+    assert not out.exists()
 
 
-def test_a_damaged_pickle_is_one_line_wherever_it_is_damaged(tmp_path, out):
-    generator = np.random.default_rng(0)
-    for options in ({}, {"_use_new_zipfile_serialization": False}):
-        torch.save({"state_dict": {"a": torch.ones(3)}}, tmp_path / "a.pt", **options)
-        content = (tmp_path / "a.pt").read_bytes()
-        for _ in range(60):
-            broken = bytearray(content[: generator.integers(len(content))])
-            for place in generator.integers(max(len(broken), 1), size=3):
-                broken[place : place + 1] = bytes([generator.integers(256)])
-            (tmp_path / "b.pt").write_bytes(broken)
-            with pytest.raises(CheckpointError, match=r"^\S+b.pt: ") as caught:
-                import_weights(tmp_path / "b.pt", out, "unet", {})
-            assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("source", FILES)
+@pytest.mark.parametrize("claimed", FILES)
+def test_weights_of_another_network_are_refused_with_the_source_that_would_do(tmp_path, out, source, claimed):
+    """Without history, with channel attention nothing tells PromptMR from the others."""
+    if source in (claimed, "promptmr") and claimed in (source, *PROMPTMR):
+        return
+    path = save(tmp_path / "a.pt", source)
+    with pytest.raises(
+        CheckpointError, match=rf"a.pt: looks like weights of {source}, not of {claimed}; give --from {source}$"
+    ):
+        import_weights(path, out, claimed, {})
+    assert not out.exists()
 
 
-@pytest.mark.parametrize("content", [torch.ones(3), {"epoch": 3}, {"state_dict": {}}, [1, 2]], ids=repr)
-def test_a_file_without_a_state_dict_is_named(tmp_path, out, content):
-    torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"a.pt: holds no state dict, but (Tensor|dict|list)"):
-        import_weights(tmp_path / "a.pt", out, "unet", {})
+@pytest.mark.parametrize("source", FILES)
+def test_weights_of_no_known_network_are_refused_with_what_is_there(tmp_path, out, source):
+    torch.save({"encoder.a": torch.ones(2), "head.b": torch.ones(2)}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"a.pt: holds 0 networks of the form of .*, not 1; found encoder, head"):
+        import_weights(tmp_path / "a.pt", out, source, {})
 
 
-def test_a_file_that_is_missing_or_cut_off_is_named(tmp_path, out):
-    for name in ("a.pt", "a.safetensors"):
-        with pytest.raises(CheckpointError, match=rf"{name}: cannot be read: No such file"):
-            import_weights(tmp_path / name, out, "unet", {})
-    safetensors.torch.save_file({"a": torch.ones(9)}, tmp_path / "a.safetensors")
-    (tmp_path / "a.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-4])
-    with pytest.raises(CheckpointError, match=r"a.safetensors: damaged or cut off"):
-        import_weights(tmp_path / "a.safetensors", out, "unet", {})
+def test_a_network_without_cascades_is_named(tmp_path, out):
+    weights = load_golden("fastmri_varnet")[0]
+    torch.save({name: tensor for name, tensor in weights.items() if name.startswith("sens_net")}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match=r"a.pt: has no cascades.0.network.unet.down.0.first.weight"):
+        import_weights(tmp_path / "a.pt", out, "fastmri-varnet", {})
+
+
+@pytest.mark.parametrize("source", ["fastmri-unet", "snu-challenge"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named_and_nothing_is_written(tmp_path, out, source, value):
+    name = {"fastmri-unet": "up_conv.2.1.bias", "snu-challenge": "cascades.1.model.unet.conv_last.weight"}[source]
+    broken = torch.full_like(load_golden(FILES[source])[0][name], value)
+    with pytest.raises(CheckpointError, match=r"a.pt: \S+output.(bias|weight) holds NaN or infinity"):
+        import_weights(save(tmp_path / "a.pt", source, **{name: broken}), out, source, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt"]
+
+
+@pytest.mark.parametrize("source", ["fastmri-varnet", "snu-challenge"])
+def test_a_tensor_of_another_shape_is_named(tmp_path, out, source):
+    name = {"fastmri-varnet": "cascades.1.model.unet.conv.layers.0.weight"}.get(
+        source, "cascades.1.model.unet.conv_last.weight"
+    )
+    with pytest.raises(CheckpointError, match=r"1 tensors of another shape \(cascades.1\S+ 2 x 2, not "):
+        import_weights(save(tmp_path / "a.pt", source, **{name: torch.ones(2, 2)}), out, source, {})
+    assert not out.exists()
+
+
+def test_an_unknown_source_is_refused(tmp_path, out):
+    with pytest.raises(ConfigError, match=r"from fastmri-varnet, .*, snu-challenge, not from 'unet'"):
+        import_weights(save(tmp_path / "a.pt", "fastmri-unet"), out, "unet", {})
+
+
+@pytest.mark.parametrize("source", ["fastmri-unet", "snu-challenge"])
+def test_the_card_lies_beside_the_weights_and_says_what_they_say(tmp_path, out, source):
+    import_weights(save(tmp_path / "a.pt", source), out, source, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "w.md", "w.safetensors"]
+    assert (tmp_path / "w.md").read_text() == make_card(describe(load_weights(out)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"task": "knee", "acceleration": 8, "mask_type": "random_offset"}, {"max_readout": 416, "acceleration": 8.0}),
+        ({"task": "foot", "acceleration": 8, "mask_type": "spiral"}, {}),
+        ({"acceleration": float("nan"), "mask_type": "fixed"}, {}),
+        ({"acceleration": 0, "mask_type": "fixed"}, {}),
+    ],
+)
+def test_of_the_training_only_what_is_understood_is_recorded(tmp_path, out, settings, expected):
+    state = load_golden(FILES["snu-challenge"])[0]
+    torch.save({"module": state, "args": settings}, tmp_path / MODEL_FILE)
+    record = import_weights(tmp_path, out, "snu-challenge", {}).record
+    found = {"max_readout": record.get("max_readout")} | record.get("masks", [{}])[0]
+    assert {name: found[name] for name in expected} == expected
+    assert expected or not {"masks", "anatomy", "max_readout"} & record.keys()

@@ -74,6 +74,40 @@ def test_of_a_run_without_a_validation_the_newest_checkpoint_is_named(tmp_path):
     assert has_weights_of(load_weights(newest).tensors, build())
 
 
+def test_of_a_run_in_stages_the_highest_with_weights_is_taken(tmp_path):
+    for stage in (1, 2, 10):
+        save(tmp_path / f"stage-{stage}" / "weights.safetensors", build(seed=stage))
+    save_checkpoint(checkpoint_path(tmp_path / "stage-11", 7), build())
+    (tmp_path / "stage-99").write_text("no folder")
+    save(tmp_path / "stage-old" / "weights.safetensors", build())
+    weights = load_weights(tmp_path)
+    assert weights.path == tmp_path / "stage-10" / "weights.safetensors"
+    assert has_weights_of(weights.tensors, build(seed=10))
+
+
+def test_weights_of_the_folder_itself_go_before_those_of_stages(tmp_path):
+    save(tmp_path / "weights.safetensors", build())
+    save(tmp_path / "stage-1" / "weights.safetensors", build(seed=1))
+    assert load_weights(tmp_path).path == tmp_path / "weights.safetensors"
+
+
+def test_of_a_run_in_stages_none_of_which_has_weights_the_newest_checkpoint_is_named(tmp_path):
+    (tmp_path / "stage-2").mkdir()
+    save_checkpoint(checkpoint_path(tmp_path / "stage-1", 7), build())
+    newest = tmp_path / "stage-1" / "checkpoints" / "step-00000007.safetensors"
+    with pytest.raises(CheckpointError, match=rf"stage-1: has no weights.safetensors, .* the checkpoint {newest}$"):
+        load_weights(tmp_path)
+
+
+def test_a_run_in_stages_that_were_never_trained_is_named(tmp_path):
+    for stage in (2, 1):
+        (tmp_path / f"stage-{stage}").mkdir()
+    with pytest.raises(
+        CheckpointError, match=rf"^{tmp_path}: none of stage-1, stage-2 has a weights.safetensors; train"
+    ):
+        load_weights(tmp_path)
+
+
 def test_checkpoints_are_found_in_the_order_of_their_steps_without_unfinished_ones(tmp_path):
     assert find_checkpoints(tmp_path) == []
     for step in (10**7, 9, 120):
@@ -130,7 +164,7 @@ def test_weights_for_another_architecture_are_refused_with_what_does_not_fit(tmp
 @pytest.mark.parametrize(
     ("model", "settings", "message"),
     [
-        ("promptmr", {}, "no model is called 'promptmr'"),
+        ("swin", {}, "no model is called 'swin'"),
         ("varnet", {"num_blocks": 2}, "varnet has no setting 'num_blocks'"),
         ("varnet", {"num_cascades": 0}, "varnet needs at least 1 cascade"),
     ],

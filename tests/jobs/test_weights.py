@@ -1,22 +1,23 @@
 import json
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from checkpoint.published_files import challenge_arguments, load_golden
 from helpers import relative_error
 from phantoms import make_volume
 from typer.testing import CliRunner
 
 from jobs.app import app
-from mrikit.checkpoint import build_trained_model, load_weights, save_weights
+from jobs.weights import Source
+from mrikit.checkpoint import SOURCES, build_trained_model, describe, load_weights, make_card, save_weights
+from mrikit.checkpoint.foreign import MODEL_FILE
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import build_model, model_settings
 from mrikit.volumes import Volume, write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+WORDS = ("--from", "fastmri-varnet", "--out")
 
 
 def run(*words):
@@ -32,14 +33,10 @@ def trained(tmp_path):
     return tmp_path / "run"
 
 
-def load_golden():
-    with np.load(GOLDEN / "fastmri_varnet.npz") as file:
-        return {key: torch.from_numpy(file[key]) for key in file if key != "config"}
-
-
 def save_published(path, **others):
-    weights = {f"varnet.{key[3:]}": array for key, array in load_golden().items() if key.startswith("w::")}
+    weights = {f"varnet.{name}": array for name, array in load_golden("fastmri_varnet")[0].items()}
     torch.save({"state_dict": weights | others}, path)
+    return path
 
 
 def test_info_says_what_is_known_one_fact_a_line(trained):
@@ -56,8 +53,42 @@ def test_info_says_what_is_known_one_fact_a_line(trained):
         "task": "knee_singlecoil",
         "step": "1,200",
         "validation": "ssim=0.9, psnr=33.1",
-        "masks": "1 entries, see --json",
+        "masks": "(a=1)",
+        "compatibility": "none",
     }
+
+
+def test_info_of_many_volumes_is_one_line_of_some(tmp_path):
+    model = build_model("unet", {"num_channels": 2, "num_pools": 1})
+    record = {"trained_on": [f"file{number}" for number in range(1200)]}
+    save_weights(tmp_path / "w.safetensors", "unet", model_settings(model), model.state_dict(), record)
+    (line,) = [
+        line for line in run("weights", "info", tmp_path / "w.safetensors").stdout.splitlines() if "file0" in line
+    ]
+    assert line.split(maxsplit=1) == [
+        "trained_on",
+        "file0, file1, file2, file3, file4, file5, file6, file7 and 1192 more",
+    ]
+
+
+def test_info_prints_the_card_alone(trained):
+    done = run("weights", "info", trained, "--card")
+    assert done.stdout == make_card(describe(load_weights(trained)))
+    assert done.stdout.startswith("# unet for knee_singlecoil\n")
+
+
+def test_info_prints_one_form(trained):
+    done = run("weights", "info", trained, "--card", "--json")
+    assert done.exit_code == 2
+    assert "--json and --card are two ways" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_info_of_a_run_in_stages_is_of_the_highest_with_weights(tmp_path, trained):
+    trained.rename(tmp_path / "stage-1")
+    (tmp_path / "stage-2").mkdir()
+    assert json.loads(run("weights", "info", tmp_path, "--json").stdout)["path"] == str(
+        tmp_path / "stage-1" / "weights.safetensors"
+    )
 
 
 def test_info_as_json_is_read_by_programs(trained):
@@ -77,18 +108,20 @@ def test_info_refuses_weights_that_do_not_fit(tmp_path):
 @torch.inference_mode()
 def test_published_weights_reconstruct_as_in_their_own_program(tmp_path):
     """From fastMRI's state dict to the image that fastMRI makes with it, and of a file of k-space to the same."""
-    golden = load_golden()
+    _, _, golden = load_golden("fastmri_varnet")
     kspace, mask = golden["kspace"].numpy(), golden["mask"].numpy().astype(bool)
     info = replace(make_volume().info, matrix=(40, 36), recon_matrix=(40, 36), padding=(0, 36), reference_max=None)
     volume = Volume(kspace=kspace[None], reference=None, mask=mask, info=info)
     write_fastmri(tmp_path / "data" / "file1000001.h5", volume)
     save_published(tmp_path / "varnet.ckpt")
     weights, out = tmp_path / "varnet.safetensors", tmp_path / "out"
-    done = run("weights", "import", tmp_path / "varnet.ckpt", "--model", "varnet", "--out", weights)
-    first, following = done.stdout.splitlines()
+    done = run("weights", "import", tmp_path / "varnet.ckpt", "--from", "fastmri-varnet", "--out", weights)
+    first, licence, card, following = done.stdout.splitlines()
     assert first.startswith("varnet, ")
     assert "num_cascades=2, num_channels=6, num_pools=2, num_sens_channels=4, num_sens_pools=2" in first
     assert first.endswith(f"; in {weights}")
+    assert licence.startswith("licence: The weights keep the licence of their authors. fastMRI's code is under the MIT")
+    assert card == f"card: {tmp_path / 'varnet.md'}"
     assert following == f"next: mrikit reconstruct --data DATA --out RECON --weights {weights} --acceleration 4"
     assert run("reconstruct", "--data", tmp_path / "data", "--out", out, "--weights", weights).exit_code == 0
     result = read_reconstruction(out / "file1000001.h5")
@@ -102,7 +135,7 @@ def test_published_weights_reconstruct_as_in_their_own_program(tmp_path):
 
 def test_a_setting_that_no_shape_tells_can_be_given(tmp_path):
     save_published(tmp_path / "varnet.pt")
-    words = ["--model", "varnet", "--out", tmp_path / "w.safetensors", "--set", "use_checkpoint=true"]
+    words = ["--from", "fastmri-varnet", "--out", tmp_path / "w.safetensors", "--set", "use_checkpoint=true"]
     assert "use_checkpoint=True" in run("weights", "import", tmp_path / "varnet.pt", *words).stdout
 
 
@@ -110,11 +143,58 @@ def test_what_is_there_already_is_not_overwritten(tmp_path, trained):
     save_published(tmp_path / "varnet.pt")
     before = (trained / "weights.safetensors").read_bytes()
     with pytest.raises(ConfigError, match=r"weights.safetensors: there already; choose another --out or remove it"):
-        run("weights", "import", tmp_path / "varnet.pt", "--model", "varnet", "--out", trained / "weights.safetensors")
+        run("weights", "import", tmp_path / "varnet.pt", *WORDS, trained / "weights.safetensors")
     assert (trained / "weights.safetensors").read_bytes() == before
 
 
 def test_another_suffix_is_refused(tmp_path):
     save_published(tmp_path / "varnet.pt")
     with pytest.raises(ConfigError, match=r"weights are a .safetensors file, found --out \S+w.pt"):
-        run("weights", "import", tmp_path / "varnet.pt", "--model", "varnet", "--out", tmp_path / "w.pt")
+        run("weights", "import", tmp_path / "varnet.pt", *WORDS, tmp_path / "w.pt")
+
+
+def test_a_text_that_lies_where_the_card_belongs_is_not_overwritten(tmp_path):
+    save_published(tmp_path / "varnet.pt")
+    (tmp_path / "w.md").write_text("notes")
+    with pytest.raises(ConfigError, match=r"w.md: there already; choose another --out or remove it"):
+        run("weights", "import", tmp_path / "varnet.pt", *WORDS, tmp_path / "w.safetensors")
+    assert (tmp_path / "w.md").read_text() == "notes"
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+@pytest.mark.parametrize("source", ["unet", "VarNet", ""])
+def test_an_unknown_source_is_wrong_usage_that_lists_the_known(tmp_path, source):
+    done = run("weights", "import", tmp_path / "a.pt", "--from", source, "--out", tmp_path / "w.safetensors")
+    assert done.exit_code == 2
+    assert all(name in done.stderr for name in SOURCES)
+
+
+def test_the_command_knows_the_sources_that_the_importer_knows():
+    assert [source.value for source in Source] == list(SOURCES)
+
+
+def test_weights_of_the_challenge_are_imported_with_their_terms_and_the_mask_that_they_know(tmp_path):
+    """From the folder that DeepSpeed leaves to a file, a card and the next command."""
+    state, config, _ = load_golden("promptmr_snu_challenge")
+    torch.save({"module": state, "epoch": 45, "args": challenge_arguments(config)}, tmp_path / MODEL_FILE)
+    out = tmp_path / "brain.safetensors"
+    done = run("weights", "import", tmp_path, "--from", "snu-challenge", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("licence: The code that these weights come from has no licence")
+    assert lines[-1].endswith(f"--weights {out} --acceleration 4 --mask fixed --center-fraction 0.08")
+    info = dict(line.split(maxsplit=1) for line in run("weights", "info", out).stdout.splitlines())
+    assert (info["source"], info["anatomy"], info["epoch"]) == ("snu-challenge", "brain", "45")
+    assert info["compatibility"].startswith("shares_activation, ")
+    card = run("weights", "info", out, "--card").stdout
+    assert card == (tmp_path / "brain.md").read_text()
+    assert "has no licence" in card
+    assert "non-commercial" in card
+
+
+@pytest.mark.parametrize("source", ["promptmr", "promptmr-plus"])
+def test_the_card_of_promptmr_says_that_its_licence_is_non_commercial(tmp_path, source):
+    torch.save(load_golden({"promptmr": "promptmr_v1"}.get(source, "promptmr_plus"))[0], tmp_path / "a.pt")
+    words = ("--set", "num_adj_slices=3") if source == "promptmr" else ()
+    run("weights", "import", tmp_path / "a.pt", "--from", source, "--out", tmp_path / "w.safetensors", *words)
+    assert "published for non-commercial use only" in (tmp_path / "w.md").read_text().split("## Licence")[1]

@@ -1,0 +1,100 @@
+"""Published weights that can be imported: whose they are, under which terms, and what is known of their training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from mrikit.models.published_promptmr import SOURCES as PROMPTMR_SOURCES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One kind of published weights."""
+
+    title: str
+    """Whose network it is, in words."""
+    model: str
+    """The key of `mrikit.models.LEARNED` that they become."""
+    citation: str
+    """The paper or the code that they come from."""
+    licence: str
+    """The terms of the weights, as far as they are known."""
+    training_data: str
+    """What they were trained with, as far as it is known."""
+
+
+_FASTMRI_LICENCE = (
+    "The weights keep the licence of their authors. fastMRI's code is under the MIT licence; the data that the weights "
+    "were trained with, NYU Langone's fastMRI data set, come with an agreement of their own."
+)
+_FASTMRI_DATA = "Raw k-space of the fastMRI data set, as whoever published the file says."
+_PROMPTMR_LICENCE = (
+    "The weights keep the licence of their authors: PromptMR and PromptMR+ are published for non-commercial use only. "
+    "Importing them into mrikit does not change that."
+)
+
+SOURCES: Final[dict[str, Source]] = {
+    "fastmri-varnet": Source(
+        title="fastMRI's end-to-end variational network",
+        model="varnet",
+        citation="Sriram et al., End-to-end variational networks for accelerated MRI reconstruction, MICCAI 2020",
+        licence=_FASTMRI_LICENCE,
+        training_data=_FASTMRI_DATA,
+    ),
+    "fastmri-unet": Source(
+        title="fastMRI's U-Net",
+        model="unet",
+        citation="Zbontar et al., fastMRI: an open dataset and benchmarks for accelerated MRI, arXiv:1811.08839",
+        licence=_FASTMRI_LICENCE,
+        training_data=_FASTMRI_DATA,
+    ),
+    "promptmr": Source(
+        title="PromptMR",
+        model="promptmr",
+        citation="Xin et al., Fill the k-space and refine the image: prompting for dynamic and multi-contrast MRI "
+        "reconstruction, 2023",
+        licence=_PROMPTMR_LICENCE,
+        training_data="As whoever published the file says.",
+    ),
+    "promptmr-plus": Source(
+        title="PromptMR+",
+        model="promptmr",
+        citation="Xin et al., Rethinking deep unrolled model for accelerated MRI reconstruction, ECCV 2024",
+        licence=_PROMPTMR_LICENCE,
+        training_data="As whoever published the file says.",
+    ),
+    "snu-challenge": Source(
+        title="PromptMR of an entry to the SNU FastMRI challenge 2025",
+        model="promptmr",
+        citation="EJ_FastMRI_challenge, 2025",
+        licence="The code that these weights come from has no licence, which leaves all rights with its authors: ask "
+        "them before you use or pass on the weights. The network behind it, PromptMR+, is for non-commercial use only.",
+        training_data="Fully sampled training volumes of the SNU FastMRI challenge 2025, without a validation set.",
+    ),
+}
+"""What `mrikit weights import --from` knows, by name."""
+
+_UNET = "down_sample_layers.0.layers.0.weight"
+_ENDINGS = {
+    "sens_net.norm_unet.unet.feat_extract.weight": PROMPTMR_SOURCES,
+    f"sens_net.norm_unet.unet.{_UNET}": ("fastmri-varnet",),
+    _UNET: ("fastmri-unet",),
+}
+
+
+def recognise(names: Iterable[str]) -> tuple[str, ...]:
+    """The sources that tensors with such names may be of; none if they are of another network."""
+    names = list(names)
+    for ending, sources in _ENDINGS.items():
+        if any(name.endswith(ending) for name in names):
+            return _distinguish(names) if sources is PROMPTMR_SOURCES else sources
+    return ()
+
+
+def _distinguish(names: list[str]) -> tuple[str, ...]:
+    """Whether cascades work on k-space shows in no tensor; what else the published networks differ in does."""
+    if any(".momentum." in name for name in names):  # a history of features
+        return ("promptmr-plus",)
+    if not any(".CA." in name for name in names):  # channel attention
+        return ("snu-challenge",)
+    return PROMPTMR_SOURCES
