@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-    from mrikit.evaluate import Interval, Scores, VolumeScore
+    from mrikit.evaluate import Difference, Interval, Scores, VolumeScore
 
 NUM_WORST = 5
 PIPE_WIDTH = 120
+LESION_COLUMNS = ("lesion SSIM", "boxes")
 
 
 def evaluate(
@@ -24,7 +25,16 @@ def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="Folder of the volumes; by default the one that was reconstructed.")
     ] = None,
-    scorer: Annotated[str, typer.Option(help="Window and metrics: fastmri.")] = "fastmri",
+    scorer: Annotated[
+        str, typer.Option(help="fastmri: the whole window; snu: inside the body, as the SNU leaderboard.")
+    ] = "fastmri",
+    boxes: Annotated[
+        str | None,
+        typer.Option(help="Also score lesions: a fastMRI+ CSV, or `stored` for boxes in the data."),
+    ] = None,
+    expected: Annotated[
+        int | None, typer.Option(min=1, help="Fail unless each anatomy has this many volumes at each acceleration.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Score the reconstructions of RECON against the references of their volumes."""
@@ -33,7 +43,7 @@ def evaluate(
 
     if scorer not in SCORERS:
         raise typer.BadParameter(f"{scorer!r} is not one of {', '.join(SCORERS)}.", param_hint="--scorer")
-    scores, files = run(recon, data, scorer)
+    scores, files = run(recon, data, scorer, boxes=boxes, expected=expected)
     rows = [row for found in scores for row in found.rows]
     if not rows:
         raise DataError(
@@ -41,101 +51,161 @@ def evaluate(
             f"scores need files with a reference, `mrikit report {_common_folder(recon)}` shows the pictures without"
         )
     if as_json:
-        typer.echo(_json(rows, scores))
+        typer.echo(_json(recon, scores))
         return
     show(rows)
+    for line in _leaderboard(recon, scores):
+        typer.echo(line)
     for file in files:
         typer.echo(file)
     typer.echo(f"next: mrikit report {_common_folder(recon)}")
 
 
-def run(recon: Sequence[Path], data: Path | None = None, scorer: str = "fastmri") -> tuple[list["Scores"], list[Path]]:
+def run(
+    recon: Sequence[Path],
+    data: Path | None = None,
+    scorer: str = "fastmri",
+    *,
+    boxes: str | None = None,
+    expected: int | None = None,
+) -> tuple[list["Scores"], list[Path]]:
     """Score every folder with a progress bar, and write its scores into it.
 
     A file holds the labels of its folder alone; what is returned tells the runs of all folders apart.
+
+    Args:
+        recon: Folders of reconstructions.
+        data: Folder of their volumes; the one that was reconstructed if None.
+        scorer: A name of `mrikit.evaluate.SCORERS`.
+        boxes: A fastMRI+ table of lesions, or `stored`; none if None.
+        expected: Volumes of each anatomy at each acceleration; nothing is written unless there are as many.
 
     Returns:
         Scores of each folder, and the files written.
 
     Raises:
-        MrikitError: See `mrikit.evaluate.evaluate`.
+        MrikitError: See `mrikit.evaluate.evaluate` and `require_expected`.
     """
     from rich.progress import Progress
 
-    from mrikit.evaluate import data_of, label_runs, write_scores
+    from mrikit.evaluate import STORED, data_of, label_runs, require_expected, write_scores
     from mrikit.evaluate import evaluate as evaluate_folder
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    scores, files = [], []
+    source: Path | Literal["stored"] | None = STORED if boxes == STORED else Path(boxes) if boxes else None
+    scores = []
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         for folder in recon:
             update = partial(_update, progress, progress.add_task(f"scoring {folder.name}", total=None))
-            found = evaluate_folder(data or data_of(folder), folder, scorer=scorer, on_volume=update)
-            files += write_scores(folder, found)
-            scores.append(found)
+            scores.append(
+                evaluate_folder(data or data_of(folder), folder, scorer=scorer, boxes=source, on_volume=update)
+            )
     num_unscored = _num_unscored(scores)
     if num_unscored:
         messages.print(f"{num_unscored} volumes were not scored: {_reasons(scores)}", markup=False)
+    for note in dict.fromkeys(note for found in scores for note in found.notes):
+        messages.print(f"warning: {note}", markup=False)
+    if expected is not None:
+        require_expected(_rows_of(recon, scores), [volume for found in scores for volume in found.unscored], expected)
+    files = [file for folder, found in zip(recon, scores, strict=True) for file in write_scores(folder, found)]
     return label_runs(scores), files
 
 
 def show(rows: Sequence["VolumeScore"]) -> None:
-    """Print means, differences between runs, and the worst slices of the best runs."""
-    from mrikit.evaluate import best_models, compare_to_best, sorted_slices
+    """Print means, differences between runs that did the same volumes, and the worst slices of the best runs.
+
+    Args:
+        rows: Of one scorer.
+    """
+    from mrikit.evaluate import SCORERS, best_models, same_volumes, sorted_slices
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(_means(rows))
-    differences = compare_to_best(rows)
+    for scorer in dict.fromkeys(row.scorer for row in rows):
+        console.print(f"scorer {scorer}: {SCORERS[scorer].meaning}", markup=False)
+    groups = same_volumes(rows)
+    console.print(_means(groups))
+    differences = _differences(groups)
     if differences:
         console.print("difference to the best model on the same volumes, SSIM [95 % interval]:")
         for entry in differences:
             line = f"  {entry.label} - {entry.baseline}, {entry.acceleration:g}x: {_bounds(entry.ssim, 4, sign='+')}"
             console.print(line, markup=False)
-    best = best_models(rows)
+    # The first group of an acceleration is that of most runs.
+    chosen = {group[0].acceleration: group for group in reversed(groups)}
+    best = {acceleration: best_models(group)[acceleration] for acceleration, group in chosen.items()}
     console.print("worst slices of the best model:" if differences else "worst slices:")
-    for worst in sorted_slices(row for row in rows if row.label == best[row.acceleration])[:NUM_WORST]:
+    candidates = (row for acceleration, group in chosen.items() for row in group if row.label == best[acceleration])
+    for worst in sorted_slices(candidates)[:NUM_WORST]:
         row = worst.row
         line = f"  {row.volume_id} slice {worst.slice_index}, {row.label} {row.acceleration:g}x: SSIM {worst.ssim:.4f}"
         console.print(line, markup=False)
+
+
+def _leaderboard(recon: Sequence[Path], scores: Sequence["Scores"]) -> list[str]:
+    """A line for each submission; with its name if there are rivals."""
+    from mrikit.evaluate import leaderboard
+
+    entries = leaderboard(_rows_of(recon, scores))
+    return [f"{entry.name}: {entry.line}" if len(entries) > 1 else entry.line for entry in entries]
+
+
+def _rows_of(recon: Sequence[Path], scores: Sequence["Scores"]) -> dict[str, Sequence["VolumeScore"]]:
+    return {str(folder): found.rows for folder, found in zip(recon, scores, strict=True)}
+
+
+def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"]:
+    from mrikit.evaluate import compare_to_best
+
+    return [difference for group in groups for difference in compare_to_best(group)]
 
 
 def _update(progress: "Progress", task: "TaskID", done: int, total: int) -> None:
     progress.update(task, completed=done, total=total)
 
 
-def _means(rows: Sequence["VolumeScore"]) -> "Table":
+def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
+    """A line for each run and acquisition of each group of the same volumes; columns of lesions if any was scored."""
     from rich.table import Table
 
-    from mrikit.evaluate import summarise
+    from mrikit.evaluate import summarise, summarise_lesions
 
+    lesions = [{entry.label: entry for entry in summarise_lesions(group) if entry.lesion is None} for group in groups]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("R", "model", "acquisition"):
         table.add_column(name)
-    for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE"):
+    for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE", *(LESION_COLUMNS if any(lesions) else ())):
         table.add_column(name, justify="right")
-    overall, single = summarise(rows), summarise(rows, by_acquisition=True)
-    for entry in sorted(overall + single, key=lambda entry: (entry.acceleration, entry.label, entry.acquisition or "")):
-        table.add_row(
-            f"{entry.acceleration:g}x",
-            entry.label,
-            entry.acquisition or "all",
-            str(entry.num_volumes),
-            _bounds(entry.ssim, 4),
-            f"{entry.psnr.mean:.2f}",
-            f"{entry.nmse.mean:.4f}",
-        )
+    for group, lesion in zip(groups, lesions, strict=True):
+        overall, single = summarise(group), summarise(group, by_acquisition=True)
+        for entry in sorted(overall + single, key=lambda entry: (entry.label, entry.acquisition or "")):
+            found = lesion.get(entry.label) if entry.acquisition is None else None
+            table.add_row(
+                f"{entry.acceleration:g}x",
+                entry.label,
+                entry.acquisition or "all",
+                str(entry.num_volumes),
+                _bounds(entry.ssim, 4),
+                f"{entry.psnr.mean:.2f}",
+                f"{entry.nmse.mean:.4f}",
+                *((_bounds(found.ssim, 4), str(found.num_boxes)) if found else ()),
+            )
     return table
 
 
-def _json(rows: Sequence["VolumeScore"], scores: Sequence["Scores"]) -> str:
+def _json(recon: Sequence[Path], scores: Sequence["Scores"]) -> str:
     """What `scores.json` of every folder holds, and what only several runs together show."""
     import json
 
-    from mrikit.evaluate import compare_to_best, describe_scores, to_json
+    from mrikit.evaluate import describe_scores, leaderboard, same_volumes, to_json
 
-    content = {"folders": [describe_scores(found) for found in scores], "differences": to_json(compare_to_best(rows))}
+    rows_of = _rows_of(recon, scores)
+    content = {
+        "folders": [describe_scores(found) for found in scores],
+        "differences": to_json(_differences(same_volumes([row for rows in rows_of.values() for row in rows]))),
+        "leaderboard": to_json(leaderboard(rows_of)),
+    }
     return json.dumps(content, indent=2, allow_nan=False)
 
 

@@ -92,4 +92,5 @@ def score(
         nmse=1 - ssim,
         mse=1e-3,
         slice_ssim=(ssim + 0.01, ssim - 0.01),
+        scorer="fastmri",
     )

@@ -1,15 +1,18 @@
 """Reconstructions and references to scores, their summary and their files."""
 
+from mrikit.evaluate.bootstrap import Interval
+from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, require_expected
+from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
 from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
+from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
-from mrikit.evaluate.score import SCORERS, data_of, evaluate
-from mrikit.evaluate.scores import SCORES_FILE, Scores, Unscored, describe_scores, read_scores, to_json, write_scores
+from mrikit.evaluate.score import STORED, data_of, evaluate
+from mrikit.evaluate.scorers import SCORERS
+from mrikit.evaluate.scores import SCORES_FILE, Scores, describe_scores, read_scores, to_json, write_scores
 from mrikit.evaluate.summary import (
     Difference,
-    Interval,
     SliceScore,
     Summary,
-    VolumeScore,
     best_models,
     compare_models,
     compare_to_best,
@@ -22,8 +25,12 @@ from mrikit.evaluate.wording import format_bounds, group_reasons
 __all__ = [
     "SCORERS",
     "SCORES_FILE",
+    "STORED",
+    "BoxScore",
     "Difference",
     "Interval",
+    "LeaderboardScore",
+    "LesionSummary",
     "Pair",
     "Scores",
     "SliceScore",
@@ -41,11 +48,14 @@ __all__ = [
     "group_reasons",
     "label_reconstructions",
     "label_runs",
+    "leaderboard",
     "read_pair",
     "read_scores",
+    "require_expected",
     "same_volumes",
     "sorted_slices",
     "summarise",
+    "summarise_lesions",
     "to_json",
     "write_scores",
 ]

@@ -1,4 +1,4 @@
-"""A reconstruction beside its reference, both cropped to the window that fastMRI scores."""
+"""A reconstruction beside its reference, both cropped to the window that is scored."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,18 @@ class Pair:
     """As it was stored, not cropped."""
 
 
-def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
+def read_pair(volume_path: Path, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
     """Read both files of a volume and crop them to the window that is scored.
 
     A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.
 
     fastMRI crops to a square as wide as the reference. Where reference or reconstruction is smaller than that square,
     as a reconstruction is whose field of view is narrower than the reference, both are cropped to the smaller one.
+
+    Args:
+        volume_path: File of the volume.
+        reconstruction_path: File of its reconstruction.
+        is_square: Whether to crop to fastMRI's square, or to what both have.
 
     Raises:
         DataError: A file is damaged, or the reconstruction has another number of slices.
@@ -48,8 +53,10 @@ def read_pair(volume_path: Path, reconstruction_path: Path) -> Pair:
                 f"{reconstruction_path}: the reconstruction has {len(image)} slices, the reference {len(stored)}; "
                 "was it made from other data?"
             )
-        width = stored.shape[2]
-        window = (min(width, stored.shape[1], image.shape[1]), min(width, image.shape[2]))
+        height, width = stored.shape[1:]
+        if is_square:
+            height = min(height, width)
+        window = (min(height, image.shape[1]), min(width, image.shape[2]))
         reference = _center_crop(_read_all(stored), window)
         image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
     return Pair(

@@ -15,10 +15,18 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
     # A volume that kept the mask it was acquired with has nothing of the one that was planned.
     planned = {name: mask[name] for name in mask if name not in ("kind", "acceleration")}
     settings = planned if mask.get("kind") == reconstruction.mask.kind else {}
-    settings |= reconstruction.config.get("model_config") or {}
+    config = reconstruction.config
+    if config.get("task") == "auto":
+        # Each volume has the weights that suit it; together they are one run.
+        settings["task"] = "auto"
+    else:
+        settings |= config.get("model_config") or {}
+        if reconstruction.weights_sha256:
+            settings["weights"] = reconstruction.weights_sha256[:_DIGEST_LENGTH]
     if reconstruction.weights_sha256:
-        settings["weights"] = reconstruction.weights_sha256[:_DIGEST_LENGTH]
-        settings["precision"] = reconstruction.config.get("precision", "fp32")
+        settings["precision"] = config.get("precision", "fp32")
+    if config.get("flips"):
+        settings["flips"] = True
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 

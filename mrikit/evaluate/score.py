@@ -1,27 +1,33 @@
 """Score a folder of reconstructions against the references of their volumes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.evaluate.boxes import BOXES_ATTRIBUTE, BoxTable, crop_boxes, read_box_table, stored_boxes
+from mrikit.evaluate.leaderboard import folder_acceleration
+from mrikit.evaluate.lesions import score_boxes
 from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
+from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
-from mrikit.evaluate.scores import Scores, Unscored
-from mrikit.evaluate.summary import VolumeScore
-from mrikit.metrics import measure_volume
+from mrikit.evaluate.scorers import SCORERS, Compared, measure
+from mrikit.evaluate.scores import Scores
 from mrikit.parallel import map_on_cores
 from mrikit.storage import read_json
 from mrikit.volumes import find_volumes
 from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
 
-SCORERS = ("fastmri",)
-"""Definitions of what is compared and how; `fastmri` is the window and the volume metrics of `fastmri.evaluate`."""
+STORED: Final = "stored"
+"""Stands for the boxes in the attributes of the volumes."""
+
+_Boxes = BoxTable | Literal["stored"] | None
 
 
 def evaluate(
@@ -29,6 +35,7 @@ def evaluate(
     recon: Path,
     *,
     scorer: str = "fastmri",
+    boxes: Path | Literal["stored"] | None = None,
     on_volume: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Scores:
     """Score every reconstruction of a folder whose volume has a reference.
@@ -39,6 +46,7 @@ def evaluate(
         data: Folder of volumes, or one file.
         recon: Folder that `mrikit reconstruct` wrote.
         scorer: A name of `SCORERS`.
+        boxes: Also score boxes around lesions: a fastMRI+ table, or those that are stored with the volumes.
         on_volume: Called after every volume with how many are done, and of how many.
 
     Returns:
@@ -46,16 +54,18 @@ def evaluate(
 
     Raises:
         ConfigError: Unknown scorer.
-        DataError: There are no reconstructions, or no volumes.
+        DataError: There are no reconstructions, or no volumes, or the table of boxes cannot be read.
         StorageError: `reconstruct.json` cannot be read.
     """
     if scorer not in SCORERS:
         raise ConfigError(f"unknown scorer {scorer!r}; known: {', '.join(SCORERS)}")
+    table: _Boxes = read_box_table(boxes) if isinstance(boxes, Path) else boxes
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
-    rows = []
-    results = map_on_cores(lambda pair: _score_pair(*pair, recon), pairs)
-    for done, result in enumerate(results, 1):
+    rows, notes = [], []
+    results = map_on_cores(partial(_score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
+    for done, (result, found) in enumerate(results, 1):
+        notes += found
         if isinstance(result, VolumeScore):
             rows.append(result)
         else:
@@ -65,6 +75,7 @@ def evaluate(
         rows=tuple(rows),
         scorer=scorer,
         unscored=tuple(sorted(unscored, key=lambda volume: volume.path)),
+        notes=tuple(notes + _notes(table, rows)),
         data=str(data.resolve()),
         run=run,
     )
@@ -108,22 +119,30 @@ def _match(data: Path, recon: Path, model: str) -> tuple[list[tuple[Path, Path]]
     return pairs, unscored
 
 
-def _score_pair(path: Path, target: Path, recon: Path) -> VolumeScore | Unscored:
+def _score_pair(
+    paths: tuple[Path, Path], *, recon: Path, scorer: str, boxes: _Boxes
+) -> tuple[VolumeScore | Unscored, list[str]]:
+    """The scores of a volume and its reconstruction, and what had to be left out of them."""
+    path, target = paths
     try:
-        pair = read_pair(path, target)
+        pair = read_pair(path, target, is_square=SCORERS[scorer].is_square)
         if pair.reference is None:
-            return _unscored(path, "the file has no reference image", target.relative_to(recon))
+            return _unscored(path, "the file has no reference image", target.relative_to(recon)), []
         if not pair.reference.any():
-            return _unscored(path, "the reference is zero everywhere", target.relative_to(recon))
-        return _score(path, target, recon, pair)
+            return _unscored(path, "the reference is zero everywhere", target.relative_to(recon)), []
+        compared = SCORERS[scorer].prepare(pair)
+        row = _score(path, target, recon, pair, scorer, compared)
+        return _add_boxes(row, pair, compared, boxes)
     except DataError as error:
-        return _unscored(path, str(error), target.relative_to(recon))
+        return _unscored(path, str(error), target.relative_to(recon)), []
 
 
-def _score(path: Path, target: Path, recon: Path, pair: Pair) -> VolumeScore:
+def _score(path: Path, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
     assert pair.reference is not None
-    measured = measure_volume(torch.from_numpy(pair.image), torch.from_numpy(pair.reference))
-    if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim))):
+    measured = measure(compared)
+    # What lies outside a mask is not measured, and may be broken nevertheless.
+    values = (measured.mse, measured.nmse, measured.ssim, pair.image.max())
+    if not all(map(math.isfinite, values)):
         raise DataError(_why_no_score(target, pair.image, pair.reference))
     mask = pair.reconstruction.mask
     return VolumeScore(
@@ -137,8 +156,7 @@ def _score(path: Path, target: Path, recon: Path, pair: Pair) -> VolumeScore:
         acquisition=pair.info.acquisition,
         anatomy=pair.info.anatomy,
         mask=mask.kind,
-        # An estimate differs a little from volume to volume; scores are grouped by it.
-        acceleration=float(round(mask.acceleration)) if mask.kind == "stored" else mask.acceleration,
+        acceleration=_acceleration(path, pair, scorer),
         true_acceleration=mask.true_acceleration,
         num_slices=len(pair.image),
         ssim=measured.ssim,
@@ -146,7 +164,53 @@ def _score(path: Path, target: Path, recon: Path, pair: Pair) -> VolumeScore:
         nmse=measured.nmse,
         mse=measured.mse,
         slice_ssim=measured.slice_ssim,
+        scorer=scorer,
     )
+
+
+def _acceleration(path: Path, pair: Pair, scorer: str) -> float:
+    """What the scores of a volume are grouped by."""
+    mask = pair.reconstruction.mask
+    if mask.kind != "stored":
+        return mask.acceleration
+    named = folder_acceleration(path) if SCORERS[scorer].is_leaderboard else None
+    # An estimate differs a little from volume to volume.
+    return named or float(round(mask.acceleration))
+
+
+def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) -> tuple[VolumeScore, list[str]]:
+    """The row with the scores of the volume's boxes; boxes that cannot be read cost the volume no other score."""
+    if boxes is None:
+        return row, []
+    size, window = pair.info.recon_matrix, (compared.image.shape[1], compared.image.shape[2])
+    try:
+        if isinstance(boxes, BoxTable):
+            found = boxes.boxes_of(row.volume_id, size[0])
+        else:
+            found = stored_boxes(Path(row.path), size)
+    except DataError as error:
+        return row, [str(error)]
+    scored, notes = score_boxes(compared, crop_boxes(found, size, window), row.volume_id)
+    if not scored:
+        return row, notes
+    mean = math.fsum(box.ssim for box in scored) / len(scored)
+    return replace(row, lesion_ssim=mean, num_boxes=len(scored), boxes=scored), notes
+
+
+def _notes(boxes: _Boxes, rows: Sequence[VolumeScore]) -> list[str]:
+    """What a table of boxes, or the volumes without any, leave to be said."""
+    if boxes is None:
+        return []
+    notes = []
+    place = f"attribute {BOXES_ATTRIBUTE!r} of their files"
+    if isinstance(boxes, BoxTable):
+        place = str(boxes.path)
+        if boxes.num_study_level:
+            notes.append(f"{place}: {boxes.num_study_level} rows about whole studies have no box")
+    num_without = sum(not row.num_boxes for row in rows)
+    if num_without:
+        notes.append(f"{num_without} of {len(rows)} scored volumes have no box that could be scored in {place}")
+    return notes
 
 
 def _why_no_score(target: Path, image: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> str:

@@ -9,23 +9,15 @@ from typing import Any
 
 from mrikit import __version__
 from mrikit.errors import DataError
-from mrikit.evaluate.summary import VolumeScore, summarise
+from mrikit.evaluate.leaderboard import leaderboard
+from mrikit.evaluate.lesions import summarise_lesions
+from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
+from mrikit.evaluate.scorers import SCORERS
+from mrikit.evaluate.summary import summarise
 from mrikit.storage import atomic_path, read_json, write_json
 
 SCORES_FILE = "scores.json"
 TABLE_FILE = "scores.csv"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unscored:
-    """A volume without a score."""
-
-    volume_id: str
-    path: str
-    """File of the volume, absolute; the reconstruction's if there is no such volume."""
-    reconstruction: str | None
-    """File of the reconstruction, relative to the folder of the scores; None if there is none."""
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +30,8 @@ class Scores:
     """Name of the definition of window and metrics."""
     unscored: tuple[Unscored, ...] = ()
     """Volumes that could not be scored, and why."""
+    notes: tuple[str, ...] = ()
+    """A line on each thing that was left out of scores that are there."""
     data: str
     """Folder of the volumes."""
     run: dict[str, Any]
@@ -61,15 +55,23 @@ def write_scores(folder: Path, scores: Scores) -> list[Path]:
 
 
 def describe_scores(scores: Scores) -> dict[str, Any]:
-    """What `scores.json` holds: the rows, and their summary over all and over each acquisition."""
+    """What `scores.json` holds: the rows, and what they come to.
+
+    The summary is over all and over each acquisition; `leaderboard` is empty unless the scorer counts slices, and
+    `lesions` unless boxes were scored.
+    """
     content = {
         "version": __version__,
         "scorer": scores.scorer,
+        "scorer_meaning": SCORERS[scores.scorer].meaning,
         "data": scores.data,
         "run": scores.run,
         "summary": summarise(scores.rows) + summarise(scores.rows, by_acquisition=True),
+        "leaderboard": leaderboard({".": scores.rows}),
+        "lesions": summarise_lesions(scores.rows),
         "rows": scores.rows,
         "unscored": scores.unscored,
+        "notes": scores.notes,
     }
     return {key: to_json(value) for key, value in content.items()}
 
@@ -85,8 +87,9 @@ def read_scores(path: Path) -> Scores:
     try:
         return Scores(
             rows=tuple(_read_row(row) for row in content["rows"]),
-            scorer=content["scorer"],
+            scorer={name: name for name in SCORERS}[content["scorer"]],
             unscored=tuple(Unscored(**volume) for volume in content["unscored"]),
+            notes=tuple(content["notes"]),
             data=content["data"],
             run=content["run"],
         )
@@ -109,11 +112,12 @@ def to_json(value: Any) -> Any:  # noqa: ANN401 - anything made of records and w
 def _read_row(row: dict[str, Any]) -> VolumeScore:
     psnr = math.inf if row["psnr"] is None else row["psnr"]
     lists = {name: tuple(row[name]) for name in ("settings", "slice_ssim")}
-    return VolumeScore(**{**row, **lists, "psnr": psnr})
+    boxes = tuple(BoxScore(**box) for box in row["boxes"])
+    return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes})
 
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
-    columns = [field.name for field in fields(VolumeScore) if field.name != "slice_ssim"]
+    columns = [field.name for field in fields(VolumeScore) if field.name not in ("slice_ssim", "boxes")]
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()

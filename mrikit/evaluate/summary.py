@@ -5,58 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-NUM_RESAMPLES = 2000
-_TAILS = (0.025, 0.975)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VolumeScore:
-    """The scores of one reconstructed volume."""
-
-    volume_id: str
-    path: str
-    """File of the volume, absolute."""
-    reconstruction: str
-    """File of the reconstruction, relative to the folder of the scores."""
-    label: str
-    """The model, and what tells this run from others of it at the same acceleration; scores are grouped by it."""
-    model: str
-    settings: tuple[str, ...]
-    """What was chosen besides model, mask and acceleration, each as `name=value`."""
-    patient_id: str | None
-    """None if the file names no patient; the volume then counts as one of its own."""
-    acquisition: str | None
-    anatomy: str | None
-    mask: str
-    """Kind of sampling mask."""
-    acceleration: float
-    """Nominal acceleration; for a mask that was stored in the file its estimate, rounded."""
-    true_acceleration: float
-    """Acquired lines over sampled ones."""
-    num_slices: int
-    ssim: float
-    """Mean over slices."""
-    psnr: float
-    """dB; infinite where reconstruction and reference are equal."""
-    nmse: float
-    mse: float
-    """In the squared scale of the data."""
-    slice_ssim: tuple[float, ...]
-    """SSIM of each slice."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """A mean over volumes and where it would lie for other patients of the same kind."""
-
-    mean: float
-    low: float | None
-    """2.5 % bound by bootstrap; None for a single patient."""
-    high: float | None
-    """97.5 % bound by bootstrap; None for a single patient."""
+from mrikit.evaluate.bootstrap import Interval, resample
+from mrikit.evaluate.rows import VolumeScore
+from mrikit.evaluate.scorers import SCORERS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,7 +79,7 @@ def summarise(rows: Iterable[VolumeScore], by_acquisition: bool = False, *, seed
             num_slices=sum(row.num_slices for row in members),
             **_intervals(members, [_values(row) for row in members], seed),
         )
-        for (acceleration, acquisition, label), members in _groups(rows, group)
+        for (acceleration, acquisition, label), members in group_rows(rows, group)
     ]
 
 
@@ -156,7 +107,7 @@ def compare_models(rows: Iterable[VolumeScore], baseline: str, *, seed: int = 0)
             num_volumes=len(members),
             **_intervals(members, [_subtract(_values(row), base[row.path, acceleration]) for row in members], seed),
         )
-        for (acceleration, label), members in _groups(others, lambda row: (row.acceleration, row.label))
+        for (acceleration, label), members in group_rows(others, lambda row: (row.acceleration, row.label))
     ]
 
 
@@ -181,7 +132,7 @@ def best_models(rows: Iterable[VolumeScore]) -> dict[float, str]:
 
 
 def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
-    """Groups of rows in each of which all runs did the same volumes, so that their means can be compared.
+    """Groups of rows in each of which all runs did the same volumes by one scorer, so that means can be compared.
 
     One group for each set of volumes that a run did, with the scores on it of every run that did all of the set: where
     a network did the held-out volumes only and other models did all volumes, there is a group of everything on the
@@ -191,16 +142,18 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
         Lowest acceleration first, then the group of most runs, then that of most volumes.
     """
     rows = list(rows)
-    done: dict[float, dict[str, set[str]]] = {}
+    done: dict[tuple[float, str], dict[str, set[str]]] = {}
     for row in rows:
-        done.setdefault(row.acceleration, {}).setdefault(row.label, set()).add(row.path)
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.path)
     groups: list[list[VolumeScore]] = []
-    for acceleration, runs in sorted(done.items()):
+    for key, runs in sorted(done.items()):
         found = []
         for paths in {frozenset(paths) for paths in runs.values()}:
             labels = {label for label, others in runs.items() if paths <= others}
             members = [
-                row for row in rows if row.acceleration == acceleration and row.label in labels and row.path in paths
+                row
+                for row in rows
+                if (row.acceleration, row.scorer) == key and row.label in labels and row.path in paths
             ]
             found.append((-len(labels), -len(paths), min(paths), members))
         groups += [members for *_, members in sorted(found, key=lambda entry: entry[:3])]
@@ -217,9 +170,10 @@ def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
     return sorted(slices, key=lambda entry: entry.ssim)
 
 
-def _groups(
+def group_rows(
     rows: Iterable[VolumeScore], key: Callable[[VolumeScore], tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], list[VolumeScore]]]:
+    """Rows of the same key without repetitions, by key; within a group in an order that depends on the rows alone."""
     # By path within a group, so that intervals do not depend on the order in which folders were found.
     ordered = sorted(_distinct(rows), key=lambda row: (*key(row), row.path))
     return [(name, list(members)) for name, members in groupby(ordered, key)]
@@ -240,24 +194,7 @@ def _subtract(values: tuple[float, ...], base: tuple[float, ...]) -> tuple[float
 
 
 def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
-    """Mean and percentile interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
-    patients = np.unique([row.patient_id or row.path for row in members], return_inverse=True)[1]
-    num_patients = int(patients.max()) + 1
-    picks = np.random.default_rng(seed).integers(0, num_patients, (NUM_RESAMPLES, num_patients))
-    columns = np.array(values, np.float64).T
-    return {
-        name: _interval(column, patients, picks) for name, column in zip(("ssim", "psnr", "nmse"), columns, strict=True)
-    }
-
-
-def _interval(
-    values: npt.NDArray[np.float64], patients: npt.NDArray[np.int64], picks: npt.NDArray[np.int64]
-) -> Interval:
-    mean = float(values.mean())
-    if picks.shape[1] == 1:
-        return Interval(mean=mean, low=None, high=None)
-    sums, num_volumes = np.bincount(patients, values), np.bincount(patients)
-    means = sums[picks].sum(1) / num_volumes[picks].sum(1)
-    # No interpolation: an infinite PSNR may be among the means.
-    low, high = np.quantile(means, _TAILS, method="inverted_cdf")
-    return Interval(mean=mean, low=float(low), high=float(high))
+    """Mean and interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
+    patients = [row.patient_id or row.path for row in members]
+    weights = [float(row.num_slices) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
+    return dict(zip(("ssim", "psnr", "nmse"), resample(patients, values, weights, seed), strict=True))

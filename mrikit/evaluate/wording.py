@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from mrikit.evaluate.scores import Unscored
-from mrikit.evaluate.summary import Interval
+from mrikit.evaluate.bootstrap import Interval
+from mrikit.evaluate.rows import Unscored
 
 NUM_NAMES = 8
 

@@ -1,6 +1,22 @@
 """Image quality: the same SSIM for loss and score, and fastMRI's volume measures."""
 
-from mrikit.metrics.ssim import slice_ssim_loss, ssim, ssim_loss, ssim_map
-from mrikit.metrics.volume import VolumeMetrics, measure_volume, mse, nmse, psnr
+from mrikit.metrics.body import BODY_THRESHOLDS, body_mask, crop_to_body
+from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_loss, ssim_map
+from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume, mse, nmse, psnr
 
-__all__ = ["VolumeMetrics", "measure_volume", "mse", "nmse", "psnr", "slice_ssim_loss", "ssim", "ssim_loss", "ssim_map"]
+__all__ = [
+    "BODY_THRESHOLDS",
+    "WINDOW",
+    "VolumeMetrics",
+    "body_mask",
+    "crop_to_body",
+    "measure_masked",
+    "measure_volume",
+    "mse",
+    "nmse",
+    "psnr",
+    "slice_ssim_loss",
+    "ssim",
+    "ssim_loss",
+    "ssim_map",
+]

@@ -73,7 +73,9 @@ def scored_panels(section: Section, folders: Sequence[ReconFolder]) -> list[Pane
         _Source(row=row, file=folder.path / row.reconstruction)
         for folder in folders
         for row in folder.rows
-        if row.acceleration == section.acceleration and row.label in labels and row.path in section.volumes
+        if (row.acceleration, row.scorer) == (section.acceleration, section.scorer)
+        and row.label in labels
+        and row.path in section.volumes
     ]
     slices = sorted_slices(source.row for source in sources if source.row.label == section.best)
     chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}

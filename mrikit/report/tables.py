@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrikit.evaluate import (
+    SCORERS,
     Difference,
     Interval,
     SliceScore,
@@ -16,9 +17,11 @@ from mrikit.evaluate import (
     compare_to_best,
     format_bounds,
     group_reasons,
+    leaderboard,
     same_volumes,
     sorted_slices,
     summarise,
+    summarise_lesions,
 )
 from mrikit.report.collect import ReconFolder, list_unscored
 
@@ -43,8 +46,9 @@ class Section:
     """Runs that did the same volumes at one acceleration."""
 
     name: str
-    """Acceleration, and where it has several sections the number of volumes."""
+    """Acceleration, the scorer where there are several, and where it has several sections the number of volumes."""
     acceleration: float
+    scorer: str
     volumes: frozenset[str]
     """Files of the volumes, absolute."""
     absent: tuple[str, ...]
@@ -82,14 +86,17 @@ def make_sections(folders: Sequence[ReconFolder]) -> list[Section]:
     """For each acceleration, lowest first, the runs that did the same volumes; several sections if not all did."""
     rows = [row for folder in folders for row in folder.rows]
     groups = same_volumes(rows)
-    num_sections = Counter(group[0].acceleration for group in groups)
-    labels: dict[float, dict[str, None]] = {}
+    num_sections = Counter((group[0].acceleration, group[0].scorer) for group in groups)
+    has_one_scorer = len({row.scorer for row in rows}) == 1
+    labels: dict[tuple[float, str], dict[str, None]] = {}
     for row in rows:
-        labels.setdefault(row.acceleration, {})[row.label] = None
-    return [
-        _section(group, tuple(labels[group[0].acceleration]), num_sections[group[0].acceleration] > 1, folders)
-        for group in groups
-    ]
+        labels.setdefault((row.acceleration, row.scorer), {})[row.label] = None
+    sections = []
+    for group in groups:
+        key = group[0].acceleration, group[0].scorer
+        name = f"{key[0]:g}x" if has_one_scorer else f"{key[0]:g}x by scorer {key[1]}"
+        sections.append(_section(name, group, tuple(labels[key]), num_sections[key] > 1, folders))
+    return sections
 
 
 def make_axis(sections: Sequence[Section]) -> Axis:
@@ -115,7 +122,11 @@ def unscored_reasons(folders: Sequence[ReconFolder]) -> list[tuple[str, int, str
 
 
 def _section(
-    rows: Sequence[VolumeScore], all_labels: Sequence[str], is_one_of_several: bool, folders: Sequence[ReconFolder]
+    name: str,
+    rows: Sequence[VolumeScore],
+    all_labels: Sequence[str],
+    is_one_of_several: bool,
+    folders: Sequence[ReconFolder],
 ) -> Section:
     (best,) = best_models(rows).values()
     differences = {difference.label: difference for difference in compare_to_best(rows)}
@@ -135,8 +146,9 @@ def _section(
     true_accelerations = [row.true_acceleration for row in rows]
     num_volumes = f"{len(volumes)} volume{'s' if len(volumes) > 1 else ''}"
     return Section(
-        name=f"{acceleration:g}x on {num_volumes}" if is_one_of_several else f"{acceleration:g}x",
+        name=f"{name} on {num_volumes}" if is_one_of_several else name,
         acceleration=acceleration,
+        scorer=rows[0].scorer,
         volumes=frozenset(volumes),
         absent=tuple(label for label in all_labels if label not in {row.label for row in rows}),
         true_acceleration=(min(true_accelerations), max(true_accelerations)),
@@ -184,10 +196,35 @@ def run_facts(folders: Sequence[ReconFolder]) -> list[tuple[str, str]]:
         "Models": ", ".join(dict.fromkeys(str(folder.run.get("model")) for folder in folders)),
         "Sampling": "; ".join(dict.fromkeys(_mask(folder) for folder in folders)),
         "Scored": f"{len(rows)} volumes, {num_slices} slices",
+        "Scored by": "; ".join(_scorers(folders)),
+        "Leaderboard": "; ".join(_leaderboard(folders)),
+        "Lesions": "; ".join(_lesions(folders)),
         "Not scored": f"{len(unscored)} volumes" if unscored else "",
         "Reconstructed by": f"mrikit {', '.join(versions)}",
     }
     return [(name, text) for name, text in facts.items() if text]
+
+
+def _scorers(folders: Sequence[ReconFolder]) -> list[str]:
+    names = dict.fromkeys(folder.scores.scorer for folder in folders if folder.scores)
+    return [f"{name} ({SCORERS[name].meaning})" for name in names]
+
+
+def _leaderboard(folders: Sequence[ReconFolder]) -> list[str]:
+    """The score of each submission, named if there are rivals."""
+    entries = leaderboard({str(folder.path): folder.rows for folder in folders})
+    return [f"{entry.name}: {entry.line}" if len(entries) > 1 else entry.line for entry in entries]
+
+
+def _lesions(folders: Sequence[ReconFolder]) -> list[str]:
+    """SSIM inside the boxes of each run, all kinds of lesion together."""
+    groups = same_volumes(row for folder in folders for row in folder.rows)
+    return [
+        f"{entry.label} {entry.acceleration:g}x SSIM {entry.ssim.mean:.4f} in {entry.num_boxes} boxes"
+        for group in groups
+        for entry in summarise_lesions(group)
+        if entry.lesion is None
+    ]
 
 
 def _mask(folder: ReconFolder) -> str:

@@ -21,7 +21,7 @@ def labels(*folders):
     return [row.label for found in label_runs(folders) for row in found.rows]
 
 
-def reconstruction(mask=None, weights_sha256=None, model_config=None, plan=None):
+def reconstruction(mask=None, weights_sha256=None, model_config=None, plan=None, **config):
     image = np.zeros((1, 8, 8), np.float32)
     return Reconstruction(
         image=image,
@@ -30,7 +30,7 @@ def reconstruction(mask=None, weights_sha256=None, model_config=None, plan=None)
         mask=mask or line_mask(),
         model="cg_sense",
         weights_sha256=weights_sha256,
-        config={"model_config": model_config or {}, "mask": plan},
+        config={"model_config": model_config or {}, "mask": plan, **config},
     )
 
 
@@ -89,3 +89,17 @@ def test_the_same_reconstruction_in_two_folders_counts_once():
     rows = [row for found in label_runs([folder(row(0), row(1)), folder(row(1))]) for row in found.rows]
     (summary,) = summarise(rows)
     assert (summary.num_volumes, summary.num_slices) == (2, 4)
+
+
+def test_flips_tell_runs_apart():
+    plain, flipped = reconstruction(flips=False), reconstruction(flips=True)
+    assert label_reconstructions([plain, flipped]) == ["cg_sense", "cg_sense flips=True"]
+
+
+def test_volumes_that_were_routed_to_different_weights_are_one_run():
+    members = [
+        reconstruction(weights_sha256=digest * 32, model_config={"num_cascades": count}, task="auto")
+        for digest, count in (("ab", 2), ("cd", 3))
+    ]
+    assert label_reconstructions(members) == ["cg_sense", "cg_sense"]
+    assert run_settings(members[0]) == ("task=auto", "precision=fp32")

@@ -235,8 +235,8 @@ def test_a_row_names_the_patient(study):
 
 def test_an_unknown_scorer_is_an_error_that_names_the_known_ones(study):
     data, recon, _ = study
-    with pytest.raises(ConfigError, match="unknown scorer 'snu'; known: fastmri"):
-        evaluate(data, recon, scorer="snu")
+    with pytest.raises(ConfigError, match="unknown scorer 'psnr'; known: fastmri, snu"):
+        evaluate(data, recon, scorer="psnr")
 
 
 def test_a_missing_or_foreign_or_empty_folder_is_an_error_that_says_what_to_do(study, tmp_path):

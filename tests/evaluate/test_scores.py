@@ -33,6 +33,8 @@ def test_the_json_is_plain_json_with_a_summary(tmp_path):
     assert overall["ssim"]["mean"] == pytest.approx(0.95)
     assert (overall["acquisition"], single["acquisition"]) == (None, "CORPD_FBK")
     assert overall["psnr"]["mean"] is None
+    assert content["scorer_meaning"] == "SSIM, PSNR and NMSE as fastmri.evaluate; means over volumes"
+    assert content["leaderboard"] == content["lesions"] == []
 
 
 def test_the_table_has_one_line_for_each_volume(tmp_path):
@@ -53,12 +55,14 @@ def test_scores_that_cannot_be_written_leave_nothing_behind(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
 
 
-@pytest.mark.parametrize("damage", ["no rows", "another column"])
+@pytest.mark.parametrize("damage", ["no rows", "another column", "unknown scorer"])
 def test_a_file_that_is_not_scores_is_an_error_that_says_how_to_write_one(tmp_path, damage):
     write_scores(tmp_path, make_scores())
     content = json.loads((tmp_path / "scores.json").read_text())
     if damage == "no rows":
         del content["rows"]
+    elif damage == "unknown scorer":
+        content["scorer"] = "beauty"
     else:
         content["rows"][0]["beauty"] = 1
     (tmp_path / "scores.json").write_text(json.dumps(content))

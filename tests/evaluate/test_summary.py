@@ -192,3 +192,17 @@ def test_runs_on_different_parts_meet_those_that_did_both():
     rows = [score(n, 0.9, model="a") for n in range(3)]
     rows += [score(0, 0.9, model="k"), score(1, 0.9, model="b"), score(2, 0.9, model="b")]
     assert groups_of(rows) == [(4.0, "ab", "v1v2"), (4.0, "ak", "v0"), (4.0, "a", "v0v1v2")]
+
+
+def test_runs_of_different_scorers_are_never_compared():
+    rows = [score(n, 0.9, model=model) for n in range(2) for model in "ab"]
+    rows += [dataclasses.replace(row, scorer="snu") for row in rows]
+    found = [({row.scorer for row in group}, {row.label for row in group}) for group in same_volumes(rows)]
+    assert found == [({"fastmri"}, {"a", "b"}), ({"snu"}, {"a", "b"})]
+
+
+def test_a_scorer_that_counts_slices_gives_long_volumes_more_weight():
+    rows = [dataclasses.replace(row, scorer="snu", num_slices=n) for row, n in zip(many(2), (10, 30), strict=True)]
+    (summary,) = summarise(rows)
+    assert summary.ssim.mean == pytest.approx((10 * rows[0].ssim + 30 * rows[1].ssim) / 40)
+    assert (summary.ssim.low, summary.ssim.high) == tuple(sorted(row.ssim for row in rows))

@@ -4,6 +4,7 @@ import json
 import pytest
 import typer
 from scored_study import write_recon, write_unreferenced, write_volumes
+from snu_study import write_leaderboard, write_leaderboard_recon
 from typer.testing import CliRunner
 
 from jobs.evaluate import evaluate
@@ -90,9 +91,9 @@ def test_a_folder_where_nothing_has_a_reference_is_an_error_that_points_to_the_r
 
 def test_an_unknown_scorer_is_wrong_usage(study):
     _, recon, _ = study
-    result = call("--recon", recon, "--scorer", "snu")
+    result = call("--recon", recon, "--scorer", "psnr")
     assert result.exit_code == 2
-    assert "'snu' is not one of fastmri" in result.stderr
+    assert "'psnr' is not one of fastmri, snu" in result.stderr
     assert not (recon / "scores.json").exists()
 
 
@@ -133,3 +134,77 @@ def test_two_runs_of_one_model_have_a_line_each_and_are_compared(study):
     for number in (2, 9):
         assert any(line.startswith(f"4x cg_sense num_iterations={number} all 3 ") for line in lines(found.stdout))
     assert "cg_sense num_iterations=2 - cg_sense num_iterations=9, 4x: -0." in found.stdout
+
+
+def test_the_best_model_is_the_best_on_the_volumes_that_all_did(study):
+    data, recon, references = study
+    other = recon.with_name("net")
+    # On the two volumes that it did, the other model is better.
+    write_recon(other, data, {name: references[name] for name in ("v0", "v1")}, model="net", noise=0.01)
+    found = lines(call("--recon", recon, "--recon", other).stdout)
+    assert any(line.startswith("cg_sense - net, 4x: -0.") for line in found)
+    assert not any(line.startswith("net - cg_sense") for line in found)
+    assert [line.split()[3] for line in found if line.startswith("4x cg_sense all ")] == ["2", "3"]
+    assert [line.split()[3] for line in found if line.startswith("4x net all ")] == ["2"]
+    worst = [line for line in found if " slice " in line]
+    assert all("net 4x" in line for line in worst)
+    differences = json.loads(call("--recon", recon, "--recon", other, "--json").stdout)["differences"]
+    assert [(entry["label"], entry["num_volumes"]) for entry in differences] == [("cg_sense", 2)]
+
+
+def test_the_scorer_is_named_first(study):
+    _, recon, _ = study
+    assert call("--recon", recon).stdout.startswith("scorer fastmri: SSIM, PSNR and NMSE as fastmri.evaluate")
+
+
+@pytest.fixture
+def submission(tmp_path):
+    data, recon = tmp_path / "leaderboard", tmp_path / "recon"
+    references = write_leaderboard(data)
+    write_leaderboard_recon(recon, data, references)
+    return data, recon
+
+
+def test_a_leaderboard_has_a_line_for_its_accelerations_and_their_mean(submission):
+    _, recon = submission
+    result = call("--recon", recon, "--scorer", "snu", "--expected", 2)
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads((recon / "scores.json").read_text())["leaderboard"]
+    (first, second), mean = [ssim for _, ssim in found["accelerations"]], found["mean"]
+    lines_found = result.stdout.splitlines()
+    assert lines_found[0].startswith("scorer snu: ")
+    assert f"acc4 {first:.4f}, acc8 {second:.4f}, mean {mean:.4f}" in lines_found
+    content = json.loads(call("--recon", recon, "--scorer", "snu", "--json").stdout)
+    assert content["leaderboard"][0]["mean"] == mean
+
+
+def test_a_missing_volume_is_one_line_and_nothing_is_written(submission):
+    _, recon = submission
+    (recon / "acc4" / "brain_test2.h5").unlink()
+    result = call("--recon", recon, "--scorer", "snu", "--expected", 2)
+    message = str(result.exception)
+    assert isinstance(result.exception, DataError)
+    assert message.startswith(f"{recon}: brain acc4: 2 expected, 1 found, lacks brain_test2; not scored: brain_test2 (")
+    assert "\n" not in message
+    assert not (recon / "scores.json").exists()
+
+
+def test_boxes_have_columns_and_what_is_left_out_a_warning(study, tmp_path):
+    _, recon, _ = study
+    table = tmp_path / "knee.csv"
+    table.write_text("file,slice,study_level,x,y,width,height,label\nv0,1,No,5,8,6,4,cyst\nv1,1,No,90,8,6,4,cyst\n")
+    result = call("--recon", recon, "--boxes", table)
+    assert result.exit_code == 0, result.output
+    found = lines(result.stdout)
+    (row,) = [row for row in json.loads((recon / "scores.json").read_text())["rows"] if row["num_boxes"]]
+    assert found[1].endswith("NMSE lesion SSIM boxes")
+    assert any(line.endswith(f" {row['lesion_ssim']:.4f} 1") for line in found if line.startswith("4x cg_sense all 3"))
+    assert "warning: 1 boxes of v1 lie outside the image" in result.stderr
+    assert "lesion" not in call("--recon", recon).stdout
+
+
+def test_stored_boxes_may_be_asked_for(study):
+    _, recon, _ = study
+    result = call("--recon", recon, "--boxes", "stored")
+    assert result.exit_code == 0
+    assert "warning: 3 of 3 scored volumes have no box that could be scored in attribute 'annotations'" in result.stderr

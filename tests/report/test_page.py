@@ -337,7 +337,7 @@ def test_training_runs_stand_before_the_scores_of_their_reconstructions(study):
     write_run(run / "weights" / "second", [], size="small")
     page = read(write_report(run))
     first, second = page.text.index("weights/first knee_multicoil tiny"), page.text.index("weights/second knee_mult")
-    assert first < second < page.text.index("Scores Means over volumes")
+    assert first < second < page.text.index("Scores Means as the scorer has them")
     assert "No scores yet" not in page.text
     assert sum(image["alt"].startswith("Training loss") for image in page.images) == 1
     assert page.text.endswith("All numbers come from the scores.json and metrics.jsonl files of this run.")

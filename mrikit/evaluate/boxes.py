@@ -1,0 +1,142 @@
+"""Boxes around lesions: fastMRI+ tables and those stored with a volume, in pixels of its reference."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mrikit.errors import DataError
+from mrikit.volumes.hdf5 import attribute, open_hdf5
+from mrikit.volumes.snu import image_sibling
+
+BOXES_ATTRIBUTE = "annotations"
+"""Attribute of a volume's file, or of its image file where it has one: a JSON list of objects with `slice`, `x`, `y`,
+`width`, `height` and `label`, all counted from 0 and from the upper left corner."""
+STORED_GRID = 384
+"""Stored boxes are in pixels of an image of this size, whose centre is the centre of the reference."""
+
+_COLUMNS = ("file", "slice", "study_level", "x", "y", "width", "height", "label")
+_NUMBERS = ("x", "y", "width", "height")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Box:
+    """A rectangle on one slice."""
+
+    slice_index: int
+    x: float
+    """Left edge, pixels from the left of the reference."""
+    y: float
+    """Upper edge, pixels from the top of the reference."""
+    width: float
+    """Pixels."""
+    height: float
+    """Pixels."""
+    label: str
+    """What the reader saw."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoxTable:
+    """The boxes of a fastMRI+ file."""
+
+    path: Path
+    boxes: dict[str, tuple[Box, ...]]
+    """Of each volume; `y` counts from the bottom of the image to the bottom of the box, as in the file."""
+    num_study_level: int
+    """Rows about a whole study, which have no box."""
+
+    def boxes_of(self, volume_id: str, height: int) -> tuple[Box, ...]:
+        """The boxes of a volume whose reference has that many rows, `y` turned to count from the top."""
+        return tuple(replace(box, y=height - box.y - box.height) for box in self.boxes.get(volume_id, ()))
+
+
+def read_box_table(path: Path) -> BoxTable:
+    """Read boxes in the format of fastMRI+, whose images are upside down to fastMRI's.
+
+    Raises:
+        DataError: The file cannot be read, lacks a column or holds something else than numbers.
+
+    Source:
+        Zhao et al., fastMRI+, Scientific Data 9:152 (2022).
+    """
+    boxes: dict[str, list[Box]] = {}
+    num_study_level = 0
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                found = f"found {reader.fieldnames}"
+                raise DataError(f"{path}: no column {missing[0]!r} as fastMRI+ has it; {found}")
+            for row in reader:
+                if row["study_level"].strip().lower() == "yes" or not any(row[name] for name in _NUMBERS):
+                    num_study_level += 1
+                    continue
+                box = _box(row, f"{path}, line {reader.line_num}")
+                boxes.setdefault(row["file"].removesuffix(".h5"), []).append(box)
+    except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as error:
+        # A row that ends early has None for what is not there.
+        raise DataError(f"{path}: cannot be read as a table of boxes: {error}; a fastMRI+ CSV would do") from error
+    return BoxTable(
+        path=path, boxes={name: tuple(found) for name, found in boxes.items()}, num_study_level=num_study_level
+    )
+
+
+def stored_boxes(volume: Path, size: tuple[int, int]) -> tuple[Box, ...]:
+    """The boxes in the attributes of a volume, moved from their 384 x 384 grid to its reference; none if it has none.
+
+    Args:
+        volume: Its file; for the SNU format the k-space file, whose image file is then asked.
+        size: (y, x) of the reference. Grid and reference share their centre, as a centre crop or padding has it.
+
+    Raises:
+        DataError: The attribute holds something else.
+    """
+    sibling = image_sibling(volume)
+    path = sibling if sibling is not None and sibling.exists() else volume
+    with open_hdf5(path) as file:
+        text = attribute(file, BOXES_ATTRIBUTE)
+    if text is None:
+        return ()
+    place = f"{path}: attribute {BOXES_ATTRIBUTE!r}"
+    try:
+        rows = json.loads(text)
+        boxes = [_box(row, place) for row in rows]
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{place} is not a JSON list of boxes: {error}") from error
+    down, right = (_offset(STORED_GRID, wanted) for wanted in size)
+    return tuple(replace(box, x=box.x - right, y=box.y - down) for box in boxes)
+
+
+def crop_boxes(boxes: Iterable[Box], size: tuple[int, int], window: tuple[int, int]) -> list[Box]:
+    """Boxes in pixels of an image of (y, x) `size` to pixels of the window in its centre."""
+    down, right = (_offset(full, part) for full, part in zip(size, window, strict=True))
+    return [replace(box, x=box.x - right, y=box.y - down) for box in boxes]
+
+
+def _offset(full: int, part: int) -> int:
+    """First pixel of a centre crop; for a part larger than the image, of the crop back, negative."""
+    return (full - part) // 2 if full >= part else -((part - full) // 2)
+
+
+def _box(row: dict[str, Any], place: str) -> Box:
+    numbers = {}
+    for name in ("slice", *_NUMBERS):
+        try:
+            numbers[name] = float(row[name])
+        except (KeyError, TypeError, ValueError):
+            numbers[name] = math.nan
+        if not math.isfinite(numbers[name]):
+            raise DataError(f"{place}: a box needs a number as {name!r}; found {row.get(name)!r}")
+    return Box(
+        slice_index=int(numbers["slice"]),
+        x=numbers["x"],
+        y=numbers["y"],
+        width=numbers["width"],
+        height=numbers["height"],
+        label=str(row.get("label") or "unnamed"),
+    )

@@ -1,0 +1,110 @@
+"""SSIM inside boxes around lesions: what a reader looks at, which the mean over an image hardly sees."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from mrikit.evaluate.bootstrap import Interval, resample
+from mrikit.evaluate.boxes import Box
+from mrikit.evaluate.rows import BoxScore, VolumeScore
+from mrikit.evaluate.scorers import Compared
+from mrikit.evaluate.summary import group_rows
+from mrikit.metrics import WINDOW, ssim_map
+
+_RIM = WINDOW // 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LesionSummary:
+    """The boxes of one run at one acceleration, of one kind of lesion or of all."""
+
+    label: str
+    """As in `VolumeScore`."""
+    acceleration: float
+    lesion: str | None
+    """As the boxes are labelled; None stands for all kinds together."""
+    num_boxes: int
+    num_volumes: int
+    """Volumes with at least one of these boxes."""
+    ssim: Interval
+    """Mean over boxes; patients are resampled."""
+
+
+def score_boxes(compared: Compared, boxes: Sequence[Box], volume_id: str) -> tuple[tuple[BoxScore, ...], list[str]]:
+    """Mean SSIM of the 7 x 7 windows whose middle lies in each box, under the scorer's own mask and data range.
+
+    So a box smaller than a window is scored too, and sees 3 pixels around itself. A box that reaches beyond the image
+    counts with the part inside; the 3 outermost pixels are the middle of no window.
+
+    Args:
+        compared: Of the volume.
+        boxes: In pixels of the window that is compared.
+        volume_id: For the messages.
+
+    Returns:
+        The boxes that could be scored, and a line about each kind that could not.
+    """
+    num_slices, height, width = compared.image.shape
+    on_slices = [box for box in boxes if 0 <= box.slice_index < num_slices]
+    found = sorted({box.slice_index for box in on_slices})
+    maps = _maps(compared, found) if found else {}
+    scores = []
+    for box in on_slices:
+        part = maps[box.slice_index][
+            _middles(box.y, box.height, height - 2 * _RIM), _middles(box.x, box.width, width - 2 * _RIM)
+        ]
+        if part.numel():
+            scores.append(BoxScore(**asdict(box), ssim=float(part.mean(dtype=torch.float64))))
+    notes = []
+    if len(on_slices) < len(boxes):
+        wrong = next(box.slice_index for box in boxes if box not in on_slices)
+        lacking = f"that it lacks, such as {wrong}; it has 0 to {num_slices - 1}"
+        notes.append(f"{len(boxes) - len(on_slices)} boxes of {volume_id} lie on slices {lacking}")
+    if len(scores) < len(on_slices):
+        covered = f"rows {_RIM} to {height - _RIM - 1} and columns {_RIM} to {width - _RIM - 1} have an SSIM"
+        notes.append(f"{len(on_slices) - len(scores)} boxes of {volume_id} lie outside the image, whose {covered}")
+    return tuple(scores), notes
+
+
+def summarise_lesions(rows: Iterable[VolumeScore], *, seed: int = 0) -> list[LesionSummary]:
+    """Means over boxes with 95 % bootstrap intervals for each run and acceleration: all kinds first, then each.
+
+    Args:
+        rows: Scored volumes, labelled; those without boxes count nothing.
+        seed: Of the resampling.
+    """
+    summaries = []
+    for (acceleration, label), members in group_rows(rows, lambda row: (row.acceleration, row.label)):
+        boxes = [(row, box) for row in members for box in row.boxes]
+        for lesion in [None, *sorted({box.label for _, box in boxes})] if boxes else []:
+            chosen = [(row, box) for row, box in boxes if lesion in (None, box.label)]
+            patients = [row.patient_id or row.path for row, _ in chosen]
+            (ssim,) = resample(patients, [[box.ssim] for _, box in chosen], [1.0] * len(chosen), seed)
+            summaries.append(
+                LesionSummary(
+                    label=label,
+                    acceleration=acceleration,
+                    lesion=lesion,
+                    num_boxes=len(chosen),
+                    num_volumes=len({row.path for row, _ in chosen}),
+                    ssim=ssim,
+                )
+            )
+    return summaries
+
+
+def _maps(compared: Compared, slices: Sequence[int]) -> dict[int, torch.Tensor]:
+    """SSIM map of some slices."""
+    index = torch.tensor(slices)
+    image, reference = compared.image[index], compared.reference[index]
+    if compared.mask is not None:
+        image, reference = image * compared.mask[index], reference * compared.mask[index]
+    return dict(zip(slices, ssim_map(image, reference, compared.data_range), strict=True))
+
+
+def _middles(start: float, size: float, num_windows: int) -> slice:
+    """The windows, along one axis, whose middle is a pixel that the box touches."""
+    first, last = math.floor(start) - _RIM, math.ceil(start + size) - _RIM
+    return slice(max(first, 0), max(min(last, num_windows), 0))

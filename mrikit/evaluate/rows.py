@@ -1,0 +1,73 @@
+"""What is known of one volume after scoring: its scores and those of its boxes, or why it has none."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoxScore:
+    """The score of one box, in pixels of the scored window."""
+
+    slice_index: int
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    """What the reader of the images saw."""
+    ssim: float
+    """Mean SSIM of the windows whose middle lies in the box."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeScore:
+    """The scores of one reconstructed volume."""
+
+    volume_id: str
+    path: str
+    """File of the volume, absolute."""
+    reconstruction: str
+    """File of the reconstruction, relative to the folder of the scores."""
+    label: str
+    """The model, and what tells this run from others of it at the same acceleration; scores are grouped by it."""
+    model: str
+    settings: tuple[str, ...]
+    """What was chosen besides model, mask and acceleration, each as `name=value`."""
+    patient_id: str | None
+    """None if the file names no patient; the volume then counts as one of its own."""
+    acquisition: str | None
+    anatomy: str | None
+    mask: str
+    """Kind of sampling mask."""
+    acceleration: float
+    """Nominal acceleration; for a mask that was stored in the file its estimate, rounded."""
+    true_acceleration: float
+    """Acquired lines over sampled ones."""
+    num_slices: int
+    ssim: float
+    """Mean over slices."""
+    psnr: float
+    """dB; infinite where reconstruction and reference are equal."""
+    nmse: float
+    mse: float
+    """In the squared scale of the data."""
+    slice_ssim: tuple[float, ...]
+    """SSIM of each slice."""
+    scorer: str
+    """Name of the definition of all scores of this row."""
+    lesion_ssim: float | None = None
+    """Mean over boxes; None if no box was scored."""
+    num_boxes: int = 0
+    """Scored boxes."""
+    boxes: tuple[BoxScore, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unscored:
+    """A volume without a score."""
+
+    volume_id: str
+    path: str
+    """File of the volume, absolute; the reconstruction's if there is no such volume."""
+    reconstruction: str | None
+    """File of the reconstruction, relative to the folder of the scores; None if there is none."""
+    reason: str

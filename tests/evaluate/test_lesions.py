@@ -1,0 +1,163 @@
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from scored_study import WINDOW, score, write_recon, write_volumes
+from skimage.metrics import structural_similarity
+
+from mrikit.evaluate import STORED, describe_scores, evaluate, read_scores, summarise_lesions, write_scores
+from mrikit.evaluate.boxes import STORED_GRID, Box
+from mrikit.evaluate.lesions import score_boxes
+from mrikit.evaluate.rows import BoxScore
+from mrikit.evaluate.scorers import Compared
+
+HEADER = "file,slice,study_level,x,y,width,height,label"
+
+
+def box(**how):
+    return Box(**{"slice_index": 1, "x": 8.0, "y": 9.0, "width": 6.0, "height": 5.0, "label": "cyst", **how})
+
+
+def compared(mask=None):
+    rng = np.random.default_rng(0)
+    reference = rng.random((2, 30, 26))
+    image = reference + 0.2 * rng.standard_normal(reference.shape)
+    return Compared(image=torch.from_numpy(image), reference=torch.from_numpy(reference), mask=mask, data_range=1.5)
+
+
+def full_map(pair, slice_index=1, mask=1):
+    """SSIM of every pixel by scikit-image."""
+    image, reference = (values[slice_index].numpy() * mask for values in (pair.image, pair.reference))
+    return structural_similarity(reference, image, data_range=pair.data_range, full=True)[1]
+
+
+@pytest.fixture
+def study(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "recon"
+    references = write_volumes(data)
+    write_recon(recon, data, references)
+    return data, recon
+
+
+def test_a_box_has_the_mean_of_the_ssim_map_inside_it():
+    pair = compared()
+    (found,), notes = score_boxes(pair, [box()], "v0")
+    assert found.ssim == pytest.approx(full_map(pair)[9:14, 8:14].mean(), abs=1e-9)
+    assert (found.label, found.x, found.slice_index, notes) == ("cyst", 8.0, 1, [])
+
+
+def test_a_box_smaller_than_a_window_is_scored_by_the_windows_around_its_pixels():
+    pair = compared()
+    (found,), _ = score_boxes(pair, [box(width=1.0, height=1.0)], "v0")
+    assert found.ssim == pytest.approx(full_map(pair)[9, 8], abs=1e-9)
+
+
+def test_a_box_between_pixels_counts_every_pixel_that_it_touches():
+    pair = compared()
+    (found,), _ = score_boxes(pair, [box(x=8.5, width=1.2)], "v0")
+    assert found.ssim == pytest.approx(full_map(pair)[9:14, 8:10].mean(), abs=1e-9)
+
+
+def test_a_box_that_reaches_beyond_the_image_counts_with_its_part_inside():
+    pair = compared()
+    (found,), notes = score_boxes(pair, [box(x=20.0, width=50.0, y=-4.0, height=10.0)], "v0")
+    assert found.ssim == pytest.approx(full_map(pair)[3:6, 20:23].mean(), abs=1e-9)
+    assert notes == []
+
+
+def test_boxes_are_scored_under_the_mask_of_the_scorer():
+    mask = torch.zeros(2, 30, 26, dtype=torch.bool)
+    mask[:, 11:20, 3:12] = True
+    pair = compared(mask)
+    (found,), _ = score_boxes(pair, [box()], "v0")
+    assert found.ssim == pytest.approx(full_map(pair, mask=mask[1].numpy())[9:14, 8:14].mean(), abs=1e-9)
+
+
+def test_boxes_outside_the_image_are_counted_on_one_line():
+    outside = [box(x=40.0), box(y=-9.0), box(width=0.0)]
+    scored, notes = score_boxes(compared(), [box(), *outside], "file1000017")
+    assert len(scored) == 1
+    covered = "rows 3 to 26 and columns 3 to 22 have an SSIM"
+    assert notes == [f"3 boxes of file1000017 lie outside the image, whose {covered}"]
+
+
+def test_boxes_on_slices_that_are_not_there_are_counted_on_one_line():
+    scored, notes = score_boxes(compared(), [box(slice_index=2), box(slice_index=-1), box()], "file1000017")
+    assert len(scored) == 1
+    assert notes == ["2 boxes of file1000017 lie on slices that it lacks, such as 2; it has 0 to 1"]
+
+
+def test_a_table_gives_every_volume_the_scores_of_its_boxes(study, tmp_path):
+    data, recon = study
+    table = tmp_path / "knee.csv"
+    # The reference has 24 rows, of which the window leaves the outer 2 away on either side.
+    table.write_text(
+        f"{HEADER}\nv0,1,No,5,8,6,4,cyst\nv0,0,No,9,9,3,3,tear\nv1,0,Yes,,,,,artifact\nv2,7,No,5,8,6,4,cyst\n"
+    )
+    plain = evaluate(data, recon).rows
+    scores = evaluate(data, recon, boxes=table)
+    first, second, third = scores.rows
+    with h5py.File(recon / "v0.h5") as file, h5py.File(data / "v0.h5") as truth:
+        image, reference = file["reconstruction"][()][:, 2:22], truth["reconstruction_rss"][()][:, 2:22]
+    top = WINDOW[0] - 8 - 4 - 2
+    expected = structural_similarity(reference[1], image[1], data_range=reference.max(), full=True)[1]
+    assert first.boxes[0].ssim == pytest.approx(expected[top : top + 4, 5:11].mean(), abs=1e-6)
+    assert first.lesion_ssim == pytest.approx((first.boxes[0].ssim + first.boxes[1].ssim) / 2)
+    assert [row.num_boxes for row in scores.rows] == [2, 0, 0]
+    assert second.lesion_ssim is third.lesion_ssim is None
+    assert scores.notes == (
+        "1 boxes of v2 lie on slices that it lacks, such as 7; it has 0 to 1",
+        f"{table}: 1 rows about whole studies have no box",
+        f"2 of 3 scored volumes have no box that could be scored in {table}",
+    )
+    assert [row.ssim for row in scores.rows] == [row.ssim for row in plain]
+
+
+def test_stored_boxes_are_found_in_the_volumes(study):
+    data, recon = study
+    left, top = ((STORED_GRID - size) // 2 for size in (WINDOW[1], WINDOW[0]))
+    with h5py.File(data / "v0.h5", "a") as file:
+        stored = {"slice": 1, "x": left + 5, "y": top + 10, "width": 6, "height": 4, "label": "cyst"}
+        file.attrs["annotations"] = json.dumps([stored])
+    with h5py.File(data / "v1.h5", "a") as file:
+        file.attrs["annotations"] = "broken"
+    scores = evaluate(data, recon, boxes=STORED)
+    (found,) = scores.rows[0].boxes
+    assert (found.x, found.y) == (5, 8)
+    assert len(scores.rows) == 3
+    assert scores.notes[0].startswith(
+        f"{data.resolve() / 'v1.h5'}: attribute 'annotations' is not a JSON list of boxes"
+    )
+    assert scores.notes[1].startswith("2 of 3 scored volumes have no box that could be scored in attribute")
+
+
+def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
+    data, recon = study
+    table = tmp_path / "knee.csv"
+    table.write_text(f"{HEADER}\nv0,1,No,5,8,6,4,cyst\nv1,0,No,9,9,3,3,tear\n")
+    scores = evaluate(data, recon, boxes=table)
+    json_path, csv_path = write_scores(recon, scores)
+    assert read_scores(json_path) == scores
+    header, first, *_ = csv_path.read_text().splitlines()
+    assert header.endswith("scorer,lesion_ssim,num_boxes")
+    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1")
+    lesions = describe_scores(scores)["lesions"]
+    assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
+
+
+def test_every_box_counts_the_same_and_patients_are_resampled():
+    def row(number, *boxes, patient_id):
+        found = tuple(
+            BoxScore(slice_index=0, x=0, y=0, width=1, height=1, label=label, ssim=ssim) for label, ssim in boxes
+        )
+        return dataclasses.replace(score(number, 0.9, patient_id=patient_id), boxes=found, num_boxes=len(found))
+
+    rows = [row(0, ("a", 0.9), ("a", 0.8), ("b", 0.1), patient_id="p"), row(1, ("a", 0.4), patient_id="q")]
+    everything, a, b = summarise_lesions([*rows, score(2, 0.9)])
+    assert (everything.ssim.mean, everything.num_boxes, everything.num_volumes) == (pytest.approx(0.55), 4, 2)
+    assert (a.lesion, a.ssim.mean, a.ssim.low, a.ssim.high) == ("a", pytest.approx(0.7), 0.4, pytest.approx(0.85))
+    assert (b.lesion, b.num_volumes, b.ssim.low) == ("b", 1, None)
+    assert summarise_lesions([score(2, 0.9)]) == []

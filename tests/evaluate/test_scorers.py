@@ -1,0 +1,149 @@
+import h5py
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from scored_study import line_mask, write_recon, write_volumes
+from skimage.metrics import structural_similarity
+from snu_study import write_leaderboard, write_leaderboard_recon
+
+from mrikit.evaluate import SCORERS, evaluate, leaderboard, read_scores, summarise, write_scores
+from mrikit.metrics import BODY_THRESHOLDS
+
+SQUARE = np.ones((3, 3))
+
+
+@pytest.fixture
+def study(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "recon"
+    references = write_leaderboard(data)
+    write_leaderboard_recon(recon, data, references)
+    return data, recon, references
+
+
+def slice_by_slice(data, recon, name):
+    """The leaderboard's SSIM of each slice, with SciPy and scikit-image."""
+    folder, volume_id = name.split("/")
+    with h5py.File(data / folder / "image" / f"{volume_id}.h5") as target, h5py.File(recon / f"{name}.h5") as result:
+        references, images = target["image_label"][()].astype(np.float64), result["reconstruction"][()]
+        largest = target.attrs["max"]
+    scores = []
+    for image, reference in zip(images.astype(np.float64), references, strict=True):
+        mask = reference > BODY_THRESHOLDS[volume_id.split("_")[0]]
+        mask = ndimage.binary_erosion(mask, SQUARE, border_value=1)
+        mask = ndimage.binary_dilation(mask, SQUARE, iterations=15)
+        mask = ndimage.binary_erosion(mask, SQUARE, iterations=14, border_value=1)
+        # scikit-image's mean leaves the rim out that has no whole window.
+        scores.append(structural_similarity(reference * mask, image * mask, data_range=largest))
+    return scores
+
+
+def test_the_snu_scorer_is_the_leaderboards_slice_by_slice(study):
+    data, recon, references = study
+    rows = {row.reconstruction: row for row in evaluate(data, recon, scorer="snu").rows}
+    expected = {name: slice_by_slice(data, recon, name) for name in references}
+    for name, scores in expected.items():
+        assert rows[f"{name}.h5"].slice_ssim == pytest.approx(scores, abs=1e-6)
+    (found,) = leaderboard({"recon": list(rows.values())})
+    means = {
+        acceleration: np.mean([ssim for name, scores in expected.items() if name.startswith(folder) for ssim in scores])
+        for acceleration, folder in ((4.0, "acc4"), (8.0, "acc8"))
+    }
+    assert dict(found.accelerations) == pytest.approx(means, abs=1e-6)
+    assert found.mean == pytest.approx((means[4.0] + means[8.0]) / 2, abs=1e-6)
+    assert means[4.0] > means[8.0] + 0.005
+
+
+def test_its_means_count_every_slice_once(study):
+    data, recon, _ = study
+    rows = evaluate(data, recon, scorer="snu").rows
+    first, second = (entry.ssim.mean for entry in summarise(rows))
+    (found,) = leaderboard({"recon": rows})
+    assert [ssim for _, ssim in found.accelerations] == pytest.approx([first, second], abs=1e-12)
+    by_volume = np.mean([row.ssim for row in rows if row.acceleration == 4])
+    assert abs(by_volume - first) > 1e-6
+
+
+def test_the_folder_names_the_acceleration_of_a_stored_mask(study):
+    data, recon, _ = study
+    rows = evaluate(data, recon, scorer="snu").rows
+    assert {(row.reconstruction.split("/")[0], row.acceleration) for row in rows} == {("acc4", 4.0), ("acc8", 8.0)}
+
+
+def test_a_mask_that_was_drawn_names_its_acceleration_itself(study):
+    data, recon, references = study
+    write_leaderboard_recon(recon, data, references, mask=line_mask(6.0))
+    assert {row.acceleration for row in evaluate(data, recon, scorer="snu").rows} == {6.0}
+
+
+def test_every_row_and_file_names_its_scorer(study):
+    data, recon, _ = study
+    for name in SCORERS:
+        scores = evaluate(data, recon, scorer=name)
+        json_path, csv_path = write_scores(recon, scores)
+        assert read_scores(json_path) == scores
+        assert {row.scorer for row in scores.rows} == {name}
+        assert csv_path.read_text().count(f",{name},") == len(scores.rows)
+
+
+def test_only_a_scorer_that_counts_slices_has_a_leaderboard(study):
+    data, recon, _ = study
+    assert leaderboard({"recon": evaluate(data, recon).rows}) == []
+
+
+def test_what_lies_outside_the_body_does_not_change_the_score(study):
+    data, recon, _ = study
+    before = evaluate(data, recon, scorer="snu").rows[0]
+    with h5py.File(recon / before.reconstruction, "a") as file:
+        file["reconstruction"][:, :4, :4] = 1.0
+    assert evaluate(data, recon, scorer="snu").rows[0].ssim == before.ssim
+
+
+def test_nan_outside_the_body_is_named_all_the_same(study):
+    data, recon, _ = study
+    with h5py.File(recon / "acc4" / "brain_test1.h5", "a") as file:
+        file["reconstruction"][1, 0, 0] = np.nan
+    (volume,) = evaluate(data, recon, scorer="snu").unscored
+    assert "1 slices of the reconstruction hold NaN or Inf, the first is slice 1" in volume.reason
+
+
+def test_data_of_another_scale_are_not_scored_as_perfect(study):
+    data, recon, references = study
+    for name in references:
+        folder, volume_id = name.split("/")
+        with h5py.File(data / folder / "image" / f"{volume_id}.h5", "a") as file:
+            file["image_label"][...] *= np.float32(1e-4)
+    scores = evaluate(data, recon, scorer="snu")
+    assert scores.rows == ()
+    assert "is body by the snu scorer's threshold of 5e-05 for brain: the data have another scale" in (
+        scores.unscored[0].reason
+    )
+
+
+def test_a_file_without_its_maximum_is_not_scored(study):
+    data, recon, _ = study
+    with h5py.File(data / "acc4" / "image" / "knee_test2.h5", "a") as file:
+        del file.attrs["max"]
+    (volume,) = evaluate(data, recon, scorer="snu").unscored
+    assert volume.volume_id == "knee_test2"
+    assert "needs the attribute 'max' of the reference's file" in volume.reason
+
+
+def test_an_anatomy_without_a_body_mask_is_not_scored(tmp_path, monkeypatch):
+    data, recon = tmp_path / "data", tmp_path / "recon"
+    write_recon(recon, data, write_volumes(data, 1))
+    monkeypatch.delitem(BODY_THRESHOLDS, "knee")
+    (volume,) = evaluate(data, recon, scorer="snu").unscored
+    assert "has body masks for brain, the anatomy is knee; use --scorer fastmri" in volume.reason
+
+
+def test_the_score_does_not_depend_on_the_number_of_threads(study):
+    data, recon, _ = study
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = evaluate(data, recon, scorer="snu")
+        torch.set_num_threads(2)
+        assert evaluate(data, recon, scorer="snu") == alone
+    finally:
+        torch.set_num_threads(before)
