@@ -1,6 +1,8 @@
 """`mrikit reconstruct`: volumes to images, by any model."""
 
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +10,10 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from mrikit.reconstruct import ReconstructConfig
+    from mrikit.reconstruct import ReconstructConfig, Work
+
+_SECONDS_BETWEEN_LINES = 60.0
+"""Where there is no terminal to show a bar."""
 
 
 def reconstruct(
@@ -19,7 +24,15 @@ def reconstruct(
         typer.Option(help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights."),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Weights of a network: the folder of a training run, or a file.")
+        list[Path] | None,
+        typer.Option(help="Weights of a network: the folder of a training run, or a file; repeatable with --task."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of all weights below the --weights folders: auto takes those that suit what a volume shows and "
+            "its acceleration; a task's name, such as knee_acc8, takes its own for all volumes."
+        ),
     ] = None,
     acceleration: Annotated[
         float | None, typer.Option(help="Undersample fully sampled volumes by this factor; without it they stay full.")
@@ -40,6 +53,18 @@ def reconstruct(
     precision: Annotated[
         str, typer.Option(help="What a network computes in: fp32, or bf16, which is faster and rounds.")
     ] = "fp32",
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average over mirror images of k-space; four times the work.")
+    ] = False,
+    is_held_out: Annotated[
+        bool, typer.Option("--held-out", help="Leave out volumes that the weights were trained on.")
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Do one part of the volumes, such as 1/4, while other processes do the others; set by torchrun."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
@@ -56,59 +81,128 @@ def reconstruct(
     elif mask is not None or center_fraction is not None:
         raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
     config = ReconstructConfig(
-        model=model if model or weights else "cg_sense",
+        model=model if model or weights or task else "cg_sense",
         model_config=parse_assignments(settings or []),
-        weights=weights,
+        weights=tuple(weights or ()),
+        task=task,
         precision=precision,
+        flips=flips,
         mask=plan,
     )
-    run(data, out, config, device)
+    run(data, out, config, device, shard=shard, is_held_out=is_held_out)
     typer.echo(f"next: mrikit evaluate --recon {out}")
 
 
-def run(data: Path, out: Path, config: "ReconstructConfig", device: str = "auto") -> None:
+def run(
+    data: Path,
+    out: Path,
+    config: "ReconstructConfig",
+    device: str = "auto",
+    *,
+    shard: str | None = None,
+    is_held_out: bool = False,
+) -> None:
     """Reconstruct with a progress bar, and say what was done.
 
     Raises:
         MrikitError: See `mrikit.reconstruct.reconstruct_folder`.
     """
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from mrikit.reconstruct import launched_shard, parse_shard, reconstruct_folder
 
-    from jobs.device import pick_device
-    from mrikit.reconstruct import reconstruct_folder
-
+    part = parse_shard(shard) if shard else launched_shard(os.environ)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"), TimeRemainingColumn())
-    start, num_slices, name = time.perf_counter(), 0, ""
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task("looking for volumes", total=None, speed="")
 
-        def announce(model: str, num_volumes: int) -> None:
-            nonlocal name, start
-            name, start = model, time.perf_counter()
-            messages.print(f"{name}: {num_volumes} volumes of {data} to {out}", markup=False)
-            progress.update(task, description=name, total=num_volumes)
+    def say(line: str) -> None:
+        messages.print(line, markup=False)
 
-        def show(volume_id: str, num_total: int) -> None:
-            nonlocal num_slices
-            num_slices += 1
-            speed = f"{num_slices / (time.perf_counter() - start):.1f} slices/s"
-            progress.update(task, advance=1 / num_total, description=escape(f"{name} {volume_id}"), speed=speed)
+    progress = _Progress(messages)
+    own = f" (part {part})" if part.num_shards > 1 else ""
 
-        summary = reconstruct_folder(data, out, config, device=pick_device(device), on_start=announce, on_slice=show)
+    def announce(model: str, work: "Work") -> None:
+        say(f"{model}: {work.num_volumes} volumes of {data} to {out}{own}")
+        if work.num_left_out:
+            say(f"{work.num_left_out} volumes were trained on and are left out")
+        if work.num_trained_on:
+            say(
+                f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say "
+                f"nothing of new ones; --held-out leaves them out"
+            )
+        progress.begin(model, work)
+
+    with progress.bar:
+        summary = reconstruct_folder(
+            data,
+            out,
+            config,
+            device=_own_device(device),
+            shard=part,
+            is_held_out=is_held_out,
+            on_start=announce,
+            on_slice=progress.advance,
+            on_failure=lambda reason: say(f"passed over: {reason}"),
+        )
     if summary.num_own_mask:
-        messages.print(
-            f"{summary.num_own_mask} volumes were acquired undersampled and kept their own mask", markup=False
-        )
+        say(f"{summary.num_own_mask} volumes were acquired undersampled and kept their own mask")
     if summary.num_full:
-        messages.print(
-            f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {name} was trained on "
-            f"undersampled ones; give --acceleration",
-            markup=False,
+        say(
+            f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {progress.name} was trained on "
+            f"undersampled ones; give --acceleration"
         )
+    if summary.num_single:
+        say(f"warning: {summary.num_single} volumes have one slice; its neighbours are the slice itself")
     speed = f", {summary.num_slices / summary.seconds:.1f} slices/s" if summary.num_slices else ""
     typer.echo(
-        f"{name}: {summary.num_volumes} volumes, {summary.num_slices} slices{speed}; "
+        f"{progress.name}{own}: {summary.num_volumes} volumes, {summary.num_slices} slices{speed}; "
         f"{summary.num_skipped} were done before; in {out}"
     )
+
+
+class _Progress:
+    """How far it is, how fast it goes and how long it will take: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, messages: Console, clock: Callable[[], float] = time.perf_counter) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+        self.name = ""
+        self._messages, self._clock = messages, clock
+        self._task = self.bar.add_task("looking for volumes", total=None, speed="")
+        self._num_done = self._num_slices = 0
+        self._start = self._last_line = clock()
+
+    def begin(self, name: str, work: "Work") -> None:
+        """Now that it is known what there is to do."""
+        self.name, self._num_slices = name, work.num_slices
+        self._start = self._last_line = self._clock()
+        self.bar.update(self._task, description=name, total=work.num_slices)
+
+    def advance(self, volume_id: str, _num_slices: int) -> None:
+        """One more slice is done."""
+        from rich.markup import escape
+
+        self._num_done += 1
+        now = self._clock()
+        rate = self._num_done / max(now - self._start, 1e-9)
+        speed = f"{rate:.1f} slices/s"
+        self.bar.update(self._task, advance=1, description=escape(f"{self.name} {volume_id}"), speed=speed)
+        if not self._messages.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = max(self._num_slices - self._num_done, 0) / rate / 60
+            self._messages.print(
+                f"{self.name}: {self._num_done} of {self._num_slices} slices, {speed}, {left:.0f} min to go",
+                markup=False,
+            )
+
+
+def _own_device(device: str) -> str:
+    """The device by name; of several processes that a launcher started on a machine each has a GPU of its own."""
+    from jobs.device import pick_device
+
+    picked = pick_device(device)
+    return f"cuda:{os.environ['LOCAL_RANK']}" if picked == "cuda" and "LOCAL_RANK" in os.environ else picked

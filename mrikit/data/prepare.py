@@ -18,6 +18,7 @@ from mrikit.masks import Mask
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import fft1c, ifft1c, ifft2c
 from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes.anatomy import anatomy_of
 
 
 def prepare_batch(
@@ -122,7 +123,7 @@ def _undersample(
         data_range=data_range,
         crop=scored_window(infos[0]),
         volume_ids=tuple(info.volume_id for info in infos),
-        anatomies=tuple(info.anatomy for info in infos),
+        anatomies=tuple(anatomy_of(info) for info in infos),
         slice_index=slice_index,
     )
 

@@ -1,15 +1,26 @@
-"""Volumes to reconstructions, by a classical method or by a network with trained weights."""
+"""Volumes to reconstructions, by a classical method or by networks with trained weights."""
 
+from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.folder import ReconstructSummary, reconstruct_folder
-from mrikit.reconstruct.method import PRECISIONS, Method, ReconstructConfig, build_method
+from mrikit.reconstruct.method import Method, ReconstructConfig, build_method
+from mrikit.reconstruct.routing import Routing, build_routing, choose_method
+from mrikit.reconstruct.shard import Shard, launched_shard, parse_shard
 from mrikit.reconstruct.volume import reconstruct_volume
+from mrikit.reconstruct.work import Work
 
 __all__ = [
-    "PRECISIONS",
     "Method",
     "ReconstructConfig",
     "ReconstructSummary",
+    "Routing",
+    "Shard",
+    "Work",
     "build_method",
+    "build_routing",
+    "choose_method",
+    "find_weights",
+    "launched_shard",
+    "parse_shard",
     "reconstruct_folder",
     "reconstruct_volume",
 ]

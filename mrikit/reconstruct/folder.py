@@ -1,32 +1,39 @@
 """A folder of volumes to a folder of reconstructions, one file for each volume, resumable."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.reconstruct.method import ReconstructConfig, build_method, describe_method
+from mrikit.reconstruct.held_slices import HeldSlices
+from mrikit.reconstruct.method import ReconstructConfig
+from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
+from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
+from mrikit.reconstruct.work import Item, Work, find_work
 from mrikit.storage import create_json, read_json, write_json
-from mrikit.volumes import find_volumes, open_volume
+from mrikit.volumes import open_volume
 from mrikit.volumes.reconstruction import (
     RUN_FILE,
     file_signature,
     find_reconstructions,
     is_made_from,
-    reconstruction_path,
     write_reconstruction,
 )
 
-OnStart = Callable[[str, int], None]
-"""Called before the first volume with the name of the model and the number of volumes."""
+OnStart = Callable[[str, Work], None]
+"""Called before the first volume with the name of the model, or of all models, and what there is to do."""
+OnFailure = Callable[[str], None]
+"""Called with the reason why a volume is passed over, which names it."""
 
 _FREE = ("version", "weights")  # may differ within one folder: the weights' digest counts, not where they lie
+_SINCE = {"flips": False}  # what folders of older versions do not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +52,8 @@ class ReconstructSummary:
     """Volumes that kept the mask they were acquired with although a plan was given."""
     num_full: int
     """Volumes that stayed fully sampled although the network was trained on undersampled ones."""
+    num_single: int
+    """Volumes of one slice that a network of adjacent slices got repeated."""
 
 
 def reconstruct_folder(
@@ -53,89 +62,120 @@ def reconstruct_folder(
     config: ReconstructConfig,
     *,
     device: torch.device | str = "cpu",
-    on_start: OnStart = lambda _model, _num_volumes: None,
+    shard: Shard | None = None,
+    is_held_out: bool = False,
+    on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
+    on_failure: OnFailure = lambda _reason: None,
 ) -> ReconstructSummary:
     """Reconstruct every volume below `data` that is not in `out` yet.
 
-    A volume that cannot be read is passed over and named at the end; everything else is finished first.
+    A volume that cannot be read, or that no weights suit, is passed over and named at the end; everything else is
+    finished first.
 
     Args:
         data: Folder of volumes, or one file.
         out: Folder for one `.h5` for each volume, in the tree of `data`, and `reconstruct.json`.
-        config: Model and mask.
+        config: Model or weights, and mask.
         device: Where to compute.
-        on_start: Called before the first volume with the name of the model and the number of volumes.
+        shard: The part of the volumes that this process does; others do the rest, in the same way and at any time.
+        is_held_out: Whether to leave out volumes that a network was trained on.
+        on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
+        on_failure: Called with one line about every volume that is passed over.
 
     Raises:
         CheckpointError: The weights are missing or damaged, or fit no model.
         ConfigError: `out` holds reconstructions made in another way, or model and weights contradict each other.
         DataError: No volume was found, or some could not be reconstructed.
+        JobError: The memory of the device does not suffice.
         StorageError: `out` cannot be written.
     """
-    paths = find_volumes(data)
-    targets = _targets(out, data, paths)
-    method = build_method(config, device)
-    record = {**describe_method(method, config.mask), "data": str(data.resolve())}
-    on_start(method.name, len(paths))
+    shard = shard or Shard()
+    routing = build_routing(config, device)
+    work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out)
+    record = {**describe_routing(routing), "data": str(data.resolve())}
+    on_start(routing.name, work)
     failures: list[tuple[Path, str]] = []
-    num_volumes = num_slices = num_own_mask = num_full = 0
+    done: list[_Done] = []
     start = time.perf_counter()
-    with _claimed(out, record):
-        for path, target in zip(paths, targets, strict=True):
-            signature = file_signature(path)
-            if is_made_from(target, signature):
-                continue
+    with _claimed(out, record, is_shared=shard.num_shards > 1):
+        for item in work.items:
             try:
-                volume = open_volume(path)
-                result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
+                made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
-                failures.append((path, str(error)))
+                failures.append((item.path, str(error)))
+                on_failure(str(error))
                 continue
-            write_reconstruction(target, replace(result, source_signature=signature))
-            num_volumes += 1
-            num_slices += len(result.image)
-            num_own_mask += config.mask is not None and result.mask.kind == "stored"
-            num_full += result.mask.kind == "full"
+            if made:
+                done.append(made)
         seconds = time.perf_counter() - start
-        if num_slices:
-            speed = {"seconds": round(seconds, 3), "slices_per_second": round(num_slices / seconds, 3)}
+        summary = _summarise(done, work, seconds)
+        if summary.num_slices and shard.num_shards == 1:
+            speed = {"seconds": round(seconds, 3), "slices_per_second": round(summary.num_slices / seconds, 3)}
             write_json(out / RUN_FILE, record | speed)
     if failures:
         first, *others = failures
         more = f"; also {', '.join(str(path) for path, _ in others)}" if others else ""
-        raise DataError(f"{len(failures)} of {len(paths)} volumes could not be reconstructed: {first[1]}{more}")
-    return ReconstructSummary(
-        num_volumes=num_volumes,
-        num_skipped=len(paths) - num_volumes,
-        num_slices=num_slices,
-        seconds=seconds,
-        num_own_mask=num_own_mask,
-        num_full=num_full if method.weights and method.weights.record.get("masks") else 0,
+        raise DataError(f"{len(failures)} of {work.num_volumes} volumes could not be reconstructed: {first[1]}{more}")
+    return summary
+
+
+class _Done(NamedTuple):
+    """One volume that was reconstructed."""
+
+    num_slices: int
+    has_own_mask: bool
+    """Although a plan was given."""
+    is_full: bool
+    """Although the network was trained on undersampled ones."""
+    is_single: bool
+    """One slice, although the network sees several."""
+
+
+def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_slice: OnSlice) -> _Done | None:
+    """Reconstruct one volume into its file; None if somebody else did meanwhile."""
+    signature = file_signature(item.path)
+    if is_made_from(item.target, signature):
+        return None
+    volume = open_volume(item.path)
+    # What the classifier reads is there already for the network.
+    volume = replace(volume, kspace=HeldSlices(volume.kspace))
+    method, config = choose_method(routing, volume, device), routing.config
+    result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
+    described = result.config if config.task is None else {**result.config, "task": config.task}
+    write_reconstruction(item.target, replace(result, config=described, source_signature=signature))
+    return _Done(
+        num_slices=len(result.image),
+        has_own_mask=config.mask is not None and result.mask.kind == "stored",
+        is_full=result.mask.kind == "full" and bool(method.record.get("masks")),
+        is_single=len(result.image) == 1 < method.num_adjacent,
     )
 
 
-def _targets(out: Path, data: Path, paths: list[Path]) -> list[Path]:
-    """Where each volume's reconstruction goes; two volumes must not share one place."""
-    if out.resolve() == (data if data.is_dir() else data.parent).resolve():
-        raise ConfigError(f"{out} holds the volumes; choose another --out for their reconstructions")
-    targets = [reconstruction_path(out, data, path) for path in paths]
-    volume_of: dict[Path, Path] = {}
-    for path, target in zip(paths, targets, strict=True):
-        other = volume_of.setdefault(target, path)
-        if other != path:
-            raise DataError(f"{other} and {path} would both become {target}; rename one, or reconstruct them apart")
-    return targets
+def _summarise(done: list[_Done], work: Work, seconds: float) -> ReconstructSummary:
+    return ReconstructSummary(
+        num_volumes=len(done),
+        num_skipped=work.num_volumes - len(done),
+        num_slices=sum(one.num_slices for one in done),
+        seconds=seconds,
+        num_own_mask=sum(one.has_own_mask for one in done),
+        num_full=sum(one.is_full for one in done),
+        num_single=sum(one.is_single for one in done),
+    )
 
 
 @contextlib.contextmanager
-def _claimed(out: Path, record: dict[str, Any]) -> Iterator[None]:
-    """Hold the folder for this configuration: its run file is ours, or says the same; without results it goes again."""
+def _claimed(out: Path, record: dict[str, Any], *, is_shared: bool) -> Iterator[None]:
+    """Hold the folder for this configuration: its run file is ours, or says the same; without results it goes again.
+
+    Where other processes share the work it stays, because they may be busy with their first volumes.
+    """
     path = out / RUN_FILE
     if not create_json(path, record):
-        found = read_json(path)
-        for key, value in record.items():
+        found = _SINCE | read_json(path)
+        # As it comes back from a file, which has no tuples.
+        for key, value in json.loads(json.dumps(record)).items():
             if key not in _FREE and found.get(key) != value:
                 raise ConfigError(
                     f"{out} is for reconstructions with {key} {found.get(key)}, asked for {value}; choose another --out"
@@ -143,5 +183,5 @@ def _claimed(out: Path, record: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        if not find_reconstructions(out):
+        if not is_shared and not find_reconstructions(out):
             path.unlink(missing_ok=True)

@@ -12,10 +12,9 @@ from mrikit import __version__
 from mrikit.checkpoint import Weights, build_trained_model, load_weights
 from mrikit.data import MaskPlan
 from mrikit.errors import ConfigError
-from mrikit.models import CLASSICAL, LEARNED, build_model, model_settings
-
-PRECISIONS = ("fp32", "bf16")
-"""What networks compute in; Fourier transforms, data consistency and images stay in float32."""
+from mrikit.models import CLASSICAL, CLASSIFIERS, LEARNED, build_model, model_settings
+from mrikit.models.precision import PRECISIONS
+from mrikit.reconstruct.find_weights import find_one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,16 +25,37 @@ class ReconstructConfig:
     """A name of `mrikit.models.CLASSICAL`; with weights, which name theirs, nothing or the same."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration that differ from its defaults; with weights, which hold theirs, none."""
-    weights: Path | None = None
-    """Weights of a network: a file, or the folder of a training run."""
+    weights: Path | tuple[Path, ...] | None = None
+    """Weights of a network: a file, or the folder of a training run; with a task also folders of many."""
+    task: str | None = None
+    """Which of many weights: `auto` for those that suit each volume, or those of one task for all; None for the only
+    ones."""
     precision: str = "fp32"
-    """One of PRECISIONS; classical methods have fp32 only."""
+    """One of `mrikit.models.precision.PRECISIONS`; classical methods have fp32 only."""
+    flips: bool = False
+    """Whether the image is the mean of those of k-space and its mirror images along readout, phase and both."""
     mask: MaskPlan | None = None
     """How fully sampled volumes are undersampled; None keeps them full."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"the precision is {' or '.join(PRECISIONS)}, found {self.precision!r}")
+        if self.task is not None and not self.paths:
+            raise ConfigError(f"--task {self.task} chooses among trained networks; name their folders with --weights")
+        if self.task is not None and self.model is not None:
+            raise ConfigError(f"--task {self.task} says which network; leave out --model {self.model}")
+        if self.task is None and len(self.paths) > 1:
+            found = ", ".join(map(str, self.paths))
+            raise ConfigError(
+                f"several weights need --task auto, or a task's name, to choose among them; found {found}"
+            )
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where the weights are."""
+        if self.weights is None:
+            return ()
+        return self.weights if isinstance(self.weights, tuple) else (self.weights,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,35 +65,82 @@ class Method:
     name: str
     model: nn.Module
     """In evaluation mode, with the signature of `mrikit.models`."""
-    weights: Weights | None
+    weights: Weights | None = None
     """None for a classical method."""
-    precision: str
-    """One of PRECISIONS."""
+    precision: str = "fp32"
+    """One of `mrikit.models.precision.PRECISIONS`."""
+    flips: bool = False
+    """Whether mirror images are reconstructed too."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """What the weights say of themselves."""
+        return self.weights.record if self.weights else {}
+
+    @property
+    def task(self) -> str:
+        """What it was trained for; empty if it does not say."""
+        return str(self.record.get("task") or "")
+
+    @property
+    def anatomy(self) -> str:
+        """What its training volumes showed; empty for anything."""
+        return str(self.record.get("anatomy") or "")
+
+    @property
+    def accelerations(self) -> tuple[float, ...]:
+        """Nominal accelerations of the masks it was trained with."""
+        return tuple(float(mask["acceleration"]) for mask in self.record.get("masks") or () if "acceleration" in mask)
+
+    @property
+    def num_adjacent(self) -> int:
+        """Slices that it sees together, the one that it reconstructs in their middle."""
+        return int(getattr(self.model.config, "num_adjacent", 1))
+
+    @property
+    def max_readout(self) -> int:
+        """Rows of the image that it was trained to see at most; 0 for all."""
+        return int(self.record.get("max_readout") or 0)
 
 
 def build_method(config: ReconstructConfig, device: torch.device | str = "cpu") -> Method:
-    """The model that a configuration names, with its weights if it has some.
+    """The one model that a configuration names, with its weights if it has some.
 
     Raises:
         CheckpointError: The weights are missing or damaged, or fit no model.
-        ConfigError: No such model or setting, a network without weights, or a model that contradicts its weights.
+        ConfigError: No such model or setting, a network without weights, weights that make no images, or a model that
+            contradicts its weights.
     """
-    if config.weights is None:
-        if config.model is None or config.model in LEARNED:
+    if not config.paths:
+        if config.model is None or config.model in LEARNED | CLASSIFIERS:
             known = ", ".join(CLASSICAL)
             raise ConfigError(f"{config.model or 'a network'} needs --weights of a training run; without: {known}")
         if config.precision != "fp32":
             raise ConfigError(f"{config.model} computes in fp32 only; {config.precision} is for networks")
         model = build_model(config.model, config.model_config)
-        return Method(name=config.model, model=model.to(device).eval(), weights=None, precision="fp32")
-    weights = load_weights(config.weights)
+        return Method(name=config.model, model=model.to(device).eval(), flips=config.flips)
+    weights = load_weights(find_one(config.paths[0]))
     if config.model not in (None, weights.model):
         raise ConfigError(f"{weights.path} holds weights of {weights.model}, not of {config.model}; leave out --model")
+    if weights.model in CLASSIFIERS:
+        raise ConfigError(
+            f"{weights.path} holds weights of {weights.model}, which tells anatomies apart and makes no image; give it "
+            f"to --task auto, beside those of networks that do"
+        )
     if config.model_config:
         found = ", ".join(config.model_config)
         raise ConfigError(f"the settings of {weights.model} are those of its weights; leave out --set for {found}")
+    return trained_method(weights, config, device)
+
+
+def trained_method(weights: Weights, config: ReconstructConfig, device: torch.device | str) -> Method:
+    """A network with these weights, a module of its own.
+
+    Raises:
+        CheckpointError: The weights fit no model.
+    """
     model = build_trained_model(weights).to(device)
-    return Method(name=weights.model, model=model, weights=weights, precision=config.precision)
+    return Method(name=weights.model, model=model, weights=weights, precision=config.precision, flips=config.flips)
 
 
 def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
@@ -83,6 +150,7 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
         "model": method.name,
         "model_config": model_settings(method.model),
         "mask": asdict(plan) if plan else None,
+        "flips": method.flips,
     }
     if method.weights is None:
         return facts

@@ -1,25 +1,35 @@
-"""One volume to its reconstruction, slice by slice."""
+"""One volume to its reconstruction, slice by slice or several slices at a time."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
-from mrikit.errors import DataError
+from mrikit.errors import DataError, JobError
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
+from mrikit.models.precision import autocast, real_float32
 from mrikit.parallel import map_on_cores
+from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
+from mrikit.reconstruct.held_slices import HeldSlices, Readers
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.volumes import Volume
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
 """Called after every slice with the volume and its number of slices."""
+Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Masked k-space, mask and number of centre lines, as models take them."""
 
-
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 _ZERO_FILLED = ZeroFilled(ZeroFilledConfig())
+_SLICES_ON_GPU = 4
 
 
 def reconstruct_volume(
@@ -28,37 +38,61 @@ def reconstruct_volume(
     plan: MaskPlan | None,
     *,
     device: torch.device | str = "cpu",
+    slices_at_a_time: int = 0,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
 ) -> Reconstruction:
-    """Undersample and reconstruct every slice of a volume.
+    """Undersample and reconstruct every slice of a volume; each is read once.
 
     Args:
         volume: The scan, read slice by slice.
         method: The model, on the device.
         plan: How a fully sampled volume is undersampled; None keeps it full.
         device: Where to compute.
+        slices_at_a_time: Slices that a model is given together; 0 for 1 on each core of a CPU, and several on a GPU, or
+            fewer where its memory does not suffice.
         on_slice: Called after every slice with the volume and its number of slices.
 
     Raises:
         DataError: A slice is damaged, or the mask does not suit the model.
+        JobError: The memory of the device does not suffice for one slice.
     """
     volume_id = volume.info.volume_id
     mask = choose_mask(volume, plan)
+    held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
+    volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and is_fully_sampled(volume)
-    num_slices = len(volume.kspace)
+    num_slices = len(held)
+    # Whether the volume is full, its middle slice tells again for every reference that is made.
+    readers = Readers(num_slices, method.num_adjacent, always=[num_slices // 2] if has_reference else [])
 
-    def one(index: int) -> _Slice:
-        try:
-            example = make_example(volume, (index,), mask, device, has_reference=has_reference)
-            return _reconstruct_slice(example, method)
-        except (DataError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
-            raise DataError(f"{volume_id}, slice {index}: {error}") from error
+    def read(indices: tuple[int, ...]) -> Example:
+        with _named(volume_id, indices):
+            example = make_example(
+                volume,
+                indices,
+                mask,
+                device,
+                has_reference=has_reference,
+                num_adjacent=method.num_adjacent,
+                max_readout=method.max_readout,
+            )
+        held.let_go(readers.finish(indices))
+        return example
+
+    def compute(example: Example) -> list[_Slice]:
+        with _named(volume_id, example.slice_index):
+            return _reconstruct_slices(example, method)
 
     is_on_cpu = torch.device(device).type == "cpu"
-    slices = []
-    for done in (map_on_cores if is_on_cpu else map)(one, range(num_slices)):
-        slices.append(done)
-        on_slice(volume_id, num_slices)
+    size = slices_at_a_time or (1 if is_on_cpu else _SLICES_ON_GPU)
+    groups = [tuple(range(first, min(first + size, num_slices))) for first in range(0, num_slices, size)]
+    slices: list[_Slice] = []
+    with real_float32():
+        parts = map_on_cores(lambda group: compute(read(group)), groups) if is_on_cpu else None
+        for done in parts or map(compute, one_ahead(read, groups)):
+            slices += done
+            for _ in done:
+                on_slice(volume_id, num_slices)
     return Reconstruction(
         image=np.stack([done.image for done in slices]),
         zero_filled=np.stack([done.zero_filled for done in slices]),
@@ -71,6 +105,16 @@ def reconstruct_volume(
     )
 
 
+def one_ahead(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:
+    """`work(item)` of every item, in order, the next one in another thread while this one is being used."""
+    with ThreadPoolExecutor(1) as pool:
+        following = [pool.submit(work, item) for item in items[:1]]
+        for position in range(len(items)):
+            done = following.pop().result()
+            following += [pool.submit(work, item) for item in items[position + 1 : position + 2]]
+            yield done
+
+
 class _Slice(NamedTuple):
     """(y, x) float32 of one slice in the scored window."""
 
@@ -80,15 +124,62 @@ class _Slice(NamedTuple):
     """Empty unless it was asked for."""
 
 
+@contextlib.contextmanager
+def _named(volume_id: str, indices: tuple[int, ...]) -> Iterator[None]:
+    """Errors in the block name the volume and the slices."""
+    what = f"slice {indices[0]}" if len(indices) == 1 else f"slices {indices[0]} to {indices[-1]}"
+    try:
+        yield
+    except (DataError, torch.linalg.LinAlgError) as error:  # type: ignore[attr-defined]
+        raise DataError(f"{volume_id}, {what}: {error}") from error
+    except torch.OutOfMemoryError as error:
+        raise JobError(
+            f"{volume_id}, {what}: the memory of the device does not suffice for one slice; try --precision bf16, or "
+            f"--device cpu"
+        ) from error
+
+
 @torch.inference_mode()
-def _reconstruct_slice(example: Example, method: Method) -> _Slice:
+def _reconstruct_slices(example: Example, method: Method) -> list[_Slice]:
     inputs = (example.masked_kspace, example.mask, example.num_center_lines)
-    # Each thread needs its own: autocast belongs to one.
-    with torch.autocast(example.masked_kspace.device.type, torch.bfloat16, enabled=method.precision == "bf16"):
-        image = method.model(*inputs)
-    image, zero_filled = (center_crop(full[0], example.crop) for full in (image, _ZERO_FILLED(*inputs)))
-    return _Slice(
-        image=image.cpu().numpy(),
-        zero_filled=zero_filled.cpu().numpy(),
-        reference=np.empty(0, np.float32) if example.reference is None else example.reference[0].cpu().numpy(),
+    images = torch.stack([mirror(_image(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)])
+    image, zero_filled = (
+        center_crop(full, example.crop).cpu().numpy()
+        for full in (images.mean(0), _ZERO_FILLED(*_without_neighbours(inputs)))
     )
+    reference = None if example.reference is None else example.reference.cpu().numpy()
+    return [
+        _Slice(
+            image=image[position],
+            zero_filled=zero_filled[position],
+            reference=np.empty(0, np.float32) if reference is None else reference[position],
+        )
+        for position in range(len(image))
+    ]
+
+
+def _flips(method: Method) -> tuple[tuple[int, ...], ...]:
+    return FLIPS if method.flips else FLIPS[:1]
+
+
+def _image(method: Method, inputs: Inputs) -> torch.Tensor:
+    """(batch, y, x) float32; where memory does not suffice, of half as many slices at a time, down to one."""
+    size = len(inputs[0])
+    while True:
+        try:
+            # Each thread needs its own: autocast belongs to one.
+            with autocast(inputs[0].device, method.precision):
+                parts = zip(*(tensor.split(size) for tensor in inputs), strict=True)
+                return torch.cat([method.model(*part).float() for part in parts])
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = (size + 1) // 2
+
+
+def _without_neighbours(inputs: Inputs) -> Inputs:
+    """The slices themselves, without a slice axis."""
+    masked_kspace, mask, num_center_lines = inputs
+    if masked_kspace.ndim == 4:
+        return inputs
+    return masked_kspace[:, masked_kspace.shape[1] // 2], mask[:, 0], num_center_lines

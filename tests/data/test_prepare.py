@@ -205,7 +205,7 @@ def test_the_data_range_is_that_of_the_volume_or_else_of_the_slice():
 
 def test_an_example_says_what_its_volumes_show():
     first, second = two_volumes()
-    volumes = [first, replace(second, info=replace(second.info, anatomy=None))]
+    volumes = [first, replace(second, info=replace(second.info, anatomy=None, acquisition=None))]
     assert make_batch(volumes, [SliceKey(1, 0), SliceKey(0, 2)]).anatomies == (None, "knee")
     assert make_example(first, (0, 1), choose_mask(first, PLAN)).anatomies == ("knee", "knee")
 

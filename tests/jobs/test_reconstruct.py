@@ -2,12 +2,16 @@ import json
 
 import pytest
 from phantoms import make_volume
+from rich.console import Console
 from typer.testing import CliRunner
 
 from jobs.app import app
 from mrikit.checkpoint import save_weights
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model, model_settings
+from mrikit.physics.coils import rss
+from mrikit.physics.fft import ifft2c
+from mrikit.reconstruct.work import Item, Work
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -150,3 +154,94 @@ def test_every_file_is_looked_at_once_before_it_is_opened(run, monkeypatch):
     monkeypatch.setattr("mrikit.volumes.files.is_reconstruction", looked.append)
     run("--model", "zero_filled")
     assert len(looked) == 1
+
+
+def test_several_weights_are_routed_and_what_suits_none_is_told_at_once(run, tmp_path):
+    model = build_model("unet", {"num_channels": 2, "num_pools": 1})
+    for task in ("knee_acc4", "brain_acc4"):
+        record = {"task": task, "anatomy": task.partition("_")[0], "masks": [{"acceleration": 4.0}]}
+        path = tmp_path / "runs" / task / "weights.safetensors"
+        save_weights(path, "unet", model_settings(model), model.state_dict(), record)
+    words = ["--task", "auto", "--weights", tmp_path / "runs" / "knee_acc4", "--weights", tmp_path / "runs"]
+    done = run(*words, "--acceleration", 4)
+    assert done.stderr.startswith("unet (2 weights): 1 volumes of ")
+    assert (
+        read_reconstruction(tmp_path / "out" / "file1000001.h5")
+        .config["weights"]
+        .endswith("knee_acc4/weights.safetensors")
+    )
+    volume = make_volume(volume_id="brain_1")
+    write_fastmri(tmp_path / "data" / "brain_1.h5", volume)
+    result = CliRunner().invoke(
+        app, ["reconstruct", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out2"), *map(str, words)]
+    )
+    assert isinstance(result.exception, DataError)
+    first, *rest = result.stderr.splitlines()[1:]
+    assert first.startswith("passed over: ")
+    assert "brain_1.h5: the name says brain and the header knee" in first
+    assert len(rest) == 1
+
+
+def test_one_slice_without_neighbours_is_told(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mrikit.reconstruct.method.Method.num_adjacent", property(lambda _method: 3))
+    monkeypatch.setattr("mrikit.models.unet.UnetModel.forward", lambda _model, kspace, *_: rss(ifft2c(kspace[:, 1])))
+    model = build_model("unet", {"num_channels": 2, "num_pools": 1})
+    save_weights(tmp_path / "w.safetensors", "unet", model_settings(model), model.state_dict(), {})
+    write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(num_slices=1, volume_id="file1000002"))
+    (warning,) = run("--weights", tmp_path / "w.safetensors").stderr.splitlines()[1:]
+    assert warning == "warning: 1 volumes have one slice; its neighbours are the slice itself"
+
+
+def test_flips_are_asked_for_and_recorded(run, tmp_path):
+    run("--model", "zero_filled", "--flips")
+    assert settings_of(tmp_path)["flips"] is True
+
+
+def test_volumes_that_were_trained_on_are_warned_of_and_left_out_on_request(run, tmp_path):
+    model = build_model("unet", {"num_channels": 2, "num_pools": 1})
+    path = tmp_path / "w.safetensors"
+    save_weights(path, "unet", model_settings(model), model.state_dict(), {"trained_on": ["file1000001"]})
+    write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002"))
+    held_out = run("--weights", path, "--held-out")
+    assert held_out.stderr.splitlines()[1:] == ["1 volumes were trained on and are left out"]
+    assert held_out.stdout.startswith("unet: 1 volumes, 2 slices, ")
+    (warning,) = run("--weights", path).stderr.splitlines()[1:]
+    assert warning == (
+        "warning: 1 of 2 volumes were trained on; their scores say nothing of new ones; --held-out leaves them out"
+    )
+
+
+def test_a_part_of_the_volumes_is_done_and_named(run, tmp_path):
+    write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002"))
+    done = run("--model", "zero_filled", "--shard", "2/2")
+    assert done.stdout.startswith("zero_filled (part 2/2): 1 volumes, 2 slices, ")
+    assert [path.name for path in (tmp_path / "out").glob("*.h5")] == ["file1000002.h5"]
+
+
+def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    first = run("--model", "zero_filled").stderr
+    assert first.startswith("zero_filled: 1 volumes of ")
+    assert first.endswith(" (part 1/3)\n")
+    second = run("--model", "zero_filled", "--shard", "2/2").stderr
+    assert second.startswith("zero_filled: 0 volumes of ")
+    assert second.endswith(" (part 2/2)\n")
+
+
+def test_without_a_terminal_speed_and_time_to_the_end_are_told_now_and_then(capsys):
+    from jobs.reconstruct import _Progress
+
+    now = [0.0]
+    progress = _Progress(Console(stderr=True, width=200), clock=lambda: now[0])
+    progress.begin(
+        "unet",
+        Work(items=[Item(path=None, target=None, num_slices=600)], num_volumes=1, num_trained_on=0, num_left_out=0),
+    )
+    for _ in range(250):
+        now[0] += 0.5
+        progress.advance("v0", 600)
+    assert capsys.readouterr().err.splitlines() == [
+        "unet: 120 of 600 slices, 2.0 slices/s, 4 min to go",
+        "unet: 240 of 600 slices, 2.0 slices/s, 3 min to go",
+    ]

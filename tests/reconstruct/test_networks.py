@@ -14,6 +14,7 @@ from mrikit.data import MaskPlan, center_crop, choose_mask, make_example
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.evaluate import label_reconstructions
 from mrikit.models import build_model, model_settings
+from mrikit.physics.fft import fft2c, ifft2c
 from mrikit.reconstruct import ReconstructConfig, build_method, reconstruct_folder
 from mrikit.volumes import open_volume, write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
@@ -22,6 +23,15 @@ PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.2)
 SETTINGS = {
     "varnet": {"num_cascades": 2, "num_channels": 4, "num_pools": 2, "num_sens_channels": 2, "num_sens_pools": 2},
     "unet": {"num_channels": 4, "num_pools": 2},
+}
+PROMPTMR = {
+    "num_cascades": 1,
+    "num_adjacent": 3,
+    "stem_width": 4,
+    "feature_widths": (4, 4, 4),
+    "prompt_widths": (2, 2, 2),
+    "sens_stem_width": 0,
+    "prompt_sizes": (4, 4, 4),
 }
 
 
@@ -76,11 +86,32 @@ def test_a_folder_is_reconstructed_as_the_network_does_it(data, tmp_path, name):
     assert json.loads((out / "reconstruct.json").read_text()).items() >= expected.items()
 
 
+@torch.inference_mode()
+def test_a_network_of_adjacent_slices_gets_them_and_the_readout_that_it_was_trained_with(tmp_path):
+    write_fastmri(tmp_path / "data" / "file1.h5", make_volume(num_slices=4, num_coils=2))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = build_model("promptmr", PROMPTMR).eval()
+    path = tmp_path / "w.safetensors"
+    save_weights(path, "promptmr", model_settings(model), model.state_dict(), {"max_readout": 48})
+    reconstruct_folder(tmp_path / "data", tmp_path / "out", config_of(path))
+    image = torch.from_numpy(read_reconstruction(tmp_path / "out" / "file1.h5").image)
+    volume = open_volume(tmp_path / "data" / "file1.h5")
+    mask = choose_mask(volume, PLAN)
+    masked = torch.stack([torch.from_numpy(one) for one in volume.kspace]) * torch.from_numpy(mask.lines)
+    # The 40 scored rows lie in the middle of 64 and of 48.
+    cropped = fft2c(ifft2c(masked)[..., 8:56, :]) * torch.from_numpy(mask.lines) + 0.0
+    kspace = torch.stack([cropped[[0, 0, 1]], cropped[[0, 1, 2]], cropped[[1, 2, 3]], cropped[[2, 3, 3]]])
+    lines = torch.from_numpy(mask.lines).expand(4, 1, 1, 1, -1)
+    expected = center_crop(model(kspace, lines, torch.full((4,), mask.num_center_lines)), (40, 44))
+    assert relative_error(image, expected) < 1e-4
+
+
 def test_a_classical_method_carries_no_weights(data, tmp_path):
     reconstruct_folder(data, tmp_path / "out", ReconstructConfig(model="zero_filled"))
     result = read_reconstruction(tmp_path / "out" / "file1000001.h5")
     assert result.weights_sha256 is None
-    assert result.config.keys() == {"version", "model", "model_config", "mask"}
+    assert result.config.keys() == {"version", "model", "model_config", "mask", "flips"}
 
 
 def test_other_weights_are_not_mixed_into_a_folder(data, tmp_path):
@@ -203,8 +234,13 @@ def test_the_start_is_announced_once_with_model_and_number_of_volumes(data, tmp_
     save(tmp_path / "w.safetensors")
     said = []
     config = config_of(tmp_path / "w.safetensors")
-    reconstruct_folder(data, tmp_path / "out", config, on_start=lambda *facts: said.append(facts))
-    assert said == [("varnet", 2)]
+    reconstruct_folder(
+        data,
+        tmp_path / "out",
+        config,
+        on_start=lambda name, work: said.append((name, work.num_volumes, work.num_slices)),
+    )
+    assert said == [("varnet", 2, 4)]
 
 
 def test_the_kind_of_mask_can_change_only_with_the_folder(data, tmp_path):

@@ -1,0 +1,226 @@
+"""Routing: which of several trained networks suits a volume, by what it shows and how it is undersampled."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mrikit import __version__
+from mrikit.checkpoint import Weights, load_weights, read_record
+from mrikit.data import choose_mask, make_example
+from mrikit.errors import ConfigError, DataError
+from mrikit.models import CLASSIFIERS
+from mrikit.models.anatomy import UNKNOWN_BELOW, find_anatomy
+from mrikit.reconstruct.find_weights import find_weights
+from mrikit.reconstruct.method import Method, ReconstructConfig, build_method, describe_method, trained_method
+from mrikit.volumes import Volume
+from mrikit.volumes.anatomy import anatomy_of
+
+AUTO = "auto"
+TOLERANCE = 1.5
+"""Weights suit an acceleration that differs from theirs by at most this factor."""
+_NUM_CLASSIFIED = 8  # slices that the classifier sees, evenly spaced
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Routing:
+    """The models of a run, each in memory once, and how volumes are shared out among them."""
+
+    methods: tuple[Method, ...]
+    """At least one; without a task exactly one, for all volumes."""
+    config: ReconstructConfig
+    """What they were built from."""
+    classifier: Method | None = None
+    """Tells what a volume shows that does not say so itself."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        if self.config.task != AUTO:
+            return self.methods[0].name
+        return f"{', '.join(sorted({method.name for method in self.methods}))} ({len(self.methods)} weights)"
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Volumes that a network was trained on."""
+        return frozenset(volume_id for method in self.methods for volume_id in method.record.get("trained_on") or ())
+
+
+def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu") -> Routing:
+    """The models that a configuration names, on the device.
+
+    Raises:
+        CheckpointError: Weights are missing or damaged, or fit no model.
+        ConfigError: See `mrikit.reconstruct.method.build_method`; or there are no weights of the task, or several that
+            suit the same volumes.
+    """
+    if config.task is None:
+        return Routing(methods=(build_method(config, device),), config=config)
+    files = find_weights(config.paths)
+    records = {file: read_record(file) for file in files}
+    networks = [file for file in files if records[file].get("model") not in CLASSIFIERS]
+    if config.task != AUTO:
+        method = trained_method(load_weights(_of_task(networks, records, config.task)), config, device)
+        return Routing(methods=(method,), config=config)
+    classifiers = [load_weights(file) for file in files if records[file].get("model") in CLASSIFIERS]
+    if len(classifiers) > 1:
+        first, second, *_ = classifiers
+        raise ConfigError(f"{first.path} and {second.path} both tell anatomies apart; leave one out")
+    methods = [trained_method(weights, config, device) for weights in _with_masks(networks)]
+    if not methods:
+        raise ConfigError(f"no weights for --task auto in {_names(config.paths)}; those of a training run would do")
+    for method in methods:
+        for acceleration in method.accelerations:
+            _closest(methods, method.anatomy, acceleration)
+    classifier = trained_method(classifiers[0], config, device) if classifiers else None
+    return Routing(methods=tuple(methods), config=config, classifier=classifier)
+
+
+def choose_method(routing: Routing, volume: Volume, device: torch.device | str = "cpu") -> Method:
+    """The model that suits a volume.
+
+    What it shows is taken from its header or name, where these are silent from the classifier; how it is undersampled
+    from its own mask, or from the plan that it will be undersampled by.
+
+    Raises:
+        ConfigError: Two suit it equally well.
+        DataError: None does, or its name and its header contradict each other.
+    """
+    if routing.config.task is None:
+        return routing.methods[0]
+    volume_id, anatomy = volume.info.volume_id, anatomy_of(volume.info)
+    if routing.config.task != AUTO:
+        (method,) = routing.methods
+        if anatomy and method.anatomy and anatomy != method.anatomy:
+            raise DataError(
+                f"{volume_id}: shows a {anatomy}, and the weights of {method.task} are for the {method.anatomy}; leave "
+                f"it out, or give --task auto"
+            )
+        return method
+    acceleration = choose_mask(volume, routing.config.mask).acceleration
+    what = anatomy or "something"
+    if anatomy is None and any(method.anatomy for method in routing.methods):
+        anatomy, what = _classify(routing, volume, device)
+    method_or_none = _closest(routing.methods, anatomy or "", acceleration)
+    if method_or_none is None:
+        how = f"undersampled {acceleration:.3g}x" if acceleration > 1 else "fully sampled (give --acceleration)"
+        raise DataError(f"{volume_id}: no weights for it; it shows {what}, {how}; there are {_list(routing.methods)}")
+    return method_or_none
+
+
+def describe_routing(routing: Routing) -> dict[str, Any]:
+    """The resolved configuration of a run as JSON, with the digests of all weights."""
+    config = routing.config
+    if config.task is None:
+        return describe_method(routing.methods[0], config.mask)
+    methods = [*routing.methods, *([routing.classifier] if routing.classifier else [])]
+    by_digest = {method.weights.sha256: method for method in methods if method.weights}
+    return {
+        "version": __version__,
+        "model": ", ".join(sorted({method.name for method in routing.methods})),
+        "mask": asdict(config.mask) if config.mask else None,
+        "flips": config.flips,
+        "task": config.task,
+        "weights": {
+            digest: str(method.weights.path.resolve()) for digest, method in by_digest.items() if method.weights
+        },
+        "weights_sha256": sorted(by_digest),
+        "precision": config.precision,
+    }
+
+
+def _of_task(networks: list[Path], records: dict[Path, dict[str, Any]], task: str) -> Path:
+    """The weights file that was trained for a task."""
+    found = [file for file in networks if records[file].get("task") == task]
+    if not found:
+        known = sorted({str(records[file].get("task")) for file in networks} - {"None"})
+        raise ConfigError(f"no weights of the task {task!r}; there are {', '.join(known) or 'none that say theirs'}")
+    if len(found) > 1:
+        raise ConfigError(f"{found[0]} and {found[1]} are both weights of {task}; leave one out")
+    return found[0]
+
+
+def _with_masks(networks: list[Path]) -> list[Weights]:
+    """Those that say for which acceleration they are."""
+    weights = [load_weights(file) for file in networks]
+    silent = [one.path for one in weights if not one.record.get("masks")]
+    if silent:
+        warnings.warn(
+            f"{len(silent)} weights do not say for which acceleration they are and are left out: {_names(silent)}",
+            stacklevel=3,
+        )
+    return [one for one in weights if one.path not in silent]
+
+
+def _closest(methods: Sequence[Method], anatomy: str, acceleration: float) -> Method | None:
+    """The network for an anatomy, else one for any; of several the one with the nearest acceleration.
+
+    Raises:
+        ConfigError: Two are equally near.
+    """
+    ranked = sorted(
+        (not method.anatomy, distance, position)
+        for position, method in enumerate(methods)
+        if method.anatomy in ("", anatomy) and (distance := _distance(method, acceleration)) <= math.log(TOLERANCE)
+    )
+    if not ranked:
+        return None
+    if len(ranked) > 1 and ranked[0][:2] == ranked[1][:2]:
+        first, second = (methods[position].weights for *_, position in ranked[:2])
+        assert first is not None
+        assert second is not None
+        raise ConfigError(
+            f"{first.path} and {second.path} are both for {_article(anatomy)} at {acceleration:.3g}x; leave one out, "
+            f"or name a task"
+        )
+    return methods[ranked[0][-1]]
+
+
+def _distance(method: Method, acceleration: float) -> float:
+    """Between the acceleration of a volume and the nearest one of those trained with, on a logarithmic scale."""
+    # Rounded, so that of two equally near ones neither wins by the last bit.
+    return min((round(abs(math.log(acceleration / own)), 9) for own in method.accelerations), default=math.inf)
+
+
+@torch.inference_mode()
+def _classify(routing: Routing, volume: Volume, device: torch.device | str) -> tuple[str | None, str]:
+    """What the classifier says that a volume shows, None if it is not sure; and that in words."""
+    silent = "what its header does not say"
+    if routing.classifier is None:
+        return None, f"{silent} (weights of a classifier among --weights would tell)"
+    num_slices = len(volume.kspace)
+    count = min(num_slices, _NUM_CLASSIFIED)
+    mask = choose_mask(volume, routing.config.mask)
+    logits = []
+    for position in range(count):
+        index = (2 * position + 1) * num_slices // (2 * count)
+        example = make_example(volume, (index,), mask, device, has_reference=False)
+        logits.append(routing.classifier.model(example.masked_kspace, example.mask, example.num_center_lines))
+    found = find_anatomy(torch.cat(logits))
+    if found.is_known:
+        return found.anatomy, found.anatomy
+    return None, (
+        f"{silent}, and the classifier is not sure ({found.anatomy} with {found.confidence:.2f}, needed "
+        f"{UNKNOWN_BELOW:g})"
+    )
+
+
+def _list(methods: Sequence[Method]) -> str:
+    """What the networks are for, in words."""
+    kinds = [
+        f"{method.anatomy or 'anything'} at {' and '.join(f'{own:g}x' for own in method.accelerations)}"
+        for method in methods
+    ]
+    return ", ".join(dict.fromkeys(kinds))
+
+
+def _article(anatomy: str) -> str:
+    return f"a {anatomy}" if anatomy else "anything"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
