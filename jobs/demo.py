@@ -1,4 +1,4 @@
-"""`mrikit demo`: from k-space to a scored report, with a network trained on the way; simulated or your own volumes."""
+"""`mrikit demo`: from k-space to a scored report, with networks trained on the way; simulated or your own volumes."""
 
 import time
 from collections.abc import Sequence
@@ -12,107 +12,118 @@ from rich.console import Console
 if TYPE_CHECKING:
     from mrikit.data import MaskPlan
 
-NUM_VOLUMES, NUM_COILS, NUM_SLICES = 8, 8, 3
-"""Of the study that is reconstructed, for each anatomy."""
-NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES = 30, 2
-"""Of the study that the network is trained on, for each anatomy: other patients, drawn from another seed."""
-NUM_EPOCHS = 8
+NUM_VOLUMES, NUM_COILS, NUM_SLICES = 16, 8, 3
+"""Of the study of knees that is reconstructed."""
+NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES = 40, 3
+"""Of the study that the networks are trained on: other patients, drawn from another seed."""
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for data, reconstructions, scores and report.")] = Path("runs/demo"),
     data: Annotated[
-        Path | None, typer.Option(help="Folder of your volumes; without it a small knee and brain study is simulated.")
+        Path | None, typer.Option(help="Folder of your volumes; without it a small study of knees is simulated.")
     ] = None,
     accelerations: Annotated[
         list[float] | None,
-        typer.Option("--acceleration", help="Undersample by this factor; repeatable, 4 and 8 by default."),
+        typer.Option("--acceleration", help="Undersample by this factor; repeatable, 8 by default."),
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(help="A run or weights file to show instead of training a network; repeatable."),
+        typer.Option(help="A run or weights file to show instead of training networks; repeatable."),
     ] = None,
     is_training: Annotated[
-        bool, typer.Option("--train/--no-train", help="Whether to train a small network and show it with the others.")
+        bool, typer.Option("--train/--no-train", help="Whether to train small networks and show them with the others.")
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
-    """Train a small network, reconstruct by it and all classical methods, score, report. The same command resumes."""
-    from mrikit.data import MaskPlan
-    from mrikit.masks import challenge_center_fraction
+    """Train PromptMR in its three stages and a VarNet, reconstruct by them and all classical methods, score, report.
+
+    The networks are small and see simulated knees only. Everybody gets the masks of the SNU challenge; without
+    training, fastMRI's. The same command resumes.
+    """
     from mrikit.volumes import find_volumes
 
-    plans = [
-        MaskPlan(acceleration=r, center_fraction=challenge_center_fraction(r)) for r in accelerations or [4.0, 8.0]
-    ]
+    is_training = is_training and not weights
+    plans = _plans(accelerations or [8.0], is_training=is_training)
     if data:
         find_volumes(data)
-    study = "your volumes" if data else f"a simulated study of {2 * NUM_VOLUMES} volumes"
+    study = "your volumes" if data else f"a simulated study of {NUM_VOLUMES} knees"
     factors = " and ".join(f"{plan.acceleration:g}x" for plan in plans)
-    is_training = is_training and not weights
-    network = "a VarNet trained on other simulated volumes and " if is_training else ""
-    network = " and ".join(map(str, weights)) + " and " if weights else network
+    networks = "PromptMR and VarNet, trained on other simulated knees, and " if is_training else ""
+    networks = " and ".join(map(str, weights)) + " and " if weights else networks
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     messages.print(
-        f"demo: {study}, undersampled {factors}, by {network}every classical method; everything goes to {out}",
+        f"demo: {study}, undersampled {factors}, by {networks}every classical method; everything goes to {out}",
         markup=False,
     )
     if dry_run:
         return
     start = time.perf_counter()
     folder = data or _simulate(out / "data", NUM_VOLUMES, NUM_SLICES, seed=0)
-    runs = [_train(out, plans)] if is_training else weights or []
+    runs = _train(out, plans) if is_training else weights or []
     folders = _reconstruct(folder, out, plans, runs, messages)
     _score_and_report(out, folders)
     typer.echo(f"\ndone in {time.perf_counter() - start:.0f} s; open {out / 'report.html'}")
     typer.echo(f"next: mrikit reconstruct --data {folder} --out runs/cg --model cg_sense --acceleration 4")
-    typer.echo("      mrikit train --task knee_multicoil --size tiny --data DATA")
+    typer.echo("      mrikit train --task knee_acc8 --size tiny --data DATA")
+
+
+def _plans(accelerations: Sequence[float], *, is_training: bool) -> "list[MaskPlan]":
+    from mrikit.data import MaskPlan
+    from mrikit.masks import challenge_center_fraction
+
+    if is_training:
+        return [MaskPlan(kind="fixed", acceleration=factor, center_fraction=0.08) for factor in accelerations]
+    return [
+        MaskPlan(acceleration=factor, center_fraction=challenge_center_fraction(factor)) for factor in accelerations
+    ]
 
 
 def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> Path:
-    """A knee and a brain study in one folder, undersampled test volumes without reference included."""
+    """A study of knees, undersampled test volumes without reference included."""
     from jobs.simulate import run
     from mrikit.simulate import StudyConfig
 
-    for anatomy in ("knee", "brain"):
-        run(
-            StudyConfig(
-                anatomy=anatomy,
-                folder=folder,
-                num_volumes=num_volumes,
-                num_coils=(NUM_COILS,),
-                num_slices=num_slices,
-                seed=seed,
-                size="half",
-            )
+    run(
+        StudyConfig(
+            anatomy="knee",
+            folder=folder,
+            num_volumes=num_volumes,
+            num_coils=(NUM_COILS,),
+            num_slices=num_slices,
+            seed=seed,
+            size="half",
         )
+    )
     return folder
 
 
-def _train(out: Path, plans: "Sequence[MaskPlan]") -> Path:
-    """The folder of a finished run on volumes of other patients than those that are reconstructed."""
+def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
+    """Runs of two networks of one size, in as many epochs, on other patients than those that are reconstructed."""
     from jobs.device import pick_device
-    from jobs.train import run
-    from mrikit.recipes import recipe
-    from mrikit.training import DataConfig
+    from jobs.train import run_stages, stage_folders
+    from mrikit.recipes import recipe, recipes
 
     study = _simulate(out / "training-data", NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES, seed=1)
+    stages = recipes("knee_acc8", "tiny")
+    accelerations = tuple(plan.acceleration for plan in plans)
+    fractions = tuple(plan.center_fraction for plan in plans)
+    promptmr = [
+        replace(config, data=replace(config.data, accelerations=accelerations, center_fractions=fractions))
+        for config in stages
+    ]
     tiny = recipe("knee_multicoil", "tiny")
-    config = replace(
-        tiny,
-        task="demo",
-        data=DataConfig(
-            accelerations=tuple(plan.acceleration for plan in plans),
-            center_fractions=tuple(plan.center_fraction for plan in plans),
-        ),
-        training=replace(tiny.training, num_epochs=NUM_EPOCHS),
+    num_epochs = sum(config.training.num_epochs for config in stages)
+    varnet = replace(
+        tiny, task="knee_acc8", data=promptmr[0].data, training=replace(tiny.training, num_epochs=num_epochs)
     )
-    factors = "-".join(f"{plan.acceleration:g}x" for plan in plans)
-    folder = out / f"varnet-{factors}"
-    summary = run(config, study, folder, device=pick_device("auto"))
-    if summary.signal is not None:
-        raise typer.Exit(128 + summary.signal)
-    return folder
+    factors = "-".join(f"{factor:g}x" for factor in accelerations)
+    folders = []
+    for configs in (promptmr, [varnet]):
+        base = out / f"{configs[0].model}-{factors}"
+        run_stages(configs, stage_folders(configs, base), study, device=pick_device("auto"))
+        folders.append(base)
+    return folders
 
 
 def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[Path], messages: Console) -> list[Path]:

@@ -1,27 +1,34 @@
 """`mrikit train`: a task's network, trained to the end or as far as it comes; the same command goes on."""
 
 import contextlib
-import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from mrikit.errors import MrikitError
+from jobs.training_plan import fitted, show_plan
+from jobs.training_run import is_first, run
+from mrikit.errors import ConfigError, MrikitError
 
 if TYPE_CHECKING:
-    from mrikit.training import RunConfig, TrainSummary
+    from mrikit.training import RunConfig
 
 
 def train(
     task: Annotated[str, typer.Option(help="What to train; `mrikit tasks` lists all.")],
     data: Annotated[Path, typer.Option(help="Folder of fully sampled volumes, or of fastMRI's *_train and *_val.")],
-    size: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
+    size: Annotated[str, typer.Option(help="tiny, small, full or plus.")] = "tiny",
+    stage: Annotated[
+        int | None, typer.Option(help="One stage of a task that has several; by default all of them in order.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/TASK-MODEL-SIZE by default. A started run goes on.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(help="A run, checkpoint or weights to begin with; by default a stage begins with the one before."),
     ] = None,
     validation_data: Annotated[
         Path | None, typer.Option(help="Volumes to validate on; by default a fifth of the patients is held out.")
@@ -35,122 +42,104 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Only algorithms that give the same bits every time, also on a GPU.")
     ] = False,
+    fit: Annotated[
+        str | None, typer.Option(help="Memory of the device, such as 8GB: choose settings that need no more.")
+    ] = None,
     track: Annotated[
         list[str] | None, typer.Option(help="tensorboard, mlflow or wandb, besides metrics.jsonl; repeatable.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    price_per_hour: Annotated[
+        float | None, typer.Option(help="Of the machine, in any currency, for what --dry-run tells.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, with memory, time and cost, and stop.")
+    ] = False,
 ) -> None:
     """Train a network; the same command again goes on. Several processes: `torchrun --no-python mrikit train ...`."""
     from jobs.device import pick_device
     from mrikit.config import change_config, parse_assignments
-    from mrikit.recipes import recipe
+    from mrikit.recipes import recipe, recipes
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     given = {f"execution.{name}": value for name, value in options.items() if value is not None}
     with _told_once():
-        config = change_config(recipe(task, size), parse_assignments(settings or []), "train")
-        config = change_config(config, given, "train")
+        stages = recipes(task, size) if stage is None else (recipe(task, size, stage),)
+        changes = parse_assignments(settings or [])
+        configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
+        if start is not None and len(configs) > 1:
+            raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
         device = pick_device(device)
-        folder = out or Path("runs") / f"{config.task}-{config.model}-{config.size}"
+        base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
+        folders = stage_folders(configs, base)
+        if fit is not None:
+            configs = fitted(configs, data, validation_data, fit, device)
         if dry_run:
-            _show_plan(config, data, validation_data, folder)
+            show_plan(configs, data, validation_data, folders, device, price_per_hour)
             return
-    summary = run(config, data, folder, validation_data=validation_data, trackers=track or [], device=device)
-    if summary.signal is not None:
-        raise typer.Exit(128 + summary.signal)
-    if summary.is_first:
-        masks = _mask_options(config)
-        weights, volumes, images = (shlex.quote(str(path)) for path in (folder, data, f"{folder}-recon"))
-        typer.echo(f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {masks}")
-        typer.echo(f"      mrikit report {weights}")
+        if stage is not None and start is None:
+            start = _previous_stage(configs[0], base, data)
+    run_stages(configs, folders, data, validation_data=validation_data, start=start, trackers=track, device=device)
+    if is_first():
+        _show_next(configs[-1], base, data)
 
 
-def run(
-    config: "RunConfig",
+def stage_folders(configs: Sequence["RunConfig"], base: Path) -> list[Path]:
+    """Where the stages of a run lie; a run without stages is the folder itself."""
+    return [base / f"stage-{config.stage}" if config.stage else base for config in configs]
+
+
+def run_stages(
+    configs: Sequence["RunConfig"],
+    folders: Sequence[Path],
     data: Path,
-    folder: Path,
     *,
     validation_data: Path | None = None,
+    start: Path | None = None,
     trackers: list[str] | None = None,
     device: str = "cpu",
-) -> "TrainSummary":
-    """Train with a progress bar, and say what came of it.
+) -> None:
+    """Train one stage after the other, each from the one before, or until somebody asks to stop.
 
     Raises:
+        Exit: Somebody asked to stop; what was done is kept.
         MrikitError: See `mrikit.training.train`.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from mrikit.training import ToldElsewhereError
-    from mrikit.training import train as train_network
-
-    messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        TimeRemainingColumn(),
-    )
-    has_bar = messages.is_terminal and _is_first()
-    with Progress(*columns, console=messages, transient=True, disable=not has_bar) as progress:
-        bar = progress.add_task(f"{config.task} {config.size}", total=None, numbers="")
-
-        def show(row: Mapping[str, Any], num_steps: int) -> None:
-            if row["kind"] == "train":
-                progress.update(bar, completed=row["step"], total=num_steps, numbers=_numbers(row))
-            else:
-                messages.print(_validation_line(row))
-
-        try:
-            summary = train_network(
-                config,
-                data,
-                folder,
-                validation_data=validation_data,
-                device=device,
-                trackers=trackers or [],
-                say=messages.print,
-                on_row=show,
-            )
-        except ToldElsewhereError:
-            raise typer.Exit(1) from None
-    if summary.is_first:
-        _show_result(summary, folder)
-    return summary
+    for config, folder in zip(configs, folders, strict=True):
+        summary = run(
+            config, data, folder, validation_data=validation_data, start=start, trackers=trackers, device=device
+        )
+        if summary.signal is not None:
+            raise typer.Exit(128 + summary.signal)
+        start = folder
 
 
-def _show_result(summary: "TrainSummary", folder: Path) -> None:
-    from mrikit.checkpoint import WEIGHTS_FILE
+def _previous_stage(config: "RunConfig", base: Path, data: Path) -> Path | None:
+    """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
+    from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints
 
-    position = summary.position
-    if summary.signal is not None:
-        typer.echo(f"stopped after step {position.step} of {summary.num_steps}; the same command goes on from there")
-        return
-    if summary.resumed_step == summary.num_steps:
-        typer.echo(f"all {summary.num_steps} steps of this run were done before")
-    best = (
-        f"SSIM {position.best_ssim:.4f} of held-out volumes after epoch {position.best_step // summary.steps_per_epoch}"
-        if position.best_step
-        else "nothing was held out to validate on"
-    )
-    typer.echo(f"{best}; weights in {folder / WEIGHTS_FILE}")
+    if config.stage < 2 or find_checkpoints(base / f"stage-{config.stage}"):
+        return None
+    previous = base / f"stage-{config.stage - 1}"
+    if not (previous / WEIGHTS_FILE).exists():
+        words = f"--task {config.task} --size {config.size} --stage {config.stage - 1}".split()
+        command = shlex.join(["mrikit", "train", *words, "--data", str(data), "--out", str(base)])
+        raise ConfigError(
+            f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in {previous}; make them "
+            f"with `{command}`, or name others with --start"
+        )
+    return previous
 
 
-def _show_plan(config: "RunConfig", data: Path, validation_data: Path | None, folder: Path) -> None:
-    from mrikit.training import plan_run
-
-    plan = plan_run(config, data, validation_data)
-    num_files = config.execution.keep + 1
-    size_mb = num_files * plan.checkpoint_bytes / 1e6
-    epochs = f"{config.training.num_epochs} epochs of {plan.steps_per_epoch}"
-    typer.echo(
-        f"train {config.model} with {plan.num_weights:,} weights for {config.task} ({config.size}) into {folder}"
-    )
-    typer.echo(f"data: {plan.num_training} volumes to train on, {plan.num_validation} to validate on")
-    typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {config.training.batch_size}")
-    typer.echo(f"disk: up to {size_mb:.3g} MB, for {num_files} checkpoints while one of them is written")
+def _show_next(config: "RunConfig", base: Path, data: Path) -> None:
+    weights, volumes, images = (shlex.quote(str(path)) for path in (base, data, f"{base}-recon"))
+    if config.training.loss == "cross_entropy":
+        typer.echo(f"next: mrikit reconstruct --task auto --weights {weights} --weights RUNS --data DATA --out RECON")
+    else:
+        typer.echo(
+            f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {_mask_options(config)}"
+        )
+    typer.echo(f"      mrikit report {weights}")
 
 
 def _mask_options(config: "RunConfig") -> str:
@@ -158,7 +147,7 @@ def _mask_options(config: "RunConfig") -> str:
     from mrikit.data import MaskPlan
     from mrikit.masks import challenge_center_fraction
 
-    plan, default = config.data.plans[0], MaskPlan()
+    plan, default = config.data.validation_plans[0], MaskPlan()
     words = [f"--acceleration {plan.acceleration:g}"]
     if plan.kind != default.kind:
         words.append(f"--mask {plan.kind}")
@@ -167,28 +156,12 @@ def _mask_options(config: "RunConfig") -> str:
     return " ".join(words)
 
 
-def _is_first() -> bool:
-    """Whether this is the first of the processes that torchrun started, or the only one."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 @contextlib.contextmanager
 def _told_once() -> Iterator[None]:
     """What all processes find wrong, because they were started alike, the first one tells."""
     try:
         yield
     except MrikitError as error:
-        if _is_first():
+        if is_first():
             raise
         raise typer.Exit(1) from error
-
-
-def _numbers(row: Mapping[str, Any]) -> str:
-    return f"loss {row['loss']:.4f}, {row['slices_per_second']:.1f} slices/s"
-
-
-def _validation_line(row: Mapping[str, Any]) -> str:
-    best = ", the best so far" if row["is_best"] else ""
-    return (
-        f"epoch {row['epoch']}: SSIM {row['ssim']:.4f}, PSNR {row['psnr']:.2f} dB of {row['num_volumes']} volumes{best}"
-    )

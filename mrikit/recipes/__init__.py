@@ -1,5 +1,5 @@
-"""Recipes: whole training runs by task and size, each a function that returns a RunConfig."""
+"""Recipes: whole training runs by task, size and stage, each a function that returns a RunConfig."""
 
-from mrikit.recipes.tasks import SIZES, TASKS, recipe
+from mrikit.recipes.tasks import SIZES, TASKS, recipe, recipes
 
-__all__ = ["SIZES", "TASKS", "recipe"]
+__all__ = ["SIZES", "TASKS", "recipe", "recipes"]

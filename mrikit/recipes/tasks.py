@@ -1,104 +1,49 @@
-"""The tasks, each in three sizes."""
+"""The tasks by name: for each size the runs that train it, one for each stage."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from typing import NamedTuple
 
 from mrikit.errors import ConfigError
-from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
+from mrikit.recipes import baselines, challenge, classifier
+from mrikit.training import RunConfig
 
 SIZES = {
     "tiny": "minutes on a laptop's CPU, for small or simulated data",
     "small": "one GPU of 8 GB",
     "full": "the published network and schedule",
+    "plus": "the largest published network",
 }
 """Size to what it is for."""
 
 
-def knee_multicoil(size: str) -> RunConfig:
-    """E2E-VarNet on the knee data, 4x.
+class Task(NamedTuple):
+    """Something to train."""
 
-    Source:
-        Sriram et al., MICCAI 2020, with the masks, losses, rates and epochs of InnerEye's KneeMulticoil: equispaced
-        masks of 4x with 8 % centre lines drawn for every example, SSIM loss, Adam 3e-4, a tenth after 40 of 50 epochs.
-        Its equispaced masks are today's `equispaced_fraction`.
-    """
-    full = RunConfig(
-        task="knee_multicoil",
-        size="full",
-        model="varnet",
-        model_config={"use_checkpoint": True},
-        data=DataConfig(),
-        training=TrainingConfig(schedule="step"),
-    )
-    if size == "full":
-        return full
-    small = replace(
-        full,
-        size="small",
-        model_config={"num_cascades": 8, "use_checkpoint": True},
-        training=replace(full.training, num_epochs=20, schedule="cosine", warmup_epochs=0.5, ema_decay=0.999),
-        execution=ExecutionConfig(zero_stage=1, offload_optimizer=True),
-    )
-    if size == "small":
-        return small
-    return replace(
-        small,
-        size="tiny",
-        model_config={"num_cascades": 4, "num_channels": 8, "num_pools": 3, "num_sens_channels": 0},
-        training=replace(small.training, num_epochs=10, max_lr=5e-3, max_grad_norm=1.0, ema_decay=0.98),
-        execution=ExecutionConfig(),
-    )
+    make: Callable[[str], tuple[RunConfig, ...]]
+    """Size to its runs: one, or one for each stage."""
+    sizes: tuple[str, ...]
+    """Those that it has, smallest first."""
 
 
-def brain_multicoil(size: str) -> RunConfig:
-    """E2E-VarNet on the brain data, 4x: the recipe of the knee, as InnerEye's BrainMulticoil has it."""
-    return replace(knee_multicoil(size), task="brain_multicoil")
+def _one(make: Callable[[str], RunConfig]) -> Task:
+    return Task(lambda size: (make(size),), ("tiny", "small", "full"))
 
 
-def knee_singlecoil(size: str) -> RunConfig:
-    """U-Net on the emulated single-coil knee data, 4x.
-
-    Source:
-        The U-Net baseline of Zbontar et al., fastMRI, arXiv:1811.08839, as published for the leaderboard: 256 channels,
-        L1 loss, random masks of 4x with 8 % centre lines, rate 1e-3, a tenth after 40 of 50 epochs. RMSprop is Adam
-        without a first moment here, which differs by the correction of the first steps only; the network sees the full
-        field of view, not the cropped image.
-    """
-    full = RunConfig(
-        task="knee_singlecoil",
-        size="full",
-        model="unet",
-        model_config={"num_channels": 256},
-        data=DataConfig(mask_kind="random", challenge="singlecoil"),
-        training=TrainingConfig(loss="l1", max_lr=1e-3, schedule="step", beta1=0.0, beta2=0.99),
-    )
-    if size == "full":
-        return full
-    small = replace(
-        full, size="small", model_config={"num_channels": 32}, training=replace(full.training, num_epochs=20)
-    )
-    if size == "small":
-        return small
-    return replace(
-        small,
-        size="tiny",
-        model_config={"num_channels": 16, "num_pools": 3},
-        training=TrainingConfig(
-            loss="l1", num_epochs=10, max_lr=2e-3, warmup_epochs=0.5, max_grad_norm=1.0, ema_decay=0.98
-        ),
-    )
-
-
-TASKS: dict[str, Callable[[str], RunConfig]] = {
-    "knee_multicoil": knee_multicoil,
-    "brain_multicoil": brain_multicoil,
-    "knee_singlecoil": knee_singlecoil,
+TASKS: dict[str, Task] = {
+    "knee_acc4": Task(challenge.knee_acc4, challenge.SIZES),
+    "knee_acc8": Task(challenge.knee_acc8, challenge.SIZES),
+    "brain_acc4": Task(challenge.brain_acc4, challenge.SIZES),
+    "brain_acc8": Task(challenge.brain_acc8, challenge.SIZES),
+    "knee_multicoil": _one(baselines.knee_multicoil),
+    "brain_multicoil": _one(baselines.brain_multicoil),
+    "knee_singlecoil": _one(baselines.knee_singlecoil),
+    "anatomy": Task(classifier.anatomy, ("tiny",)),
 }
-"""Task to the function that makes its recipe of a size."""
+"""Name to what is trained under it."""
 
 
-def recipe(task: str, size: str) -> RunConfig:
-    """A whole training run by name.
+def recipes(task: str, size: str) -> tuple[RunConfig, ...]:
+    """The runs of a task in their order: one for each stage, or a single one of stage 0.
 
     Raises:
         ConfigError: There is no such task or size.
@@ -107,4 +52,24 @@ def recipe(task: str, size: str) -> RunConfig:
         raise ConfigError(f"no task is called {task!r}; there are {', '.join(TASKS)}")
     if size not in SIZES:
         raise ConfigError(f"no size is called {size!r}; there are {', '.join(SIZES)}")
-    return TASKS[task](size)
+    if size not in TASKS[task].sizes:
+        raise ConfigError(f"{task} has no size {size}, but {', '.join(TASKS[task].sizes)}")
+    return TASKS[task].make(size)
+
+
+def recipe(task: str, size: str, stage: int = 0) -> RunConfig:
+    """One run of a task.
+
+    Args:
+        task: A key of TASKS.
+        size: A key of SIZES that the task has.
+        stage: From 1, where it has several; else 0.
+
+    Raises:
+        ConfigError: There is no such task, size or stage.
+    """
+    runs = {config.stage: config for config in recipes(task, size)}
+    if stage not in runs:
+        known = ", ".join(map(str, runs)) if 0 not in runs else "no stages"
+        raise ConfigError(f"{task} has {'stages ' if 0 not in runs else ''}{known}, found stage {stage or 'none'}")
+    return runs[stage]

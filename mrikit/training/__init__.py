@@ -1,7 +1,10 @@
 """Training: one loop for every network, its losses, settings and metrics."""
 
 from mrikit.training.config import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
+from mrikit.training.fit import fit
+from mrikit.training.memory import parse_bytes
 from mrikit.training.plan import RunPlan, count_weights, plan_run
+from mrikit.training.predict import describe_prediction, predict_run
 from mrikit.training.process import ToldElsewhereError
 from mrikit.training.run_folder import load_run_config
 from mrikit.training.train import TrainSummary, train
@@ -15,7 +18,11 @@ __all__ = [
     "TrainSummary",
     "TrainingConfig",
     "count_weights",
+    "describe_prediction",
+    "fit",
     "load_run_config",
+    "parse_bytes",
     "plan_run",
+    "predict_run",
     "train",
 ]

@@ -5,13 +5,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from mrikit.config import build_config
-from mrikit.data import MaskPlan
+from mrikit.data import AugmentConfig, MaskPlan
 from mrikit.errors import ConfigError
-from mrikit.models import LEARNED
+from mrikit.models import CLASSIFIERS, LEARNED
+from mrikit.models.precision import PRECISIONS
 from mrikit.training.losses import LOSSES
 
 SCHEDULES = ("cosine", "step")
-PRECISIONS = ("fp32", "bf16")
+MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
+"""Settings of networks that decide how much memory they take, and nothing of what they compute."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +26,12 @@ class DataConfig:
     """Nominal accelerations; each example draws one, each validation volume keeps one."""
     center_fractions: tuple[float, ...] = (0.08,)
     """Share of centre columns, one for each acceleration."""
+    validation_mask_kind: str = ""
+    """How validation volumes are undersampled, so that stages with other masks compare; empty for `mask_kind`."""
+    anatomy: str = ""
+    """Only volumes that show it, such as `knee`; empty for all."""
+    max_readout: int = 0
+    """Rows of the image that are kept along the readout where there are more, at least the scored ones; 0 for all."""
     num_validation: float = 0.2
     """Patients held out to validate on: a share below 1, a number from 1; 0 for no validation. Where there is a folder
     of validation volumes, only 0 counts."""
@@ -36,16 +44,24 @@ class DataConfig:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
             raise ConfigError(f"each acceleration needs its centre fraction, found {found}; give as many of both")
-        if self.num_validation < 0 or self.num_volumes < 0:
-            found = f"{self.num_validation:g} and {self.num_volumes}"
-            raise ConfigError(f"num_validation and num_volumes are 0 or more, found {found}")
-        _ = self.plans
+        for name in ("num_validation", "num_volumes", "max_readout"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
+        _ = self.plans, self.validation_plans
 
     @property
     def plans(self) -> tuple[MaskPlan, ...]:
-        """How to undersample, one plan for each acceleration."""
+        """How to undersample examples, one plan for each acceleration."""
+        return self._plans(self.mask_kind)
+
+    @property
+    def validation_plans(self) -> tuple[MaskPlan, ...]:
+        """How to undersample volumes to validate on, one plan for each acceleration."""
+        return self._plans(self.validation_mask_kind or self.mask_kind)
+
+    def _plans(self, kind: str) -> tuple[MaskPlan, ...]:
         return tuple(
-            MaskPlan(kind=self.mask_kind, acceleration=acceleration, center_fraction=fraction)
+            MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction)
             for acceleration, fraction in zip(self.accelerations, self.center_fractions, strict=True)
         )
 
@@ -56,12 +72,16 @@ class TrainingConfig:
 
     num_epochs: int = 50
     """Times that every slice is seen, at least 1."""
+    first_epoch: int = 0
+    """Epochs of the stages before this one; order, masks and augmentation are drawn and scheduled as after them."""
+    schedule_epochs: int = 0
+    """Epochs that the cosine is laid out for, when a stage ends before it does; 0 for num_epochs."""
     batch_size: int = 1
     """Slices of one optimizer step, over all processes and accumulated micro-batches."""
     micro_batch_size: int = 1
     """Slices that a process computes at a time; batch_size is a multiple of it times the processes."""
     loss: str = "ssim"
-    """`ssim`, or `l1` in units of the volume's maximum."""
+    """`ssim`; `ssim_body`, inside the body only; `l1` in units of the volume's maximum; `cross_entropy` of classes."""
     max_lr: float = 3e-4
     """Learning rate after the warm-up."""
     schedule: str = "cosine"
@@ -79,7 +99,7 @@ class TrainingConfig:
     beta2: float = 0.999
     """Memory of Adam's second moment, in [0, 1)."""
     weight_decay: float = 0.0
-    """AdamW's decoupled decay; 0 is Adam."""
+    """AdamW's decoupled decay of kernels; biases, slopes and step sizes are left alone. 0 is Adam."""
     max_grad_norm: float = 0.0
     """Gradients of a larger norm are scaled down to it; 0 for never."""
     ema_decay: float = 0.0
@@ -90,7 +110,7 @@ class TrainingConfig:
     """Of weights, order, masks and everything else that is drawn."""
 
     def __post_init__(self) -> None:
-        _require_word("training.loss", self.loss, tuple(LOSSES))
+        _require_word("training.loss", self.loss, (*LOSSES, "cross_entropy"))
         _require_word("training.schedule", self.schedule, SCHEDULES)
         _require_word("training.precision", self.precision, PRECISIONS)
         for name in ("num_epochs", "batch_size", "micro_batch_size", "step_epochs"):
@@ -105,7 +125,10 @@ class TrainingConfig:
         for name in ("beta1", "beta2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is in [0, 1), found {getattr(self, name):g}")
-        for name in ("warmup_epochs", "step_factor", "weight_decay", "max_grad_norm", "seed"):
+        if self.schedule_epochs and self.schedule_epochs < self.num_epochs:
+            found = f"{self.schedule_epochs} and {self.num_epochs}"
+            raise ConfigError(f"training.schedule_epochs is 0 or at least training.num_epochs, found {found}")
+        for name in ("warmup_epochs", "first_epoch", "step_factor", "weight_decay", "max_grad_norm", "seed"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"training.{name} is 0 or more, found {getattr(self, name):g}")
 
@@ -122,10 +145,14 @@ class ExecutionConfig:
     """Threads that read ahead; 0 reads when a batch is due."""
     deterministic: bool = False
     """Whether only algorithms are used that give the same bits every time; on a CPU all are such."""
+    compile: bool = False
+    """Whether torch.compile is given the convolutional parts of the network; the numbers change by rounding."""
     checkpoint_minutes: float = 10.0
     """Time between two checkpoints inside an epoch; 0 for one after every step."""
     keep: int = 2
     """Checkpoints that stay, at least 1."""
+    keep_best: bool = False
+    """Whether the checkpoint of the best validation stays too; a next stage takes Adam's moments from it."""
     max_disk_gb: float = 0.0
     """Most space that checkpoints may take, GB (1e9 bytes); 0 for no limit."""
 
@@ -147,22 +174,42 @@ class RunConfig:
 
     task: str
     """What it is trained for, such as `knee_multicoil`."""
+    stage: int = 0
+    """Leg of the task's schedule, from 1; 0 where the task has one only."""
     size: str
-    """`tiny`, `small` or `full`."""
+    """`tiny`, `small`, `full` or `plus`."""
     model: str
-    """A name of `mrikit.models.LEARNED`."""
+    """A name of `mrikit.models.LEARNED` or `CLASSIFIERS`."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     data: DataConfig
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
 
     def __post_init__(self) -> None:
-        _require_word("model", self.model, tuple(LEARNED))
-        _, model_config = LEARNED[self.model]
+        models = LEARNED | CLASSIFIERS
+        _require_word("model", self.model, tuple(models))
+        if (self.training.loss == "cross_entropy") != (self.model in CLASSIFIERS):
+            found = f"{self.model} with {self.training.loss}"
+            raise ConfigError(
+                f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
+            )
+        _, model_config = models[self.model]
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))
         object.__setattr__(self, "model_config", settings)
+
+    @property
+    def num_adjacent(self) -> int:
+        """Slices that the network sees together, the one that it reconstructs in their middle."""
+        return int(self.model_config.get("num_adjacent", 1))
+
+    @property
+    def name(self) -> str:
+        """What distinguishes it from other runs: task, model, size and stage."""
+        stage = f"-stage-{self.stage}" if self.stage else ""
+        return f"{self.task}-{self.model}-{self.size}{stage}"
 
 
 def _require_word(name: str, word: str, known: tuple[str, ...]) -> None:

@@ -17,23 +17,23 @@ import torch
 import torch.distributed as dist
 
 from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_FILE, WEIGHTS_PREFIX, find_checkpoints, save_weights
-from mrikit.data import SliceBatch, center_crop, draw_masks, load_batches, prepare_batch, rank_share
+from mrikit.data import SliceBatch, draw_masks, load_batches, make_augment, prepare_batch, rank_share
 from mrikit.errors import DataError
+from mrikit.training.begin import begin
 from mrikit.training.config import RunConfig
-from mrikit.training.deepspeed_config import accumulation_steps, deepspeed_config
+from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.interrupts import StopRequest
-from mrikit.training.losses import LOSSES
-from mrikit.training.network import RunningMean, initial_network, key_seed
-from mrikit.training.optimizer import build_optimizer, forget_last_step, is_cpu_adam
+from mrikit.training.network import key_seed
+from mrikit.training.objective import objective_of
+from mrikit.training.optimizer import forget_last_step
 from mrikit.training.plan import micro_batches, steps_per_epoch
 from mrikit.training.process import Process
 from mrikit.training.resume import Position, State
 from mrikit.training.run_folder import save_checkpoint
 from mrikit.training.schedule import learning_rate
-from mrikit.training.state import gather_moments, restore_moments, whole_parameters
+from mrikit.training.state import gather_moments, whole_parameters
 from mrikit.training.study import Study
 from mrikit.training.tracking import Tracker
-from mrikit.training.validation import validate
 from mrikit.volumes import Volume
 
 _ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged
@@ -74,8 +74,8 @@ class Engine:
         self._num_micro = accumulation_steps(config.training, process.world_size)
         self.steps_per_epoch = steps_per_epoch(study.training.shapes, config.training)
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
-        self._loss = LOSSES[config.training.loss]
-        self._begin(state, say)
+        self._objective = objective_of(config)
+        self.network, self.mean, self._optimizer, self._engine, self.num_weights = begin(config, process, state, say)
         self._saved = self.position
         self._last_lap = self._last_save = time.perf_counter()
 
@@ -98,35 +98,10 @@ class Engine:
             if step == self.num_steps or not self._run_epoch(tracker, stop):
                 return
 
-    def _begin(self, state: State | None, say: Callable[[str], None]) -> None:
-        import deepspeed
-
-        network = initial_network(self.config)
-        self.num_weights = sum(parameter.numel() for parameter in network.parameters())
-        if state:
-            network.network.load_state_dict(state.weights)
-        network.to(self.process.device)
-        self.mean = RunningMean(network, self.config.training.ema_decay)
-        if state and state.mean:
-            self.mean.network.network.load_state_dict(state.mean)
-        optimizer = build_optimizer(network.parameters(), self.config.training, self.config.execution, say)
-        ds_config = deepspeed_config(
-            self.config.training,
-            self.config.execution,
-            world_size=self.process.world_size,
-            has_cpu_adam=is_cpu_adam(optimizer),
-            is_pinned=self.process.device.type == "cuda",
-        )
-        self._engine, *_ = deepspeed.initialize(
-            model=network, optimizer=optimizer, config=ds_config, dist_init_required=False
-        )
-        self._optimizer, self.network = optimizer, network
-        if state:
-            restore_moments(self._engine, network.network, state.moments, state.position.step)
-
     def _run_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
         """What is left of the epoch; False if it was stopped."""
         epoch, num_done = divmod(self.position.step, self.steps_per_epoch)
+        epoch += self.config.training.first_epoch
         plan = micro_batches(self.study.training.shapes, self.config.training, epoch)
         share = rank_share(plan, self.process.rank, self.process.world_size)[num_done * self._num_micro :]
         batches = load_batches(self.study.training, share, self.config.execution.num_workers)
@@ -152,7 +127,7 @@ class Engine:
         for number, batch in enumerate(batches):
             micro = (self.position.step * self._num_micro + number) * self.process.world_size + self.process.rank
             # Dropout asks the global generator; set for each micro-batch, it does not depend on what came before.
-            torch.manual_seed(key_seed(training.seed, micro, "dropout"))
+            torch.manual_seed(key_seed(training.seed, training.first_epoch, micro, "dropout"))
             loss = self._losses(batch, epoch)
             losses.append(loss.detach())
             names += [f"{self._volume(key.volume).info.volume_id}, slice {key.slice_index}" for key in batch.keys]
@@ -171,13 +146,12 @@ class Engine:
         """(batch,) loss of each slice."""
         infos = [self._volume(key.volume).info for key in batch.keys]
         slice_indices = [key.slice_index for key in batch.keys]
-        seed = self.config.training.seed
-        masks = draw_masks(self.config.data.plans, infos, slice_indices, seed=seed, epoch=epoch)
-        example = prepare_batch(batch, infos, masks, self.process.device)
-        image = self._engine(example.masked_kspace, example.mask, example.num_center_lines)
-        assert example.reference is not None  # prepare_batch makes both
-        assert example.data_range is not None
-        return self._loss(center_crop(image, example.crop), example.reference, example.data_range)
+        seed, data = self.config.training.seed, self.config.data
+        masks = draw_masks(data.plans, infos, slice_indices, seed=seed, epoch=epoch)
+        augment = make_augment(self.config.augment, seed=seed, epoch=epoch)
+        example = prepare_batch(batch, infos, masks, self.process.device, augment=augment, max_readout=data.max_readout)
+        output = self._engine(example.masked_kspace, example.mask, example.num_center_lines)
+        return self._objective.loss(output, example)
 
     def _agree(self, losses: torch.Tensor, names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.
@@ -206,18 +180,20 @@ class Engine:
         if not self.config.training.ema_decay:
             self._update_mean()
         step = self.position.step
-        row: dict[str, Any] = {"kind": "validation", "step": step, "epoch": step // self.steps_per_epoch}
+        epoch = self.config.training.first_epoch + step // self.steps_per_epoch
+        row: dict[str, Any] = {"kind": "validation", "step": step, "epoch": epoch}
         is_best = True
         # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
         self._save()
         if self.study.validation.volumes:
-            found = validate(self.mean.network, self.study.validation, self.config.data.plans, self.process, stop)
+            dataset = self.study.validation
+            found = self._objective.validate(self.mean.network, dataset, self.config.data, self.process, stop)
             if found is None:
                 return False
-            is_best = self.position.best_step == 0 or found.ssim > self.position.best_ssim
+            is_best = self.position.best_step == 0 or found.score > self.position.best_score
             row |= {**asdict(found), "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
             if is_best:
-                self.position = replace(self.position, best_step=step, best_ssim=found.ssim)
+                self.position = replace(self.position, best_step=step, best_score=found.score)
         self.position = replace(self.position, validated_step=step)
         if is_best and self.process.is_first:
             self._write_weights(row)
@@ -234,8 +210,16 @@ class Engine:
 
     def _facts(self) -> dict[str, Any]:
         """What weights and checkpoints say of the run."""
-        masks = [asdict(plan) for plan in self.config.data.plans]
-        return {"task": self.config.task, "size": self.config.size, "masks": masks}
+        data = self.config.data
+        return {
+            "task": self.config.task,
+            "stage": self.config.stage,
+            "size": self.config.size,
+            "anatomy": data.anatomy,
+            "masks": [asdict(plan) for plan in data.validation_plans],
+            "max_readout": data.max_readout,
+            "trained_on": [volume.info.volume_id for volume in self.study.training.volumes],
+        }
 
     def _save(self) -> None:
         """Write a checkpoint, if there is none of this position; all processes take part."""
@@ -250,7 +234,7 @@ class Engine:
                     f"anew with another --out and a lower training.max_lr or a training.max_grad_norm"
                 )
             record = {**self._facts(), "model": self.config.model, "model_config": self.config.model_config}
-            record |= {"position": asdict(self.position)}
+            record |= {"position": asdict(self.position), "num_steps": self.num_steps}
             save_checkpoint(
                 self.folder,
                 self.position.step,
@@ -259,6 +243,7 @@ class Engine:
                 last_good_step=self._saved.step,
                 keep=self.config.execution.keep,
                 max_disk_gb=self.config.execution.max_disk_gb,
+                best_step=self.position.best_step if self.config.execution.keep_best else 0,
             )
         self._saved, self._last_save = self.position, time.perf_counter()
 
@@ -281,13 +266,14 @@ class Engine:
 
     def _update_mean(self) -> None:
         with whole_parameters(self.network.network) as parameters:
-            self.mean.update(parameters, self.position.step)
+            self.mean.update(parameters, self.position.step + self.position.carried_steps)
 
     def _log_step(self, tracker: Tracker, agreed: Agreed, seconds: float) -> None:
         step = self.position.step
         if step % self.steps_per_epoch and step % max(1, self.steps_per_epoch // _ROWS_PER_EPOCH):
             return
-        row = {"kind": "train", "step": step, "epoch": round(step / self.steps_per_epoch, 4), "loss": agreed.loss}
+        epoch = self.config.training.first_epoch + step / self.steps_per_epoch
+        row = {"kind": "train", "step": step, "epoch": round(epoch, 4), "loss": agreed.loss}
         row |= {"lr": self._engine.optimizer.param_groups[0]["lr"], "seconds": self._lap()}
         row |= {"slices_per_second": round(self.config.training.batch_size / seconds, 3)}
         norm = self._engine.get_global_grad_norm()

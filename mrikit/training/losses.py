@@ -1,27 +1,75 @@
-"""Losses by name: images and references to one number for each slice."""
+"""Losses by name: what a network put out and the example it was given, to one number for each slice."""
 
 from collections.abc import Callable
 
 import torch
 
-from mrikit.metrics import slice_ssim_loss
+from mrikit.data import Example, center_crop
+from mrikit.errors import DataError
+from mrikit.metrics import BODY_THRESHOLDS, body_mask, slice_ssim_loss
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, Example], torch.Tensor]
+"""(batch, y, x) float32 of the full field of view, and its example with a reference, to (batch,) float32."""
 
 
-def l1_loss(image: torch.Tensor, reference: torch.Tensor, data_range: torch.Tensor) -> torch.Tensor:
-    """Mean absolute difference of each slice in units of the data range.
+def ssim_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
+    """1 - SSIM of each slice in the scored window, its data range the maximum of the volume.
 
     Args:
-        image: (batch, y, x) float32, any scale.
-        reference: (batch, y, x) float32, same scale.
-        data_range: (batch,) float32, maximum of the volume; a volume of zeros counts as 1.
+        output: (batch, y, x) float32, full field of view, in the scale of the data.
+        example: Its `reference` and `data_range` are needed.
 
     Returns:
-        (batch,) float32.
+        (batch,) float32, 0 for equal images.
     """
+    return slice_ssim_loss(*_scored(output, example))
+
+
+def l1_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
+    """Mean absolute difference of each slice in the scored window, in units of the maximum of its volume.
+
+    A volume of zeros counts as one of maximum 1. Arguments and result as for `ssim_loss`.
+    """
+    image, reference, data_range = _scored(output, example)
     return (image - reference).abs().mean((-2, -1)) / torch.where(data_range > 0, data_range, 1.0)
 
 
-LOSSES: dict[str, Loss] = {"ssim": slice_ssim_loss, "l1": l1_loss}
-"""Name to function (image, reference, data_range) -> (batch,)."""
+def ssim_body_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
+    """1 - SSIM of each slice of output and reference times the reference's body mask, as the SNU leaderboard scores.
+
+    The thresholds of the mask are intensities in the scale of fastMRI's and the challenge's files. Where nothing of a
+    slice is above them, because it lies beside the body or because the data have another scale, the published loss is
+    0 whatever the network puts out; here such a slice counts whole, as in `ssim_loss`. Data far brighter than that
+    scale have masks that cover all of the image, and so count whole too.
+
+    Arguments and result as for `ssim_loss`.
+
+    Raises:
+        DataError: The anatomy of a volume is unknown or has no threshold.
+    """
+    image, reference, data_range = _scored(output, example)
+    mask = body_mask(reference, torch.tensor(_thresholds(example)))
+    has_no_body = reference.flatten(1).any(1) & ~mask.flatten(1).any(1)
+    mask = mask | has_no_body[:, None, None]
+    return slice_ssim_loss(image * mask, reference * mask, data_range)
+
+
+LOSSES: dict[str, Loss] = {"ssim": ssim_loss, "l1": l1_loss, "ssim_body": ssim_body_loss}
+"""Name to function (output, example) -> (batch,)."""
+
+
+def _scored(output: torch.Tensor, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Image and reference (batch, y, x) in the scored window, and their data range (batch,)."""
+    assert example.reference is not None  # examples for training have both
+    assert example.data_range is not None
+    return center_crop(output, example.crop), example.reference, example.data_range
+
+
+def _thresholds(example: Example) -> list[float]:
+    for volume_id, anatomy in zip(example.volume_ids, example.anatomies, strict=True):
+        if anatomy not in BODY_THRESHOLDS:
+            raise DataError(
+                f"{volume_id}: loss ssim_body needs a body mask, which is known for {' and '.join(BODY_THRESHOLDS)}; "
+                f"found anatomy {anatomy or 'unknown'}; choose --set training.loss=ssim"
+            )
+    return [BODY_THRESHOLDS[anatomy] for anatomy in example.anatomies if anatomy is not None]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from mrikit.models import build_model
+from mrikit.models.precision import autocast
 from mrikit.randomness import generator
 from mrikit.training.config import RunConfig
 
@@ -21,11 +22,11 @@ class InPrecision(nn.Module):
     def __init__(self, network: nn.Module, precision: str) -> None:
         super().__init__()
         self.network = network
-        self.is_bf16 = precision == "bf16"
+        self._precision = precision
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
-        """Masked k-space to the (batch, y, x) float32 magnitude."""
-        with torch.autocast(masked_kspace.device.type, torch.bfloat16, enabled=self.is_bf16):
+        """Masked k-space to the (batch, y, x) float32 magnitude, or (batch, class) logits."""
+        with autocast(masked_kspace.device, self._precision):
             image: torch.Tensor = self.network(masked_kspace, mask, num_center_lines)
         return image.float()
 

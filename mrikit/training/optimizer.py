@@ -28,27 +28,25 @@ def build_optimizer(
     execution: ExecutionConfig,
     say: Callable[[str], None],
 ) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay.
+    """Adam with decoupled weight decay of the kernels; what has one axis or none, and is no kernel, does not decay.
 
     Offloaded moments are updated by CPU-Adam, which is compiled once for this machine, for about a minute; where that
     fails on any process, all use torch's AdamW and say so.
 
     Args:
-        parameters: What to train.
+        parameters: Of the network; those that need no gradient are left alone.
         training: Rate, moments and decay.
         execution: Whether moments are offloaded.
         say: Called with one line where something takes long or goes another way.
     """
-    parameters = list(parameters)
+    groups = _groups([parameter for parameter in parameters if parameter.requires_grad], training.weight_decay)
     betas = (training.beta1, training.beta2)
     if execution.offload_optimizer and _can_use_cpu_adam(say):
         from deepspeed.ops.adam import DeepSpeedCPUAdam
 
-        optimizer: torch.optim.Optimizer = DeepSpeedCPUAdam(
-            parameters, lr=training.max_lr, betas=betas, weight_decay=training.weight_decay, adamw_mode=True
-        )
+        optimizer: torch.optim.Optimizer = DeepSpeedCPUAdam(groups, lr=training.max_lr, betas=betas, adamw_mode=True)
         return optimizer
-    return torch.optim.AdamW(parameters, lr=training.max_lr, betas=betas, weight_decay=training.weight_decay)
+    return torch.optim.AdamW(groups, lr=training.max_lr, betas=betas)
 
 
 def is_cpu_adam(optimizer: torch.optim.Optimizer) -> bool:
@@ -68,6 +66,14 @@ def forget_last_step(optimizer: torch.optim.Optimizer) -> None:
     group = optimizer.param_groups[0]
     operator: Any = optimizer
     operator.ds_opt_adam.adam_update(operator.opt_id, 0, 0.0, *group["betas"], group["eps"], 0.0, False, *number)
+
+
+def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters as an optimizer takes them; one group where nothing decays."""
+    kernels = [parameter for parameter in parameters if parameter.ndim > 1 or not weight_decay]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1 and weight_decay]
+    groups = ({"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
+    return [group for group in groups if group["params"]]
 
 
 def _can_use_cpu_adam(say: Callable[[str], None]) -> bool:

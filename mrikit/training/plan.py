@@ -18,10 +18,10 @@ class RunPlan:
 
     num_weights: int
     """Trained numbers of the network."""
-    num_training: int
-    """Volumes to train on."""
-    num_validation: int
-    """Volumes to validate on."""
+    training: tuple[BatchShape, ...]
+    """Of each volume to train on."""
+    validation: tuple[BatchShape, ...]
+    """Of each volume to validate on."""
     steps_per_epoch: int
     """Optimizer steps of an epoch."""
     num_steps: int
@@ -42,8 +42,8 @@ def plan_run(config: RunConfig, data: Path, validation_data: Path | None = None)
     num_steps = steps_per_epoch(study.training.shapes, config.training)
     return RunPlan(
         num_weights=num_weights,
-        num_training=len(study.training.volumes),
-        num_validation=len(study.validation.volumes),
+        training=study.training.shapes,
+        validation=study.validation.shapes,
         steps_per_epoch=num_steps,
         num_steps=num_steps * config.training.num_epochs,
         # Weights, two moments and the running mean, in float32.
@@ -70,4 +70,5 @@ def steps_per_epoch(shapes: Sequence[BatchShape], training: TrainingConfig) -> i
 def count_weights(config: RunConfig) -> int:
     """Trained numbers of a run's network, which takes no memory for it."""
     with torch.device("meta"):
-        return sum(weight.numel() for weight in build_model(config.model, config.model_config).parameters())
+        parameters = build_model(config.model, config.model_config).parameters()
+        return sum(weight.numel() for weight in parameters if weight.requires_grad)

@@ -23,8 +23,10 @@ class Position:
     """Step of the last validation."""
     best_step: int = 0
     """Step with the best validation so far; 0 before the first."""
-    best_ssim: float = 0.0
-    """Its score."""
+    best_score: float = 0.0
+    """Its score: SSIM, or the accuracy of a classifier."""
+    carried_steps: int = 0
+    """Updates that the moments saw in the runs that this one began with."""
 
 
 class State(NamedTuple):
@@ -51,7 +53,7 @@ def find_state(folder: Path, say: Callable[[str], None]) -> State | None:
     paths = find_checkpoints(folder)
     for path in reversed(paths):
         try:
-            return _read(path)
+            return read_state(path)
         except (CheckpointError, ConfigError) as error:
             say(f"{error}; going back to the checkpoint before it")
     if paths:
@@ -59,7 +61,13 @@ def find_state(folder: Path, say: Callable[[str], None]) -> State | None:
     return None
 
 
-def _read(path: Path) -> State:
+def read_state(path: Path) -> State:
+    """A checkpoint of a training run.
+
+    Raises:
+        CheckpointError: It is damaged, or weights alone.
+        ConfigError: It is of another version.
+    """
     position = read_record(path).get("position")
     if not isinstance(position, dict):
         raise CheckpointError(f"{path}: weights, but no position of a run to go on from")

@@ -14,12 +14,11 @@ from mrikit.checkpoint import WEIGHTS_FILE, checkpoint_path, find_checkpoints, w
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.storage import read_json, write_json
-from mrikit.training.config import RunConfig
+from mrikit.training.config import MEMORY_SETTINGS, RunConfig
 
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
 LOCK_FILE = "lock"
-_ONLY_MEMORY = "use_checkpoint"  # of a model's configuration; the numbers are the same with and without
 
 
 def load_run_config(folder: Path) -> RunConfig:
@@ -32,7 +31,7 @@ def load_run_config(folder: Path) -> RunConfig:
     return build_config(RunConfig, read_json(folder / CONFIG_FILE)["config"], str(folder / CONFIG_FILE))
 
 
-def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) -> None:
+def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str, start: str | None = None) -> None:
     """Write the configuration of a new run, or see that a started one is the same; then clean up after killed ones.
 
     Args:
@@ -40,6 +39,7 @@ def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) 
         config: Asked for; what only decides how it is computed may differ from the started run.
         data: Where its volumes are now; the same ones may have been elsewhere before.
         data_digest: Of the volumes, `Study.digest`.
+        start: Digest of the weights that it begins with; None where it needs none, or began long ago.
 
     Raises:
         ConfigError: The folder holds another run; the message says what differs.
@@ -47,7 +47,7 @@ def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) 
     """
     path = folder / CONFIG_FILE
     settings = dataclasses.asdict(config)
-    asked = {"config": settings, "data": str(data.resolve()), "data_digest": data_digest}
+    asked = {"config": settings, "data": str(data.resolve()), "data_digest": data_digest, "start": start}
     if not find_checkpoints(folder) and (folder / WEIGHTS_FILE).exists():
         raise ConfigError(
             f"{folder} holds the weights of a run but none of its checkpoints, so it cannot go on; choose another "
@@ -59,6 +59,9 @@ def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str) 
         changes = _changes(_flatten(dataclasses.asdict(load_run_config(folder))), _flatten(settings))
         if found["data_digest"] != data_digest:
             changes.append(f"the volumes were those of {found['data']}, now others or changed ones of {asked['data']}")
+        asked["start"] = start or found.get("start")
+        if asked["start"] != found.get("start"):
+            changes.append(f"it began with weights {found.get('start')}, now {start}")
         if changes:
             raise ConfigError(
                 f"{folder} holds a run with other settings: {'; '.join(changes)}; go back to those, or choose another "
@@ -78,6 +81,7 @@ def save_checkpoint(
     last_good_step: int,
     keep: int,
     max_disk_gb: float,
+    best_step: int = 0,
 ) -> Path:
     """Write the state after a step, then remove old ones.
 
@@ -90,6 +94,7 @@ def save_checkpoint(
         keep: Checkpoints that stay.
         max_disk_gb: Most space that all may take, 0 for no limit; older ones go before the new one is written, but the
             last good one stays until the new one is whole.
+        best_step: Of a checkpoint that stays besides; 0 for none.
 
     Raises:
         StorageError: The disk is full or the limit is too small; the checkpoints before are kept.
@@ -98,11 +103,12 @@ def save_checkpoint(
     path = checkpoint_path(folder, step)
     # Those after the last good one go first: the run went back before them because they are damaged.
     last_good = checkpoint_path(folder, last_good_step)
-    others = [found for found in find_checkpoints(folder) if found != path]
-    older = sorted(others, key=lambda found: (found <= last_good, found))
     # One of the same step, from before its validation, may be the last good one until it is replaced.
-    present = [path] if path.is_file() else []
-    num_kept = 0 if present and path == last_good else 1
+    staying = (path, checkpoint_path(folder, best_step))
+    present = [found for found in find_checkpoints(folder) if found in staying]
+    others = [found for found in find_checkpoints(folder) if found not in staying]
+    older = sorted(others, key=lambda found: (found <= last_good, found))
+    num_kept = 0 if last_good in present else 1
     limit = max_disk_gb * 1e9
     while limit and len(older) > num_kept and num_bytes + _size(present + older) > limit:
         older.pop(0).unlink()
@@ -176,7 +182,7 @@ def _changes(found: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """What differs, in words."""
     changes = []
     for key, value in asked.items():
-        is_execution = key.startswith("execution.") or key == f"model_config.{_ONLY_MEMORY}"
+        is_execution = key.startswith("execution.") or key.removeprefix("model_config.") in MEMORY_SETTINGS
         if not is_execution and found.get(key) != value:
             changes.append(f"{key} was {found.get(key)}, now {value}")
     return changes

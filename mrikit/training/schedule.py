@@ -9,7 +9,7 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainingConfig) -> fl
     """The rate of an optimizer step.
 
     It rises linearly from the first step, whose rate is not 0, over the warm-up; then it follows the schedule, whose
-    last step still learns.
+    last step still learns. A cosine that is laid out for more epochs than the run has is left before its end.
 
     Args:
         step: Counted from 0.
@@ -21,5 +21,6 @@ def learning_rate(step: int, steps_per_epoch: int, config: TrainingConfig) -> fl
         return config.max_lr * (step + 1) / num_warmup
     if config.schedule == "step":
         return config.max_lr * config.step_factor ** (step // (config.step_epochs * steps_per_epoch))
-    share = (step - num_warmup) / (config.num_epochs * steps_per_epoch - num_warmup)
+    num_epochs = config.schedule_epochs or config.num_epochs
+    share = (step - num_warmup) / (num_epochs * steps_per_epoch - num_warmup)
     return config.min_lr + (config.max_lr - config.min_lr) * (1 + math.cos(math.pi * share)) / 2

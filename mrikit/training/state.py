@@ -27,6 +27,11 @@ def whole_parameters(network: nn.Module) -> Iterator[dict[str, nn.Parameter]]:
         yield named
 
 
+def trained_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Name and parameter of all that are trained: some networks have frozen ones."""
+    return ((name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad)
+
+
 def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Adam's moments after at least one step, whole, on the device; all processes take part to the end.
 
@@ -39,7 +44,7 @@ def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> Iterator[tu
     """
     from deepspeed.utils import safe_get_full_optimizer_state
 
-    for name, parameter in network.named_parameters():
+    for name, parameter in trained_parameters(network):
         for moment in MOMENTS:
             if engine.zero_optimization_stage() == 0:
                 found = engine.optimizer.state[parameter][moment]
@@ -63,7 +68,7 @@ def restore_moments(
 
     stage = engine.zero_optimization_stage()
     _create_moments(engine, num_steps)
-    for name, parameter in network.named_parameters():
+    for name, parameter in trained_parameters(network):
         for moment in MOMENTS:
             value = moments[f"{moment}/{name}"].to(parameter.device)
             if stage == 0:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.randomness import generator
 from mrikit.training.config import RunConfig
 from mrikit.volumes import Volume
+from mrikit.volumes.anatomy import anatomy_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,10 @@ def open_study(config: RunConfig, data: Path, validation_data: Path | None = Non
         if validation_data is None and sides_of[1].is_dir() and config.data.num_validation:
             validation_data = sides_of[1]
     volumes, num_undersampled = load_training_volumes(data)
+    volumes = _of_anatomy(volumes, config.data.anatomy, data)
     if validation_data is not None:
         training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
+        validation = _of_anatomy(validation, config.data.anatomy, validation_data)
         _require_apart(training, validation)
         num_undersampled += num_left_out
     else:
@@ -64,10 +69,29 @@ def open_study(config: RunConfig, data: Path, validation_data: Path | None = Non
         sides = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
         training, validation = ([volumes[position] for position in side] for side in sides)
     return Study(
-        training=SliceDataset(_some(training, config)),
-        validation=SliceDataset(validation),
+        training=SliceDataset(_some(training, config), config.num_adjacent),
+        validation=SliceDataset(validation, config.num_adjacent),
         num_undersampled=num_undersampled,
     )
+
+
+def _of_anatomy(volumes: list[Volume], anatomy: str, data: Path) -> list[Volume]:
+    """Those that show the anatomy; one that does not say what it shows is believed to.
+
+    Raises:
+        DataError: There is none, or a file's name and header contradict each other.
+    """
+    if not anatomy:
+        return volumes
+    found = [anatomy_of(volume.info) for volume in volumes]
+    fitting = [volume for volume, shown in zip(volumes, found, strict=True) if shown in (anatomy, None)]
+    if not fitting:
+        others = ", ".join(f"{count} of {shown}" for shown, count in Counter(found).items())
+        raise DataError(f"{data}: no volume shows a {anatomy}; found {others}; train another task, or name other data")
+    num_silent = found.count(None)
+    if num_silent:
+        warnings.warn(f"{num_silent} volumes of {data} do not say what they show; taken as {anatomy}", stacklevel=2)
+    return fitting
 
 
 def _some(volumes: Sequence[Volume], config: RunConfig) -> Sequence[Volume]:

@@ -12,13 +12,16 @@ from typing import Any
 
 import torch
 
+from mrikit.checkpoint import find_checkpoints
 from mrikit.errors import JobError
+from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.engine import Engine
 from mrikit.training.interrupts import stop_requests
 from mrikit.training.process import Process, joined, told_once
 from mrikit.training.resume import Position, State, find_state
 from mrikit.training.run_folder import append_log, claim_folder, locked
+from mrikit.training.start import load_start, start_identity
 from mrikit.training.study import Study, open_study
 from mrikit.training.tracking import Tracker, open_trackers, require_trackers
 
@@ -49,6 +52,7 @@ def train(
     folder: Path,
     *,
     validation_data: Path | None = None,
+    start: Path | None = None,
     device: str = "cpu",
     trackers: Sequence[str] = (),
     say: Callable[[str], None] = lambda _line: None,
@@ -65,6 +69,7 @@ def train(
         data: Folder of fully sampled volumes.
         folder: Of the run.
         validation_data: Volumes to validate on; without it patients of `data` are held out.
+        start: Run, checkpoint or weights that a new run begins with; not read where the run goes on and it is gone.
         device: `cpu` or `cuda`.
         trackers: Names of `mrikit.training.tracking`, besides `metrics.jsonl`.
         say: Called on the first process with one line worth telling.
@@ -82,7 +87,7 @@ def train(
         told_once(process),
         _one_line_if_it_dies(process, folder),
         _deterministic(config.execution.deterministic),
-        _real_float32(),
+        real_float32(),
         contextlib.ExitStack() as held,
     ):
         require_trackers(trackers)
@@ -92,8 +97,8 @@ def train(
                 held.enter_context(locked(folder))
             study = open_study(config, data, validation_data)
             if process.is_first:
-                claim_folder(folder, config, data, study.digest)
-        engine = Engine(config, study, folder, process, _common_state(config, study, folder, process, tell), tell)
+                claim_folder(folder, config, data, study.digest, _start_identity(start, folder))
+        engine = Engine(config, study, folder, process, _state(config, study, folder, process, start, tell), tell)
         resumed_step = engine.position.step
         tell(_plan_line(engine, study, process))
         tracker = _tracker(
@@ -111,6 +116,26 @@ def train(
             signal=None if is_finished else stop.signal or signal.SIGTERM,
             is_first=process.is_first,
         )
+
+
+def _start_identity(start: Path | None, folder: Path) -> str | None:
+    """Of the weights that a run begins with; None where it needs none, or goes on and they are gone."""
+    if start is None or (find_checkpoints(folder) and not start.exists()):
+        return None
+    return start_identity(start)
+
+
+def _state(
+    config: RunConfig, study: Study, folder: Path, process: Process, start: Path | None, tell: Callable[[str], None]
+) -> State | None:
+    """The newest checkpoint, or what the run begins with; nobody keeps it, for it may be mapped from its file.
+
+    Raises:
+        CheckpointError: There are checkpoints that cannot be read, or the start does not fit the run.
+        JobError: See `_common_state`.
+    """
+    state = _common_state(config, study, folder, process, tell)
+    return load_start(start, config, tell) if state is None and start is not None else state
 
 
 def _common_state(
@@ -164,11 +189,10 @@ def _tracker(
 ) -> _Rows:
     if not process.is_first:
         return _Rows(None, watch)
-    run_name = f"{config.task}-{config.model}-{config.size}"
     opened = open_trackers(
         names,
         folder,
-        run_name=run_name,
+        run_name=config.name,
         config=asdict(config),
         resume_step=position.step,
         validated_step=position.validated_step,
@@ -225,17 +249,6 @@ def _deterministic(is_asked: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(mode=was)
-
-
-@contextlib.contextmanager
-def _real_float32() -> Iterator[None]:
-    """Convolutions of float32 numbers on a GPU in float32, not in TF32 with its 10 bits, which is torch's default."""
-    was = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = was
 
 
 @contextlib.contextmanager

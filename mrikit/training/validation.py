@@ -10,6 +10,7 @@ from mrikit.data import MaskPlan, SliceDataset, SliceKey, center_crop, choose_ma
 from mrikit.errors import DataError
 from mrikit.metrics import measure_volume
 from mrikit.randomness import generator
+from mrikit.training.config import DataConfig
 from mrikit.training.interrupts import StopRequest
 from mrikit.training.process import Process
 
@@ -25,17 +26,22 @@ class Validation:
     nmse: float
     """Squared error over squared reference."""
 
+    @property
+    def score(self) -> float:
+        """What the best weights have most of."""
+        return self.ssim
+
 
 @torch.no_grad()
 def validate(
-    network: nn.Module, dataset: SliceDataset, plans: tuple[MaskPlan, ...], process: Process, stop: StopRequest
+    network: nn.Module, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
 ) -> Validation | None:
     """Reconstruct and score every volume; each process takes its share, and all get the means.
 
     Args:
         network: Whole on every process.
         dataset: At least one volume.
-        plans: How to undersample; each volume keeps one of them.
+        data: How to undersample; each volume keeps one of the plans.
         process: This one.
         stop: Asked after every volume.
 
@@ -52,7 +58,7 @@ def validate(
     for first in range(0, num_volumes, process.world_size):
         position = first + process.rank
         if position < num_volumes:
-            image, reference = _reconstruct(network, dataset, position, plans, process.device)
+            image, reference = _reconstruct(network, dataset, position, data, process.device)
             measured = measure_volume(image, reference)
             scores[position] = torch.tensor([getattr(measured, name) for name in names])
             if not scores[position].isfinite().all():
@@ -69,18 +75,22 @@ def validate(
     return Validation(**dict(zip(names, means, strict=True)))
 
 
+def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
+    """The one plan that a volume is validated with, the same in every epoch and run."""
+    plans = data.validation_plans
+    return plans[int(generator(0, volume_id, "plan").integers(len(plans)))]
+
+
 def _reconstruct(
-    network: nn.Module, dataset: SliceDataset, position: int, plans: tuple[MaskPlan, ...], device: torch.device
+    network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(slice, y, x) image and reference of a volume on the CPU, cut to the square that is scored."""
     volume = dataset.volumes[position]
-    volume_id = volume.info.volume_id
-    plan = plans[int(generator(0, volume_id, "plan").integers(len(plans)))]
-    mask = choose_mask(volume, plan)
+    mask = choose_mask(volume, validation_plan(volume.info.volume_id, data))
     images, references = [], []
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
-        example = prepare_batch(batch, [volume.info], [mask], device)
+        example = prepare_batch(batch, [volume.info], [mask], device, max_readout=data.max_readout)
         image = network(example.masked_kspace, example.mask, example.num_center_lines)
         images.append(center_crop(image, example.crop)[0].float().cpu())
         assert example.reference is not None  # prepare_batch makes one

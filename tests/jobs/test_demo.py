@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from jobs import demo
 from jobs.app import app
 from mrikit.errors import DataError
+from mrikit.recipes import challenge
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -22,17 +23,18 @@ def run_classical(*arguments):
 def test_the_demo_simulates_reconstructs_scores_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "NUM_VOLUMES", 1)
     monkeypatch.setattr(demo, "NUM_COILS", 4)
-    monkeypatch.setattr(demo, "NUM_SLICES", 1)
+    monkeypatch.setattr(demo, "NUM_SLICES", 2)
     monkeypatch.setattr(demo, "NUM_TRAINING_VOLUMES", 6)
-    monkeypatch.setattr(demo, "NUM_TRAINING_SLICES", 1)
-    monkeypatch.setattr(demo, "NUM_EPOCHS", 1)
+    monkeypatch.setattr(demo, "NUM_TRAINING_SLICES", 2)
+    monkeypatch.setattr(challenge, "TINY_EPOCHS", 1)
     done = run("--out", tmp_path / "demo", "--acceleration", 4)
     assert done.exit_code == 0, done.output
     page = (tmp_path / "demo" / "report.html").read_text()
-    for model in ("zero filled", "grappa", "cg sense", "l1 wavelet", "varnet"):
+    for model in ("zero filled", "grappa", "cg sense", "l1 wavelet", "varnet", "promptmr"):
         assert model in page
+    assert "stages 1 to 3" in page
     lines = done.stdout.splitlines()
-    for model in ("l1_wavelet", "varnet"):
+    for model in ("l1_wavelet", "varnet", "promptmr"):
         assert any(line.startswith(f"4x  {model}") for line in lines)
     assert f"open {tmp_path / 'demo' / 'report.html'}" in done.stdout
     assert lines[-2].startswith("next: mrikit reconstruct")
@@ -85,5 +87,6 @@ def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path):
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path):
     done = run("--out", tmp_path / "demo", "--dry-run")
     assert done.exit_code == 0
-    assert "a simulated study of 16 volumes, undersampled 4x and 8x, by a VarNet trained on other" in done.stderr
+    wanted = "a simulated study of 16 knees, undersampled 8x, by PromptMR and VarNet, trained on other simulated knees"
+    assert wanted in done.stderr
     assert not (tmp_path / "demo").exists()

@@ -26,17 +26,18 @@ CONFIG = RunConfig(
 """Five optimizer steps an epoch: five volumes of two slices to train on."""
 
 
-def write_study(data, num_slices=(2,)):
+def write_study(data, num_slices=(2,), anatomy="knee", prefix="v"):
     """Volumes of two shapes, each of another patient and with noise of its own; slices by turns."""
     rng = np.random.default_rng(0)
     for number, (size, window) in enumerate(SHAPES):
         count = num_slices[number % len(num_slices)]
-        volume = make_volume(count, num_coils=2, size=size, window=window, volume_id=f"v{number}")
+        volume = make_volume(count, num_coils=2, size=size, window=window, volume_id=f"{prefix}{number}")
         noise = rng.standard_normal((2, *volume.kspace.shape)).astype(np.float32)
         kspace = volume.kspace + 0.01 * (noise[0] + 1j * noise[1])
-        info = dataclasses.replace(volume.info, patient_id=f"p{number}")
+        protocol = {"knee": "CORPD_FBK", "brain": "AXT2"}[anatomy]
+        info = dataclasses.replace(volume.info, patient_id=f"{prefix}-p{number}", anatomy=anatomy, acquisition=protocol)
         write_fastmri(
-            data / f"v{number}.h5", dataclasses.replace(volume, kspace=kspace.astype(np.complex64), info=info)
+            data / f"{prefix}{number}.h5", dataclasses.replace(volume, kspace=kspace.astype(np.complex64), info=info)
         )
     return data
 

@@ -12,7 +12,7 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
 @pytest.mark.parametrize(
     ("config", "settings", "message"),
     [
-        (TrainingConfig, {"loss": "l2"}, "training.loss is one of ssim, l1, found 'l2'"),
+        (TrainingConfig, {"loss": "l2"}, "training.loss is one of ssim, l1, ssim_body, cross_entropy, found 'l2'"),
         (TrainingConfig, {"schedule": "flat"}, "training.schedule is one of cosine, step, found 'flat'"),
         (TrainingConfig, {"precision": "fp16"}, "training.precision is one of fp32, bf16, found 'fp16'"),
         (TrainingConfig, {"num_epochs": 0}, "training.num_epochs is at least 1, found 0"),
@@ -66,8 +66,16 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
             {"accelerations": (), "center_fractions": ()},
             "each acceleration needs its centre fraction, found 0 and 0; give as many of both",
         ),
-        (DataConfig, {"num_validation": -1.0}, "num_validation and num_volumes are 0 or more, found -1 and 0"),
-        (DataConfig, {"num_volumes": -1}, "num_validation and num_volumes are 0 or more, found 0.2 and -1"),
+        (DataConfig, {"num_validation": -1.0}, "data.num_validation is 0 or more, found -1"),
+        (DataConfig, {"num_volumes": -1}, "data.num_volumes is 0 or more, found -1"),
+        (DataConfig, {"max_readout": -1}, "data.max_readout is 0 or more, found -1"),
+        (DataConfig, {"validation_mask_kind": "star"}, "no mask is called 'star'; there are "),
+        (
+            TrainingConfig,
+            {"schedule_epochs": 3, "num_epochs": 4},
+            "training.schedule_epochs is 0 or at least training.num_epochs, found 3 and 4",
+        ),
+        (TrainingConfig, {"first_epoch": -1}, "training.first_epoch is 0 or more, found -1"),
     ],
 )
 def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
@@ -90,7 +98,11 @@ def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
         ({"model_config.num_cascade": 3}, "model_config has no setting 'num_cascade'; did you mean 'num_cascades'?"),
         ({"model_config.num_cascades": "a"}, "model_config.num_cascades is of type int, found 'a'"),
         ({"model_config.num_cascades": 0}, "varnet needs at least 1 cascade, channel and pooling"),
-        ({"model": "resnet"}, "model is one of unet, varnet, found 'resnet'"),
+        ({"model": "resnet"}, "model is one of unet, varnet, promptmr, anatomy_net, found 'resnet'"),
+        (
+            {"training.loss": "cross_entropy"},
+            "training.loss is cross_entropy for anatomy_net and no other, found varnet with cross_entropy",
+        ),
     ],
 )
 def test_a_wrong_setting_of_a_run_is_one_clear_line(assignment, message):

@@ -16,7 +16,7 @@ from mrikit.checkpoint import load_weights, read_record, save_weights
 from mrikit.config import change_config
 from mrikit.data import center_crop, draw_masks, load_training_volumes, make_example, plan_epoch
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
-from mrikit.metrics import slice_ssim_loss, ssim_loss
+from mrikit.metrics import ssim_loss
 from mrikit.training import engine, load_run_config
 from mrikit.training.losses import LOSSES
 from mrikit.training.network import initial_network
@@ -49,7 +49,10 @@ def train_plainly(config, data):
     training = config.training
     network = initial_network(config).network
     betas = (training.beta1, training.beta2)
-    optimizer = torch.optim.AdamW(network.parameters(), betas=betas, weight_decay=training.weight_decay)
+    kernels = [weight for weight in network.parameters() if weight.ndim > 1]
+    others = [weight for weight in network.parameters() if weight.ndim < 2]
+    groups = [{"params": kernels, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0}]
+    optimizer = torch.optim.AdamW(groups, betas=betas)
     dataset = open_study(config, data).training
     losses, num_micro = [], training.batch_size // training.micro_batch_size
     for epoch in range(training.num_epochs):
@@ -57,7 +60,8 @@ def train_plainly(config, data):
         plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=epoch)
         num_steps = len(plan) // num_micro
         for step in range(num_steps):
-            optimizer.param_groups[0]["lr"] = learning_rate(epoch * num_steps + step, num_steps, training)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(epoch * num_steps + step, num_steps, training)
             optimizer.zero_grad()
             keys = [key for keys in plan[num_micro * step : num_micro * (step + 1)] for key in keys]
             found = [slice_loss(config, network, dataset.volumes[key.volume], key.slice_index, epoch) for key in keys]
@@ -341,7 +345,8 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(study, finished, full_disk):
 
 def test_a_loss_that_is_not_finite_names_step_slice_and_checkpoint(study, tmp_path, monkeypatch):
     calls = iter([1.0] * 7 + [float("nan")])
-    monkeypatch.setitem(LOSSES, "ssim", lambda *images: slice_ssim_loss(*images) * next(calls))
+    loss = LOSSES["ssim"]
+    monkeypatch.setitem(LOSSES, "ssim", lambda output, example: loss(output, example) * next(calls))
     message = r"the loss is nan at step 4: v\d, slice \d; the last good checkpoint is .*step-00000003.safetensors; look"
     with pytest.raises(DataError, match=message):
         run(study, tmp_path)

@@ -7,11 +7,12 @@ from training.small_run import CONFIG, run
 
 from mrikit.checkpoint import build_trained_model, load_weights
 from mrikit.config import change_config
-from mrikit.data import MaskPlan, SliceDataset, load_training_volumes
+from mrikit.data import SliceDataset, load_training_volumes
 from mrikit.errors import DataError
 from mrikit.evaluate import evaluate
 from mrikit.models.classical import ZeroFilled
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
+from mrikit.training import DataConfig
 from mrikit.training.interrupts import StopRequest
 from mrikit.training.process import Process
 from mrikit.training.study import open_study
@@ -46,7 +47,7 @@ def test_the_score_is_that_of_reconstructing_and_evaluating_the_held_out_volumes
 
 
 def test_of_several_accelerations_each_volume_keeps_one(study, tmp_path):
-    plans = tuple(MaskPlan(acceleration=factor, center_fraction=0.16) for factor in (2, 4, 8))
+    data = DataConfig(accelerations=(2, 4, 8), center_fractions=(0.16, 0.16, 0.16))
     dataset = SliceDataset(load_training_volumes(study).volumes)
     chosen = []
 
@@ -56,7 +57,7 @@ def test_of_several_accelerations_each_volume_keeps_one(study, tmp_path):
             return super().forward(masked_kspace, mask, num_center_lines)
 
     network = Watch(None)
-    first, again = (validate(network, dataset, plans, ALONE, StopRequest()) for _ in range(2))
+    first, again = (validate(network, dataset, data, ALONE, StopRequest()) for _ in range(2))
     assert first == again
     assert chosen[:14] == chosen[14:]
     assert chosen[0:14:2] == chosen[1:14:2]
@@ -73,7 +74,7 @@ def test_a_validation_is_given_up_when_somebody_asks_to_stop(study):
             stop.signal = 2 if len(seen) == 4 else None
             return super().forward(masked_kspace, mask, num_center_lines)
 
-    assert validate(Watch(None), dataset, (MaskPlan(),), ALONE, stop) is None
+    assert validate(Watch(None), dataset, DataConfig(), ALONE, stop) is None
     assert len(seen) == 4
 
 
@@ -86,13 +87,13 @@ def test_a_volume_without_a_score_is_named(tmp_path):
         file.attrs["max"] = 0.0
     dataset = SliceDataset(load_training_volumes(tmp_path).volumes)
     with pytest.raises(DataError, match=r"validation of v0 gave SSIM .*; is its reference all zeros\?"):
-        validate(ZeroFilled(None), dataset, (MaskPlan(),), ALONE, StopRequest())
+        validate(ZeroFilled(None), dataset, DataConfig(), ALONE, StopRequest())
 
 
 def test_validation_changes_nothing_in_the_network(study, finished):
     network = build_trained_model(load_weights(finished[0]))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     dataset = SliceDataset(load_training_volumes(study).volumes)
-    validate(network, dataset, (MaskPlan(center_fraction=0.16),), ALONE, StopRequest())
+    validate(network, dataset, DataConfig(center_fractions=(0.16,)), ALONE, StopRequest())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())

@@ -1,0 +1,114 @@
+"""A training run with its progress bar, and what came of it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from mrikit.training import RunConfig, TrainSummary
+
+
+def run(
+    config: "RunConfig",
+    data: Path,
+    folder: Path,
+    *,
+    validation_data: Path | None = None,
+    start: Path | None = None,
+    trackers: list[str] | None = None,
+    device: str = "cpu",
+) -> "TrainSummary":
+    """Train with a progress bar, and say what came of it.
+
+    Raises:
+        MrikitError: See `mrikit.training.train`.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from mrikit.training import ToldElsewhereError
+    from mrikit.training import train as train_network
+
+    messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        TimeRemainingColumn(),
+    )
+    has_bar = messages.is_terminal and is_first()
+    with Progress(*columns, console=messages, transient=True, disable=not has_bar) as progress:
+        bar = progress.add_task(_title(config), total=None, numbers="")
+
+        def show(row: Mapping[str, Any], num_steps: int) -> None:
+            if row["kind"] == "train":
+                progress.update(bar, completed=row["step"], total=num_steps, numbers=_numbers(row))
+            else:
+                messages.print(_validation_line(row))
+
+        try:
+            summary = train_network(
+                config,
+                data,
+                folder,
+                validation_data=validation_data,
+                start=start,
+                device=device,
+                trackers=trackers or [],
+                say=messages.print,
+                on_row=show,
+            )
+        except ToldElsewhereError:
+            raise typer.Exit(1) from None
+    if summary.is_first:
+        _show_result(summary, config, folder)
+    return summary
+
+
+def is_first() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _title(config: "RunConfig") -> str:
+    stage = f" stage {config.stage}" if config.stage else ""
+    return f"{config.task} {config.size}{stage}"
+
+
+def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> None:
+    from mrikit.checkpoint import WEIGHTS_FILE
+
+    position = summary.position
+    stage = f"stage {config.stage}: " if config.stage else ""
+    if summary.signal is not None:
+        typer.echo(
+            f"{stage}stopped after step {position.step} of {summary.num_steps}; the same command goes on from there"
+        )
+        return
+    if summary.resumed_step == summary.num_steps:
+        typer.echo(f"{stage}all {summary.num_steps} steps of this run were done before")
+    epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
+    score = "accuracy" if config.training.loss == "cross_entropy" else "SSIM"
+    best = (
+        f"{score} {position.best_score:.4f} of held-out volumes after epoch {epoch}"
+        if position.best_step
+        else "nothing was held out to validate on"
+    )
+    typer.echo(f"{stage}{best}; weights in {folder / WEIGHTS_FILE}")
+
+
+def _numbers(row: Mapping[str, Any]) -> str:
+    return f"loss {row['loss']:.4f}, {row['slices_per_second']:.1f} slices/s"
+
+
+def _validation_line(row: Mapping[str, Any]) -> str:
+    best = ", the best so far" if row["is_best"] else ""
+    if "ssim" in row:
+        numbers = f"SSIM {row['ssim']:.4f}, PSNR {row['psnr']:.2f} dB"
+    else:
+        numbers = f"accuracy {row['accuracy']:.4f}, confidence {row['confidence']:.4f}"
+    return f"epoch {row['epoch']}: {numbers} of {row['num_volumes']} volumes{best}"

@@ -1,0 +1,68 @@
+"""What a run trains with: network, running mean, optimizer and DeepSpeed engine, in the state to go on from."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from mrikit.training.config import RunConfig
+from mrikit.training.deepspeed_config import deepspeed_config
+from mrikit.training.network import InPrecision, RunningMean, initial_network
+from mrikit.training.optimizer import build_optimizer, is_cpu_adam
+from mrikit.training.process import Process
+from mrikit.training.resume import State
+from mrikit.training.state import restore_moments
+
+if TYPE_CHECKING:
+    from deepspeed import DeepSpeedEngine
+
+
+class Machinery(NamedTuple):
+    """Everything that holds numbers of a run."""
+
+    network: InPrecision
+    mean: RunningMean
+    """Weights that are validated and kept."""
+    optimizer: torch.optim.Optimizer
+    engine: "DeepSpeedEngine"
+    num_weights: int
+    """Trained numbers."""
+
+
+def begin(config: RunConfig, process: Process, state: State | None, say: Callable[[str], None]) -> Machinery:
+    """Build it all; every process takes part.
+
+    Args:
+        config: What to train.
+        process: This one among those that compute together.
+        state: Checkpoint to go on from, or weights to begin with; None for random ones.
+        say: Called with one line where something takes long or goes another way.
+    """
+    import deepspeed
+
+    network = initial_network(config)
+    if state:
+        network.network.load_state_dict(state.weights)
+    network.to(process.device)
+    mean = RunningMean(network, config.training.ema_decay)
+    if state and state.mean and config.training.ema_decay:
+        mean.network.network.load_state_dict(state.mean)
+    if config.execution.compile:
+        from mrikit.models import convolutional_parts
+
+        for part in convolutional_parts(network.network):
+            part.compile()
+    optimizer = build_optimizer(network.parameters(), config.training, config.execution, say)
+    ds_config = deepspeed_config(
+        config.training,
+        config.execution,
+        world_size=process.world_size,
+        has_cpu_adam=is_cpu_adam(optimizer),
+        is_pinned=process.device.type == "cuda",
+    )
+    num_weights = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    engine, *_ = deepspeed.initialize(model=network, optimizer=optimizer, config=ds_config, dist_init_required=False)
+    if state and state.moments:
+        num_updates = state.position.step + state.position.carried_steps
+        restore_moments(engine, network.network, state.moments, num_updates)
+    return Machinery(network, mean, optimizer, engine, num_weights)
