@@ -49,8 +49,11 @@ def train(
         list[str] | None, typer.Option(help="tensorboard, mlflow or wandb, besides metrics.jsonl; repeatable.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
+    gpu: Annotated[
+        str, typer.Option(help="With --dry-run: time on a GPU that is not here; gtx1080, t4, v100, a100, h100, h200.")
+    ] = "",
     price_per_hour: Annotated[
-        float | None, typer.Option(help="Of the machine, in any currency, for what --dry-run tells.")
+        float | None, typer.Option(help="Of one device, in any currency, for what --dry-run tells.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, with memory, time and cost, and stop.")
@@ -67,15 +70,17 @@ def train(
         stages = recipes(task, size) if stage is None else (recipe(task, size, stage),)
         changes = parse_assignments(settings or [])
         configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
+        if (gpu or price_per_hour is not None) and not dry_run:
+            raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
         if start is not None and len(configs) > 1:
             raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
         device = pick_device(device)
         base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
         folders = stage_folders(configs, base)
         if fit is not None:
-            configs = fitted(configs, data, validation_data, fit, device)
+            configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
         if dry_run:
-            show_plan(configs, data, validation_data, folders, device, price_per_hour)
+            show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
             return
         if stage is not None and start is None:
             start = _previous_stage(configs[0], base, data)

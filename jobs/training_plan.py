@@ -1,5 +1,6 @@
 """What `mrikit train` would do: its extent, memory, time and cost; and the settings that fit into a memory."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ def show_plan(
     validation_data: Path | None,
     folders: Sequence[Path],
     device: str,
+    gpu: str,
     price_per_hour: float | None,
 ) -> None:
     """Print what each stage would do, and what all of them would cost."""
@@ -38,14 +40,22 @@ def show_plan(
         epochs = f"{training.num_epochs} epochs of {plan.steps_per_epoch}"
         typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {training.batch_size}")
         typer.echo(f"disk: up to {size_mb:.3g} MB, for {num_files} checkpoints while one of them is written")
-        prediction = predict_run(config, plan.training, plan.validation, device=device, price_per_hour=price_per_hour)
+        prediction = predict_run(
+            config,
+            plan.training,
+            plan.validation,
+            device="cuda" if gpu else device,
+            gpu=gpu,
+            world_size=int(os.environ.get("WORLD_SIZE", "1")),
+            price_per_hour=price_per_hour,
+        )
         predictions.append(prediction)
         for line in describe_prediction(prediction):
             typer.echo(line)
     if len(predictions) > 1:
         hours = sum(prediction.hours for prediction in predictions)
-        cost = "" if price_per_hour is None else f", cost {hours * price_per_hour:.2f}"
-        typer.echo(f"all stages: {hours:.3g} hours{cost}")
+        cost = sum(prediction.cost or 0 for prediction in predictions)
+        typer.echo(f"all stages: {hours:.3g} hours{'' if price_per_hour is None else f', cost {cost:.2f}'}")
 
 
 def fitted(
@@ -63,7 +73,8 @@ def fitted(
     chosen = []
     for config in configs:
         plan = plan_run(config, data, validation_data)
-        changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device)
+        world_size = int(os.environ.get("WORLD_SIZE", "1"))
+        changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device, world_size=world_size)
         chosen.append(changed)
         if is_first():
             for line in lines or ["nothing has to be changed"]:

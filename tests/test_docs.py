@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +44,11 @@ def workplace(tmp_path, real_data):
     torch.save(published, tmp_path / "varnet_knee.pt")
     path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = run("mrikit simulate knee --volumes 6 --coils 4 --slices 1 --out DATA", tmp_path, **environment)
-    assert done.returncode == 0, done.stderr
+    for words in ("knee --volumes 6 --out DATA", "brain --volumes 6 --out BRAINS"):
+        done = run(f"mrikit simulate {words} --coils 4 --slices 1", tmp_path, **environment)
+        assert done.returncode == 0, done.stderr
+    shutil.copytree(tmp_path / "DATA", tmp_path / "BOTH")
+    shutil.copytree(tmp_path / "BRAINS", tmp_path / "BOTH", dirs_exist_ok=True)
     return tmp_path, environment
 
 

@@ -52,7 +52,7 @@ class AugmentConfig:
         borders are reflected as far as needed, images keep their shape, and upsampling is by zeros around k-space.
     """
 
-    schedule: str = "exp"
+    schedule: str = "constant"
     """How the probability grows to `strength`: `constant`, `ramp` or `exp`."""
     strength: float = 0.0
     """Probability at the end of the schedule, in [0, 1]; 0 for no augmentation."""

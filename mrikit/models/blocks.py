@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from mrikit.models.choices import is_on_cpu
+
 _NORM_EPS = 1e-5
 _SLOPE = 0.2
 
@@ -227,7 +229,7 @@ def _precise(channels: torch.Tensor) -> torch.Tensor:
 
 
 def _is_rounded_on_cpu(channels: torch.Tensor) -> bool:
-    return channels.device.type == "cpu" and channels.dtype.itemsize < torch.float32.itemsize
+    return is_on_cpu(channels) and channels.dtype.itemsize < torch.float32.itemsize
 
 
 def _norm_rounded(channels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from mrikit.errors import DataError
+from mrikit.models.choices import is_on_cpu
 from mrikit.physics.coils import rss
 
 _CPU_COILS, _DEVICE_COILS = 2, 8  # coils that go through a sensitivity network together
@@ -77,7 +78,7 @@ def map_in_groups(
         has_checkpoints: Whether to compute again for the gradient instead of keeping: memory is that of one group then.
         num_together: Coils in a group; 0 for 2 on a CPU, which is faster with few that fit its caches, and 8 on a GPU.
     """
-    automatic = _CPU_COILS if coils.device.type == "cpu" else _DEVICE_COILS
+    automatic = _CPU_COILS if is_on_cpu(coils) else _DEVICE_COILS
     groups = coils.split(num_together or automatic)
     if has_checkpoints:
         return torch.cat([checkpoint(network, group, use_reentrant=False) for group in groups])

@@ -98,7 +98,7 @@ def _second(first: RunConfig, epochs: int) -> RunConfig:
             first_epoch=epochs,
             schedule_epochs=schedule_epochs,
             warmup_epochs=0,
-            max_lr=first.training.max_lr * 2 / 3,
+            max_lr=_share_of(first.training.max_lr, 2 / 3),
         ),
         augment=AugmentConfig(
             schedule="exp",
@@ -123,7 +123,7 @@ def _second(first: RunConfig, epochs: int) -> RunConfig:
 def _third(second: RunConfig, epochs: int) -> RunConfig:
     """A third of the rate, down to 0."""
     training = replace(
-        second.training, first_epoch=2 * epochs, schedule_epochs=epochs, max_lr=second.training.max_lr / 2
+        second.training, first_epoch=2 * epochs, schedule_epochs=epochs, max_lr=_share_of(second.training.max_lr, 1 / 2)
     )
     return replace(second, stage=3, training=training)
 
@@ -139,6 +139,11 @@ def _third_knee(second: RunConfig, epochs: int) -> RunConfig:
     (acceleration,) = second.data.accelerations
     data = replace(second.data, mask_kind=_THIRD_MASK[round(acceleration)])
     return replace(_third(second, epochs), data=data, augment=AugmentConfig())
+
+
+def _share_of(rate: float, share: float) -> float:
+    """Rounded, so that two thirds of 3e-4 are 2e-4."""
+    return float(f"{rate * share:.6g}")
 
 
 def _full(config: RunConfig) -> RunConfig:
@@ -166,7 +171,9 @@ def _tiny(config: RunConfig) -> RunConfig:
         config,
         size="tiny",
         model_config=_TINY,
-        training=replace(config.training, max_lr=3e-3, max_grad_norm=1.0, ema_decay=0.98),
+        training=replace(
+            config.training, max_lr=config.training.max_lr * 5, batch_size=1, max_grad_norm=1.0, ema_decay=0.98
+        ),
         execution=ExecutionConfig(keep_best=True),
     )
 

@@ -1,7 +1,7 @@
 """Training: one loop for every network, its losses, settings and metrics."""
 
 from mrikit.training.config import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
-from mrikit.training.fit import fit
+from mrikit.training.fitting import fit
 from mrikit.training.memory import parse_bytes
 from mrikit.training.plan import RunPlan, count_weights, plan_run
 from mrikit.training.predict import describe_prediction, predict_run

@@ -5,6 +5,9 @@ from typing import Any
 from mrikit.errors import ConfigError
 from mrikit.training.config import ExecutionConfig, TrainingConfig
 
+_BUCKET = 50_000_000
+"""Numbers that ZeRO 1 and 2 reduce together: all of the usual network. DeepSpeed's 5e8 take 2 GB of a small GPU."""
+
 
 def deepspeed_config(
     training: TrainingConfig, execution: ExecutionConfig, *, world_size: int, has_cpu_adam: bool, is_pinned: bool
@@ -28,6 +31,8 @@ def deepspeed_config(
     if execution.zero_stage == 3:
         # Else torch's linear is replaced for the whole process, for good, by one that rounds differently.
         zero["memory_efficient_linear"] = False
+    elif execution.zero_stage:
+        zero["reduce_bucket_size"] = zero["allgather_bucket_size"] = _BUCKET
     if execution.offload_optimizer:
         zero["offload_optimizer"] = {"device": "cpu", "pin_memory": is_pinned}
     return {

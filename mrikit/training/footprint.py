@@ -1,12 +1,10 @@
 """One training step on tensors that have shapes but no memory: what it would hold, compute and move."""
 
-import contextlib
 import math
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import torch
 
@@ -17,7 +15,8 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
 from mrikit.data import BatchShape, Example
-from mrikit.models import blocks, build_model, sensitivity
+from mrikit.models import build_model
+from mrikit.models.choices import assuming
 from mrikit.training.config import RunConfig
 from mrikit.training.network import InPrecision
 from mrikit.training.objective import objective_of
@@ -65,7 +64,7 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
     """
     with torch.device("meta"):
         network = InPrecision(build_model(config.model, config.model_config), config.training.precision)
-    with FakeTensorMode(allow_non_fake_inputs=True), _choosing_as_gpu(is_gpu), _Watch() as watch:
+    with FakeTensorMode(allow_non_fake_inputs=True), assuming("cuda" if is_gpu else "cpu"), _Watch() as watch:
         network.to_empty(device="cpu").train(has_backward)
         trained = [weight for weight in network.parameters() if weight.requires_grad]
         weights_bytes = watch.live_bytes
@@ -118,22 +117,6 @@ def _example(config: RunConfig, shape: BatchShape) -> Example:
         anatomies=(anatomy,) * num_slices,
         slice_index=(0,) * num_slices,
     )
-
-
-@contextlib.contextmanager
-def _choosing_as_gpu(is_gpu: bool) -> Iterator[None]:
-    """Let networks choose what they do on a GPU.
-
-    Tensors without memory cannot say that they are on a GPU where torch was built for none.
-    """
-    if not is_gpu:
-        yield
-        return
-    with (
-        mock.patch.object(sensitivity, "_CPU_COILS", vars(sensitivity)["_DEVICE_COILS"]),
-        mock.patch.object(blocks, "_is_rounded_on_cpu", return_value=False),
-    ):
-        yield
 
 
 class _Watch(TorchDispatchMode):

@@ -100,7 +100,7 @@ def describe_prediction(prediction: Prediction) -> list[str]:
     host = "" if on_cpu else f", and {memory.host_bytes / _GB:.1f} GB of the machine"
     error = "within 15 % when measured" if on_cpu else "not measured on a GPU yet; leave a fifth free"
     lines = [f"memory: {memory.total_bytes / _GB:.1f} GB at the peak on {prediction.device} ({shown}){host}; {error}"]
-    error = "a part of the step was timed here, within 25 % when measured"
+    error = "a part of the step was timed here; within a third when measured on a busy machine"
     if not prediction.is_measured:
         error = f"from data sheets of {GPUS_READ_ON}, within a factor of 2 or so"
     steps = f"{prediction.num_steps:,} steps"

@@ -43,7 +43,7 @@ SAMPLES = [SampleId("a", 0), SampleId("a", 1), SampleId("b", 0), SampleId("c", 7
     ],
 )
 def test_the_probability_grows_as_in_the_challenge_entry(delay, num_epochs, decay, epoch, expected):
-    config = AugmentConfig(strength=1, delay_epochs=delay, num_epochs=num_epochs, decay=decay)
+    config = AugmentConfig(schedule="exp", strength=1, delay_epochs=delay, num_epochs=num_epochs, decay=decay)
     # The challenge entry counts epochs from 1.
     assert probability(config, epoch - 1) == pytest.approx(expected, abs=6e-5 if expected < 0.5 else 5e-4)
     assert probability(replace(config, strength=0.6), epoch - 1) == pytest.approx(0.6 * probability(config, epoch - 1))
@@ -79,7 +79,7 @@ def test_without_strength_there_is_no_augmentation():
         ({"decay": 0}, "augment.decay is above 0, found 0; try 5"),
         ({"delay_epochs": -1}, "augment.delay_epochs is 0 or more, found -1"),
         (
-            {"strength": 1, "delay_epochs": 15, "num_epochs": 15},
+            {"schedule": "exp", "strength": 1, "delay_epochs": 15, "num_epochs": 15},
             (
                 "augment.num_epochs is the epoch at which the exp ends, beyond the delay of 15; found 15; "
                 "give the run's last epoch, or augment.schedule=constant"

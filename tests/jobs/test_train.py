@@ -97,14 +97,49 @@ def test_a_dry_run_tells_the_extent_and_writes_nothing_but_the_index(study, tmp_
     before = {path.name for path in data.iterdir()}
     done = quick(data, tmp_path / "run", "--dry-run", "--keep", 4)
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == [
+    *extent, memory, duration = done.stdout.splitlines()
+    assert extent == [
         f"train varnet with 1,304 weights for knee_multicoil (tiny) into {tmp_path}/run",
         "data: 5 volumes to train on, 2 to validate on",
         "steps: 5 (1 epochs of 5), slices of a step: 2",
         "disk: up to 0.104 MB, for 5 checkpoints while one of them is written",
     ]
+    assert re.match(r"memory: 0\.\d GB at the peak on cpu \(", memory)
+    assert re.match(r"time: .* a step, .* for 5 steps and validation; a part of the step was timed here", duration)
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
     assert len({path.name for path in data.iterdir()} - before) == 1
+
+
+def test_a_dry_run_prices_a_gpu_that_is_not_here(study, tmp_path):
+    done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "a100", "--price-per-hour", 3.5)
+    memory, duration, cost = done.stdout.splitlines()[-3:]
+    assert " on a100 " in memory
+    assert "from data sheets" in duration
+    assert cost.startswith("cost: 0.00 in the currency of the price")
+
+
+@pytest.mark.parametrize("words", [("--gpu", "a100"), ("--price-per-hour", 2)])
+def test_a_price_without_a_dry_run_is_refused(study, tmp_path, words):
+    done = quick(study, tmp_path / "run", *words)
+    assert str(done.exception) == "--gpu and --price-per-hour are for what --dry-run tells; give that too"
+
+
+def test_an_unknown_gpu_is_one_clear_line(study, tmp_path):
+    done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "a1000")
+    assert isinstance(done.exception, ConfigError)
+    assert "a100" in str(done.exception)
+
+
+def test_settings_are_chosen_that_fit_into_a_memory(study, tmp_path):
+    done = quick(study, tmp_path / "run", "--fit", "8GB")
+    assert done.exit_code == 0, done.output
+    assert "to fit into 8GB, knee_multicoil-varnet-tiny: nothing has to be changed" in done.stderr
+    refused = quick(study, tmp_path / "other", "--fit", "8MB")
+    assert str(refused.exception).startswith("the run needs 0.")
+    assert "found 0.01 GB; try a smaller --size" in str(refused.exception)
+    assert str(quick(study, tmp_path / "third", "--fit", "much").exception).startswith(
+        "memory is a number with a unit, found 'much'"
+    )
 
 
 def test_the_extent_that_a_dry_run_tells_is_what_is_done(study, tmp_path):
@@ -172,7 +207,10 @@ def test_metrics_go_to_tensorboard_too(study, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--task", "knee"], "no task is called 'knee'; there are knee_multicoil, brain_multicoil, knee_singlecoil"),
+        (
+            ["--task", "knee"],
+            "no task is called 'knee'; there are knee_acc4, knee_acc8, brain_acc4, brain_acc8, knee_multicoil",
+        ),
         (["--size", "huge"], "no size is called 'huge'; there are tiny, small, full"),
         (["--set", "training.max_rl=1"], "train.training has no setting 'max_rl'; did you mean 'max_lr'?"),
         (["--set", "training.max_lr=fast"], "train.training.max_lr is of type float, found 'fast'"),

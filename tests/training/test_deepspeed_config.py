@@ -25,6 +25,15 @@ def test_one_process_without_sharding():
     }
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_buckets_are_not_larger_than_a_small_gpu_can_hold(stage):
+    assert make(execution={"zero_stage": stage})["zero_optimization"] == {
+        "stage": stage,
+        "reduce_bucket_size": 50_000_000,
+        "allgather_bucket_size": 50_000_000,
+    }
+
+
 def test_eight_gpus_with_everything_sharded_and_moments_in_host_memory():
     training = {"batch_size": 32, "micro_batch_size": 2}
     execution = {"zero_stage": 3, "offload_optimizer": True}

@@ -1,18 +1,16 @@
 """Fitting a run into memory: in order, no further than needed, and never at the cost of the result."""
 
 import dataclasses
-import importlib
 
 import pytest
 from training.test_predict_memory import SHAPE, make_config
 
 from mrikit.errors import ConfigError
-from mrikit.training import fit
+from mrikit.training import fit, fitting
 from mrikit.training.footprint import Footprint
 from mrikit.training.memory import predict_memory
 
 GB = 10**9
-FIT = importlib.import_module("mrikit.training.fit")  # the package has a function of that name
 
 
 def footprint(peak_bytes):
@@ -38,7 +36,7 @@ def activations(monkeypatch):
         size -= {1: 1, 2: 0.5}.get(settings.get("coils_at_a_time"), 0) if size < 20 else 0
         return footprint(int(size * GB) * config.training.micro_batch_size)
 
-    monkeypatch.setattr(FIT, "trace_step", trace)
+    monkeypatch.setattr(fitting, "trace_step", trace)
 
 
 def test_a_run_that_fits_is_left_alone():
@@ -65,8 +63,9 @@ def test_savings_are_taken_in_order_until_the_run_fits(activations):
         "model_config.checkpoint_every=0",
         "model_config.coils_at_a_time=2",
         "model_config.coils_at_a_time=1",
-        "training.micro_batch_size=2",
-        "training.micro_batch_size=1",
+        "execution.zero_stage=1 and execution.offload_optimizer=True",
+        "training.micro_batch_size=2, with the slices in another order",
+        "training.micro_batch_size=1, with the slices in another order",
     ]
     assert names[0] == []
     for lines in names[1:]:
@@ -78,17 +77,17 @@ def test_savings_are_taken_in_order_until_the_run_fits(activations):
 
 
 def test_offloading_is_taken_where_it_saves_more_than_its_bucket_takes(monkeypatch):
-    """DeepSpeed's bucket of 2 GB costs more than the moments of a small network."""
+    """The bucket of 0.2 GB costs more than the moments of a small network."""
     config = make_config(model_config__use_checkpoint=True)
     offloading = "execution.zero_stage=1 and execution.offload_optimizer=True"
-    # Moments of 6 GB less and a bucket of 2 GB more.
+    # Moments of 6 GB less and a bucket of 0.2 GB more.
     large = dataclasses.replace(footprint(8 * GB), weights_bytes=3 * GB, trained_bytes=3 * GB)
-    monkeypatch.setattr(FIT, "trace_step", lambda *_, **__: large)
+    monkeypatch.setattr(fitting, "trace_step", lambda *_, **__: large)
     fitted, lines = fit(config, [SHAPE], 22 * GB, device="cuda")
     assert [line.partition(":")[0] for line in lines] == [offloading]
     assert fitted.execution == dataclasses.replace(config.execution, zero_stage=1, offload_optimizer=True)
     small = dataclasses.replace(footprint(8 * GB), weights_bytes=GB // 100, trained_bytes=GB // 100)
-    monkeypatch.setattr(FIT, "trace_step", lambda *_, **__: small)
+    monkeypatch.setattr(fitting, "trace_step", lambda *_, **__: small)
     with pytest.raises(ConfigError, match=r"needs 9\.\d+ GB at least"):
         fit(config, [SHAPE], 4 * GB, device="cuda")
 

@@ -86,7 +86,10 @@ def _savings(config: RunConfig, device: str) -> Iterator[tuple[RunConfig, str]]:
     for smaller in range(size - 1, 0, -1):
         if size % smaller == 0:
             training = dataclasses.replace(config.training, micro_batch_size=smaller)
-            yield dataclasses.replace(config, training=training), f"training.micro_batch_size={smaller}"
+            yield (
+                dataclasses.replace(config, training=training),
+                f"training.micro_batch_size={smaller}, with the slices in another order",
+            )
             return
 
 
@@ -100,6 +103,6 @@ def _problem(config: RunConfig, peak: int, limit_bytes: int) -> str:
     if config.training.precision == "fp32":
         ideas.append("--set training.precision=bf16, which changes the numbers a little,")
     return (
-        f"the run needs {peak / _GB:.2f} GB at least, with all settings that save memory and change no result; found "
+        f"the run needs {peak / _GB:.2f} GB at least, with all settings that save memory; found "
         f"{limit_bytes / _GB:.2f} GB; try {' or '.join(ideas)}"
     ).rstrip(",")
