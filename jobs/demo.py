@@ -138,9 +138,10 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[
     for plan in plans:
         methods = {name: ReconstructConfig(model=name, mask=plan) for name in CLASSICAL}
         for run_or_file in runs:
-            if run_or_file.stem in methods:
-                raise ConfigError(f"two methods would be called {run_or_file.stem}; rename {run_or_file}")
-            methods[run_or_file.stem] = ReconstructConfig(weights=run_or_file, mask=plan)
+            name = run_or_file.name if run_or_file.is_dir() else run_or_file.stem
+            if name in methods:
+                raise ConfigError(f"two methods would be called {name}; rename {run_or_file}")
+            methods[name] = ReconstructConfig(weights=run_or_file, mask=plan)
         for name, config in methods.items():
             folder = out / f"acc{plan.acceleration:g}" / name
             try:

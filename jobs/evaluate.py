@@ -106,7 +106,7 @@ def run(
     for note in dict.fromkeys(note for found in scores for note in found.notes):
         messages.print(f"warning: {note}", markup=False)
     if expected is not None:
-        require_expected(_rows_of(recon, scores), [volume for found in scores for volume in found.unscored], expected)
+        require_expected({str(folder): found for folder, found in zip(recon, scores, strict=True)}, expected)
     files = [file for folder, found in zip(recon, scores, strict=True) for file in write_scores(folder, found)]
     return label_runs(scores), files
 

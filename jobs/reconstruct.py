@@ -35,7 +35,11 @@ def reconstruct(
         ),
     ] = None,
     acceleration: Annotated[
-        float | None, typer.Option(help="Undersample fully sampled volumes by this factor; without it they stay full.")
+        float | None,
+        typer.Option(
+            help="Undersample fully sampled volumes by this factor; without it they get the mask that an SNU file holds "
+            "beside full k-space, or stay full."
+        ),
     ] = None,
     mask: Annotated[
         str | None,

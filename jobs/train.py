@@ -4,12 +4,12 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.training_plan import fitted, show_plan
-from jobs.training_run import is_first, run
+from jobs.training_run import is_first, num_processes, run
 from mrikit.errors import ConfigError, MrikitError
 
 if TYPE_CHECKING:
@@ -67,11 +67,17 @@ def train(
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     given = {f"execution.{name}": value for name, value in options.items() if value is not None}
     with _told_once():
-        stages = recipes(task, size) if stage is None else (recipe(task, size, stage),)
         changes = parse_assignments(settings or [])
+        extent = _take_extent(changes)
+        stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
         configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
         if (gpu or price_per_hour is not None) and not dry_run:
             raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
+        if fit is not None and num_processes() > 1:
+            raise ConfigError(
+                "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what it "
+                "names with --set"
+            )
         if start is not None and len(configs) > 1:
             raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
         device = pick_device(device)
@@ -80,13 +86,24 @@ def train(
         if fit is not None:
             configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
         if dry_run:
-            show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
+            if is_first():
+                show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
             return
         if stage is not None and start is None:
             start = _previous_stage(configs[0], base, data)
     run_stages(configs, folders, data, validation_data=validation_data, start=start, trackers=track, device=device)
     if is_first():
         _show_next(configs[-1], base, data)
+
+
+def _take_extent(changes: dict[str, str]) -> dict[str, Any]:
+    """Take out what all stages of a recipe follow: epochs of each, and the rate of the first."""
+    from mrikit.config import change_config
+    from mrikit.training import TrainingConfig
+
+    own = {name: changes.pop(f"training.{name}") for name in ("num_epochs", "max_lr") if f"training.{name}" in changes}
+    read = change_config(TrainingConfig(), own, "train.training")
+    return {name: getattr(read, name) for name in own}
 
 
 def stage_folders(configs: Sequence["RunConfig"], base: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """What `mrikit train` would do: its extent, memory, time and cost; and the settings that fit into a memory."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from jobs.training_run import is_first
+from jobs.training_run import num_processes
 
 if TYPE_CHECKING:
     from mrikit.training import RunConfig
@@ -46,7 +45,7 @@ def show_plan(
             plan.validation,
             device="cuda" if gpu else device,
             gpu=gpu,
-            world_size=int(os.environ.get("WORLD_SIZE", "1")),
+            world_size=num_processes(),
             price_per_hour=price_per_hour,
         )
         predictions.append(prediction)
@@ -73,10 +72,8 @@ def fitted(
     chosen = []
     for config in configs:
         plan = plan_run(config, data, validation_data)
-        world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device, world_size=world_size)
+        changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device)
         chosen.append(changed)
-        if is_first():
-            for line in lines or ["nothing has to be changed"]:
-                messages.print(f"to fit into {limit}, {changed.name}: {line}")
+        for line in lines or ["nothing has to be changed"]:
+            messages.print(f"to fit into {limit}, {changed.name}: {line}")
     return chosen

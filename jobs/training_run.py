@@ -74,6 +74,11 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def num_processes() -> int:
+    """How many torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def _title(config: "RunConfig") -> str:
     stage = f" stage {config.stage}" if config.stage else ""
     return f"{config.task} {config.size}{stage}"

@@ -7,10 +7,12 @@ from phantoms import make_kspace, make_volume
 
 from mrikit.data import MaskPlan
 from mrikit.metrics import measure_volume
-from mrikit.models import CLASSICAL
+from mrikit.models import CLASSICAL, build_model
 from mrikit.physics.coils import adaptive_combine, compress_coils, rss
 from mrikit.physics.fft import ifft2c
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
+from mrikit.reconstruct.method import Method
+from mrikit.reconstruct.volume import reconstruct_volume
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -46,3 +48,13 @@ def test_scores_are_the_same_on_the_device():
     there, here = measure_volume(image.cuda(), reference.cuda()), measure_volume(image, reference)
     assert there.ssim == pytest.approx(here.ssim, abs=1e-5)
     assert there.nmse == pytest.approx(here.nmse, rel=1e-5)
+
+
+def test_slices_of_a_volume_together_give_the_same_images(tmp_path):
+    volume = make_volume(num_slices=5)
+    plan = MaskPlan(kind="equispaced", acceleration=3, center_fraction=0.3)
+    method = Method(name="varnet", model=build_model("varnet", {"num_cascades": 2}).cuda().eval())
+    alone, together = (
+        reconstruct_volume(volume, method, plan, device="cuda", slices_at_a_time=size).image for size in (1, 4)
+    )
+    np.testing.assert_allclose(together, alone, atol=1e-4 * alone.max())

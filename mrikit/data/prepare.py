@@ -123,7 +123,7 @@ def _undersample(
         data_range=data_range,
         crop=scored_window(infos[0]),
         volume_ids=tuple(info.volume_id for info in infos),
-        anatomies=tuple(anatomy_of(info) for info in infos),
+        anatomies=tuple(_anatomy(info) for info in infos),
         slice_index=slice_index,
     )
 
@@ -143,6 +143,14 @@ def _crop_readout(
     # Not (height - wanted) // 2, which moves the window by a row where one of the sizes is odd.
     first = (height - scored) // 2 - (wanted - scored) // 2
     return fft1c(ifft1c(kspace, -2)[..., first : first + wanted, :], -2)
+
+
+def _anatomy(info: ScanInfo) -> str | None:
+    """What it shows; None also where name and header contradict each other, which only some have to care about."""
+    try:
+        return anatomy_of(info)
+    except DataError:
+        return None
 
 
 def _keep(lines: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:

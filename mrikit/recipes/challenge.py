@@ -25,29 +25,22 @@ _SMALL: dict[str, Any] = {
 }
 
 
-def knee_acc4(size: str) -> tuple[RunConfig, ...]:
-    """PromptMR for knees at 4x, in three stages."""
-    return _stages("knee", 4, size)
+def stages(
+    anatomy: str, acceleration: int, size: str, num_epochs: int | None = None, max_lr: float | None = None
+) -> tuple[RunConfig, ...]:
+    """PromptMR for one anatomy at one acceleration, in three stages.
 
-
-def knee_acc8(size: str) -> tuple[RunConfig, ...]:
-    """PromptMR for knees at 8x, in three stages."""
-    return _stages("knee", 8, size)
-
-
-def brain_acc4(size: str) -> tuple[RunConfig, ...]:
-    """PromptMR for brains at 4x, in three stages."""
-    return _stages("brain", 4, size)
-
-
-def brain_acc8(size: str) -> tuple[RunConfig, ...]:
-    """PromptMR for brains at 8x, in three stages."""
-    return _stages("brain", 8, size)
-
-
-def _stages(anatomy: str, acceleration: int, size: str) -> tuple[RunConfig, ...]:
-    resize, epochs = _SIZES[size], TINY_EPOCHS if size == "tiny" else EPOCHS
-    first = resize(_first(anatomy, acceleration, epochs))
+    Args:
+        anatomy: `knee` or `brain`.
+        acceleration: 4 or 8.
+        size: One of SIZES.
+        num_epochs: Of each stage, from which augmentation and schedules follow; None for those of the size.
+        max_lr: Of the first stage, from which the others follow; None for that of the size.
+    """
+    epochs = num_epochs or (TINY_EPOCHS if size == "tiny" else EPOCHS)
+    first = _SIZES[size](_first(anatomy, acceleration, epochs))
+    if max_lr is not None:
+        first = replace(first, training=replace(first.training, max_lr=max_lr))
     second = _second(first, epochs)
     third = (_third_brain if anatomy == "brain" else _third_knee)(second, epochs)
     return first, second, third

@@ -3,9 +3,9 @@
 from mrikit.training import DataConfig, RunConfig, TrainingConfig
 
 
-def anatomy(size: str) -> tuple[RunConfig, ...]:
+def anatomy(size: str) -> RunConfig:
     """Knee or brain, from slices that are undersampled 4 or 8 times."""
-    config = RunConfig(
+    return RunConfig(
         task="anatomy",
         size=size,
         model="anatomy_net",
@@ -14,4 +14,3 @@ def anatomy(size: str) -> tuple[RunConfig, ...]:
             loss="cross_entropy", num_epochs=5, batch_size=4, max_lr=4e-3, warmup_epochs=0.2, max_grad_norm=1.0
         ),
     )
-    return (config,)

@@ -1,6 +1,8 @@
 """The tasks by name: for each size the runs that train it, one for each stage."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from mrikit.errors import ConfigError
@@ -19,34 +21,60 @@ SIZES = {
 class Task(NamedTuple):
     """Something to train."""
 
-    make: Callable[[str], tuple[RunConfig, ...]]
-    """Size to its runs: one, or one for each stage."""
+    make: Callable[[str, int | None, float | None], tuple[RunConfig, ...]]
+    """Size, epochs and rate, both None for those of the recipe, to its runs: one, or one for each stage."""
     sizes: tuple[str, ...]
     """Those that it has, smallest first."""
 
 
-def _one(make: Callable[[str], RunConfig]) -> Task:
-    return Task(lambda size: (make(size),), ("tiny", "small", "full"))
+def _one(make: Callable[[str], RunConfig], sizes: tuple[str, ...] = ("tiny", "small", "full")) -> Task:
+    def changed(size: str, num_epochs: int | None, max_lr: float | None) -> tuple[RunConfig, ...]:
+        config = make(size)
+        training = config.training
+        return (
+            replace(
+                config,
+                training=replace(
+                    training,
+                    num_epochs=training.num_epochs if num_epochs is None else num_epochs,
+                    max_lr=training.max_lr if max_lr is None else max_lr,
+                ),
+            ),
+        )
+
+    return Task(changed, sizes)
+
+
+def _staged(anatomy: str, acceleration: int) -> Task:
+    return Task(partial(challenge.stages, anatomy, acceleration), challenge.SIZES)
 
 
 TASKS: dict[str, Task] = {
-    "knee_acc4": Task(challenge.knee_acc4, challenge.SIZES),
-    "knee_acc8": Task(challenge.knee_acc8, challenge.SIZES),
-    "brain_acc4": Task(challenge.brain_acc4, challenge.SIZES),
-    "brain_acc8": Task(challenge.brain_acc8, challenge.SIZES),
+    "knee_acc4": _staged("knee", 4),
+    "knee_acc8": _staged("knee", 8),
+    "brain_acc4": _staged("brain", 4),
+    "brain_acc8": _staged("brain", 8),
     "knee_multicoil": _one(baselines.knee_multicoil),
     "brain_multicoil": _one(baselines.brain_multicoil),
     "knee_singlecoil": _one(baselines.knee_singlecoil),
-    "anatomy": Task(classifier.anatomy, ("tiny",)),
+    "anatomy": _one(classifier.anatomy, ("tiny",)),
 }
 """Name to what is trained under it."""
 
 
-def recipes(task: str, size: str) -> tuple[RunConfig, ...]:
+def recipes(
+    task: str, size: str, *, num_epochs: int | None = None, max_lr: float | None = None
+) -> tuple[RunConfig, ...]:
     """The runs of a task in their order: one for each stage, or a single one of stage 0.
 
+    Args:
+        task: A key of TASKS.
+        size: A key of SIZES that the task has.
+        num_epochs: Of each stage; augmentation and schedules follow it. None for those of the recipe.
+        max_lr: Of the first stage; those of the others follow it. None for that of the recipe.
+
     Raises:
-        ConfigError: There is no such task or size.
+        ConfigError: There is no such task or size, or a number is out of range.
     """
     if task not in TASKS:
         raise ConfigError(f"no task is called {task!r}; there are {', '.join(TASKS)}")
@@ -54,21 +82,25 @@ def recipes(task: str, size: str) -> tuple[RunConfig, ...]:
         raise ConfigError(f"no size is called {size!r}; there are {', '.join(SIZES)}")
     if size not in TASKS[task].sizes:
         raise ConfigError(f"{task} has no size {size}, but {', '.join(TASKS[task].sizes)}")
-    return TASKS[task].make(size)
+    return TASKS[task].make(size, num_epochs, max_lr)
 
 
-def recipe(task: str, size: str, stage: int = 0) -> RunConfig:
+def recipe(
+    task: str, size: str, stage: int = 0, *, num_epochs: int | None = None, max_lr: float | None = None
+) -> RunConfig:
     """One run of a task.
 
     Args:
         task: A key of TASKS.
         size: A key of SIZES that the task has.
         stage: From 1, where it has several; else 0.
+        num_epochs: As for `recipes`.
+        max_lr: As for `recipes`.
 
     Raises:
         ConfigError: There is no such task, size or stage.
     """
-    runs = {config.stage: config for config in recipes(task, size)}
+    runs = {config.stage: config for config in recipes(task, size, num_epochs=num_epochs, max_lr=max_lr)}
     if stage not in runs:
         known = ", ".join(map(str, runs)) if 0 not in runs else "no stages"
         raise ConfigError(f"{task} has {'stages ' if 0 not in runs else ''}{known}, found stage {stage or 'none'}")

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from mrikit.models import convolutional_parts
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import deepspeed_config
 from mrikit.training.network import InPrecision, RunningMean, initial_network
 from mrikit.training.optimizer import build_optimizer, is_cpu_adam
 from mrikit.training.process import Process
 from mrikit.training.resume import State
-from mrikit.training.state import restore_moments
+from mrikit.training.state import create_moments, restore_moments
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -48,10 +49,11 @@ def begin(config: RunConfig, process: Process, state: State | None, say: Callabl
     if state and state.mean and config.training.ema_decay:
         mean.network.network.load_state_dict(state.mean)
     if config.execution.compile:
-        from mrikit.models import convolutional_parts
-
-        for part in convolutional_parts(network.network):
+        parts = convolutional_parts(network.network)
+        for part in parts:
             part.compile()
+        if not parts:
+            say(f"execution.compile has no effect on {config.model}, which has no part to compile")
     optimizer = build_optimizer(network.parameters(), config.training, config.execution, say)
     ds_config = deepspeed_config(
         config.training,
@@ -65,4 +67,6 @@ def begin(config: RunConfig, process: Process, state: State | None, say: Callabl
     if state and state.moments:
         num_updates = state.position.step + state.position.carried_steps
         restore_moments(engine, network.network, state.moments, num_updates)
+    else:
+        create_moments(engine)
     return Machinery(network, mean, optimizer, engine, num_weights)

@@ -71,6 +71,7 @@ class Engine:
     ) -> None:
         self.config, self.study, self.folder, self.process = config, study, folder, process
         self.position = state.position if state else Position()
+        self._trained_on = state.trained_on if state else ()
         self._num_micro = accumulation_steps(config.training, process.world_size)
         self.steps_per_epoch = steps_per_epoch(study.training.shapes, config.training)
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
@@ -211,14 +212,16 @@ class Engine:
     def _facts(self) -> dict[str, Any]:
         """What weights and checkpoints say of the run."""
         data = self.config.data
+        own = {volume.info.volume_id for volume in self.study.training.volumes}
         return {
             "task": self.config.task,
             "stage": self.config.stage,
             "size": self.config.size,
             "anatomy": data.anatomy,
-            "masks": [asdict(plan) for plan in data.validation_plans],
+            "masks": [asdict(plan) for plan in data.plans],
+            "validation_masks": [asdict(plan) for plan in data.validation_plans],
             "max_readout": data.max_readout,
-            "trained_on": [volume.info.volume_id for volume in self.study.training.volumes],
+            "trained_on": sorted(own.union(self._trained_on)),
         }
 
     def _save(self) -> None:

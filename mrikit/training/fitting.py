@@ -20,9 +20,8 @@ def fit(
 ) -> tuple[RunConfig, list[str]]:
     """Change what decides memory alone, one thing after the other, until the predicted peak fits.
 
-    Tried in order: to compute again instead of to keep, in ever smaller parts; fewer coils at a time; offloading Adam;
-    smaller micro-batches, with as many slices in an optimizer step as before, though in another order. What does not
-    help is left alone.
+    Tried in order: to compute again instead of to keep, in ever smaller parts; fewer coils at a time; offloading Adam.
+    What does not help is left alone. Smaller micro-batches change the order of the slices and are only proposed.
 
     Args:
         config: The run.
@@ -41,7 +40,7 @@ def fit(
     traces: dict[str, Footprint] = {}
 
     def peak_of(config: RunConfig) -> int:
-        key = f"{config.model_config} {config.training.micro_batch_size}"
+        key = str(config.model_config)
         if key not in traces:
             traces[key] = trace_step(config, shape, is_gpu=device.startswith("cuda"))
         return memory_of(traces[key], config, shape, device=device, world_size=world_size).total_bytes
@@ -82,15 +81,6 @@ def _savings(config: RunConfig, device: str) -> Iterator[tuple[RunConfig, str]]:
             dataclasses.replace(config, execution=execution),
             f"execution.zero_stage={execution.zero_stage} and execution.offload_optimizer=True",
         )
-    size = config.training.micro_batch_size
-    for smaller in range(size - 1, 0, -1):
-        if size % smaller == 0:
-            training = dataclasses.replace(config.training, micro_batch_size=smaller)
-            yield (
-                dataclasses.replace(config, training=training),
-                f"training.micro_batch_size={smaller}, with the slices in another order",
-            )
-            return
 
 
 def _with_model(config: RunConfig, **settings: bool | int) -> RunConfig:
@@ -100,6 +90,8 @@ def _with_model(config: RunConfig, **settings: bool | int) -> RunConfig:
 
 def _problem(config: RunConfig, peak: int, limit_bytes: int) -> str:
     ideas = ["a smaller --size", "--set data.max_readout=... rows"]
+    if config.training.micro_batch_size > 1:
+        ideas.append("--set training.micro_batch_size=1")
     if config.training.precision == "fp32":
         ideas.append("--set training.precision=bf16, which changes the numbers a little,")
     return (

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mrikit.models import CLASSIFIERS
+from mrikit.training.anatomy import anatomy_loss, validate_anatomy
 from mrikit.training.config import RunConfig
 from mrikit.training.losses import LOSSES, Loss
 from mrikit.training.validation import validate
@@ -21,7 +22,5 @@ class Objective(NamedTuple):
 def objective_of(config: RunConfig) -> Objective:
     """Images are scored by SSIM, classes by accuracy."""
     if config.model in CLASSIFIERS:
-        from mrikit.training.anatomy import anatomy_loss, validate_anatomy
-
         return Objective(anatomy_loss, validate_anatomy)
     return Objective(LOSSES[config.training.loss], validate)

@@ -8,7 +8,7 @@ from mrikit.data import BatchShape
 from mrikit.training.config import RunConfig
 from mrikit.training.memory import Memory, largest_shape, predict_memory
 from mrikit.training.plan import steps_per_epoch
-from mrikit.training.throughput import GPUS_READ_ON, StepTime, estimate_time, predict_time
+from mrikit.training.throughput import GPUS, GPUS_READ_ON, StepTime, estimate_time, predict_time
 
 _GB = 1e9
 _LEAST_SHOWN = 0.005  # GB
@@ -100,9 +100,16 @@ def describe_prediction(prediction: Prediction) -> list[str]:
     host = "" if on_cpu else f", and {memory.host_bytes / _GB:.1f} GB of the machine"
     error = "within 15 % when measured" if on_cpu else "not measured on a GPU yet; leave a fifth free"
     lines = [f"memory: {memory.total_bytes / _GB:.1f} GB at the peak on {prediction.device} ({shown}){host}; {error}"]
-    error = "a part of the step was timed here; within a third when measured on a busy machine"
+    error = "a part of the step was timed here; " + (
+        "within a third when measured on a busy machine" if on_cpu else "not compared with a whole run on a GPU yet"
+    )
     if not prediction.is_measured:
-        error = f"from data sheets of {GPUS_READ_ON}, within a factor of 2 or so"
+        error = f"from a table of data sheets ({GPUS_READ_ON}), within a factor of 2 or so"
+        room = GPUS[prediction.device].memory_gb
+        if memory.total_bytes > room * _GB:
+            lines.append(
+                f"warning: {prediction.device} has {room:g} GB; add --fit {room:g}GB, or choose a smaller --size"
+            )
     steps = f"{prediction.num_steps:,} steps"
     lines.append(
         f"time: {_duration(prediction.seconds_per_step)} a step, {_duration(3600 * prediction.hours)} for {steps} and "

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
 import platform
@@ -17,6 +18,8 @@ import torch.distributed as dist
 from mrikit.errors import ConfigError, JobError, MrikitError
 
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+_MEETINGS = itertools.count()
+"""Of this process with the others, one for each run; all count alike, because all do the same runs."""
 
 
 T = TypeVar("T")
@@ -43,6 +46,10 @@ class Process:
     def is_first(self) -> bool:
         """Whether it is the one that writes files and talks."""
         return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all processes are here; none may leave while another still writes, and its group with it."""
+        self.gather(None)
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank; all of them take part. They are small and can be pickled."""
@@ -126,10 +133,12 @@ def _meet(backend: str, rank: int, world_size: int) -> dist.Store:  # type: igno
     """Join the other processes; the store that they share."""
     try:
         if world_size > 1:
-            store, _, _ = next(dist.rendezvous("env://", rank, world_size))  # type: ignore[attr-defined]
+            shared, _, _ = next(dist.rendezvous("env://", rank, world_size))  # type: ignore[attr-defined]
+            # torchrun's store outlives a run: the next one must not find the words and addresses of this one.
+            store = dist.PrefixStore(f"meeting {next(_MEETINGS)}", shared)  # type: ignore[attr-defined]
         else:
             # A store in memory needs neither port nor host name.
-            store = dist.HashStore()  # type: ignore[attr-defined]
+            store = dist.PrefixStore("", dist.HashStore())  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     except dist.DistError as error:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

@@ -38,6 +38,8 @@ class State(NamedTuple):
     mean: dict[str, torch.Tensor]
     """Running mean of the weights; empty if the run keeps none."""
     moments: dict[str, torch.Tensor]
+    trained_on: tuple[str, ...] = ()
+    """Volumes that the weights have seen, in earlier stages too."""
 
 
 def find_state(folder: Path, say: Callable[[str], None]) -> State | None:
@@ -68,7 +70,8 @@ def read_state(path: Path) -> State:
         CheckpointError: It is damaged, or weights alone.
         ConfigError: It is of another version.
     """
-    position = read_record(path).get("position")
+    record = read_record(path)
+    position = record.get("position")
     if not isinstance(position, dict):
         raise CheckpointError(f"{path}: weights, but no position of a run to go on from")
     return State(
@@ -79,4 +82,5 @@ def read_state(path: Path) -> State:
         moments={
             f"{moment}/{name}": value for moment in MOMENTS for name, value in read_tensors(path, f"{moment}/").items()
         },
+        trained_on=tuple(record.get("trained_on", ())),
     )

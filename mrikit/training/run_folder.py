@@ -114,7 +114,7 @@ def save_checkpoint(
         older.pop(0).unlink()
     if limit and num_bytes + _size(present + older) > limit:
         raise StorageError(
-            f"{folder}: checkpoints may take {max_disk_gb:g} GB, but a new one and the one before it take "
+            f"{folder}: checkpoints may take {max_disk_gb:g} GB, but a new one and those that must stay take "
             f"{(num_bytes + _size(present + older)) / 1e9:.3g} GB; raise execution.max_disk_gb"
         )
     write_tensors(path, tensors, record)

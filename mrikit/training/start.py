@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from mrikit.checkpoint import build_trained_model, checkpoint_path, find_checkpoints, load_weights, read_record
+from mrikit.checkpoint import (
+    Weights,
+    build_trained_model,
+    checkpoint_path,
+    find_checkpoints,
+    load_weights,
+    read_record,
+)
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError
 from mrikit.training.config import MEMORY_SETTINGS, RunConfig
@@ -14,7 +21,8 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
     """The state that a new run begins with.
 
     Args:
-        start: Folder of a finished run, whose best step it is; or a file of weights or a checkpoint.
+        start: Folder of a finished run, whose best step it is, or of several stages, whose last one counts; or a file
+            of weights or a checkpoint.
         config: Of the new run.
         say: Called with a line where there are weights but no moments.
 
@@ -24,12 +32,13 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
     Raises:
         CheckpointError: There are no weights, they are of another network, or the run is not finished.
     """
-    path = _best_checkpoint(start) if start.is_dir() else start
-    position = read_record(path).get("position") if path else None
-    _require_fit(path or start, config)
-    if path is None or position is None:
-        say(f"{start}: weights without the moments of their step; Adam begins anew with them")
-        return State(start, Position(), load_weights(start).tensors, {}, {})
+    weights = load_weights(start)
+    _require_fit(weights, config)
+    path = _best_checkpoint(weights.path.parent) if start.is_dir() else start
+    if path is None or "position" not in read_record(path):
+        say(f"{weights.path}: weights without the moments of their step; Adam begins anew with them")
+        seen = tuple(weights.record.get("trained_on", ()))
+        return State(weights.path, Position(), weights.tensors, {}, {}, seen)
     state = read_state(path)
     num_updates = state.position.step + state.position.carried_steps
     say(f"beginning with the weights and moments of {path}")
@@ -66,13 +75,13 @@ def _best_checkpoint(run: Path) -> Path | None:
     return best if best.exists() else None
 
 
-def _require_fit(start: Path, config: RunConfig) -> None:
+def _require_fit(weights: Weights, config: RunConfig) -> None:
     """Stop unless the weights are for the network of the run.
 
     Raises:
         CheckpointError: They are for another one; the message says what differs.
     """
-    weights = load_weights(start)
+    start = weights.path
     if weights.model != config.model:
         raise CheckpointError(f"{start}: weights of {weights.model}, but {config.name} trains {config.model}")
     # With every setting, those that are newer than the file included.

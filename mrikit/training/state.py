@@ -67,7 +67,7 @@ def restore_moments(
     from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
     stage = engine.zero_optimization_stage()
-    _create_moments(engine, num_steps)
+    create_moments(engine, num_steps)
     for name, parameter in trained_parameters(network):
         for moment in MOMENTS:
             value = moments[f"{moment}/{name}"].to(parameter.device)
@@ -84,8 +84,16 @@ def _whole_shape(parameter: nn.Parameter) -> torch.Size:
     return getattr(parameter, "ds_shape", parameter.shape)
 
 
-def _create_moments(engine: "DeepSpeedEngine", num_steps: int) -> None:
-    """Zero moments where Adam would make them at its first step."""
+def create_moments(engine: "DeepSpeedEngine", num_steps: int = 0) -> None:
+    """Zero moments where Adam would make them at its first step.
+
+    A new run needs them too: ZeRO 1 and 2 look for them when their first group has made its step, and never find those
+    of a second one.
+
+    Args:
+        engine: A new engine.
+        num_steps: Optimizer steps that they are of.
+    """
     stage = engine.zero_optimization_stage()
     optimizer = engine.optimizer if stage == 0 else engine.optimizer.optimizer
     # ZeRO 3 hands the optimizer its flat shards one by one at each step.

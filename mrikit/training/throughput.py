@@ -5,12 +5,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from mrikit.data import BatchShape, Example, SliceBatch, SliceKey, draw_masks, make_augment, prepare_batch
 from mrikit.errors import ConfigError
+from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.footprint import Footprint, trace_step
@@ -43,7 +44,7 @@ class Gpu:
 
 
 GPUS_READ_ON = "2026-11-20"
-"""When the table was made, from memory of NVIDIA's public data sheets; good to a few per cent."""
+"""When the table was made; NVIDIA's data sheets, good to a few per cent."""
 GPUS = {
     "gtx1080": Gpu(fp32_tflops=8.9, bf16_tflops=0, bandwidth_gbps=320, memory_gb=8),
     "t4": Gpu(fp32_tflops=8.1, bf16_tflops=0, bandwidth_gbps=320, memory_gb=16),
@@ -65,6 +66,7 @@ class StepTime:
     """Of one slice without gradient, as in validation."""
 
 
+@real_float32()
 def predict_time(config: RunConfig, shape: BatchShape, *, device: str, world_size: int = 1) -> StepTime:
     """Time a part of the step on a device that is here, for some seconds, and scale it up by what it computes.
 
@@ -215,7 +217,7 @@ def _noise(config: RunConfig, shape: BatchShape) -> SliceBatch:
 
 
 def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: str) -> Example:
-    """As in training, augmented as often as it will ever be."""
+    """As in training, with every transform that the run may apply."""
     info = ScanInfo(
         volume_id="noise",
         anatomy=config.data.anatomy or "knee",
@@ -226,6 +228,11 @@ def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: st
     )
     infos = [info] * len(batch.keys)
     masks = draw_masks(config.data.plans, infos, [key.slice_index for key in batch.keys], seed=0, epoch=0)
-    always = dataclasses.replace(config.augment, schedule="constant", delay_epochs=0)
-    augment = make_augment(always, seed=0, epoch=0)
-    return prepare_batch(batch, infos, masks, device, augment=augment, max_readout=config.data.max_readout)
+    augment = config.augment
+    names = [field.name for field in dataclasses.fields(augment) if field.name.endswith("_weight")]
+    weights: dict[str, Any] = {name: float(getattr(augment, name) > 0) for name in names}
+    strength = float(augment.strength > 0)
+    always = dataclasses.replace(augment, schedule="constant", delay_epochs=0, strength=strength, **weights)
+    return prepare_batch(
+        batch, infos, masks, device, augment=make_augment(always, seed=0, epoch=0), max_readout=config.data.max_readout
+    )

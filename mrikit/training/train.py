@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mrikit.checkpoint import find_checkpoints
-from mrikit.errors import JobError
+from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.engine import Engine
@@ -106,6 +106,7 @@ def train(
         )
         with contextlib.closing(tracker), stop_requests(tell) as stop:
             engine.run(tracker, stop)
+        process.wait()
         is_finished = engine.position.validated_step == engine.num_steps
         tell(f"{'finished' if is_finished else 'stopped'} after step {engine.position.step} of {engine.num_steps}")
         return TrainSummary(
@@ -132,14 +133,38 @@ def _state(
 
     Raises:
         CheckpointError: There are checkpoints that cannot be read, or the start does not fit the run.
+        ConfigError: It is a later stage of a run and has no start.
+        DataError: It would be validated on what it was trained on.
         JobError: See `_common_state`.
     """
-    state = _common_state(config, study, folder, process, tell)
-    return load_start(start, config, tell) if state is None and start is not None else state
+    state = _common_state(config, study, folder, process, start, tell)
+    if state is None and start is not None:
+        state = load_start(start, config, tell)
+    if state is None and config.stage > 1:
+        raise ConfigError(f"{config.name} begins with the stage before it; give its folder, or other weights, as start")
+    if state is not None:
+        _require_unseen(state, study)
+    return state
+
+
+def _require_unseen(state: State, study: Study) -> None:
+    """Stop if a volume to validate on was trained on in an earlier stage: the best weights would be those that know it.
+
+    Raises:
+        DataError: One was.
+    """
+    seen = set(state.trained_on)
+    both = [volume.info.volume_id for volume in study.validation.volumes if volume.info.volume_id in seen]
+    if both:
+        raise DataError(
+            f"{len(both)} volumes to validate on, such as {both[0]}, were trained on before by {state.path}; validate "
+            f"on the same patients in all stages: with the same --data, --validation-data, training.seed and "
+            f"data.num_validation"
+        )
 
 
 def _common_state(
-    config: RunConfig, study: Study, folder: Path, process: Process, tell: Callable[[str], None]
+    config: RunConfig, study: Study, folder: Path, process: Process, start: Path | None, tell: Callable[[str], None]
 ) -> State | None:
     """The newest checkpoint, if there is one; all processes must find the same.
 
@@ -151,6 +176,7 @@ def _common_state(
         "settings": hashlib.sha256(repr(config).encode()).hexdigest()[:8],
         "volumes": study.digest[:8],
         "step of the newest checkpoint": state.position.step if state else 0,
+        "weights to begin with": _start_identity(start, folder),
     }
     first, *others = process.gather(found)
     for rank, theirs in enumerate(others, 1):
@@ -258,8 +284,8 @@ def _one_line_if_it_dies(process: Process, folder: Path) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise JobError(
-            f"the memory of {process.device} does not suffice; the same command goes on with "
-            f"--set model_config.use_checkpoint=true or --set execution.zero_stage=1, or start anew with a smaller size"
+            f"the memory of {process.device} does not suffice; the same command goes on with its size, such as "
+            f"--fit 8GB, or start anew with a smaller --size"
         ) from error
     except RuntimeError as error:
         if process.world_size == 1 or not any(sign in str(error) for sign in _LOST_PEER):

@@ -158,3 +158,21 @@ def test_an_unknown_name_is_one_clear_line(task, size, stage, message):
     with pytest.raises(ConfigError) as caught:
         recipe(task, size, stage)
     assert str(caught.value) == message
+
+
+def test_stages_follow_the_epochs_and_the_rate_that_are_asked_for():
+    legs = recipes("brain_acc4", "full", num_epochs=6, max_lr=9e-4)
+    parts = [config.training for config in legs]
+    assert [(part.first_epoch, part.num_epochs, part.schedule_epochs) for part in parts] == [
+        (0, 6, 8),
+        (6, 6, 8),
+        (12, 6, 6),
+    ]
+    assert [part.max_lr for part in parts] == [9e-4, 6e-4, 3e-4]
+    assert [(config.augment.delay_epochs, config.augment.num_epochs) for config in legs[1:]] == [(6, 14), (12, 18)]
+    assert recipe("brain_acc4", "full", 2, num_epochs=6, max_lr=9e-4) == legs[1]
+
+
+def test_a_task_without_stages_takes_epochs_and_rate_too():
+    training = recipe("anatomy", "tiny", num_epochs=2, max_lr=0.5).training
+    assert (training.num_epochs, training.max_lr) == (2, 0.5)

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from training.small_run import run
 
 import mrikit.checkpoint.tensors
 import mrikit.storage
+import mrikit.training.engine
 import mrikit.training.validation
 from mrikit.checkpoint import find_checkpoints
 from mrikit.errors import MrikitError
 
 TIMEOUT_S = 120
+SLOW_S = 3.0
 _STORES = []  # kept alive
 
 
-def start(data, folder, *, rank=0, world_size=1, port=None, dies=None, log=None, **settings):
+def start(data, folder, *, rank=0, world_size=1, port=None, dies=None, log=None, then=None, **settings):
     """A process that trains, one of several if there is a port to meet at.
 
     Args:
@@ -33,6 +36,8 @@ def start(data, folder, *, rank=0, world_size=1, port=None, dies=None, log=None,
         dies: Where it kills itself, as `PLACES` has it, and at which time that it comes there; or "after a step", the
             step, and another signal if it is another one.
         log: File for what came of it and what was said.
+        then: Folder and settings of a run that the same process does after it, from where it ended; the first process
+            takes long to write its checkpoints then.
         settings: For `small_run.run`.
     """
     context = multiprocessing.get_context("forkserver")
@@ -41,7 +46,7 @@ def start(data, folder, *, rank=0, world_size=1, port=None, dies=None, log=None,
     before = dict(os.environ)
     os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "DS_ACCELERATOR": "cpu"}
     process = context.Process(
-        target=_work, args=(data, folder, rank, world_size, port, dies, log, settings), daemon=True
+        target=_work, args=(data, folder, rank, world_size, port, dies, log, then, settings), daemon=True
     )
     process.start()
     os.environ.clear()
@@ -108,6 +113,17 @@ def _die_at(module, name, number):
     setattr(module, name, call)
 
 
+def _slow_down(module, name, seconds):
+    """Let a function take longer."""
+    function = getattr(module, name)
+
+    def call(*arguments, **settings):
+        time.sleep(seconds)
+        return function(*arguments, **settings)
+
+    setattr(module, name, call)
+
+
 PLACES = {
     "between two tensors of a file": (mrikit.checkpoint.tensors, "_content"),
     "before a file gets its name": (mrikit.storage, "_flush"),
@@ -117,7 +133,7 @@ PLACES = {
 """Where a process can die: a function that is called there."""
 
 
-def _work(data, folder, rank, world_size, port, dies, log, settings):
+def _work(data, folder, rank, world_size, port, dies, log, then, settings):
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     if port:
@@ -135,8 +151,12 @@ def _work(data, folder, rank, world_size, port, dies, log, settings):
         else:
             _die_at(*PLACES[place], number)
     lines, rows, error, summary = [], [], None, None
+    if then and rank == 0:
+        _slow_down(mrikit.training.engine, "save_checkpoint", SLOW_S)
     try:
         summary = run(data, folder, rows=rows, lines=lines, on_row=on_row, **settings)
+        if then:
+            summary = run(data, then.pop("folder"), rows=rows, lines=lines, start=folder, **then)
     except MrikitError as caught:
         error = {"type": type(caught).__name__, "message": str(caught)}
     if log:

@@ -52,6 +52,7 @@ def run(
     validation_data=None,
     trackers=(),
     device="cpu",
+    start=None,
     **settings,
 ):
     """Train with some settings changed, such as `training__seed=3`."""
@@ -67,6 +68,7 @@ def run(
         data,
         folder,
         validation_data=validation_data,
+        start=start,
         device=device,
         trackers=trackers,
         say=(lambda _line: None) if lines is None else lines.append,

@@ -154,3 +154,19 @@ def test_a_folder_that_another_run_holds_is_told_once_and_nobody_waits(study, tm
     errors = {log["error"]["type"]: log["error"]["message"] for log in read_logs(tmp_path, 2)}
     assert set(errors) == {"JobError", "ToldElsewhereError"}
     assert "another process trains in" in errors["JobError"]
+
+
+def test_two_processes_train_two_stages_although_one_is_slow(study, tmp_path):
+    """Words and addresses of the first stage are still in the store that they share when the second begins."""
+    stages = [
+        change_config(CONFIG, {"stage": number, "training.num_epochs": 1, "training.first_epoch": number - 1}, "test")
+        for number in (1, 2)
+    ]
+    quick = {"execution__checkpoint_minutes": 9, "execution__keep_best": True}
+    then = {"folder": tmp_path / "two" / "stage-2", "config": stages[1], **quick}
+    first = tmp_path / "two" / "stage-1"
+    assert wait(start_several(study, first, 2, tmp_path, config=stages[0], then=then, **quick)) == [0, 0]
+    run(study, tmp_path / "one" / "stage-1", config=stages[0], **quick)
+    run(study, tmp_path / "one" / "stage-2", config=stages[1], start=tmp_path / "one" / "stage-1", **quick)
+    found, wanted = (newest_state(tmp_path / name / "stage-2") for name in ("two", "one"))
+    assert largest_difference(found, wanted) < TOLERANCE

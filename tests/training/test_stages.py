@@ -1,5 +1,6 @@
 """A run that begins with what another one found: weights, moments and a schedule of its own."""
 
+import dataclasses
 import math
 import shutil
 
@@ -11,7 +12,7 @@ from training.small_run import run as run_small
 
 from mrikit.checkpoint import WEIGHTS_FILE, checkpoint_path, find_checkpoints, load_weights, read_record
 from mrikit.config import change_config
-from mrikit.errors import CheckpointError, ConfigError
+from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.models import LEARNED
 from mrikit.training.losses import LOSSES
 from mrikit.training.objective import Objective
@@ -69,6 +70,54 @@ def test_a_stage_begins_with_the_best_weights_and_their_moments(study, first, tm
     one_step = load_file(find_checkpoints(tmp_path / "run")[0])
     for name, value in parts(start, "exp_avg_sq/").items():
         assert (one_step[f"exp_avg_sq/{name}"] >= 0.999 * value * (1 - 1e-5)).all()
+
+
+PROMPTMR = {
+    "num_cascades": 2,
+    "stem_width": 4,
+    "feature_widths": (4, 4),
+    "prompt_widths": (4, 4),
+    "prompt_sizes": (4, 4),
+    "prompt_lengths": (2, 2),
+    "num_encoder_blocks": (1, 1),
+    "num_decoder_blocks": (1, 1),
+    "num_skip_blocks": (0, 0),
+    "sens_stem_width": 0,
+    "sens_feature_widths": (4, 4),
+    "sens_prompt_widths": (4, 4),
+    "learnable_prompts": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("zero_stage", "offload"), [(0, False), (1, False), (2, False), (3, False), (1, True), (2, True)]
+)
+def test_stages_are_the_same_at_every_zero_stage(study, plain_stages, tmp_path, zero_stage, offload):
+    """With frozen prompts, and with weights that decay and others that do not; stopped and resumed in the second."""
+    execution = {"execution.zero_stage": zero_stage, "execution.offload_optimizer": offload}
+    first, second = (change_config(config, execution, "test") for config in plain_stages[0])
+    run_small(study, tmp_path / "stage-1", config=first)
+    with pytest.raises(KeyboardInterrupt):
+        begin(study, tmp_path / "stage-2", tmp_path / "stage-1", config=second, on_row=interrupt)
+    begin(study, tmp_path / "stage-2", tmp_path / "stage-1", config=second)
+    found, wanted = newest_state(tmp_path / "stage-2"), newest_state(plain_stages[1] / "stage-2")
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=2e-6)
+
+
+@pytest.fixture(scope="module")
+def plain_stages(study, tmp_path_factory):
+    """Both configurations, and their folder."""
+    settings = {"training.weight_decay": 0.1, "training.num_epochs": 1, "training.schedule_epochs": 0}
+    configs = [
+        change_config(dataclasses.replace(config, model="promptmr", model_config=PROMPTMR), settings, "test")
+        for config in (FIRST, SECOND)
+    ]
+    folder = tmp_path_factory.mktemp("plain")
+    run_small(study, folder / "stage-1", config=configs[0])
+    begin(study, folder / "stage-2", folder / "stage-1", config=configs[1])
+    return configs, folder
 
 
 def test_adam_counts_the_updates_of_all_stages(study, first, second):
@@ -219,3 +268,33 @@ def test_the_best_checkpoint_counts_in_the_limit_of_the_disk(tmp_path):
     limit = {"keep": 5, "max_disk_gb": 3.5 * size / 1e9}
     save_checkpoint(tmp_path, 5, {"weights/a": torch.zeros(1000)}, {}, last_good_step=4, best_step=1, **limit)
     assert [int(path.stem.removeprefix("step-")) for path in find_checkpoints(tmp_path)] == [1, 4, 5]
+
+
+def test_the_folder_of_all_stages_is_a_beginning_with_the_last(study, first, tmp_path):
+    shutil.copytree(first, tmp_path / "run" / "stage-1")
+    lines = []
+    begin(study, tmp_path / "next", tmp_path / "run", lines=lines, training__num_epochs=1)
+    assert lines[0].startswith(f"beginning with the weights and moments of {tmp_path}/run/stage-1/checkpoints/step-")
+
+
+def test_a_later_stage_needs_a_beginning(study, tmp_path):
+    with pytest.raises(ConfigError, match="knee_multicoil-varnet-tiny-stage-2 begins with the stage before it; give"):
+        train(SECOND, study, tmp_path / "run")
+
+
+def test_nobody_is_validated_who_was_trained_on_before(study, first, tmp_path):
+    message = (
+        r"2 volumes to validate on, such as v\d, were trained on before by .*; validate on the same patients in all"
+    )
+    with pytest.raises(DataError, match=message):
+        begin(study, tmp_path / "run", first, training__seed=5)
+
+
+def test_weights_know_what_was_trained_on_in_all_stages(study, first, tmp_path):
+    seen = load_weights(first).record["trained_on"]
+    begin(study, tmp_path / "run", first, training__num_epochs=1, data__num_volumes=1)
+    assert load_weights(tmp_path / "run").record["trained_on"] == seen
+    with pytest.raises(KeyboardInterrupt):
+        begin(study, tmp_path / "again", first, data__num_volumes=1, training__num_epochs=3, on_row=interrupt)
+    begin(study, tmp_path / "again", first, data__num_volumes=1, training__num_epochs=3)
+    assert load_weights(tmp_path / "again").record["trained_on"] == seen

@@ -297,7 +297,7 @@ def test_checkpoints_keep_to_their_share_of_the_disk(study, tmp_path):
     size = max(path.stat().st_size for path in (tmp_path / "a" / "checkpoints").iterdir())
     run(study, tmp_path / "b", training__num_epochs=1, execution__keep=5, execution__max_disk_gb=4.5 * size / 1e9)
     assert len(list((tmp_path / "b" / "checkpoints").iterdir())) == 3
-    with pytest.raises(StorageError, match=r"a new one and the one before it take .*; raise execution.max_disk_gb"):
+    with pytest.raises(StorageError, match=r"a new one and those that must stay take .*; raise execution.max_disk_gb"):
         run(study, tmp_path / "c", execution__max_disk_gb=1.5 * size / 1e9)
     assert len(list((tmp_path / "c" / "checkpoints").iterdir())) == 1
 
