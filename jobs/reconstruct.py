@@ -37,7 +37,7 @@ def reconstruct(
     acceleration: Annotated[
         float | None,
         typer.Option(
-            help="Undersample fully sampled volumes by this factor; without it they get the mask that an SNU file holds "
+            help="Undersample fully sampled volumes by this factor; without it they get the mask that an SNU file has "
             "beside full k-space, or stay full."
         ),
     ] = None,

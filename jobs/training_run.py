@@ -97,7 +97,8 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
     if summary.resumed_step == summary.num_steps:
         typer.echo(f"{stage}all {summary.num_steps} steps of this run were done before")
     epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
-    score = "accuracy" if config.training.loss == "cross_entropy" else "SSIM"
+    score = "SSIM inside the body" if config.data.validation_score == "body_ssim" else "SSIM"
+    score = "accuracy" if config.training.loss == "cross_entropy" else score
     best = (
         f"{score} {position.best_score:.4f} of held-out volumes after epoch {epoch}"
         if position.best_step
@@ -113,7 +114,8 @@ def _numbers(row: Mapping[str, Any]) -> str:
 def _validation_line(row: Mapping[str, Any]) -> str:
     best = ", the best so far" if row["is_best"] else ""
     if "ssim" in row:
-        numbers = f"SSIM {row['ssim']:.4f}, PSNR {row['psnr']:.2f} dB"
+        body = f" (inside the body {row['body_ssim']:.4f})" if "body_ssim" in row else ""
+        numbers = f"SSIM {row['ssim']:.4f}{body}, PSNR {row['psnr']:.2f} dB"
     else:
         numbers = f"accuracy {row['accuracy']:.4f}, confidence {row['confidence']:.4f}"
     return f"epoch {row['epoch']}: {numbers} of {row['num_volumes']} volumes{best}"

@@ -61,6 +61,7 @@ def _first(anatomy: str, acceleration: int, epochs: int) -> RunConfig:
         data=DataConfig(
             mask_kind="fixed",
             validation_mask_kind="fixed",
+            validation_score="body_ssim",
             accelerations=(acceleration,),
             center_fractions=(0.08,),
             anatomy=anatomy,

@@ -15,6 +15,9 @@ METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 CONFIG_KEYS = ("task", "size", "model")
 
+_SCORES = {"accuracy": "accuracy", "body_ssim": "SSIM inside the body"}
+"""Those besides `ssim` in words; where a run has them, they decide."""
+
 Point = tuple[float, float]
 
 
@@ -52,8 +55,8 @@ class TrainingRun:
 
     @property
     def score(self) -> str:
-        """The number that its validations choose by: `ssim`, or `accuracy` of a classifier."""
-        return "accuracy" if any("accuracy" in row for row in self.validation) else "ssim"
+        """The number that its validations choose by: `ssim`, `body_ssim`, or `accuracy` of a classifier."""
+        return next((name for name in _SCORES if any(name in row for row in self.validation)), "ssim")
 
     @property
     def best(self) -> Point | None:
@@ -68,7 +71,7 @@ class TrainingRun:
 
 def score_name(run: TrainingRun) -> str:
     """The score in words."""
-    return "SSIM" if run.score == "ssim" else run.score
+    return _SCORES.get(run.score, "SSIM")
 
 
 def find_training_runs(folder: Path) -> list[TrainingRun]:

@@ -28,6 +28,8 @@ class DataConfig:
     """Share of centre columns, one for each acceleration."""
     validation_mask_kind: str = ""
     """How validation volumes are undersampled, so that stages with other masks compare; empty for `mask_kind`."""
+    validation_score: str = "ssim"
+    """What the best weights have most of: `ssim` as fastMRI scores, or `body_ssim` as the SNU challenge does."""
     anatomy: str = ""
     """Only volumes that show it, such as `knee`; empty for all."""
     max_readout: int = 0
@@ -44,6 +46,7 @@ class DataConfig:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
             raise ConfigError(f"each acceleration needs its centre fraction, found {found}; give as many of both")
+        _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim"))
         for name in ("num_validation", "num_volumes", "max_readout"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")

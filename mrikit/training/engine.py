@@ -192,7 +192,8 @@ class Engine:
             if found is None:
                 return False
             is_best = self.position.best_step == 0 or found.score > self.position.best_score
-            row |= {**asdict(found), "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
+            scores = {name: value for name, value in asdict(found).items() if value is not None}
+            row |= {**scores, "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
             if is_best:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
         self.position = replace(self.position, validated_step=step)

@@ -1,6 +1,6 @@
 """Losses by name: what a network put out and the example it was given, to one number for each slice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -48,9 +48,7 @@ def ssim_body_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
         DataError: The anatomy of a volume is unknown or has no threshold.
     """
     image, reference, data_range = _scored(output, example)
-    mask = body_mask(reference, torch.tensor(_thresholds(example)))
-    has_no_body = reference.flatten(1).any(1) & ~mask.flatten(1).any(1)
-    mask = mask | has_no_body[:, None, None]
+    mask = scored_body(reference, example.volume_ids, example.anatomies)
     return slice_ssim_loss(image * mask, reference * mask, data_range)
 
 
@@ -65,11 +63,28 @@ def _scored(output: torch.Tensor, example: Example) -> tuple[torch.Tensor, torch
     return center_crop(output, example.crop), example.reference, example.data_range
 
 
-def _thresholds(example: Example) -> list[float]:
-    for volume_id, anatomy in zip(example.volume_ids, example.anatomies, strict=True):
+def scored_body(reference: torch.Tensor, volume_ids: Sequence[str], anatomies: Sequence[str | None]) -> torch.Tensor:
+    """(batch, y, x) bool, the body of each slice; all of a slice in which nothing is bright enough.
+
+    Args:
+        reference: (batch, y, x) float32.
+        volume_ids: Of each slice, for messages.
+        anatomies: What each slice shows.
+
+    Raises:
+        DataError: The anatomy of a volume is unknown or has no threshold.
+    """
+    mask = body_mask(reference, torch.tensor(_thresholds(volume_ids, anatomies)))
+    has_no_body = reference.flatten(1).any(1) & ~mask.flatten(1).any(1)
+    return mask | has_no_body[:, None, None]
+
+
+def _thresholds(volume_ids: Sequence[str], anatomies: Sequence[str | None]) -> list[float]:
+    for volume_id, anatomy in zip(volume_ids, anatomies, strict=True):
         if anatomy not in BODY_THRESHOLDS:
+            known = " and ".join(BODY_THRESHOLDS)
             raise DataError(
-                f"{volume_id}: loss ssim_body needs a body mask, which is known for {' and '.join(BODY_THRESHOLDS)}; "
-                f"found anatomy {anatomy or 'unknown'}; choose --set training.loss=ssim"
+                f"{volume_id}: SSIM inside the body needs a body mask, which is known for {known}; found anatomy "
+                f"{anatomy or 'unknown'}; choose --set training.loss=ssim and data.validation_score=ssim"
             )
-    return [BODY_THRESHOLDS[anatomy] for anatomy in example.anatomies if anatomy is not None]
+    return [BODY_THRESHOLDS[anatomy] for anatomy in anatomies if anatomy is not None]

@@ -5,7 +5,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrikit.data import SliceDataset, load_training_volumes, split_patients
@@ -91,7 +91,11 @@ def _of_anatomy(volumes: list[Volume], anatomy: str, data: Path) -> list[Volume]
     num_silent = found.count(None)
     if num_silent:
         warnings.warn(f"{num_silent} volumes of {data} do not say what they show; taken as {anatomy}", stacklevel=2)
-    return fitting
+    return [_showing(volume, anatomy) for volume in fitting]
+
+
+def _showing(volume: Volume, anatomy: str) -> Volume:
+    return volume if volume.info.anatomy == anatomy else replace(volume, info=replace(volume.info, anatomy=anatomy))
 
 
 def _some(volumes: Sequence[Volume], config: RunConfig) -> Sequence[Volume]:

@@ -1,6 +1,6 @@
 """Validation: whole volumes, each with its own fixed mask, by the score that reconstructions get."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 import torch.distributed as dist
@@ -8,11 +8,14 @@ from torch import nn
 
 from mrikit.data import MaskPlan, SliceDataset, SliceKey, center_crop, choose_mask, prepare_batch
 from mrikit.errors import DataError
-from mrikit.metrics import measure_volume
+from mrikit.metrics import measure_masked, measure_volume
 from mrikit.randomness import generator
 from mrikit.training.config import DataConfig
 from mrikit.training.interrupts import StopRequest
+from mrikit.training.losses import scored_body
 from mrikit.training.process import Process
+from mrikit.volumes import ScanInfo
+from mrikit.volumes.anatomy import anatomy_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +28,13 @@ class Validation:
     """dB."""
     nmse: float
     """Squared error over squared reference."""
+    body_ssim: float | None = None
+    """Inside the body, as the leaderboard of the SNU challenge scores; None where it was not asked for."""
 
     @property
     def score(self) -> float:
         """What the best weights have most of."""
-        return self.ssim
+        return self.ssim if self.body_ssim is None else self.body_ssim
 
 
 @torch.no_grad()
@@ -51,7 +56,7 @@ def validate(
     Raises:
         DataError: A slice cannot be read, or a score is not finite.
     """
-    names = [field.name for field in fields(Validation)]
+    names = [field.name for field in fields(Validation)][: 3 + (data.validation_score == "body_ssim")]
     num_volumes = len(dataset.volumes)
     # The last row says whether a process wants to stop.
     scores = torch.zeros(num_volumes + 1, len(names), dtype=torch.float64, device=process.device)
@@ -59,11 +64,11 @@ def validate(
         position = first + process.rank
         if position < num_volumes:
             image, reference = _reconstruct(network, dataset, position, data, process.device)
-            measured = measure_volume(image, reference)
-            scores[position] = torch.tensor([getattr(measured, name) for name in names])
+            info = dataset.volumes[position].info
+            found = _measure(image, reference, info if len(names) > 3 else None)
+            scores[position] = torch.tensor([getattr(found, name) for name in names])
             if not scores[position].isfinite().all():
-                volume_id = dataset.volumes[position].info.volume_id
-                raise DataError(f"validation of {volume_id} gave SSIM {measured.ssim:g}; is its reference all zeros?")
+                raise DataError(f"validation of {info.volume_id} gave SSIM {found.ssim:g}; is its reference all zeros?")
         scores[-1] = float(bool(stop))
         if process.world_size > 1:
             dist.all_reduce(scores[-1])
@@ -84,7 +89,7 @@ def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
 def _reconstruct(
     network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(slice, y, x) image and reference of a volume on the CPU, cut to the square that is scored."""
+    """(slice, y, x) image and reference of a volume on the CPU, in the scored window."""
     volume = dataset.volumes[position]
     mask = choose_mask(volume, validation_plan(volume.info.volume_id, data))
     images, references = [], []
@@ -95,6 +100,17 @@ def _reconstruct(
         images.append(center_crop(image, example.crop)[0].float().cpu())
         assert example.reference is not None  # prepare_batch makes one
         references.append(example.reference[0].cpu())
-    height, width = images[0].shape  # fastMRI scores a square as wide as the reference
+    return torch.stack(images), torch.stack(references)
+
+
+def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> Validation:
+    """The scores of a volume; with what is known of it, those inside its body too."""
+    height, width = image.shape[1:]  # fastMRI scores a square as wide as the reference
     square = (min(height, width), width)
-    return center_crop(torch.stack(images), square), center_crop(torch.stack(references), square)
+    whole = measure_volume(center_crop(image, square), center_crop(reference, square))
+    found = Validation(ssim=whole.ssim, psnr=whole.psnr, nmse=whole.nmse)
+    if info is None:
+        return found
+    body = scored_body(reference, [info.volume_id] * len(image), [anatomy_of(info)] * len(image))
+    data_range = info.reference_max or float(reference.amax())
+    return replace(found, body_ssim=measure_masked(image, reference, body, data_range).ssim)

@@ -114,7 +114,7 @@ def test_a_dry_run_prices_a_gpu_that_is_not_here(study, tmp_path):
     done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "a100", "--price-per-hour", 3.5)
     memory, duration, cost = done.stdout.splitlines()[-3:]
     assert " on a100 " in memory
-    assert "from data sheets" in duration
+    assert "from a table of data sheets" in duration
     assert cost.startswith("cost: 0.00 in the currency of the price")
 
 

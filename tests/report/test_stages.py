@@ -74,3 +74,10 @@ def test_a_classifier_is_told_by_its_accuracy(tmp_path):
     (run,) = joined(tmp_path)
     assert "best validation accuracy 0.7500 at epoch 1" in run.summary
     assert "Validation accuracy after each of 1 validations" in draw_curves(run)[1].alt
+
+
+def test_a_score_inside_the_body_decides_where_there_is_one(tmp_path):
+    rows = [train_row(1), *(validation_row(n, ssim) | {"body_ssim": 1 - ssim} for n, ssim in ((1, 0.1), (2, 0.3)))]
+    write_run(tmp_path / "run", rows)
+    (run,) = joined(tmp_path)
+    assert "best validation SSIM inside the body 0.9000 at epoch 1" in run.summary

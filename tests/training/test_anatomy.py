@@ -22,7 +22,7 @@ DATA = DataConfig(accelerations=(4.0, 8.0), center_fractions=(0.16, 0.16))
 
 def volume(anatomy, volume_id="v", num_slices=2):
     made = make_volume(num_slices, 2, (32, 28), (24, 20), volume_id=volume_id)
-    return replace(made, info=replace(made.info, anatomy=anatomy))
+    return replace(made, info=replace(made.info, anatomy=anatomy, acquisition=None))
 
 
 def example_of(*volumes):

@@ -147,6 +147,6 @@ def test_a_scale_in_which_the_thresholds_mean_nothing_counts_the_whole_image(sca
 def test_the_body_loss_of_another_anatomy_is_an_error_that_names_the_volume(anatomy, found):
     _, reference = body_pair()
     example = make_example(reference, anatomies=("knee", anatomy))
-    message = f"file1: loss ssim_body needs a body mask, which is known for brain and knee; found anatomy {found}"
+    message = f"file1: SSIM inside the body needs a body mask, which is known for brain and knee; found anatomy {found}"
     with pytest.raises(DataError, match=message):
         LOSSES["ssim_body"](embed(reference), example)

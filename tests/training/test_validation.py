@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from mrikit.training import DataConfig
 from mrikit.training.interrupts import StopRequest
 from mrikit.training.process import Process
 from mrikit.training.study import open_study
-from mrikit.training.validation import validate
+from mrikit.training.validation import Validation, validate
 
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"), store=None)
 
@@ -44,6 +45,24 @@ def test_the_score_is_that_of_reconstructing_and_evaluating_the_held_out_volumes
     for name in ("ssim", "psnr", "nmse"):
         mean = sum(getattr(row, name) for row in scored) / 2
         assert validated[name] == pytest.approx(mean, abs=1e-6), name
+
+
+def test_the_score_inside_the_body_is_that_of_the_leaderboard(study, tmp_path):
+    changes = {"training.num_epochs": 1, "data.validation_score": "body_ssim", "data.anatomy": "knee"}
+    config, rows = change_config(CONFIG, changes, "test"), []
+    run(study, tmp_path / "run", rows, config=config)
+    (validated,) = (row for row in rows if row["kind"] == "validation")
+    data = held_out(config, study, tmp_path / "data")
+    (plan,) = config.data.plans
+    reconstruct_folder(data, tmp_path / "recon", ReconstructConfig(weights=tmp_path / "run", mask=plan))
+    scored = evaluate(data, tmp_path / "recon", scorer="snu").rows
+    assert validated["body_ssim"] == pytest.approx(sum(row.ssim for row in scored) / 2, abs=1e-6)
+    assert load_weights(tmp_path / "run").record["body_ssim"] == validated["body_ssim"]
+
+
+def test_the_best_weights_have_most_of_the_score_that_was_chosen():
+    plain = Validation(ssim=0.5, psnr=1.0, nmse=0.1)
+    assert (plain.score, replace(plain, body_ssim=0.7).score) == (0.5, 0.7)
 
 
 def test_of_several_accelerations_each_volume_keeps_one(study, tmp_path):
