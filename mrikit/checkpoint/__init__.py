@@ -12,8 +12,10 @@ from mrikit.checkpoint.weights import (
     build_trained_model,
     checkpoint_path,
     find_checkpoints,
+    last_stage,
     load_weights,
     save_weights,
+    stage_number,
 )
 
 __all__ = [
@@ -29,10 +31,12 @@ __all__ = [
     "describe",
     "find_checkpoints",
     "import_weights",
+    "last_stage",
     "load_weights",
     "make_card",
     "read_record",
     "read_tensors",
     "save_weights",
+    "stage_number",
     "write_tensors",
 ]

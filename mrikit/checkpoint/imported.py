@@ -12,7 +12,7 @@ import torch
 
 from mrikit.checkpoint.card import card_path, describe, make_card
 from mrikit.checkpoint.foreign import ForeignCheckpoint, read_foreign
-from mrikit.checkpoint.sources import SOURCES, recognise
+from mrikit.checkpoint.sources import SNU_CHALLENGE, SOURCES, recognise
 from mrikit.checkpoint.weights import Weights, build_trained_model, load_weights, save_weights
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError, ConfigError
@@ -66,6 +66,12 @@ def import_weights(path: Path, out: Path, source: str, settings: Mapping[str, st
         tensors, model_config = _convert(source, found, settings)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    if possible[:1] == (SNU_CHALLENGE,) and source != SNU_CHALLENGE:
+        warnings.warn(
+            f"{path}: without channel attention, as weights of {SNU_CHALLENGE} are; if its image is wrong, give --from "
+            f"{SNU_CHALLENGE}",
+            stacklevel=2,
+        )
     num_left_out = _count_left_out(source, found.state, tensors)
     if num_left_out:
         warnings.warn(f"{path}: {num_left_out} tensors are no part of the network, left out", stacklevel=2)

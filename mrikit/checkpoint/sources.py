@@ -74,6 +74,9 @@ SOURCES: Final[dict[str, Source]] = {
 }
 """What `mrikit weights import --from` knows, by name."""
 
+SNU_CHALLENGE: Final = "snu-challenge"
+"""The one of them that was published without channel attention."""
+
 _UNET = "down_sample_layers.0.layers.0.weight"
 _ENDINGS = {
     "sens_net.norm_unet.unet.feat_extract.weight": PROMPTMR_SOURCES,
@@ -83,7 +86,7 @@ _ENDINGS = {
 
 
 def recognise(names: Iterable[str]) -> tuple[str, ...]:
-    """The sources that tensors with such names may be of; none if they are of another network."""
+    """The sources that tensors with such names may be of, the likeliest first; none if they are of another network."""
     names = list(names)
     for ending, sources in _ENDINGS.items():
         if any(name.endswith(ending) for name in names):
@@ -92,9 +95,12 @@ def recognise(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _distinguish(names: list[str]) -> tuple[str, ...]:
-    """Whether cascades work on k-space shows in no tensor; what else the published networks differ in does."""
+    """Whether cascades work on k-space shows in no tensor; what else the published networks differ in does.
+
+    PromptMR and PromptMR+ can be set up without channel attention too, although they were not published so.
+    """
     if any(".momentum." in name for name in names):  # a history of features
         return ("promptmr-plus",)
     if not any(".CA." in name for name in names):  # channel attention
-        return ("snu-challenge",)
+        return (SNU_CHALLENGE, *(source for source in PROMPTMR_SOURCES if source != SNU_CHALLENGE))
     return PROMPTMR_SOURCES

@@ -1,6 +1,7 @@
 """Weights: those of one trained network, from a file or a training run, and the network built with them."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,8 @@ def save_weights(
 def load_weights(path: Path) -> Weights:
     """The weights of a weights file, of a checkpoint of a training run, or the best of a run's folder.
 
+    Of a run in stages they are those of the stage that `last_stage` names.
+
     Raises:
         CheckpointError: There are none, or they are damaged or of something else.
     """
@@ -135,14 +138,44 @@ def find_checkpoints(run: Path) -> list[Path]:
     return sorted((run / "checkpoints").glob("step-*.safetensors"))
 
 
+def last_stage(run: Path) -> Path | None:
+    """The stage of a run whose weights are the run's: the highest finished one, or if none is the highest with weights.
+
+    A stage that is passed over because it is not finished is named in a warning.
+
+    Returns:
+        Its folder; None if no stage has weights.
+    """
+    stages = [folder for folder in _stages(run) if (folder / WEIGHTS_FILE).exists()]
+    finished = next((folder for folder in stages if not _progress(folder)), None)
+    if finished is None:
+        return stages[0] if stages else None
+    passed = stages[: stages.index(finished)]
+    if passed:
+        found = ", ".join(f"{folder.name} ({_progress(folder)})" for folder in passed)
+        warnings.warn(
+            f"{run}: not finished is {found}; the weights are those of {finished.name}; name the folder of another "
+            f"stage to take its own",
+            stacklevel=3,
+        )
+    return finished
+
+
+def stage_number(folder: Path) -> int:
+    """The stage that a folder is of by its name, such as 2 for `stage-2`; 0 if it is of none."""
+    number = folder.name.removeprefix("stage-")
+    return int(number) if number != folder.name and number.isdecimal() else 0
+
+
 def _weights_file(path: Path) -> Path:
     """The file to read, given it, a run's folder, or one with the folders of a run's stages."""
     if not path.is_dir():
         return path
-    stages = sorted((found for found in path.glob("stage-*") if _stage_number(found)), key=_stage_number, reverse=True)
-    for folder in (path, *stages):
-        if (folder / WEIGHTS_FILE).exists():
-            return folder / WEIGHTS_FILE
+    if (path / WEIGHTS_FILE).exists():
+        return path / WEIGHTS_FILE
+    last, stages = last_stage(path), _stages(path)
+    if last is not None:
+        return last / WEIGHTS_FILE
     for folder in (path, *stages):
         checkpoints = find_checkpoints(folder)
         if checkpoints:
@@ -158,10 +191,24 @@ def _weights_file(path: Path) -> Path:
     raise CheckpointError(f"{path}: no folder of a training run; it holds neither {WEIGHTS_FILE} nor checkpoints")
 
 
-def _stage_number(folder: Path) -> int:
-    """The stage that a folder is of; 0 if it is of none."""
-    number = folder.name.removeprefix("stage-")
-    return int(number) if folder.is_dir() and number.isdecimal() else 0
+def _stages(run: Path) -> list[Path]:
+    """The folders of a run's stages, the highest first."""
+    found = [folder for folder in run.glob("stage-*") if stage_number(folder) and folder.is_dir()]
+    return sorted(found, key=stage_number, reverse=True)
+
+
+def _progress(stage: Path) -> str:
+    """How far a stage is, in words; empty if it is finished, as one is that keeps no checkpoints."""
+    checkpoints = find_checkpoints(stage)
+    if not checkpoints:
+        return ""
+    try:
+        record = read_record(checkpoints[-1])
+    except CheckpointError:
+        return f"{checkpoints[-1].name} cannot be read"
+    position, num_steps = record.get("position") or {}, record.get("num_steps")
+    step = position.get("validated_step", 0)
+    return "" if num_steps is None or step >= num_steps else f"validated at step {step} of {num_steps}"
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -38,11 +38,11 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
     """The one mask that a volume is reconstructed and validated with.
 
     A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, always the
-    same way, or kept full without a plan.
+    same way. Without a plan it gets the mask that its file stores beside full k-space, or is kept full.
 
     Args:
         volume: The scan.
-        plan: How to undersample a full scan, None to leave it as it is.
+        plan: How to undersample a full scan, None to leave it as its file has it.
 
     Returns:
         A Mask without the columns that the scanner filled with zeros.
@@ -52,9 +52,11 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
         DataError: The stored mask samples nothing.
     """
     stored = _stored_mask(volume)
-    if plan is None or stored.kind != "full":
+    if stored.kind != "full":
         return stored
-    return _draw(plan, volume.info, volume_rng(volume.info.volume_id))
+    if plan is not None:
+        return _draw(plan, volume.info, volume_rng(volume.info.volume_id))
+    return stored if volume.planned_mask is None else stored_mask(volume.planned_mask, volume.info.padding)
 
 
 def draw_masks(

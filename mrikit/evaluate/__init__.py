@@ -1,7 +1,8 @@
 """Reconstructions and references to scores, their summary and their files."""
 
 from mrikit.evaluate.bootstrap import Interval
-from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, require_expected
+from mrikit.evaluate.expected import require_expected
+from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard
 from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
 from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore

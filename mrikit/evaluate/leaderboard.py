@@ -1,4 +1,4 @@
-"""The score of a submission, as the SNU challenge's leaderboard has it, and whether it is complete."""
+"""The score of a submission, as the SNU challenge's leaderboard has it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mrikit.errors import DataError
-from mrikit.evaluate.rows import Unscored, VolumeScore
+from mrikit.evaluate.rows import VolumeScore
 from mrikit.evaluate.scorers import SCORERS
-from mrikit.evaluate.wording import NUM_NAMES, group_reasons
+from mrikit.volumes.reconstruction import Reconstruction
 
 _FOLDER = re.compile(r"acc(\d+)")
-_NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,40 +41,51 @@ def leaderboard(rows: Mapping[str, Sequence[VolumeScore]]) -> list[LeaderboardSc
         rows: Scored volumes of each folder, by its name.
     """
     counted = {name: found for name, found in rows.items() if found and SCORERS[found[0].scorer].is_leaderboard}
-    return sorted((_score(name, found) for name, found in _submissions(counted)), key=lambda entry: -entry.mean)
-
-
-def require_expected(rows: Mapping[str, Sequence[VolumeScore]], unscored: Iterable[Unscored], num_volumes: int) -> None:
-    """Make sure that every submission has a score for that many volumes of each anatomy at each acceleration.
-
-    All anatomies and accelerations count that any volume of the submission has.
-
-    Args:
-        rows: As for `leaderboard`.
-        unscored: Volumes without a score, to be named.
-        num_volumes: In each group.
-
-    Raises:
-        DataError: A group has more or fewer.
-    """
-    for name, members in _submissions(rows):
-        wrong = _wrong_groups(members, num_volumes)
-        if wrong:
-            wrong += [f"not scored: {some} ({reason})" for reason, _count, some in group_reasons(unscored)]
-            raise DataError(f"{name}: {'; '.join(wrong)}")
+    done = {name: [(row.path, row.acceleration) for row in found] for name, found in counted.items()}
+    entries = [
+        _score(", ".join(names), [row for name in names for row in counted[name]]) for names in submissions(done)
+    ]
+    return sorted(entries, key=lambda entry: -entry.mean)
 
 
 def folder_acceleration(path: Path) -> float | None:
     """The acceleration that the nearest folder named as the challenge does says, such as `acc4`; None without one."""
-    names = (_FOLDER.fullmatch(parent.name) for parent in path.resolve().parents)
-    return next((float(match[1]) for match in names if match), None)
+    found = (named_acceleration(parent.name) for parent in path.resolve().parents)
+    return next((acceleration for acceleration in found if acceleration is not None), None)
 
 
-def _submissions(rows: Mapping[str, Sequence[VolumeScore]]) -> list[tuple[str, list[VolumeScore]]]:
-    done = [(row.path, row.acceleration) for found in rows.values() for row in found]
-    if len(set(done)) < len(done):
-        return [(name, list(found)) for name, found in rows.items()]
-    return [(", ".join(rows), [row for found in rows.values() for row in found])] if rows else []
+def named_acceleration(name: str) -> float | None:
+    """The acceleration that the name of a folder says, such as `acc4`; None if it says none."""
+    match = _FOLDER.fullmatch(name)
+    return float(match[1]) if match else None
+
+
+def group_acceleration(path: Path, reconstruction: Reconstruction, scorer: str) -> float:
+    """What the scores of a volume are grouped by: its nominal acceleration, as near as it is known.
+
+    Args:
+        path: File of the volume, whose folder says it under a scorer of a leaderboard.
+        reconstruction: Its mask says it where it was drawn; of one that was stored it is an estimate.
+        scorer: A name of `SCORERS`.
+    """
+    mask = reconstruction.mask
+    if mask.kind != "stored":
+        return mask.acceleration
+    named = folder_acceleration(path) if SCORERS[scorer].is_leaderboard else None
+    # An estimate differs a little from volume to volume.
+    return named or float(round(mask.acceleration))
+
+
+def submissions(done: Mapping[str, Sequence[tuple[str, float | None]]]) -> list[tuple[str, ...]]:
+    """Which folders are one submission: all of them, or each of its own where some share volumes.
+
+    Args:
+        done: Path and acceleration of each volume that a folder has, by the folder's name.
+    """
+    volumes = [volume for found in done.values() for volume in found]
+    if len(set(volumes)) < len(volumes):
+        return [(name,) for name in done]
+    return [tuple(done)] if done else []
 
 
 def _score(name: str, rows: Iterable[VolumeScore]) -> LeaderboardScore:
@@ -85,31 +94,3 @@ def _score(name: str, rows: Iterable[VolumeScore]) -> LeaderboardScore:
         slices.setdefault(row.acceleration, []).extend(row.slice_ssim)
     means = tuple((acceleration, float(np.mean(found))) for acceleration, found in sorted(slices.items()))
     return LeaderboardScore(name=name, accelerations=means, mean=float(np.mean([ssim for _, ssim in means])))
-
-
-def _wrong_groups(rows: Sequence[VolumeScore], num_volumes: int) -> list[str]:
-    """A line for each anatomy and acceleration that has another number of volumes."""
-    anatomies = sorted({row.anatomy or "unknown anatomy" for row in rows})
-    found: dict[tuple[str, float], set[str]] = {
-        (anatomy, acceleration): set()
-        for anatomy in anatomies
-        for acceleration in sorted({row.acceleration for row in rows})
-    }
-    for row in rows:
-        found[row.anatomy or "unknown anatomy", row.acceleration].add(row.volume_id)
-    return [
-        f"{anatomy} acc{acceleration:g}: {num_volumes} expected, {len(names)} found{_lacking(names, num_volumes)}"
-        for (anatomy, acceleration), names in found.items()
-        if len(names) != num_volumes
-    ]
-
-
-def _lacking(found: set[str], num_volumes: int) -> str:
-    """The names that are missing where volumes are numbered from 1, as the challenge's are."""
-    matches = [match for match in map(_NUMBERED.fullmatch, found) if match]
-    stems = {match[1] for match in matches}
-    if len(stems) != 1 or len(matches) < len(found) or max(int(match[2]) for match in matches) > num_volumes:
-        return ""
-    (stem,) = stems
-    lacking = [f"{stem}{number}" for number in range(1, num_volumes + 1) if f"{stem}{number}" not in found]
-    return f", lacks {', '.join(lacking[:NUM_NAMES])}{', ...' if len(lacking) > NUM_NAMES else ''}" if lacking else ""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate.boxes import BOXES_ATTRIBUTE, BoxTable, crop_boxes, read_box_table, stored_boxes
-from mrikit.evaluate.leaderboard import folder_acceleration
+from mrikit.evaluate.leaderboard import group_acceleration
 from mrikit.evaluate.lesions import score_boxes
 from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
 from mrikit.evaluate.rows import Unscored, VolumeScore
@@ -21,7 +21,8 @@ from mrikit.evaluate.scorers import SCORERS, Compared, measure
 from mrikit.evaluate.scores import Scores
 from mrikit.parallel import map_on_cores
 from mrikit.storage import read_json
-from mrikit.volumes import find_volumes
+from mrikit.volumes import ScanInfo, find_volumes
+from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
 
 STORED: Final = "stored"
@@ -154,9 +155,9 @@ def _score(path: Path, target: Path, recon: Path, pair: Pair, scorer: str, compa
         settings=run_settings(pair.reconstruction),
         patient_id=pair.info.patient_id,
         acquisition=pair.info.acquisition,
-        anatomy=pair.info.anatomy,
+        anatomy=_anatomy(pair.info),
         mask=mask.kind,
-        acceleration=_acceleration(path, pair, scorer),
+        acceleration=group_acceleration(path, pair.reconstruction, scorer),
         true_acceleration=mask.true_acceleration,
         num_slices=len(pair.image),
         ssim=measured.ssim,
@@ -168,14 +169,12 @@ def _score(path: Path, target: Path, recon: Path, pair: Pair, scorer: str, compa
     )
 
 
-def _acceleration(path: Path, pair: Pair, scorer: str) -> float:
-    """What the scores of a volume are grouped by."""
-    mask = pair.reconstruction.mask
-    if mask.kind != "stored":
-        return mask.acceleration
-    named = folder_acceleration(path) if SCORERS[scorer].is_leaderboard else None
-    # An estimate differs a little from volume to volume.
-    return named or float(round(mask.acceleration))
+def _anatomy(info: ScanInfo) -> str | None:
+    """What a volume shows; None too where its name and its header contradict each other."""
+    try:
+        return anatomy_of(info)
+    except DataError:
+        return None
 
 
 def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) -> tuple[VolumeScore, list[str]]:

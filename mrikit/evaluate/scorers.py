@@ -8,6 +8,7 @@ import torch
 from mrikit.errors import DataError
 from mrikit.evaluate.pairs import Pair
 from mrikit.metrics import BODY_THRESHOLDS, VolumeMetrics, body_mask, measure_masked, measure_volume
+from mrikit.volumes.anatomy import anatomy_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +55,11 @@ def _prepare_fastmri(pair: Pair) -> Compared:
 
 def _prepare_snu(pair: Pair) -> Compared:
     """What lies in the body mask of the reference, with the maximum that its file names as data range."""
-    info = pair.info
-    if info.anatomy not in BODY_THRESHOLDS:
+    info, anatomy = pair.info, anatomy_of(pair.info)
+    if anatomy not in BODY_THRESHOLDS:
         raise DataError(
             f"the snu scorer has body masks for {' and '.join(BODY_THRESHOLDS)}, the anatomy is "
-            f"{info.anatomy or 'unknown'}; use --scorer fastmri"
+            f"{anatomy or 'unknown'}; use --scorer fastmri"
         )
     if not info.reference_max:
         raise DataError(
@@ -66,12 +67,12 @@ def _prepare_snu(pair: Pair) -> Compared:
             "use --scorer fastmri"
         )
     image, reference = _tensors(pair)
-    threshold = BODY_THRESHOLDS[info.anatomy]
+    threshold = BODY_THRESHOLDS[anatomy]
     mask = body_mask(reference, threshold)
     if not mask.view(torch.uint8).amax():
         raise DataError(
             f"nothing in the reference, whose maximum is {float(reference.amax()):.3g}, is body by the snu scorer's "
-            f"threshold of {threshold:g} for {info.anatomy}: the data have another scale; use --scorer fastmri"
+            f"threshold of {threshold:g} for {anatomy}: the data have another scale; use --scorer fastmri"
         )
     return Compared(image=image, reference=reference, mask=mask, data_range=info.reference_max)
 

@@ -1,20 +1,17 @@
-"""Weights below a folder: of every training run the last stage that has some, and files that lie there."""
+"""Weights below a folder: of every training run those of its last stage, and files that lie there."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints
+from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints, last_stage, stage_number
 from mrikit.errors import CheckpointError, ConfigError
-
-_STAGE = re.compile(r"stage-(\d+)")
 
 
 def find_weights(paths: Iterable[Path]) -> list[Path]:
     """All weights files that lie at or below some paths, sorted, each once.
 
-    A file stands for itself, and so does the folder of a run or of one stage that has weights. Of a run in stages below
-    a folder only the highest stage that has weights counts. Checkpoints do not count.
+    A file stands for itself, and so does the folder of a run or of one stage that has weights. Of a run in stages only
+    the one that `mrikit.checkpoint.last_stage` names counts. Checkpoints do not count.
 
     Raises:
         CheckpointError: There is nothing at one of the paths.
@@ -37,15 +34,14 @@ def find_one(path: Path) -> Path:
     Raises:
         ConfigError: There are several.
     """
-    if not path.is_dir() or (path / WEIGHTS_FILE).exists() or find_checkpoints(path) or not _below(path):
-        return path  # loading it says what is wrong
-    files = find_weights([path])
+    is_one = not path.is_dir() or (path / WEIGHTS_FILE).exists() or find_checkpoints(path)
+    files = [] if is_one else sorted(_below(path))
     if len(files) > 1:
         more = ", ..." if len(files) > 2 else ""
         raise ConfigError(
             f"{path} holds {len(files)} weights, {files[0]}, {files[1]}{more}; name one, or give --task auto"
         )
-    return files[0]
+    return files[0] if files else path  # where there are none, loading it says what is wrong
 
 
 def _below(path: Path) -> list[Path]:
@@ -58,14 +54,11 @@ def _below(path: Path) -> list[Path]:
         for file in path.rglob("*.safetensors")
         if not file.name.startswith(".") and file.parent.name != "checkpoints"
     ]
-    last_stage: dict[Path, int] = {}
-    for file in files:
-        run = file.parent.parent
-        last_stage[run] = max(last_stage.get(run, -1), _stage_of(file))
-    return [file for file in files if _stage_of(file) in (-1, last_stage[file.parent.parent])]
+    runs = {file.parent.parent for file in files if _is_of_stage(file)}
+    last = {run: last_stage(run) for run in sorted(runs)}
+    return [file for file in files if not _is_of_stage(file) or file.parent == last[file.parent.parent]]
 
 
-def _stage_of(file: Path) -> int:
-    """Number of the stage whose weights a file holds; -1 for other files."""
-    match = _STAGE.fullmatch(file.parent.name)
-    return int(match[1]) if match and file.name == WEIGHTS_FILE else -1
+def _is_of_stage(file: Path) -> bool:
+    """Whether a file holds the weights of a stage of a run."""
+    return file.name == WEIGHTS_FILE and stage_number(file.parent) > 0

@@ -75,7 +75,9 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
         raise ConfigError(f"no weights for --task auto in {_names(config.paths)}; those of a training run would do")
     for method in methods:
         for acceleration in method.accelerations:
-            _closest(methods, method.anatomy, acceleration)
+            nearest = _closest(methods, method.anatomy, acceleration)
+            if len(nearest) > 1:
+                raise ConfigError(_tie(nearest, method.anatomy, acceleration))
     classifier = trained_method(classifiers[0], config, device) if classifiers else None
     return Routing(methods=tuple(methods), config=config, classifier=classifier)
 
@@ -87,8 +89,7 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
     from its own mask, or from the plan that it will be undersampled by.
 
     Raises:
-        ConfigError: Two suit it equally well.
-        DataError: None does, or its name and its header contradict each other.
+        DataError: None does, or two do equally well, or its name and its header contradict each other.
     """
     if routing.config.task is None:
         return routing.methods[0]
@@ -105,11 +106,13 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
     what = anatomy or "something"
     if anatomy is None and any(method.anatomy for method in routing.methods):
         anatomy, what = _classify(routing, volume, device)
-    method_or_none = _closest(routing.methods, anatomy or "", acceleration)
-    if method_or_none is None:
+    nearest = _closest(routing.methods, anatomy or "", acceleration)
+    if not nearest:
         how = f"undersampled {acceleration:.3g}x" if acceleration > 1 else "fully sampled (give --acceleration)"
         raise DataError(f"{volume_id}: no weights for it; it shows {what}, {how}; there are {_list(routing.methods)}")
-    return method_or_none
+    if len(nearest) > 1:
+        raise DataError(f"{volume_id}: {_tie(nearest, anatomy or '', acceleration)}")
+    return nearest[0]
 
 
 def describe_routing(routing: Routing) -> dict[str, Any]:
@@ -156,28 +159,23 @@ def _with_masks(networks: list[Path]) -> list[Weights]:
     return [one for one in weights if one.path not in silent]
 
 
-def _closest(methods: Sequence[Method], anatomy: str, acceleration: float) -> Method | None:
-    """The network for an anatomy, else one for any; of several the one with the nearest acceleration.
+def _closest(methods: Sequence[Method], anatomy: str, acceleration: float) -> list[Method]:
+    """The networks for an anatomy, else those for any, whose acceleration is nearest; several if they are equally near.
 
-    Raises:
-        ConfigError: Two are equally near.
+    None is further away than the tolerance.
     """
     ranked = sorted(
         (not method.anatomy, distance, position)
         for position, method in enumerate(methods)
         if method.anatomy in ("", anatomy) and (distance := _distance(method, acceleration)) <= math.log(TOLERANCE)
     )
-    if not ranked:
-        return None
-    if len(ranked) > 1 and ranked[0][:2] == ranked[1][:2]:
-        first, second = (methods[position].weights for *_, position in ranked[:2])
-        assert first is not None
-        assert second is not None
-        raise ConfigError(
-            f"{first.path} and {second.path} are both for {_article(anatomy)} at {acceleration:.3g}x; leave one out, "
-            f"or name a task"
-        )
-    return methods[ranked[0][-1]]
+    return [methods[position] for *rank, position in ranked if rank == list(ranked[0][:2])]
+
+
+def _tie(methods: Sequence[Method], anatomy: str, acceleration: float) -> str:
+    first, second = (method.weights.path for method in methods[:2] if method.weights)
+    what = f"a {anatomy}" if anatomy else "anything"
+    return f"{first} and {second} are both for {what} at {acceleration:.3g}x; leave one out, or name a task"
 
 
 def _distance(method: Method, acceleration: float) -> float:
@@ -216,10 +214,6 @@ def _list(methods: Sequence[Method]) -> str:
         for method in methods
     ]
     return ", ".join(dict.fromkeys(kinds))
-
-
-def _article(anatomy: str) -> str:
-    return f"a {anatomy}" if anatomy else "anything"
 
 
 def _names(paths: Sequence[Path]) -> str:

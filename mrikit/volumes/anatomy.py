@@ -17,7 +17,7 @@ def anatomy_of(info: ScanInfo) -> str | None:
     Raises:
         DataError: The file's name says `knee` and its header `brain`, or the other way round.
     """
-    named, stated = _one_of(info.volume_id), _stated(info)
+    named, stated = named_anatomy(info.volume_id), _stated(info)
     if named and stated in ANATOMIES and stated != named:
         raise DataError(
             f"{info.source or info.volume_id}: the name says {named} and the header {stated}; rename the file, or mend "
@@ -26,18 +26,18 @@ def anatomy_of(info: ScanInfo) -> str | None:
     return stated or named
 
 
-def _stated(info: ScanInfo) -> str | None:
-    """What the header says, or else the name of the protocol."""
-    if info.anatomy:
-        word = info.anatomy.strip().lower()
-        return _one_of(word) or _ANATOMY_OF_BODY_PART.get(word, word)
-    protocol = info.acquisition or ""
-    by_fastmri = (anatomy for start, anatomy in ANATOMY_OF_PROTOCOL.items() if protocol.startswith(start))
-    return _one_of(protocol) or next(by_fastmri, None)
-
-
-def _one_of(name: str) -> str | None:
+def named_anatomy(name: str) -> str | None:
     """The anatomy that is a word of a name; None if there is none, or more than one."""
     words = set(re.split(r"[\W\d_]+", name.lower()))
     found = [anatomy for anatomy in ANATOMIES if anatomy in words]
     return found[0] if len(found) == 1 else None
+
+
+def _stated(info: ScanInfo) -> str | None:
+    """What the header says, or else the name of the protocol."""
+    if info.anatomy:
+        word = info.anatomy.strip().lower()
+        return named_anatomy(word) or _ANATOMY_OF_BODY_PART.get(word, word)
+    protocol = info.acquisition or ""
+    by_fastmri = (anatomy for start, anatomy in ANATOMY_OF_PROTOCOL.items() if protocol.startswith(start))
+    return named_anatomy(protocol) or next(by_fastmri, None)

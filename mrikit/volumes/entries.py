@@ -53,6 +53,7 @@ def load_volume(folder: Path, name: str, line: str) -> Volume:
         kspace=kspace,
         reference=_load_slices(path, known["reference"]),
         mask=_load_mask(known["mask"]),
+        planned_mask=_load_mask(known["planned_mask"]),
         info=_load_info(path, known["info"]),
     )
 
@@ -69,6 +70,7 @@ def _dump(path: Path, volume: Volume) -> str:
             "kspace": _dump_slices(path, volume.kspace),
             "reference": _dump_slices(path, volume.reference),
             "mask": _dump_mask(volume.mask),
+            "planned_mask": _dump_mask(volume.planned_mask),
             "info": {name: getattr(info, name) for name in STORED_FACTS},
         },
         separators=(",", ":"),

@@ -17,7 +17,7 @@ from mrikit.errors import StorageError
 from mrikit.storage import write_text
 from mrikit.volumes.entries import Entry
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 Record: TypeAlias = tuple[list[int], Entry]
 """The signature of a file (see `files.scan`) when it was read, and what was read."""
@@ -63,13 +63,14 @@ def partial_path(path: Path) -> Path:
 
 
 def read_partial(path: Path) -> Records:
-    """What a build of the index `path` that was killed had read; lines that it left incomplete are skipped."""
+    """What a build of the index `path` that was killed had read; incomplete lines and other versions are skipped."""
     records: Records = {}
     with contextlib.suppress(OSError):
         for line in partial_path(path).read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError):
-                name, signature, kind, shape, text = json.loads(line)
-                records[name] = (signature, Entry(kind=kind, shape=shape, line=text))
+                version, name, signature, kind, shape, text = json.loads(line)
+                if version == INDEX_VERSION:
+                    records[name] = (signature, Entry(kind=kind, shape=shape, line=text))
     return records
 
 
@@ -87,7 +88,7 @@ def open_partial(path: Path) -> Iterator[Callable[[str, Record], None]]:
 
         def save(name: str, record: Record) -> None:
             signature, entry = record
-            line = json.dumps([name, signature, entry.kind, entry.shape, entry.line]).encode()
+            line = json.dumps([INDEX_VERSION, name, signature, entry.kind, entry.shape, entry.line]).encode()
             with _writing(path):
                 file.write(b"\n" + line)  # the line break first: it ends what a killed build left
 

@@ -26,8 +26,8 @@ def read_snu(path: Path, file: h5py.File) -> Volume:
     The format has no header: the anatomy is the first word of the file name, all columns count as acquired, and
     without an image file there is no reference and the scored window is the full field of view.
 
-    Files for training and validation hold full k-space beside a mask, which is meant to be drawn anew: such a volume
-    has no mask here. The mask of a leaderboard file, whose k-space is zero outside it, is kept.
+    The mask of a leaderboard file, whose k-space is zero outside it, says what was sampled. Files for training and
+    validation hold full k-space beside a mask: theirs is only planned, and training draws others.
 
     Raises:
         DataError: Something is missing or does not fit; the message does not name the k-space file.
@@ -35,12 +35,14 @@ def read_snu(path: Path, file: h5py.File) -> Volume:
     kspace = kspace_slices(path, file)
     matrix = (kspace.shape[2], kspace.shape[3])
     mask = sampling_mask(file, matrix)
+    is_applied = mask is not None and _is_applied(mask, file)
     reference, largest = _image(path, len(kspace))
     word = path.stem.split("_")[0].lower()
     return Volume(
         kspace=kspace,
         reference=reference,
-        mask=mask if mask is not None and _is_applied(mask, file) else None,
+        mask=mask if is_applied else None,
+        planned_mask=None if is_applied else mask,
         info=ScanInfo(
             volume_id=path.stem,
             patient_id=text_attribute(file, "patient_id"),

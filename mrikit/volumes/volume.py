@@ -71,4 +71,7 @@ class Volume:
     """(slice, y, x) float32, already cropped to `info.recon_matrix`."""
     mask: npt.NDArray[np.bool_] | None = None
     """(phase,) or (readout, phase) bool as stored in the file, True where sampled; None if the file stores none."""
+    planned_mask: npt.NDArray[np.bool_] | None = None
+    """(phase,) or (readout, phase) bool that the file stores beside k-space that is not zero outside it. Such a volume
+    has no `mask`: reconstructions without a plan of their own apply this one, training ignores it."""
     info: ScanInfo

@@ -23,7 +23,8 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
     """Write a volume as fastMRI stores it.
 
     One coil gives a single-coil file: `kspace` (slice, readout, phase) and `reconstruction_esc`; more coils give
-    `kspace` (slice, coil, readout, phase) and `reconstruction_rss`. K-space is contiguous complex64.
+    `kspace` (slice, coil, readout, phase) and `reconstruction_rss`. K-space is contiguous complex64. A planned mask is
+    not stored: a mask of this format says what was sampled.
 
     Args:
         path: The `.h5` file; its stem is the volume's id when it is read back.
@@ -67,7 +68,8 @@ def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArra
     Args:
         root: The folder that holds `kspace/` and `image/`.
         name: File name without suffix; the anatomy is read back from its first word, as in `brain_acc4_1`.
-        volume: The scan; it must have a reference and a (phase,) mask. Patient and acquisition are kept as attributes.
+        volume: The scan; it must have a reference and a (phase,) mask, applied or planned. Patient and acquisition are
+            kept as attributes.
         image_grappa: (slice, y, x) float32, what the scanner would show.
 
     Raises:
@@ -76,7 +78,8 @@ def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArra
     """
     kspace_path, image_path = root / "kspace" / f"{name}.h5", root / "image" / f"{name}.h5"
     _check(kspace_path, volume)
-    if volume.reference is None or volume.mask is None or volume.mask.ndim != 1:
+    mask = volume.planned_mask if volume.mask is None else volume.mask
+    if volume.reference is None or mask is None or mask.ndim != 1:
         raise DataError(f"{kspace_path}: an SNU file holds a reference and a (phase,) mask; this volume lacks one")
     if image_grappa.shape != volume.reference.shape:
         raise DataError(
@@ -90,7 +93,7 @@ def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArra
             file.attrs["max"] = largest if volume.info.reference_max is None else volume.info.reference_max
         with h5py.File(kspace_temporary, "w") as file:
             _write_slices(file, "kspace", volume.kspace, volume.kspace.shape, np.complex64)
-            file["mask"] = volume.mask
+            file["mask"] = mask
             for key in ("acquisition", "patient_id"):
                 if (value := getattr(volume.info, key)) is not None:
                     file.attrs[key] = value
@@ -99,7 +102,7 @@ def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArra
 def write_ismrmrd(path: Path, volume: Volume) -> None:
     """Write a volume as ISMRMRD (MRD) raw data: one acquisition per sampled phase line inside the padding.
 
-    MRD is raw data: the reference and its maximum are not stored.
+    MRD is raw data: the reference, its maximum and a planned mask are not stored.
 
     Raises:
         DataError: Mask or padding do not fit, the mask is 2-D (MRD lines are sampled whole) or samples no line.
@@ -150,8 +153,9 @@ def _check(path: Path, volume: Volume) -> None:
             f"{path}: the reference has shape {volume.reference.shape}; {(shape[0], *info.recon_matrix)} would fit "
             "the k-space slices and recon_matrix"
         )
-    if volume.mask is not None and volume.mask.shape not in (shape[3:], shape[2:]):
-        raise DataError(f"{path}: the mask has shape {volume.mask.shape}; {shape[3:]} or {shape[2:]} would fit")
+    for mask in (volume.mask, volume.planned_mask):
+        if mask is not None and mask.shape not in (shape[3:], shape[2:]):
+            raise DataError(f"{path}: the mask has shape {mask.shape}; {shape[3:]} or {shape[2:]} would fit")
 
 
 def _write_slices(

@@ -171,8 +171,8 @@ def test_settings_that_contradict_the_shapes_are_refused(tmp_path, out):
 @pytest.mark.parametrize("source", FILES)
 @pytest.mark.parametrize("claimed", FILES)
 def test_weights_of_another_network_are_refused_with_the_source_that_would_do(tmp_path, out, source, claimed):
-    """Without history, with channel attention nothing tells PromptMR from the others."""
-    if source in (claimed, "promptmr") and claimed in (source, *PROMPTMR):
+    """Without history nothing tells the networks of the PromptMR family apart for sure."""
+    if source in (claimed, "promptmr", "snu-challenge") and claimed in (source, *PROMPTMR):
         return
     path = save(tmp_path / "a.pt", source)
     with pytest.raises(
@@ -180,6 +180,16 @@ def test_weights_of_another_network_are_refused_with_the_source_that_would_do(tm
     ):
         import_weights(path, out, claimed, {})
     assert not out.exists()
+
+
+@pytest.mark.parametrize("claimed", ["promptmr", "promptmr-plus"])
+def test_a_network_without_channel_attention_is_what_its_user_says_with_a_warning(tmp_path, out, claimed):
+    path = save(tmp_path / "a.pt", "snu-challenge")
+    with pytest.warns(UserWarning, match=r"a.pt: without channel attention, as .*; if its image is wrong, give"):
+        weights = import_weights(path, out, claimed, {"num_adj_slices": "3"})
+    assert (weights.record["source"], weights.model_config["has_attention"]) == (claimed, False)
+    assert weights.model_config["kspace_cascades"] is True
+    assert error_of(weights, "snu-challenge") > 1e-3  # another network with the same weights
 
 
 @pytest.mark.parametrize("source", FILES)

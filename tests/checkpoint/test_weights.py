@@ -85,6 +85,53 @@ def test_of_a_run_in_stages_the_highest_with_weights_is_taken(tmp_path):
     assert has_weights_of(weights.tensors, build(seed=10))
 
 
+def save_stage(run, stage, steps, num_steps=10):
+    """A stage with weights and checkpoints that were validated at some steps."""
+    save(run / f"stage-{stage}" / "weights.safetensors", build())
+    for step in steps:
+        path = checkpoint_path(run / f"stage-{stage}", step)
+        save_checkpoint(path, build(), position={"validated_step": step}, num_steps=num_steps)
+
+
+def test_of_a_run_in_stages_the_highest_finished_one_is_taken_and_the_others_named_once(tmp_path):
+    save_stage(tmp_path, 1, [10])
+    save_stage(tmp_path, 2, [5, 10])
+    save_stage(tmp_path, 3, [9])
+    save_stage(tmp_path, 4, [5])
+    with pytest.warns(UserWarning, match="not finished") as caught:
+        assert load_weights(tmp_path).path == tmp_path / "stage-2" / "weights.safetensors"
+    (warning,) = caught
+    assert str(warning.message) == (
+        f"{tmp_path}: not finished is stage-4 (validated at step 5 of 10), stage-3 (validated at step 9 of 10); the "
+        f"weights are those of stage-2; name the folder of another stage to take its own"
+    )
+    assert load_weights(tmp_path / "stage-4").path == tmp_path / "stage-4" / "weights.safetensors"
+
+
+def test_a_stage_without_checkpoints_or_with_ones_that_do_not_say_is_finished(tmp_path):
+    save_stage(tmp_path, 1, [10])
+    save_stage(tmp_path, 2, [])
+    assert load_weights(tmp_path).path.parent.name == "stage-2"
+    save(tmp_path / "stage-3" / "weights.safetensors", build())
+    save_checkpoint(checkpoint_path(tmp_path / "stage-3", 5), build())
+    assert load_weights(tmp_path).path.parent.name == "stage-3"
+
+
+def test_where_no_stage_is_finished_the_highest_with_weights_is_taken(tmp_path):
+    save_stage(tmp_path, 1, [3])
+    save_stage(tmp_path, 2, [5])
+    (tmp_path / "stage-3").mkdir()
+    assert load_weights(tmp_path).path.parent.name == "stage-2"
+
+
+def test_a_stage_whose_newest_checkpoint_is_damaged_does_not_count_as_finished(tmp_path):
+    save_stage(tmp_path, 1, [10])
+    save_stage(tmp_path, 2, [5, 10])
+    checkpoint_path(tmp_path / "stage-2", 10).write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match=r"stage-2 \(step-00000010.safetensors cannot be read\); the weights are"):
+        assert load_weights(tmp_path).path.parent.name == "stage-1"
+
+
 def test_weights_of_the_folder_itself_go_before_those_of_stages(tmp_path):
     save(tmp_path / "weights.safetensors", build())
     save(tmp_path / "stage-1" / "weights.safetensors", build(seed=1))

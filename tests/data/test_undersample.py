@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, draw_masks
+from mrikit.data import MaskPlan, choose_mask, draw_masks, is_fully_sampled
 from mrikit.errors import ConfigError
 
 INFO = make_volume().info
@@ -62,3 +62,29 @@ def test_a_training_mask_leaves_out_what_the_scanner_filled_with_zeros():
 def test_no_plan_at_all_is_refused():
     with pytest.raises(ConfigError, match="training needs at least one mask plan, found none"):
         draw(["a"], [0], plans=[])
+
+
+def test_a_planned_mask_of_the_file_is_applied_unless_there_is_another_plan():
+    lines = np.arange(60) % 5 == 0
+    lines[26:34] = True
+    full = make_volume()
+    planned = replace(full, planned_mask=lines)
+    found = choose_mask(planned, None)
+    assert (found.kind, found.acceleration, found.num_center_lines) == ("stored", 5.0, 8)
+    np.testing.assert_array_equal(found.lines, lines)
+    assert choose_mask(full, None).kind == "full"
+    assert same(choose_mask(planned, PLANS[0]), choose_mask(full, PLANS[0]))
+    assert is_fully_sampled(planned)
+
+
+def test_a_planned_mask_leaves_out_what_the_scanner_filled_with_zeros():
+    volume = make_volume()
+    planned = replace(volume, planned_mask=np.arange(60) % 5 == 0, info=replace(volume.info, padding=(6, 51)))
+    assert choose_mask(planned, None).lines.nonzero()[0].tolist() == list(range(10, 51, 5))
+
+
+def test_a_mask_that_was_applied_comes_before_a_planned_one():
+    lines = np.arange(60) % 4 == 0
+    volume = replace(make_volume(mask=lines), planned_mask=np.arange(60) % 3 == 0)
+    np.testing.assert_array_equal(choose_mask(volume, None).lines, lines)
+    assert not is_fully_sampled(volume)

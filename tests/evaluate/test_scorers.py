@@ -1,7 +1,10 @@
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
 import torch
+from phantoms import make_volume
 from scipy import ndimage
 from scored_study import line_mask, write_recon, write_volumes
 from skimage.metrics import structural_similarity
@@ -9,6 +12,7 @@ from snu_study import write_leaderboard, write_leaderboard_recon
 
 from mrikit.evaluate import SCORERS, evaluate, leaderboard, read_scores, summarise, write_scores
 from mrikit.metrics import BODY_THRESHOLDS
+from mrikit.volumes import write_fastmri
 
 SQUARE = np.ones((3, 3))
 
@@ -135,6 +139,37 @@ def test_an_anatomy_without_a_body_mask_is_not_scored(tmp_path, monkeypatch):
     monkeypatch.delitem(BODY_THRESHOLDS, "knee")
     (volume,) = evaluate(data, recon, scorer="snu").unscored
     assert "has body masks for brain, the anatomy is knee; use --scorer fastmri" in volume.reason
+
+
+def write_named(folder, volume_id, anatomy):
+    """One fastMRI file of noise and body, and its reconstruction."""
+    volume = make_volume(2, num_coils=2, size=(64, 60), window=(56, 52), volume_id=volume_id)
+    info = dataclasses.replace(volume.info, anatomy=anatomy, acquisition=None)
+    write_fastmri(folder / "data" / f"{volume_id}.h5", dataclasses.replace(volume, info=info))
+    write_recon(folder / "recon", folder / "data", {volume_id: volume.reference})
+    return folder / "data", folder / "recon"
+
+
+@pytest.mark.parametrize(
+    ("volume_id", "anatomy", "meant"),
+    [("v0", "HEAD", "brain"), ("brain_7", None, "brain"), ("v0", "right knee", "knee"), ("12_knee", None, "knee")],
+)
+def test_the_body_mask_is_that_of_the_anatomy_by_header_or_name(tmp_path, monkeypatch, volume_id, anatomy, meant):
+    monkeypatch.setitem(BODY_THRESHOLDS, "knee", 1e3)  # nothing is
+    data, recon = write_named(tmp_path, volume_id, anatomy)
+    scores = evaluate(data, recon, scorer="snu")
+    assert [row.anatomy for row in scores.rows] == ["brain"] * (meant == "brain")
+    assert ["threshold of 1000 for knee" in volume.reason for volume in scores.unscored] == [True] * (meant == "knee")
+    assert [row.anatomy for row in evaluate(data, recon).rows] == [meant]
+
+
+def test_a_name_that_contradicts_the_header_costs_the_score_only_where_the_anatomy_counts(tmp_path):
+    data, recon = write_named(tmp_path, "knee_1", "brain")
+    (volume,) = evaluate(data, recon, scorer="snu").unscored
+    assert volume.reason.startswith(f"{data / 'knee_1.h5'}: the name says knee and the header brain; rename the file")
+    assert "\n" not in volume.reason
+    (row,) = evaluate(data, recon).rows
+    assert row.anatomy is None
 
 
 def test_the_score_does_not_depend_on_the_number_of_threads(study):

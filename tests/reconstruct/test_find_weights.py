@@ -30,6 +30,18 @@ def test_of_every_run_the_highest_stage_with_weights_counts_and_every_file(runs)
     ]
 
 
+def test_a_stage_that_is_not_finished_is_passed_over_and_named_once(runs):
+    record = {"position": {"validated_step": 5}, "num_steps": 10}
+    save_unet(runs / "knee" / "stage-10" / "checkpoints" / "step-00000005.safetensors", **record)
+    with pytest.warns(UserWarning, match=r"knee: not finished is stage-10 \(validated at step 5 of 10\)") as caught:
+        assert "knee/stage-2/weights.safetensors" in names(runs, runs)
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match="not finished is stage-10") as caught:
+        method = build_method(ReconstructConfig(weights=runs / "knee"))
+    assert len(caught) == 1
+    assert method.weights.path == runs / "knee" / "stage-2" / "weights.safetensors"
+
+
 def test_a_stage_or_a_file_that_is_named_is_taken_as_it_is_and_once(runs):
     assert names(runs, runs / "knee" / "stage-1") == ["knee/stage-1/weights.safetensors"]
     assert names(runs, runs / "published.safetensors", runs / "knee", runs) == names(runs, runs)

@@ -49,6 +49,39 @@ def test_without_undersampling_the_reference_is_recovered_in_its_scale(data, tmp
     np.testing.assert_allclose(image, np.stack(list(reference)), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("model", ["zero_filled", "cg_sense"])
+def test_full_kspace_beside_a_mask_is_masked_so_that_nothing_leaks(tmp_path, model):
+    """As if the file held nothing outside the mask; with a plan of its own the mask is left alone."""
+    volume = make_volume(num_coils=3)
+    lines = np.arange(60) % 4 == 0
+    lines[26:34] = True
+    for name, kspace in (("full", volume.kspace), ("masked", volume.kspace * lines)):
+        (tmp_path / name).mkdir()
+        with h5py.File(tmp_path / name / "knee_test1.h5", "w") as file:
+            file["kspace"], file["mask"] = kspace, lines.astype(np.float32)
+    results = []
+    for name in ("full", "masked"):
+        reconstruct_folder(tmp_path / name, tmp_path / f"{name}-out", ReconstructConfig(model=model))
+        results.append(read_reconstruction(tmp_path / f"{name}-out" / "knee_test1.h5"))
+    full, masked = results
+    np.testing.assert_array_equal(full.image, masked.image)
+    np.testing.assert_array_equal(full.zero_filled, masked.zero_filled)
+    np.testing.assert_array_equal(full.mask.lines, lines)
+    assert (full.mask.kind, full.mask.acceleration) == ("stored", 4.0)
+    assert masked.reference is None
+    np.testing.assert_allclose(full.reference, rss_of(volume), rtol=1e-4, atol=1e-6)
+    summary = reconstruct_folder(tmp_path / "full", tmp_path / "planned", replace(CONFIG, model=model))
+    planned = read_reconstruction(tmp_path / "planned" / "knee_test1.h5")
+    assert (planned.mask.kind, summary.num_own_mask, summary.num_full) == ("equispaced", 0, 0)
+
+
+def rss_of(volume):
+    """(slice, y, x) root sum of squares of the images of all coils, by NumPy."""
+    axes = (-2, -1)
+    images = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(volume.kspace, axes), norm="ortho"), axes)
+    return np.sqrt((np.abs(images) ** 2).sum(1))
+
+
 def test_finished_volumes_are_kept_and_the_rest_is_made(data, tmp_path):
     out = tmp_path / "out"
     reconstruct_folder(data, out, CONFIG)

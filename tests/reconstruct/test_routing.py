@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -224,14 +225,32 @@ def test_weights_that_suit_the_same_volumes_are_refused_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_volume_half_way_between_two_weights_is_refused_by_both_names(tmp_path):
-    for acceleration in (4, 9):
-        save_unet(tmp_path / f"{acceleration}.safetensors", anatomy="knee", masks=masks(acceleration))
-    write(tmp_path / "data", "file1", "knee", 6)
-    with pytest.raises(
-        ConfigError, match=r"4.safetensors and .*9.safetensors are both for a knee at 6x; leave one out"
-    ):
-        chosen(build_routing(auto(tmp_path)), tmp_path / "data" / "file1.h5")
+@pytest.mark.parametrize("anatomy", ["knee", None])
+def test_a_volume_half_way_between_two_weights_is_refused_by_both_names_and_the_rest_goes_on(tmp_path, anatomy):
+    for acceleration in (4, 6.25):
+        save_unet(tmp_path / f"{acceleration}.safetensors", anatomy=anatomy or "", masks=masks(acceleration))
+    for number, step in enumerate((4, 5, 6), 1):
+        write(tmp_path / "data", f"file{number}", anatomy, step)
+    message = (
+        rf"^1 of 3 volumes could not be reconstructed: file2: \S+4.safetensors and \S+6.25.safetensors are both for "
+        rf"{'a knee' if anatomy else 'anything'} at 5x; leave one out, or name a task$"
+    )
+    with pytest.raises(DataError, match=message):
+        reconstruct_folder(tmp_path / "data", tmp_path / "out", auto(tmp_path))
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.h5")) == ["file1.h5", "file3.h5"]
+
+
+@pytest.mark.parametrize(("step", "task"), [(4, "knee_acc4"), (8, "knee_acc8")])
+def test_full_kspace_beside_a_mask_goes_where_its_mask_says(runs, tmp_path, step, task):
+    lines = np.zeros(SIZE[1], bool)
+    lines[::step] = lines[26:34] = True
+    (tmp_path / "data").mkdir()
+    with h5py.File(tmp_path / "data" / "knee_test1.h5", "w") as file:
+        file["kspace"], file["mask"] = make_volume(1, 2, SIZE, WINDOW).kspace, lines
+    assert chosen(build_routing(auto(runs)), tmp_path / "data" / "knee_test1.h5") == task
+    # A plan goes before it.
+    plan = MaskPlan(kind="equispaced", acceleration=8, center_fraction=0.1)
+    assert chosen(build_routing(auto(runs, mask=plan)), tmp_path / "data" / "knee_test1.h5") == "knee_acc8"
 
 
 @pytest.mark.parametrize(

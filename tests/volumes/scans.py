@@ -41,11 +41,12 @@ def without_reference(volume: Volume) -> Volume:
 
 
 def assert_same_arrays(found: Volume, expected: Volume) -> None:
-    """Bit for bit the same k-space, reference and mask."""
+    """Bit for bit the same k-space, reference and masks."""
     assert found.kspace.shape == expected.kspace.shape
     np.testing.assert_array_equal(np.stack(list(found.kspace)), np.asarray(expected.kspace))
     assert found.kspace[0].dtype == np.complex64
-    for one, other in ((found.reference, expected.reference), (found.mask, expected.mask)):
+    for name in ("reference", "mask", "planned_mask"):
+        one, other = getattr(found, name), getattr(expected, name)
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             np.testing.assert_array_equal(np.stack(list(one)), np.asarray(other))

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -56,6 +57,8 @@ def read_names(monkeypatch) -> list[str]:
 def test_every_format_opens_from_the_index_as_from_its_file(data):
     volume = make_volume(mask=np.ones(11, bool), padding=(0, 11))
     write_snu(data / "snu", "brain_1", volume, image_grappa=np.asarray(volume.reference))
+    planned = replace(volume, mask=None, planned_mask=np.arange(11) % 4 == 0)
+    write_snu(data / "snu", "brain_2", planned, image_grappa=np.asarray(volume.reference))
     write_ismrmrd(data / "raw.mrd", without_reference(volume))
     mask = np.random.default_rng(1).random((16, 11)) < 0.4
     write_fastmri(data / "plane.h5", without_reference(make_volume(mask=mask, padding=(0, 11))))
@@ -66,7 +69,7 @@ def test_every_format_opens_from_the_index_as_from_its_file(data):
             file.create_dataset("kspace", data=volume.kspace, **options)
     build_index(data)
     index = load_index(data)
-    assert len(index) == 9
+    assert len(index) == 10
     for name, shape in zip(index.names, index.shapes, strict=True):
         expected = open_volume(data / name)
         found = index.open(expected.info.volume_id)
@@ -76,9 +79,9 @@ def test_every_format_opens_from_the_index_as_from_its_file(data):
         assert (found.reference is None) == (expected.reference is None)
         if expected.reference is not None:
             np.testing.assert_array_equal(np.stack(list(found.reference)), np.stack(list(expected.reference)))
-        assert (found.mask is None) == (expected.mask is None)
-        if expected.mask is not None:
-            np.testing.assert_array_equal(found.mask, expected.mask)
+        np.testing.assert_array_equal(found.mask, expected.mask)
+        np.testing.assert_array_equal(found.planned_mask, expected.planned_mask)
+    assert index.open("brain_2").planned_mask is not None
 
 
 def test_a_slice_of_an_indexed_volume_is_one_exact_read(data, monkeypatch):
@@ -282,6 +285,18 @@ def test_a_line_that_a_killed_build_left_incomplete_is_read_again(data, read_nam
     kill_a_build(data, num_files=1)  # appends after the incomplete line
     assert len(build_index(data)) == 3
     assert read_names == ["knee_2.h5"]
+
+
+def test_what_a_killed_build_of_another_version_had_read_is_read_again(data, read_names):
+    kill_a_build(data)
+    partial = partial_path(data / INDEX_NAME)
+    lines = [json.loads(line) for line in partial.read_text().splitlines() if line]
+    assert {line[0] for line in lines} == {INDEX_VERSION}
+    older = [json.dumps([INDEX_VERSION - 1, *line[1:]]) for line in lines[:1]]
+    oldest = [json.dumps(line[1:]) for line in lines[1:]]  # said no version
+    partial.write_text("\n".join(["", *older, *oldest]))
+    assert len(build_index(data)) == 3
+    assert read_names == ["knee_0.h5", "knee_1.h5", "knee_2.h5"]
 
 
 @pytest.mark.parametrize(

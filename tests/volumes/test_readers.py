@@ -275,13 +275,22 @@ def test_an_snu_file_without_its_image_has_no_reference(tmp_path):
 
 @pytest.mark.parametrize("num_coils", [None, 3])
 @pytest.mark.parametrize("mask", [np.arange(11) % 3 == 0, np.random.default_rng(1).random((16, 11)) < 0.4])
-def test_an_snu_mask_counts_only_where_kspace_is_zero_outside_it(tmp_path, mask, num_coils):
+def test_an_snu_mask_is_only_planned_unless_kspace_is_zero_outside_it(tmp_path, mask, num_coils):
     full = make_volume(num_coils=num_coils or 1, padding=(0, 11)).kspace
-    for name, kspace, expected in (("train", full, None), ("leaderboard", full * mask, mask)):
+    for name, kspace, applied, planned in (("train", full, None, mask), ("leaderboard", full * mask, mask, None)):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             file["kspace"] = kspace if num_coils else kspace[:, 0]
             file["mask"] = mask.astype(np.float32)
-        np.testing.assert_array_equal(open_volume(tmp_path / f"{name}.h5").mask, expected)
+        found = open_volume(tmp_path / f"{name}.h5")
+        np.testing.assert_array_equal(found.mask, applied)
+        np.testing.assert_array_equal(found.planned_mask, planned)
+
+
+def test_an_snu_file_without_a_mask_has_no_planned_one(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = make_volume().kspace
+    found = open_volume(tmp_path / "a.h5")
+    assert found.mask is found.planned_mask is None
 
 
 def test_an_snu_image_that_does_not_belong_is_named(tmp_path):

@@ -81,6 +81,20 @@ def test_an_snu_pair_keeps_what_the_format_holds(tmp_path, num_coils):
     assert found.info.reference_max == pytest.approx(np.asarray(volume.reference).max())
 
 
+def test_an_snu_pair_keeps_a_mask_that_is_only_planned(tmp_path):
+    mask = np.arange(11) % 3 == 0
+    volume = replace(make_volume(padding=(0, 11)), planned_mask=mask)
+    write_snu(tmp_path, "knee_acc4_1", volume, image_grappa=np.asarray(volume.reference))
+    assert_same_arrays(open_volume(tmp_path / "kspace" / "knee_acc4_1.h5"), volume)
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_fastmri, "a.h5"), (write_ismrmrd, "a.mrd")])
+def test_formats_without_planned_masks_keep_all_of_kspace(tmp_path, write, name):
+    volume = without_reference(make_volume())
+    write(tmp_path / name, replace(volume, planned_mask=np.arange(11) % 3 == 0))
+    assert_same_arrays(open_volume(tmp_path / name), volume)
+
+
 def test_a_two_dimensional_mask_is_kept(tmp_path):
     mask = np.random.default_rng(1).random((16, 11)) < 0.3
     volume = without_reference(make_volume(mask=mask, padding=(0, 11)))
@@ -170,6 +184,7 @@ def test_columns_without_the_centre_cannot_be_written(tmp_path):
     [
         ({"reference": np.zeros((2, 8, 9), np.float32)}, r"reference has shape \(2, 8, 9\); \(3, 8, 9\) would fit"),
         ({"mask": np.ones(12, bool)}, r"mask has shape \(12,\); \(11,\) or \(16, 11\) would fit"),
+        ({"planned_mask": np.ones(12, bool)}, r"mask has shape \(12,\); \(11,\) or \(16, 11\) would fit"),
         ({"kspace": np.zeros((3, 16, 11), np.complex64)}, r"k-space of shape \(3, 16, 11\) does not fit"),
     ],
 )
