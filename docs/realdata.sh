@@ -21,8 +21,10 @@ mrikit data import "$REALDATA/sigpy_brain_8coil_us8x.npy" --axes coil,readout,ph
 
 mrikit simulate knee --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
 mrikit simulate brain --volumes "$VOLUMES" --coils 4,8,16 --slices 2 --size half --out "$OUT/multicoil"
-mrikit train --task knee_multicoil --size tiny --data "$OUT/multicoil" --out "$OUT/varnet" --set "$EPOCHS"
+mrikit train --task knee_multicoil --size tiny --data "$OUT/multicoil" --out "$OUT/varnet" --set "$EPOCHS" \
+    --set data.anatomy=
 mrikit simulate knee --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"
 mrikit simulate brain --volumes "$VOLUMES" --coils 1 --slices 2 --size half --out "$OUT/singlecoil"
-mrikit train --task knee_singlecoil --size tiny --data "$OUT/singlecoil" --out "$OUT/unet" --set "$EPOCHS"
+mrikit train --task knee_singlecoil --size tiny --data "$OUT/singlecoil" --out "$OUT/unet" --set "$EPOCHS" \
+    --set data.anatomy=
 mrikit demo --data "$DATA" --acceleration 4 --out "$OUT" --weights "$OUT/varnet" --weights "$OUT/unet"

@@ -21,7 +21,7 @@ def train(
     data: Annotated[Path, typer.Option(help="Folder of fully sampled volumes, or of fastMRI's *_train and *_val.")],
     size: Annotated[str, typer.Option(help="tiny, small, full or plus.")] = "tiny",
     stage: Annotated[
-        int | None, typer.Option(help="One stage of a task that has several; by default all of them in order.")
+        int | None, typer.Option(min=1, help="One stage of a task that has several; by default all of them in order.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; runs/TASK-MODEL-SIZE by default. A started run goes on.")
@@ -53,7 +53,7 @@ def train(
         str, typer.Option(help="With --dry-run: time on a GPU that is not here; gtx1080, t4, v100, a100, h100, h200.")
     ] = "",
     price_per_hour: Annotated[
-        float | None, typer.Option(help="Of one device, in any currency, for what --dry-run tells.")
+        float | None, typer.Option(min=0, help="Of one device, in any currency, for what --dry-run tells.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, with memory, time and cost, and stop.")
@@ -63,6 +63,7 @@ def train(
     from jobs.device import pick_device
     from mrikit.config import change_config, parse_assignments
     from mrikit.recipes import recipe, recipes
+    from mrikit.training import known_gpu, require_trackers
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     given = {f"execution.{name}": value for name, value in options.items() if value is not None}
@@ -73,6 +74,8 @@ def train(
         configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
         if (gpu or price_per_hour is not None) and not dry_run:
             raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
+        gpu = known_gpu(gpu)
+        require_trackers(track or [])
         if fit is not None and num_processes() > 1:
             raise ConfigError(
                 "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what it "
@@ -83,6 +86,7 @@ def train(
         device = pick_device(device)
         base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
         folders = stage_folders(configs, base)
+        _require_own_folder(configs[0], base)
         if fit is not None:
             configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
         if dry_run:
@@ -109,6 +113,14 @@ def _take_extent(changes: dict[str, str]) -> dict[str, Any]:
 def stage_folders(configs: Sequence["RunConfig"], base: Path) -> list[Path]:
     """Where the stages of a run lie; a run without stages is the folder itself."""
     return [base / f"stage-{config.stage}" if config.stage else base for config in configs]
+
+
+def _require_own_folder(config: "RunConfig", base: Path) -> None:
+    """Stop before stages are mixed with a run that has none: nobody could say which of them the folder means."""
+    has_run, has_stages = (base / "config.json").exists(), any(base.glob("stage-*/config.json"))
+    if (has_run and config.stage) or (has_stages and not config.stage):
+        found = "a run without stages" if has_run else "the stages of a run"
+        raise ConfigError(f"{base} holds {found}, and {config.task} is another kind; choose another --out")
 
 
 def run_stages(

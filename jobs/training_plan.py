@@ -31,14 +31,14 @@ def show_plan(
         training = config.training
         # The best one, where it is kept, lies beside the others.
         num_files = config.execution.keep + 1 + config.execution.keep_best
-        size_mb = num_files * plan.checkpoint_bytes / 1e6
+        size = _size(num_files * plan.checkpoint_bytes)
         stage = f", stage {config.stage}" if config.stage else ""
         what = f"{config.task} ({config.size}{stage})"
         typer.echo(f"train {config.model} with {plan.num_weights:,} weights for {what} into {folder}")
         typer.echo(f"data: {len(plan.training)} volumes to train on, {len(plan.validation)} to validate on")
         epochs = f"{training.num_epochs} epochs of {plan.steps_per_epoch}"
         typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {training.batch_size}")
-        typer.echo(f"disk: up to {size_mb:.3g} MB, for {num_files} checkpoints while one of them is written")
+        typer.echo(f"disk: up to {size}, for {num_files} checkpoints while one of them is written")
         prediction = predict_run(
             config,
             plan.training,
@@ -54,7 +54,12 @@ def show_plan(
     if len(predictions) > 1:
         hours = sum(prediction.hours for prediction in predictions)
         cost = sum(prediction.cost or 0 for prediction in predictions)
-        typer.echo(f"all stages: {hours:.3g} hours{'' if price_per_hour is None else f', cost {cost:.2f}'}")
+        duration = f"{hours:.3g} hours" if hours >= 1 else f"{60 * hours:.3g} min"
+        typer.echo(f"all stages: {duration}{'' if price_per_hour is None else f', cost {cost:.2f}'}")
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.3g} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.3g} MB"
 
 
 def fitted(

@@ -99,8 +99,9 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
     epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
     score = "SSIM inside the body" if config.data.validation_score == "body_ssim" else "SSIM"
     score = "accuracy" if config.training.loss == "cross_entropy" else score
+    # A classifier's score has a little of its confidence in it, which decides between equal ones.
     best = (
-        f"{score} {position.best_score:.4f} of held-out volumes after epoch {epoch}"
+        f"{score} {min(position.best_score, 1):.4f} of held-out volumes after epoch {epoch}"
         if position.best_step
         else "nothing was held out to validate on"
     )

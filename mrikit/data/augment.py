@@ -77,13 +77,13 @@ class AugmentConfig:
     scaling_weight: float = 1.0
     """Magnify or shrink."""
     max_translation: tuple[float, float] = (0.125, 0.125)
-    """Largest shift down and to the right, as a share of the rows and of the columns, in [0, 1)."""
+    """Largest shift down and to the right, as a share of the rows and of the columns, in [0, 0.5]."""
     max_rotation: float = 180.0
     """Largest angle to either side, degrees in [0, 180]."""
     max_shearing: tuple[float, float] = (15.0, 15.0)
-    """Largest shear along x and along y, degrees in [0, 90)."""
+    """Largest shear along x and along y, degrees in [0, 45]."""
     max_scaling: float = 0.25
-    """Largest change of size, as a share in [0, 1)."""
+    """Largest change of size, as a share in [0, 0.5]."""
     interpolation: str = "linear"
     """How rotation, shear and scale find values between pixels: `linear` or `cubic`."""
     upsample: bool = False
@@ -102,9 +102,9 @@ class AugmentConfig:
         if not 0 < self.decay < math.inf:
             raise ConfigError(f"augment.decay is above 0, found {self.decay:g}; try 5")
         self._require_epochs()
-        self._require_room("max_translation", self.max_translation, 1, "0.125,0.125")
-        self._require_room("max_shearing", self.max_shearing, 90, "15,15")
-        self._require_room("max_scaling", (self.max_scaling,), 1, "0.25")
+        self._require_room("max_translation", self.max_translation, 0.5, "0.125,0.125")
+        self._require_room("max_shearing", self.max_shearing, 45, "15,15")
+        self._require_room("max_scaling", (self.max_scaling,), 0.5, "0.25")
         if not 0 <= self.max_rotation <= 180:
             raise ConfigError(f"augment.max_rotation is in [0, 180], found {self.max_rotation:g}; try 180")
 
@@ -119,11 +119,14 @@ class AugmentConfig:
 
     def _require_room(self, name: str, found: tuple[float, ...], limit: float, example: str) -> None:
         num_wanted = example.count(",") + 1
-        if len(found) == num_wanted and all(0 <= value < limit for value in found):
-            return
-        wanted = f"is {'two numbers' if num_wanted == 2 else 'a number'} from 0 to below {limit:g}"
         values = ",".join(f"{value:g}" for value in found) or "none"
-        raise ConfigError(f"augment.{name} {wanted}, or the content leaves the image; found {values}; try {example}")
+        if len(found) != num_wanted:
+            raise ConfigError(f"augment.{name} is two numbers, one for each axis, found {values}; try {example}")
+        if not all(0 <= value <= limit for value in found):
+            raise ConfigError(
+                f"augment.{name} is in [0, {limit:g}], beyond which the content leaves the image; found {values}; try "
+                f"{example}"
+            )
 
 
 def probability(config: AugmentConfig, epoch: int) -> float:

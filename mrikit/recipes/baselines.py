@@ -18,7 +18,7 @@ def knee_multicoil(size: str) -> RunConfig:
         size="full",
         model="varnet",
         model_config={"use_checkpoint": True},
-        data=DataConfig(),
+        data=DataConfig(anatomy="knee"),
         training=TrainingConfig(schedule="step"),
     )
     if size == "full":
@@ -43,7 +43,8 @@ def knee_multicoil(size: str) -> RunConfig:
 
 def brain_multicoil(size: str) -> RunConfig:
     """E2E-VarNet on the brain data, 4x: the recipe of the knee, as InnerEye's BrainMulticoil has it."""
-    return replace(knee_multicoil(size), task="brain_multicoil")
+    knee = knee_multicoil(size)
+    return replace(knee, task="brain_multicoil", data=replace(knee.data, anatomy="brain"))
 
 
 def knee_singlecoil(size: str) -> RunConfig:
@@ -60,7 +61,7 @@ def knee_singlecoil(size: str) -> RunConfig:
         size="full",
         model="unet",
         model_config={"num_channels": 256},
-        data=DataConfig(mask_kind="random", challenge="singlecoil"),
+        data=DataConfig(mask_kind="random", challenge="singlecoil", anatomy="knee"),
         training=TrainingConfig(loss="l1", max_lr=1e-3, schedule="step", beta1=0.0, beta2=0.99),
     )
     if size == "full":

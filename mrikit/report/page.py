@@ -13,7 +13,7 @@ from mrikit.report.curves import draw_curves
 from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
-from mrikit.report.training import TrainingRun
+from mrikit.report.training import TrainingRun, undersampling
 from mrikit.storage import write_text
 
 REPORT_FILE = "report.html"
@@ -48,6 +48,7 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         lstrip_blocks=True,
     )
     environment.filters |= {"readable": readable, "interval": format_interval}
+    environment.globals["undersampling"] = undersampling
     sections = make_sections(folders)
     configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
     return environment.get_template("report.html").render(

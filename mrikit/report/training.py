@@ -69,6 +69,18 @@ class TrainingRun:
         return ", ".join(_describe(self))
 
 
+def undersampling(run: TrainingRun) -> str:
+    """The options with which `mrikit reconstruct` undersamples as the run was validated; empty if it does not say."""
+    newest = run.config if not run.stages else run.config.get(f"stage {run.stages[-1].number}", run.config)
+    data = newest.get("config", {}).get("data", {})
+    try:
+        kind = data.get("validation_mask_kind") or data["mask_kind"]
+        acceleration, fraction = data["accelerations"][0], data["center_fractions"][0]
+    except (KeyError, IndexError, TypeError):
+        return ""
+    return f"--acceleration {acceleration:g} --mask {kind} --center-fraction {fraction:g}"
+
+
 def score_name(run: TrainingRun) -> str:
     """The score in words."""
     return _SCORES.get(run.score, "SSIM")

@@ -7,6 +7,8 @@ from mrikit.training.plan import RunPlan, count_weights, plan_run
 from mrikit.training.predict import describe_prediction, predict_run
 from mrikit.training.process import ToldElsewhereError
 from mrikit.training.run_folder import load_run_config
+from mrikit.training.throughput import known_gpu
+from mrikit.training.tracking import require_trackers
 from mrikit.training.train import TrainSummary, train
 
 __all__ = [
@@ -20,9 +22,11 @@ __all__ = [
     "count_weights",
     "describe_prediction",
     "fit",
+    "known_gpu",
     "load_run_config",
     "parse_bytes",
     "plan_run",
     "predict_run",
+    "require_trackers",
     "train",
 ]

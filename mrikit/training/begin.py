@@ -52,7 +52,9 @@ def begin(config: RunConfig, process: Process, state: State | None, say: Callabl
         parts = convolutional_parts(network.network)
         for part in parts:
             part.compile()
-        if not parts:
+        if parts:
+            say(f"torch.compile works on {len(parts)} parts of the network at the first step, which may take minutes")
+        else:
             say(f"execution.compile has no effect on {config.model}, which has no part to compile")
     optimizer = build_optimizer(network.parameters(), config.training, config.execution, say)
     ds_config = deepspeed_config(

@@ -111,7 +111,7 @@ def parse_bytes(text: str) -> int:
         ConfigError: Something else, or nothing at all.
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([KMGT]?I?)B?\s*", text.upper())
-    if found is None or found[2] == "I" or not float(found[1]):
+    if found is None or found[2] in ("", "I") or not float(found[1]):
         raise ConfigError(f"memory is a number with a unit, found {text!r}; try 8GB (1e9 bytes) or 8GiB (2^30 bytes)")
     return int(float(found[1]) * _UNITS[found[2]])
 

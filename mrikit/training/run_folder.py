@@ -19,6 +19,7 @@ from mrikit.training.config import MEMORY_SETTINGS, RunConfig
 CONFIG_FILE = "config.json"
 LOG_FILE = "log.txt"
 LOCK_FILE = "lock"
+_TITLES = ("size", "model")
 
 
 def load_run_config(folder: Path) -> RunConfig:
@@ -57,11 +58,13 @@ def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str, 
         found = read_json(path)
         # Read as a configuration, so that settings that are newer than the run have their defaults.
         changes = _changes(_flatten(dataclasses.asdict(load_run_config(folder))), _flatten(settings))
+        # Another size or network differs in everything else too.
+        changes = [change for change in changes if change.split()[0] in _TITLES][:1] or changes
         if found["data_digest"] != data_digest:
             changes.append(f"the volumes were those of {found['data']}, now others or changed ones of {asked['data']}")
         asked["start"] = start or found.get("start")
         if asked["start"] != found.get("start"):
-            changes.append(f"it began with weights {found.get('start')}, now {start}")
+            changes.append("it began with other weights than those that it is to begin with now")
         if changes:
             raise ConfigError(
                 f"{folder} holds a run with other settings: {'; '.join(changes)}; go back to those, or choose another "
@@ -148,8 +151,9 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             # Nothing shall be left of a run that could not begin.
-            if [entry.name for entry in folder.iterdir()] == [LOCK_FILE]:
-                (folder / LOCK_FILE).unlink()
+            if {entry.name for entry in folder.iterdir()} <= {LOCK_FILE, CONFIG_FILE}:
+                for name in (CONFIG_FILE, LOCK_FILE):
+                    (folder / name).unlink(missing_ok=True)
                 folder.rmdir()
 
 

@@ -87,7 +87,7 @@ def _require_fit(weights: Weights, config: RunConfig) -> None:
     # With every setting, those that are newer than the file included.
     found = build_trained_model(weights).config
     differences = [
-        f"{name}={getattr(found, name)}, not {_as_found(wanted)}"
+        f"{name}={_as_found(getattr(found, name))}, not {_as_found(wanted)}"
         for name, wanted in config.model_config.items()
         if name not in MEMORY_SETTINGS and _as_found(getattr(found, name)) != _as_found(wanted)
     ]

@@ -115,14 +115,24 @@ def estimate_time(config: RunConfig, shape: BatchShape, *, gpu: str, world_size:
     Raises:
         ConfigError: No such GPU, or the batch cannot be shared equally by the processes.
     """
-    if gpu not in GPUS:
-        raise ConfigError(f"no throughput is known of a GPU called {gpu!r}; there are {', '.join(GPUS)}")
+    known_gpu(gpu)
     micro, forward = (
         _roofline(trace_step(config, shape, is_gpu=True, has_backward=has_backward), GPUS[gpu], config)
         for has_backward in (True, False)
     )
     num_micro = accumulation_steps(config.training, world_size)
     return StepTime(step=num_micro * micro, slice_forward=forward / config.training.micro_batch_size)
+
+
+def known_gpu(name: str) -> str:
+    """The name of a GPU as `GPUS` has it, whatever its case; empty for none.
+
+    Raises:
+        ConfigError: It is not in the table.
+    """
+    if name and name.lower() not in GPUS:
+        raise ConfigError(f"no throughput is known of a GPU called {name!r}; there are {', '.join(GPUS)}")
+    return name.lower()
 
 
 def _roofline(footprint: Footprint, gpu: Gpu, config: RunConfig) -> float:

@@ -86,31 +86,22 @@ def test_without_strength_there_is_no_augmentation():
             ),
         ),
         (
-            {"max_translation": (0.1, 1.0)},
-            (
-                "augment.max_translation is two numbers from 0 to below 1, or the content leaves the image; "
-                "found 0.1,1; try 0.125,0.125"
-            ),
+            {"max_translation": (0.1, 0.6)},
+            "augment.max_translation is in [0, 0.5], beyond which the content leaves the image; found 0.1,0.6; try",
         ),
         (
             {"max_translation": (0.1,)},
-            (
-                "augment.max_translation is two numbers from 0 to below 1, or the content leaves the image; "
-                "found 0.1; try 0.125,0.125"
-            ),
+            "augment.max_translation is two numbers, one for each axis, found 0.1; try 0.125,0.125",
         ),
         (
-            {"max_shearing": (90, 5)},
-            (
-                "augment.max_shearing is two numbers from 0 to below 90, or the content leaves the image; "
-                "found 90,5; try 15,15"
-            ),
+            {"max_shearing": (46, 5)},
+            "augment.max_shearing is in [0, 45], beyond which the content leaves the image; fo",
         ),
         (
-            {"max_scaling": 1},
-            "augment.max_scaling is a number from 0 to below 1, or the content leaves the image; found 1; try 0.25",
+            {"max_scaling": 0.6},
+            "augment.max_scaling is in [0, 0.5], beyond which the content leaves the image; found 0.6",
         ),
-        ({"max_scaling": float("nan")}, "augment.max_scaling is a number from 0 to below 1, or the content leaves"),
+        ({"max_scaling": float("nan")}, "augment.max_scaling is in [0, 0.5], beyond which the content leaves"),
         ({"max_rotation": 181}, "augment.max_rotation is in [0, 180], found 181; try 180"),
     ],
 )
@@ -135,7 +126,7 @@ def draws(config, count=4000, chance=1.0, size=(100, 60)):
 
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_a_weight_times_the_probability_is_the_share_of_images_that_one_transform_changes(name):
-    config = replace(NOTHING, **{f"{name}_weight": 0.6}, max_translation=(0.9, 0.9))
+    config = replace(NOTHING, **{f"{name}_weight": 0.6}, max_translation=(0.5, 0.5))
     drawn = draws(config, chance=0.5)
     changed = [geometry for geometry in drawn if geometry != UNCHANGED]
     assert len(changed) / len(drawn) == pytest.approx(0.3, abs=0.03)

@@ -111,7 +111,7 @@ def test_a_dry_run_tells_the_extent_and_writes_nothing_but_the_index(study, tmp_
 
 
 def test_a_dry_run_prices_a_gpu_that_is_not_here(study, tmp_path):
-    done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "a100", "--price-per-hour", 3.5)
+    done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "A100", "--price-per-hour", 3.5)
     memory, duration, cost = done.stdout.splitlines()[-3:]
     assert " on a100 " in memory
     assert "from a table of data sheets" in duration
@@ -127,7 +127,18 @@ def test_a_price_without_a_dry_run_is_refused(study, tmp_path, words):
 def test_an_unknown_gpu_is_one_clear_line(study, tmp_path):
     done = quick(study, tmp_path / "run", "--dry-run", "--gpu", "a1000")
     assert isinstance(done.exception, ConfigError)
+    assert done.stdout == ""
     assert "a100" in str(done.exception)
+
+
+def test_a_price_below_nothing_is_a_usage_error(study, tmp_path):
+    assert quick(study, tmp_path / "run", "--dry-run", "--price-per-hour", -1).exit_code == 2
+
+
+def test_an_unknown_tracker_is_refused_by_a_dry_run_too(study, tmp_path):
+    done = quick(study, tmp_path / "run", "--dry-run", "--track", "paper")
+    assert isinstance(done.exception, ConfigError)
+    assert "paper" in str(done.exception)
 
 
 def test_settings_are_chosen_that_fit_into_a_memory(study, tmp_path):

@@ -120,6 +120,30 @@ def test_volumes_of_another_anatomy_are_left_out(study, tmp_path):
     assert "6 volumes to train on and 1 to validate on" in done.stderr
 
 
+def test_stages_are_not_mixed_with_a_run_that_has_none(study, trained, tmp_path):
+    words = ["train", "--task", "knee_multicoil", "--data", study, "--out", trained[0]]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    message = f"{trained[0]} holds the stages of a run, and knee_multicoil is another kind; choose another --out"
+    assert str(done.exception) == message
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    done = invoke(study, tmp_path / "run")
+    assert str(done.exception).startswith(f"{tmp_path}/run holds a run without stages, and knee_acc8 is another kind")
+
+
+def test_nothing_is_left_of_a_stage_that_was_refused(study, trained, tmp_path):
+    words = ("--stage", 2, "--start", trained[0] / "stage-1")
+    done = invoke(study, tmp_path / "run", *words, model_config__stem_width=6)
+    assert "another architecture" in str(done.exception)
+    assert not (tmp_path / "run" / "stage-2").exists()
+
+
+def test_a_classifier_needs_both_anatomies(study, tmp_path):
+    words = ["train", "--task", "anatomy", "--data", study, "--out", tmp_path / "run"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert f"{study}: no volume shows a brain, and a classifier needs each; found 7 of knee" in str(done.exception)
+
+
 def test_the_classifier_is_trained_by_the_same_command(study, tmp_path):
     data = write_study(tmp_path / "both", anatomy="brain", prefix="brain")
     shutil.copytree(study, data / "knees", ignore=shutil.ignore_patterns(".*"))

@@ -320,7 +320,7 @@ def test_a_run_of_training_alone_has_curves_and_says_what_is_next(tmp_path):
     run = write_run(tmp_path / "runs" / "knee", [train_row(1), train_row(10), validation_row(1, 0.8765)])
     for folder in (run, run.parent):
         page = read(write_report(folder))
-        assert "Training Validation SSIM is the mean" in page.text
+        assert "Training Validation scores are means" in page.text
         summary = "knee_multicoil tiny, varnet, 10 steps, 1 epochs, best validation SSIM 0.8765 at epoch 1, 4 s"
         assert summary.replace("1 epochs", "1 epoch") in page.text
         assert f"No scores yet; next: mrikit reconstruct --weights {run} --data DATA --out {folder}/recon" in page.text

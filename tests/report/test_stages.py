@@ -1,5 +1,6 @@
 from trained_run import train_row, validation_row, write_run
 
+from mrikit.report import write_report
 from mrikit.report.curves import draw_curves
 from mrikit.report.stages import join_stages
 from mrikit.report.training import find_training_runs
@@ -81,3 +82,12 @@ def test_a_score_inside_the_body_decides_where_there_is_one(tmp_path):
     write_run(tmp_path / "run", rows)
     (run,) = joined(tmp_path)
     assert "best validation SSIM inside the body 0.9000 at epoch 1" in run.summary
+
+
+def test_the_next_command_undersamples_as_the_run_was_validated(tmp_path):
+    data = {"mask_kind": "random", "validation_mask_kind": "fixed", "accelerations": [8.0], "center_fractions": [0.08]}
+    for number in (1, 2):
+        stage(tmp_path / "run", number, config={"data": data})
+    page = write_report(tmp_path / "run").read_text()
+    assert "--data DATA --out" in page
+    assert "/recon --acceleration 8 --mask fixed --center-fraction 0.08</code>" in page

@@ -243,13 +243,13 @@ def test_every_learned_model_can_be_traced(model):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("8GB", 8e9), ("8 GiB", 8 * 2**30), ("500M", 5e8), ("1.5g", 1.5e9), ("7mib", 7 * 2**20), ("4096", 4096)],
+    [("8GB", 8e9), ("8 GiB", 8 * 2**30), ("500M", 5e8), ("1.5g", 1.5e9), ("7mib", 7 * 2**20)],
 )
 def test_sizes_are_read_with_their_units(text, size):
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "eight GB", "8 GBs", "-1GB", "0", "8 iB", "GB"])
+@pytest.mark.parametrize("text", ["", "eight GB", "8 GBs", "-1GB", "0GB", "8 iB", "GB", "4096"])
 def test_other_sizes_are_refused(text):
     with pytest.raises(ConfigError, match=r"memory is a number with a unit, found .*; try 8GB"):
         parse_bytes(text)

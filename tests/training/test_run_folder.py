@@ -171,3 +171,11 @@ def test_weights_without_checkpoints_are_never_overwritten(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"precious")
     with pytest.raises(ConfigError, match="holds the weights of a run but none of its checkpoints"):
         claim(tmp_path)
+
+
+def test_another_size_is_told_without_all_that_comes_with_it(tmp_path):
+    claim(tmp_path)
+    save(tmp_path, 1)
+    with pytest.raises(ConfigError) as caught:
+        claim(tmp_path, size="full", training__max_lr=0.1)
+    assert "holds a run with other settings: size was tiny, now full; go back to those" in str(caught.value)

@@ -192,7 +192,7 @@ def test_a_stage_does_not_go_on_with_another_beginning(study, first, tmp_path):
         begin(study, tmp_path / "stage-2", start, on_row=interrupt)
     shutil.rmtree(start)
     run_small(study, start, config=FIRST, training__seed=5)
-    with pytest.raises(ConfigError, match=r"stage-2 holds a run with other settings: it began with weights \w+, now"):
+    with pytest.raises(ConfigError, match=r"stage-2 holds a run with other settings: it began with other weights than"):
         begin(study, tmp_path / "stage-2", start)
 
 
