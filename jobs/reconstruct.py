@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from mrikit.reconstruct import ReconstructConfig, Work
+    from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
 
 _SECONDS_BETWEEN_LINES = 60.0
 """Where there is no terminal to show a bar."""
@@ -93,8 +93,12 @@ def reconstruct(
         flips=flips,
         mask=plan,
     )
-    run(data, out, config, device, shard=shard, is_held_out=is_held_out)
-    typer.echo(f"next: mrikit evaluate --recon {out}")
+
+    def say_next(summary: "ReconstructSummary") -> None:
+        if summary.num_volumes or summary.num_skipped:
+            typer.echo(f"next: mrikit evaluate --recon {out}")
+
+    run(data, out, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
 
 
 def run(
@@ -105,8 +109,18 @@ def run(
     *,
     shard: str | None = None,
     is_held_out: bool = False,
+    on_end: Callable[["ReconstructSummary"], None] = lambda _summary: None,
 ) -> None:
-    """Reconstruct with a progress bar, and say what was done.
+    """Reconstruct with a progress bar, and say what was done, also where some volumes were passed over.
+
+    Args:
+        data: Folder of volumes, or one file.
+        out: Folder for the reconstructions.
+        config: Model or weights, and mask.
+        device: Where to compute.
+        shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
+        is_held_out: Whether to leave out volumes that a network was trained on.
+        on_end: Called when all is said, before volumes that were passed over are raised as an error.
 
     Raises:
         MrikitError: See `mrikit.reconstruct.reconstruct_folder`.
@@ -133,8 +147,15 @@ def run(
             )
         progress.begin(model, work)
 
+    def finish(summary: "ReconstructSummary") -> None:
+        progress.bar.stop()
+        for warning in _warnings(summary, progress.name):
+            say(warning)
+        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {out}")
+        on_end(summary)
+
     with progress.bar:
-        summary = reconstruct_folder(
+        reconstruct_folder(
             data,
             out,
             config,
@@ -144,20 +165,30 @@ def run(
             on_start=announce,
             on_slice=progress.advance,
             on_failure=lambda reason: say(f"passed over: {reason}"),
+            on_end=finish,
         )
+
+
+def _warnings(summary: "ReconstructSummary", model: str) -> list[str]:
+    lines = []
     if summary.num_own_mask:
-        say(f"{summary.num_own_mask} volumes were acquired undersampled and kept their own mask")
+        lines.append(f"{summary.num_own_mask} volumes were acquired undersampled and kept their own mask")
     if summary.num_full:
-        say(
-            f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {progress.name} was trained on "
+        lines.append(
+            f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {model} was trained on "
             f"undersampled ones; give --acceleration"
         )
     if summary.num_single:
-        say(f"warning: {summary.num_single} volumes have one slice; its neighbours are the slice itself")
+        lines.append(f"warning: {summary.num_single} volumes have one slice; its neighbours are the slice itself")
+    return lines
+
+
+def _in_words(summary: "ReconstructSummary") -> str:
     speed = f", {summary.num_slices / summary.seconds:.1f} slices/s" if summary.num_slices else ""
-    typer.echo(
-        f"{progress.name}{own}: {summary.num_volumes} volumes, {summary.num_slices} slices{speed}; "
-        f"{summary.num_skipped} were done before; in {out}"
+    failed = f", {summary.num_failed} were passed over" if summary.num_failed else ""
+    return (
+        f"{summary.num_volumes} volumes, {summary.num_slices} slices{speed}; {summary.num_skipped} were done before"
+        f"{failed}"
     )
 
 

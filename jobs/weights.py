@@ -33,7 +33,7 @@ def info(
     """Say which network WEIGHTS are for, whose they are, how it was trained; check that they fit it."""
     import json
 
-    from mrikit.checkpoint import as_text, build_trained_model, describe, load_weights, make_card
+    from mrikit.checkpoint import as_lines, build_trained_model, describe, load_weights, make_card
 
     if is_json and is_card:
         raise typer.BadParameter("--json and --card are two ways to print the same; give one")
@@ -47,10 +47,10 @@ def info(
     if is_json:
         typer.echo(json.dumps(facts, indent=2))
         return
-    facts["compatibility"] = list(facts["compatibility"])  # what the switches mean is in the card
-    width = max(map(len, facts))
-    for name, value in facts.items():
-        typer.echo(f"{name:{width}}  {as_text(value)}")
+    lines = as_lines(facts)
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        typer.echo(f"{name:{width}}  {text}")
 
 
 @app.command("import")

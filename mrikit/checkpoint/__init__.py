@@ -1,6 +1,6 @@
 """Weights on disk: safetensors with a JSON record, known by their digest, read strictly; import of published ones."""
 
-from mrikit.checkpoint.card import as_text, card_path, describe, make_card
+from mrikit.checkpoint.card import as_lines, as_text, card_path, describe, make_card
 from mrikit.checkpoint.imported import import_weights
 from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
@@ -24,6 +24,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "WEIGHTS_PREFIX",
     "Weights",
+    "as_lines",
     "as_text",
     "build_trained_model",
     "card_path",

@@ -18,7 +18,8 @@ COMPATIBILITY: Final[dict[str, str]] = {
 """Settings that keep what published code does by mistake, for its weights: what each means where it is on."""
 
 _SCORES = ("ssim", "psnr", "nmse", "accuracy")
-_NOT_SHOWN = ("format", "model_config")
+_NOT_SHOWN = ("format", "model_config", "num_weights")  # the last is what `parameters` says
+_ZERO_IS_NONE = ("stage", "max_readout")
 _MOST_ITEMS = 8
 _FACTS = {
     "model": "Network",
@@ -29,6 +30,7 @@ _FACTS = {
     "size": "Size",
     "anatomy": "Anatomy",
     "masks": "Undersampling",
+    "validation_masks": "Undersampling in validation",
     "max_readout": "Rows kept of an image",
     "step": "Step",
     "epoch": "Epoch",
@@ -69,6 +71,20 @@ def describe(weights: Weights) -> dict[str, Any]:
     return facts
 
 
+def as_lines(facts: Mapping[str, Any]) -> dict[str, str]:
+    """Facts on one line each, by name, for people: those that are known, without what the card explains at length.
+
+    Args:
+        facts: What `describe` gives.
+    """
+    lines = {name: _fact(facts, name) for name in facts if _is_known(facts, name)}
+    if facts.get("trained_on"):
+        lines["trained_on"] = f"{len(facts['trained_on']):,} volumes"
+    if "compatibility" in facts:  # what the switches mean is in the card
+        lines["compatibility"] = as_text(list(facts["compatibility"]))
+    return lines
+
+
 def switches(settings: Mapping[str, Any]) -> dict[str, str]:
     """The settings that keep a flaw of published code and are on, with what they mean."""
     return {name: meaning for name, meaning in COMPATIBILITY.items() if settings.get(name)}
@@ -107,11 +123,30 @@ def as_text(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds
     if isinstance(value, list | tuple):
         more = f" and {len(value) - _MOST_ITEMS} more" if len(value) > _MOST_ITEMS else ""
         return ", ".join(map(_part, value[:_MOST_ITEMS])) + more or "none"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _scalar(value)
 
 
 def _part(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds
-    return f"({as_text(value)})" if isinstance(value, Mapping | list | tuple) else str(value)
+    return f"({as_text(value)})" if isinstance(value, Mapping | list | tuple) else _scalar(value)
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds but lists and objects
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _fact(facts: Mapping[str, Any], name: str) -> str:
+    """A fact on one line; masks as people call them."""
+    value = facts[name]
+    return "; ".join(map(_mask, value)) if name in ("masks", "validation_masks") else as_text(value)
+
+
+def _mask(plan: Mapping[str, Any]) -> str:
+    """Such as `8x fixed, 8 % centre`; imported weights and those of others may say less of it."""
+    if "acceleration" not in plan:
+        return as_text(plan)
+    kind = f" {plan['kind']}" if "kind" in plan else ""
+    center = f", {100 * plan['center_fraction']:g} % centre" if "center_fraction" in plan else ""
+    return f"{plan['acceleration']:g}x{kind}{center}"
 
 
 def _title(facts: Mapping[str, Any]) -> str:
@@ -127,11 +162,16 @@ def _section(title: str, content: str) -> str:
 
 
 def _table(facts: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    rows = [f"| {title} | {_plain(as_text(facts[name]))} |" for name, title in names.items() if _is_known(facts, name)]
+    rows = [f"| {title} | {_plain(_fact(facts, name))} |" for name, title in names.items() if _is_known(facts, name)]
     return "\n".join(["| | |", "|---|---|", *rows]) if rows else ""
 
 
 def _is_known(facts: Mapping[str, Any], name: str) -> bool:
+    """Whether a fact says anything, and anything new."""
+    if name == "validation_masks" and facts.get(name) == facts.get("masks"):
+        return False
+    if name in _ZERO_IS_NONE and not facts.get(name):
+        return False
     return facts.get(name) not in (None, "", [], {})
 
 

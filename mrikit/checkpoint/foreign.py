@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mrikit.checkpoint.pickled import DAMAGED, as_group, as_plain, read_pickle
+from mrikit.checkpoint.pickled import as_group, as_plain, read_pickle
 from mrikit.checkpoint.tensors import read_record
 from mrikit.errors import CheckpointError
 
@@ -58,7 +58,9 @@ def read_foreign(path: Path) -> ForeignCheckpoint:
             kind = _kind(content, path.is_dir() or file.name == MODEL_FILE)
             state, settings = _state(file, content), _settings(content)
         except (AttributeError, TypeError, ValueError) as error:  # its dicts need not behave like dicts
-            raise CheckpointError(f"{file}: {DAMAGED}") from error
+            raise CheckpointError(
+                f"{file}: holds dicts that do not behave as such; save the state dict of the network with torch.save"
+            ) from error
     with file.open("rb") as bytes_:
         sha256 = hashlib.file_digest(bytes_, "sha256").hexdigest()
     name = f"{file.parent.name}/{file.name}" if file.name == MODEL_FILE else file.name

@@ -17,7 +17,9 @@ import torch
 
 from mrikit.errors import CheckpointError
 
-DAMAGED: Final = "damaged, or no file of torch.save; copy it again"
+_NO_TORCH_FILE: Final = (
+    "not a file that torch.save wrote, or cut off; give a .pt, .pth, .ckpt or .safetensors file, or a DeepSpeed folder"
+)
 _GLOBAL = re.compile(r"GLOBAL (\S+)")
 _NUMPY_NUMBER = re.compile(r"[fiu][248]|[iu]1|b1")
 
@@ -47,7 +49,7 @@ def read_pickle(path: Path) -> Any:  # noqa: ANN401 - anything that a pickle hol
             raise CheckpointError(
                 f"{path}: a program of TorchScript, which is not read; save its state dict with torch.save"
             ) from error
-        raise CheckpointError(f"{path}: {DAMAGED}") from error
+        raise CheckpointError(f"{path}: {_NO_TORCH_FILE}") from error
 
 
 def as_group(value: Any) -> Mapping[Any, Any] | None:  # noqa: ANN401 - anything that a pickle holds

@@ -68,7 +68,9 @@ def read_box_table(path: Path) -> BoxTable:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
+            if not reader.fieldnames:
+                raise DataError(f"{path}: is empty; a fastMRI+ CSV would do")
+            missing = [name for name in _COLUMNS if name not in reader.fieldnames]
             if missing:
                 found = f"found {reader.fieldnames}"
                 raise DataError(f"{path}: no column {missing[0]!r} as fastMRI+ has it; {found}")
@@ -80,7 +82,8 @@ def read_box_table(path: Path) -> BoxTable:
                 boxes.setdefault(row["file"].removesuffix(".h5"), []).append(box)
     except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as error:
         # A row that ends early has None for what is not there.
-        raise DataError(f"{path}: cannot be read as a table of boxes: {error}; a fastMRI+ CSV would do") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{path}: cannot be read as a table of boxes: {reason}; a fastMRI+ CSV would do") from error
     return BoxTable(
         path=path, boxes={name: tuple(found) for name, found in boxes.items()}, num_study_level=num_study_level
     )

@@ -3,29 +3,37 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from mrikit.errors import DataError
 from mrikit.evaluate.leaderboard import folder_acceleration, group_acceleration, named_acceleration, submissions
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.scores import Scores
-from mrikit.evaluate.wording import NUM_NAMES, group_reasons
+from mrikit.evaluate.wording import group_reasons, name_some
 from mrikit.volumes import open_volume
 from mrikit.volumes.anatomy import anatomy_of, named_anatomy
 from mrikit.volumes.reconstruction import read_reconstruction
 
-_Facts: TypeAlias = tuple[str | None, float | None]
-"""Anatomy and acceleration of a volume; None for what nothing tells."""
-
 _UNKNOWN = "unknown anatomy"
 _NUMBERED = re.compile(r"(.*?)(\d+)")
+
+
+class _Facts(NamedTuple):
+    """What is known of a volume without a score; None for what nothing tells."""
+
+    anatomy: str | None
+    acceleration: float | None
+    """May be the estimate of a stored mask."""
+    sure: float | None
+    """The acceleration, and where that is an estimate the one that a folder says: it makes a group of its own."""
 
 
 def require_expected(scores: Mapping[str, Scores], num_volumes: int) -> None:
     """Make sure that every submission has a score for that many volumes of each anatomy at each acceleration.
 
     Every anatomy and acceleration counts that anything tells of: a scored volume, one that has no score, or a folder
-    such as `acc8` among the volumes or the reconstructions, be it empty. What nothing tells of is not missed.
+    such as `acc8` among the volumes or the reconstructions, be it empty. What nothing tells of is not missed, nor what
+    only the estimated acceleration of a volume without a score tells of, as that of a test set.
 
     Args:
         scores: Of each folder of reconstructions, by its path.
@@ -48,7 +56,7 @@ def _reconstructed(scores: Scores, told: Sequence[_Facts]) -> list[tuple[str, fl
     """Path and acceleration of every volume that was reconstructed, be it without a score."""
     unscored = zip(scores.unscored, told, strict=True)
     return [(row.path, row.acceleration) for row in scores.rows] + [
-        (volume.path, acceleration) for volume, (_, acceleration) in unscored if volume.reconstruction is not None
+        (volume.path, facts.acceleration) for volume, facts in unscored if volume.reconstruction is not None
     ]
 
 
@@ -62,10 +70,12 @@ def _left(members: Mapping[str, Scores]) -> list[Unscored]:
 def _wrong_groups(members: Mapping[str, Scores], told: Sequence[_Facts], num_volumes: int) -> list[str]:
     """A line for each anatomy and acceleration that has another number of volumes."""
     rows = [row for found in members.values() for row in found.rows]
-    facts = [*told, *((row.anatomy, row.acceleration) for row in rows)]
-    anatomies = sorted({anatomy or _UNKNOWN for anatomy, _ in facts})
-    named = {acceleration for _, acceleration in facts if acceleration is not None}
+    named: set[float] = {row.acceleration for row in rows}
     named |= {acceleration for name, found in members.items() for acceleration in _empty_folders(Path(name), found)}
+    named |= {facts.sure for facts in told if facts.sure is not None and facts.acceleration not in named}
+    strange = {facts for facts in told if facts.sure is None and facts.acceleration not in (*named, None)}
+    known = [facts.anatomy for facts in told if facts not in strange or not named]
+    anatomies = sorted({anatomy or _UNKNOWN for anatomy in (*known, *(row.anatomy for row in rows))})
     # Where nothing tells of any acceleration there is no score, and a line for each anatomy.
     accelerations: list[float | None] = [*sorted(named)] or [None]
     groups: dict[tuple[str, float | None], set[str]] = {
@@ -82,8 +92,9 @@ def _wrong_groups(members: Mapping[str, Scores], told: Sequence[_Facts], num_vol
 
 
 def _facts(volume: Unscored, folder: Path, scores: Scores) -> _Facts:
-    """Anatomy and acceleration of a volume without a score; None for what nothing tells."""
+    """What is known of a volume without a score."""
     path, is_full = Path(volume.path), False
+    named = folder_acceleration(path)
     try:
         opened = open_volume(path)
         is_full = opened.mask is None or bool(opened.mask.all())
@@ -92,13 +103,14 @@ def _facts(volume: Unscored, folder: Path, scores: Scores) -> _Facts:
         anatomy = named_anatomy(volume.volume_id)
     if volume.reconstruction is not None:
         try:
-            return anatomy, group_acceleration(path, read_reconstruction(folder / volume.reconstruction), scores.scorer)
+            made = read_reconstruction(folder / volume.reconstruction)
+            counted = group_acceleration(path, made, scores.scorer)
+            return _Facts(anatomy, counted, named if made.mask.kind == "stored" else counted)
         except DataError:
             pass  # as one that is not there
     plan = scores.run.get("mask")
-    if is_full and plan:
-        return anatomy, float(plan["acceleration"])
-    return anatomy, folder_acceleration(path)
+    acceleration = float(plan["acceleration"]) if is_full and plan else named
+    return _Facts(anatomy, acceleration, acceleration)
 
 
 def _empty_folders(folder: Path, scores: Scores) -> set[float]:
@@ -125,4 +137,4 @@ def _lacking(found: set[str], num_volumes: int) -> str:
         return ""
     (stem,) = stems
     lacking = [f"{stem}{number}" for number in range(1, num_volumes + 1) if f"{stem}{number}" not in found]
-    return f", lacks {', '.join(lacking[:NUM_NAMES])}{', ...' if len(lacking) > NUM_NAMES else ''}" if lacking else ""
+    return f", lacks {name_some(lacking)}" if lacking else ""

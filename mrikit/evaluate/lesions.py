@@ -48,10 +48,12 @@ def score_boxes(compared: Compared, boxes: Sequence[Box], volume_id: str) -> tup
     """
     num_slices, height, width = compared.image.shape
     on_slices = [box for box in boxes if 0 <= box.slice_index < num_slices]
-    found = sorted({box.slice_index for box in on_slices})
+    flat = [box for box in on_slices if min(box.width, box.height) <= 0]
+    solid = [box for box in on_slices if box not in flat]
+    found = sorted({box.slice_index for box in solid})
     maps = _maps(compared, found) if found else {}
     scores = []
-    for box in on_slices:
+    for box in solid:
         part = maps[box.slice_index][
             _middles(box.y, box.height, height - 2 * _RIM), _middles(box.x, box.width, width - 2 * _RIM)
         ]
@@ -62,9 +64,12 @@ def score_boxes(compared: Compared, boxes: Sequence[Box], volume_id: str) -> tup
         wrong = next(box.slice_index for box in boxes if box not in on_slices)
         lacking = f"that it lacks, such as {wrong}; it has 0 to {num_slices - 1}"
         notes.append(f"{len(boxes) - len(on_slices)} boxes of {volume_id} lie on slices {lacking}")
-    if len(scores) < len(on_slices):
+    if flat:
+        size = f"{flat[0].width:g} x {flat[0].height:g} pixels (width x height)"
+        notes.append(f"{len(flat)} boxes of {volume_id} have no area, such as one of {size}")
+    if len(scores) < len(solid):
         covered = f"rows {_RIM} to {height - _RIM - 1} and columns {_RIM} to {width - _RIM - 1} have an SSIM"
-        notes.append(f"{len(on_slices) - len(scores)} boxes of {volume_id} lie outside the image, whose {covered}")
+        notes.append(f"{len(solid) - len(scores)} boxes of {volume_id} lie outside the image, whose {covered}")
     return tuple(scores), notes
 
 

@@ -19,6 +19,7 @@ from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
 from mrikit.evaluate.scorers import SCORERS, Compared, measure
 from mrikit.evaluate.scores import Scores
+from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
 from mrikit.storage import read_json
 from mrikit.volumes import ScanInfo, find_volumes
@@ -76,7 +77,7 @@ def evaluate(
         rows=tuple(rows),
         scorer=scorer,
         unscored=tuple(sorted(unscored, key=lambda volume: volume.path)),
-        notes=tuple(notes + _notes(table, rows)),
+        notes=tuple(notes + _notes(table, rows, [volume.volume_id for volume in unscored])),
         data=str(data.resolve()),
         run=run,
     )
@@ -196,7 +197,7 @@ def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) 
     return replace(row, lesion_ssim=mean, num_boxes=len(scored), boxes=scored), notes
 
 
-def _notes(boxes: _Boxes, rows: Sequence[VolumeScore]) -> list[str]:
+def _notes(boxes: _Boxes, rows: Sequence[VolumeScore], unscored: Sequence[str]) -> list[str]:
     """What a table of boxes, or the volumes without any, leave to be said."""
     if boxes is None:
         return []
@@ -206,6 +207,9 @@ def _notes(boxes: _Boxes, rows: Sequence[VolumeScore]) -> list[str]:
         place = str(boxes.path)
         if boxes.num_study_level:
             notes.append(f"{place}: {boxes.num_study_level} rows about whole studies have no box")
+        strange = sorted(boxes.boxes.keys() - {row.volume_id for row in rows} - set(unscored))
+        if strange:
+            notes.append(f"{place}: {len(strange)} files in it are no volume of this study: {name_some(strange)}")
     num_without = sum(not row.num_boxes for row in rows)
     if num_without:
         notes.append(f"{num_without} of {len(rows)} scored volumes have no box that could be scored in {place}")

@@ -1,6 +1,6 @@
 """Scores in words: what the terminal and the report both say."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.rows import Unscored
@@ -21,7 +21,9 @@ def group_reasons(unscored: Iterable[Unscored]) -> list[tuple[str, int, str]]:
     volumes: dict[str, dict[str, None]] = {}
     for volume in unscored:
         volumes.setdefault(volume.reason, {})[volume.volume_id] = None
-    return [
-        (reason, len(names), ", ".join(list(names)[:NUM_NAMES]) + (", ..." if len(names) > NUM_NAMES else ""))
-        for reason, names in volumes.items()
-    ]
+    return [(reason, len(names), name_some(list(names))) for reason, names in volumes.items()]
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first names, and whether there are more."""
+    return ", ".join(names[:NUM_NAMES]) + (", ..." if len(names) > NUM_NAMES else "")

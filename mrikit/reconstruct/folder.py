@@ -30,7 +30,7 @@ from mrikit.volumes.reconstruction import (
 OnStart = Callable[[str, Work], None]
 """Called before the first volume with the name of the model, or of all models, and what there is to do."""
 OnFailure = Callable[[str], None]
-"""Called with the reason why a volume is passed over, which names it."""
+"""Called with the reason why a volume is passed over, which names its file."""
 
 _FREE = ("version", "weights")  # may differ within one folder: the weights' digest counts, not where they lie
 _SINCE = {"flips": False}  # what folders of older versions do not say
@@ -44,6 +44,8 @@ class ReconstructSummary:
     """Volumes reconstructed by this call."""
     num_skipped: int
     """Volumes that were done before."""
+    num_failed: int
+    """Volumes that were passed over."""
     num_slices: int
     """Slices reconstructed by this call."""
     seconds: float
@@ -54,6 +56,10 @@ class ReconstructSummary:
     """Volumes that stayed fully sampled although the network was trained on undersampled ones."""
     num_single: int
     """Volumes of one slice that a network of adjacent slices got repeated."""
+
+
+OnEnd = Callable[[ReconstructSummary], None]
+"""Called after the last volume, also where some were passed over, which is an error then."""
 
 
 def reconstruct_folder(
@@ -67,6 +73,7 @@ def reconstruct_folder(
     on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
     on_failure: OnFailure = lambda _reason: None,
+    on_end: OnEnd = lambda _summary: None,
 ) -> ReconstructSummary:
     """Reconstruct every volume below `data` that is not in `out` yet.
 
@@ -83,20 +90,24 @@ def reconstruct_folder(
         on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
         on_failure: Called with one line about every volume that is passed over.
+        on_end: Called with what was done, before volumes that were passed over are raised as an error.
 
     Raises:
         CheckpointError: The weights are missing or damaged, or fit no model.
-        ConfigError: `out` holds reconstructions made in another way, or model and weights contradict each other.
+        ConfigError: `out` holds reconstructions made in another way, or model and weights contradict each other, or
+            nothing says which volumes a network was trained on and they are to be left out.
         DataError: No volume was found, or some could not be reconstructed.
         JobError: The memory of the device does not suffice.
         StorageError: `out` cannot be written.
     """
     shard = shard or Shard()
     routing = build_routing(config, device)
+    if is_held_out:
+        _require_known_training(routing)
     work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out)
     record = {**describe_routing(routing), "data": str(data.resolve())}
     on_start(routing.name, work)
-    failures: list[tuple[Path, str]] = []
+    failures: list[tuple[str, str]] = []
     done: list[_Done] = []
     start = time.perf_counter()
     with _claimed(out, record, is_shared=shard.num_shards > 1):
@@ -104,19 +115,21 @@ def reconstruct_folder(
             try:
                 made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
-                failures.append((item.path, str(error)))
-                on_failure(str(error))
+                name = str(item.path.relative_to(data if data.is_dir() else data.parent))
+                failures.append((name, _name_file(str(error), item.path, name)))
+                on_failure(failures[-1][1])
                 continue
             if made:
                 done.append(made)
         seconds = time.perf_counter() - start
-        summary = _summarise(done, work, seconds)
+        summary = _summarise(done, work, len(failures), seconds)
         if summary.num_slices and shard.num_shards == 1:
             speed = {"seconds": round(seconds, 3), "slices_per_second": round(summary.num_slices / seconds, 3)}
             write_json(out / RUN_FILE, record | speed)
+    on_end(summary)
     if failures:
         first, *others = failures
-        more = f"; also {', '.join(str(path) for path, _ in others)}" if others else ""
+        more = f"; also {', '.join(name for name, _ in others)}" if others else ""
         raise DataError(f"{len(failures)} of {work.num_volumes} volumes could not be reconstructed: {first[1]}{more}")
     return summary
 
@@ -153,10 +166,34 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
     )
 
 
-def _summarise(done: list[_Done], work: Work, seconds: float) -> ReconstructSummary:
+def _require_known_training(routing: Routing) -> None:
+    """Make sure that volumes that were trained on can be told from others."""
+    if not any(method.weights for method in routing.methods):
+        raise ConfigError(f"--held-out is for networks, and {routing.name} was not trained on anything; leave it out")
+    if not any("trained_on" in method.record for method in routing.methods):
+        raise ConfigError(
+            "--held-out leaves out what a network was trained on, which these weights do not say; leave it out, and "
+            "name data that are new to them"
+        )
+
+
+def _name_file(reason: str, path: Path, name: str) -> str:
+    """A reason that names the volume's file by its name below the data.
+
+    A volume's own name is not enough: the challenge has one of each name in the folder of every acceleration.
+    """
+    if str(path) in reason:
+        return reason.replace(str(path), name)
+    own = path.stem
+    is_named = reason.startswith((f"{own}:", f"{own},"))
+    return f"{name}{reason.removeprefix(own)}" if is_named else f"{name}: {reason}"
+
+
+def _summarise(done: list[_Done], work: Work, num_failed: int, seconds: float) -> ReconstructSummary:
     return ReconstructSummary(
         num_volumes=len(done),
-        num_skipped=work.num_volumes - len(done),
+        num_skipped=work.num_volumes - len(done) - num_failed,
+        num_failed=num_failed,
         num_slices=sum(one.num_slices for one in done),
         seconds=seconds,
         num_own_mask=sum(one.has_own_mask for one in done),

@@ -63,6 +63,11 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
     files = find_weights(config.paths)
     records = {file: read_record(file) for file in files}
     networks = [file for file in files if records[file].get("model") not in CLASSIFIERS]
+    if not networks:
+        verb = "tells" if len(config.paths) == 1 else "tell"
+        raise ConfigError(
+            f"{_names(config.paths)} only {verb} anatomies apart; add the weights of a network that makes images"
+        )
     if config.task != AUTO:
         method = trained_method(load_weights(_of_task(networks, records, config.task)), config, device)
         return Routing(methods=(method,), config=config)
@@ -103,13 +108,14 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
             )
         return method
     acceleration = choose_mask(volume, routing.config.mask).acceleration
-    what = anatomy or "something"
+    doubt = ""
     if anatomy is None and any(method.anatomy for method in routing.methods):
-        anatomy, what = _classify(routing, volume, device)
+        anatomy, doubt = _classify(routing, volume, device)
     nearest = _closest(routing.methods, anatomy or "", acceleration)
     if not nearest:
         how = f"undersampled {acceleration:.3g}x" if acceleration > 1 else "fully sampled (give --acceleration)"
-        raise DataError(f"{volume_id}: no weights for it; it shows {what}, {how}; there are {_list(routing.methods)}")
+        what = f"it shows {anatomy}, {how}" if anatomy else f"it is {how}{doubt}"
+        raise DataError(f"{volume_id}: no weights for it; {what}; there are weights for {_list(routing.methods)}")
     if len(nearest) > 1:
         raise DataError(f"{volume_id}: {_tie(nearest, anatomy or '', acceleration)}")
     return nearest[0]
@@ -174,7 +180,7 @@ def _closest(methods: Sequence[Method], anatomy: str, acceleration: float) -> li
 
 def _tie(methods: Sequence[Method], anatomy: str, acceleration: float) -> str:
     first, second = (method.weights.path for method in methods[:2] if method.weights)
-    what = f"a {anatomy}" if anatomy else "anything"
+    what = f"a {anatomy}" if anatomy else "any anatomy"
     return f"{first} and {second} are both for {what} at {acceleration:.3g}x; leave one out, or name a task"
 
 
@@ -186,10 +192,10 @@ def _distance(method: Method, acceleration: float) -> float:
 
 @torch.inference_mode()
 def _classify(routing: Routing, volume: Volume, device: torch.device | str) -> tuple[str | None, str]:
-    """What the classifier says that a volume shows, None if it is not sure; and that in words."""
-    silent = "what its header does not say"
+    """What the classifier says that a volume shows; None and why in words if there is none or it is not sure."""
+    unknown = ", and its anatomy is unknown"
     if routing.classifier is None:
-        return None, f"{silent} (weights of a classifier among --weights would tell)"
+        return None, f"{unknown}; give the weights of a classifier too (mrikit train --task anatomy)"
     num_slices = len(volume.kspace)
     count = min(num_slices, _NUM_CLASSIFIED)
     mask = choose_mask(volume, routing.config.mask)
@@ -200,17 +206,16 @@ def _classify(routing: Routing, volume: Volume, device: torch.device | str) -> t
         logits.append(routing.classifier.model(example.masked_kspace, example.mask, example.num_center_lines))
     found = find_anatomy(torch.cat(logits))
     if found.is_known:
-        return found.anatomy, found.anatomy
+        return found.anatomy, ""
     return None, (
-        f"{silent}, and the classifier is not sure ({found.anatomy} with {found.confidence:.2f}, needed "
-        f"{UNKNOWN_BELOW:g})"
+        f"{unknown}: the classifier is not sure ({found.anatomy} with {found.confidence:.2f}, needed {UNKNOWN_BELOW:g})"
     )
 
 
 def _list(methods: Sequence[Method]) -> str:
     """What the networks are for, in words."""
     kinds = [
-        f"{method.anatomy or 'anything'} at {' and '.join(f'{own:g}x' for own in method.accelerations)}"
+        f"{method.anatomy or 'any anatomy'} at {' and '.join(f'{own:g}x' for own in method.accelerations)}"
         for method in methods
     ]
     return ", ".join(dict.fromkeys(kinds))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrikit.checkpoint import describe, load_weights, make_card, save_weights
+from mrikit.checkpoint import as_lines, describe, load_weights, make_card, save_weights
 from mrikit.checkpoint.card import COMPATIBILITY
 from mrikit.checkpoint.weights import Weights
 from mrikit.models import build_model, model_settings
@@ -46,7 +46,7 @@ def test_weights_trained_here_have_a_card_from_their_record(trained):
         "| Stage | 2 |",
         "| Size | full |",
         "| Anatomy | knee |",
-        "| Undersampling | (kind=random_offset, acceleration=8.0, center_fraction=0.08) |",
+        "| Undersampling | 8x random_offset, 8 % centre |",
         "| Rows kept of an image | 416 |",
         "| Step | 12,000 |",
         f"| SHA-256 of the weights file | {trained.sha256} |",
@@ -61,6 +61,54 @@ def test_weights_trained_here_have_a_card_from_their_record(trained):
     assert "Trained with mrikit" in found["Licence"]
     assert "Origin" not in found
     assert "Compatibility" not in found
+
+
+def mask(kind, acceleration=8.0, center_fraction=0.08):
+    return {"kind": kind, "acceleration": acceleration, "center_fraction": center_fraction}
+
+
+@pytest.mark.parametrize(
+    ("masks", "others", "words"),
+    [
+        ([mask("fixed")], [mask("fixed")], ["8x fixed, 8 % centre", None]),
+        ([mask("fixed")], None, ["8x fixed, 8 % centre", None]),
+        (
+            [mask("random", 4.0), mask("random", 6.25, 0.07)],
+            [mask("fixed")],
+            ["4x random, 8 % centre; 6.25x random, 7 % centre", "8x fixed, 8 % centre"],
+        ),
+        ([{"acceleration": 4.0}], [], ["4x", None]),
+    ],
+)
+def test_masks_of_validation_are_shown_where_they_are_others(masks, others, words):
+    facts = {"model": "unet", "masks": masks, "validation_masks": others}
+    rows = {row.split("|")[1].strip(): row.split("|")[2].strip() for row in make_card(facts).splitlines() if "|" in row}
+    lines = as_lines(facts)
+    assert [rows.get("Undersampling"), rows.get("Undersampling in validation")] == words
+    assert [lines.get("masks"), lines.get("validation_masks")] == words
+
+
+def test_lines_hold_what_is_known_shortly():
+    facts = {
+        "model": "unet",
+        "stage": 0,
+        "max_readout": 0,
+        "anatomy": "",
+        "loss": 0.12345678901234567,
+        "step": 12000,
+        "trained_on": [f"file{number}" for number in range(1200)],
+        "validation": {"ssim": 0.9123456789, "slices": [1, 2.25]},
+        "compatibility": {"counts_center_lines": "the lines"},
+    }
+    assert as_lines(facts) == {
+        "model": "unet",
+        "loss": "0.123457",
+        "step": "12,000",
+        "trained_on": "1,200 volumes",
+        "validation": "ssim=0.912346, slices=(1, 2.25)",
+        "compatibility": "counts_center_lines",
+    }
+    assert as_lines({"stage": 2, "max_readout": 416}) == {"stage": "2", "max_readout": "416"}
 
 
 def test_scores_that_are_a_group_of_the_record_are_shown():
@@ -114,7 +162,7 @@ def test_facts_are_counted_from_the_tensors_and_not_taken_from_the_record():
         model_config={},
         tensors={"a": torch.ones(2, 3), "b": torch.ones(1)},
         sha256="cd",
-        record={"model": "unet", "model_config": {}, "parameters": 99, "format": 1, "step": 4},
+        record={"model": "unet", "model_config": {}, "parameters": 99, "num_weights": 98, "format": 1, "step": 4},
         path=None,
     )
     assert describe(weights) == {

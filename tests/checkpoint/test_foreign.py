@@ -212,6 +212,32 @@ def test_a_damaged_pickle_is_one_line_wherever_it_is_damaged(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.pkl", pickle.dumps({"state_dict": [1.0]})),
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(99)),
+        ("a.txt", b"hello"),
+        ("a.pt", b""),
+    ],
+)
+def test_what_torch_did_not_write_is_refused_with_what_would_do(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        read_foreign(tmp_path / name)
+    assert str(error.value) == (
+        f"{tmp_path / name}: not a file that torch.save wrote, or cut off; give a .pt, .pth, .ckpt or .safetensors "
+        f"file, or a DeepSpeed folder"
+    )
+
+
+def test_a_plain_pickle_that_would_run_code_is_not_run(tmp_path):
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(RunsCode(tmp_path / "made")))
+    with pytest.raises(CheckpointError, match=r"evil.pkl: not a file that torch.save wrote"):
+        read_foreign(tmp_path / "evil.pkl")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
     "content", [torch.ones(3), {"epoch": 3}, {"state_dict": {}}, [1, 2]], ids=["tensor", "number", "empty", "list"]
 )
 def test_a_file_without_a_state_dict_is_named(tmp_path, content):
@@ -255,7 +281,7 @@ def test_a_dict_that_does_not_behave_like_one_is_damage(tmp_path, method, place)
     try:
         assert has_weights(read_foreign(tmp_path / "a.pt"))  # it does not need the method
     except CheckpointError as error:
-        assert "a.pt: damaged" in str(error)  # noqa: PT017
+        assert "a.pt: holds dicts that do not behave as such; save the state dict" in str(error)  # noqa: PT017
 
 
 def test_a_program_of_torchscript_is_named(tmp_path):

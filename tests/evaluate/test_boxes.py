@@ -60,13 +60,23 @@ def test_a_table_without_a_column_is_an_error_that_names_it(tmp_path):
         read_box_table(write_table(tmp_path / "t.csv", header="file,slice,study_level,x,y"))
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00 no text"])
-def test_what_is_no_table_is_an_error(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read as a table of boxes: No such file or directory; a fastMRI+ CSV would do"),
+        (b"", "is empty; a fastMRI+ CSV would do"),
+        (b"\xef\xbb\xbf", "is empty; a fastMRI+ CSV would do"),
+        (b"\xff\xfe\x00 no text", "cannot be read as a table of boxes: 'utf-8' codec can't decode"),
+    ],
+    ids=["missing", "empty", "byte order mark only", "no text"],
+)
+def test_what_is_no_table_is_an_error(tmp_path, content, message):
     path = tmp_path / "t.csv"
-    if content:
+    if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"t\.csv: cannot be read as a table of boxes: .*; a fastMRI\+ CSV would do"):
+    with pytest.raises(DataError) as error:
         read_box_table(path)
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize(("size", "moved"), [((384, 384), (0, 0)), ((320, 300), (32, 42)), ((400, 385), (-8, 0))])

@@ -12,6 +12,7 @@ from snu_study import WINDOW, reference_of, write_leaderboard, write_leaderboard
 from mrikit.errors import DataError
 from mrikit.evaluate import Scores, Unscored, evaluate, require_expected
 from mrikit.volumes import write_snu
+from mrikit.volumes.reconstruction import Reconstruction, write_reconstruction
 
 
 def snu(number, ssim, anatomy="brain", acceleration=4.0):
@@ -95,6 +96,40 @@ def test_a_volume_of_which_nothing_is_known_does_not_pass_either():
         DataError, match=r"^recon: unknown anatomy: 1 expected, 0 found; not scored: file1 \(damaged\)$"
     ):
         require_expected({"recon": scores_of([], [lost])}, 1)
+
+
+def unscored_test_volume(folder, name, estimate):
+    """A reconstruction by the mask of a file without a reference."""
+    image = np.ones((2, *WINDOW), np.float32)
+    made = Reconstruction(
+        image=image, zero_filled=image, volume_id=name, mask=line_mask(estimate, "stored"), model="m", config={}
+    )
+    write_reconstruction(folder / f"{name}.h5", made)
+    return lambda path: Unscored(volume_id=name, path=path, reconstruction=f"{name}.h5", reason="no reference")
+
+
+def test_an_estimated_acceleration_of_a_volume_without_a_score_makes_no_group(tmp_path):
+    lost = unscored_test_volume(tmp_path, "knee_test9", 6.93)
+    require_expected({str(tmp_path): scores_of([snu(1, 0.9), snu(2, 0.9)], [lost("/data/test/file9.h5")])}, 2)
+    # Nor an anatomy that has nothing else.
+    with pytest.raises(DataError, match=r": brain acc4: 3 expected, 2 found, lacks brain_test3; not scored: knee_test"):
+        require_expected({str(tmp_path): scores_of([snu(1, 0.9), snu(2, 0.9)], [lost("/data/test/file9.h5")])}, 3)
+
+
+def test_an_estimated_acceleration_counts_where_a_score_or_a_folder_has_it(tmp_path):
+    lost = unscored_test_volume(tmp_path, "knee_test9", 6.93)
+    with pytest.raises(DataError, match=r": knee acc7: 1 expected, 0 found; not scored: knee_test9 \(no reference\)$"):
+        require_expected(
+            {str(tmp_path): scores_of([snu(1, 0.9, acceleration=7.0)], [lost("/data/test/knee_test9.h5")])}, 1
+        )
+    with pytest.raises(DataError, match=r": brain acc8: 1 .*; knee acc4: 1 expected, 0 found; knee acc8: 1 expected"):
+        require_expected({str(tmp_path): scores_of([snu(1, 0.9)], [lost("/data/acc8/knee_test9.h5")])}, 1)
+
+
+def test_where_there_are_estimates_only_each_anatomy_is_missed(tmp_path):
+    lost = unscored_test_volume(tmp_path, "knee_test9", 6.93)
+    with pytest.raises(DataError, match=r": knee: 1 expected, 0 found; not scored: knee_test9 \(no reference\)$"):
+        require_expected({str(tmp_path): scores_of([], [lost("/data/test/knee_test9.h5")])}, 1)
 
 
 @pytest.fixture

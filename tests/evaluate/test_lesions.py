@@ -77,11 +77,21 @@ def test_boxes_are_scored_under_the_mask_of_the_scorer():
 
 
 def test_boxes_outside_the_image_are_counted_on_one_line():
-    outside = [box(x=40.0), box(y=-9.0), box(width=0.0)]
+    outside = [box(x=40.0), box(y=-9.0), box(slice_index=0, x=-30.0)]
     scored, notes = score_boxes(compared(), [box(), *outside], "file1000017")
     assert len(scored) == 1
     covered = "rows 3 to 26 and columns 3 to 22 have an SSIM"
     assert notes == [f"3 boxes of file1000017 lie outside the image, whose {covered}"]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [({"width": 0.0}, "0 x 5"), ({"height": 0.0, "x": 8.5}, "6 x 0"), ({"width": -2.5, "height": 0.5}, "-2.5 x 0.5")],
+)
+def test_boxes_without_an_area_are_told_by_their_size(size, words):
+    scored, notes = score_boxes(compared(), [box(**size), box(), box(**size, slice_index=0)], "file1000017")
+    assert len(scored) == 1
+    assert notes == [f"2 boxes of file1000017 have no area, such as one of {words} pixels (width x height)"]
 
 
 def test_boxes_on_slices_that_are_not_there_are_counted_on_one_line():
@@ -114,6 +124,18 @@ def test_a_table_gives_every_volume_the_scores_of_its_boxes(study, tmp_path):
         f"2 of 3 scored volumes have no box that could be scored in {table}",
     )
     assert [row.ssim for row in scores.rows] == [row.ssim for row in plain]
+
+
+def test_files_of_a_table_that_are_no_volume_of_the_study_are_named_on_one_line(study, tmp_path):
+    data, recon = study
+    (recon / "v2.h5").unlink()  # a volume without a score is one of the study all the same
+    table = tmp_path / "knee.csv"
+    strange = "".join(f"file{number},1,No,5,8,6,4,cyst\n" * 2 for number in range(9, 0, -1))
+    table.write_text(f"{HEADER}\nv0,1,No,5,8,6,4,cyst\nv1,1,No,5,8,6,4,cyst\nv2,1,No,5,8,6,4,cyst\n{strange}")
+    named = ", ".join(f"file{number}" for number in range(1, 9))
+    assert evaluate(data, recon, boxes=table).notes == (
+        f"{table}: 9 files in it are no volume of this study: {named}, ...",
+    )
 
 
 def test_stored_boxes_are_found_in_the_volumes(study):

@@ -61,7 +61,9 @@ def test_a_method_that_cannot_do_a_volume_says_so_and_the_others_go_on(tmp_path)
     write_fastmri(tmp_path / "data" / "file1000001.h5", make_volume())
     done = run_classical("--data", tmp_path / "data", "--out", tmp_path / "out", "--acceleration", 15)
     assert done.exit_code == 0, done.output
-    assert "warning: 1 of 1 volumes could not be reconstructed: file1000001, slice 0: grappa cannot fit" in done.stderr
+    assert (
+        "warning: 1 of 1 volumes could not be reconstructed: file1000001.h5, slice 0: grappa cannot fit" in done.stderr
+    )
     assert "15x  zero_filled" in done.stdout
 
 

@@ -182,6 +182,25 @@ def test_several_weights_are_routed_and_what_suits_none_is_told_at_once(run, tmp
     assert len(rest) == 1
 
 
+def test_what_was_done_is_said_although_a_volume_is_passed_over(tmp_path):
+    write_fastmri(tmp_path / "data" / "file1000001.h5", make_volume())
+    words = ["reconstruct", "--data", tmp_path / "data", "--out", tmp_path / "out", "--model", "zero_filled"]
+    (tmp_path / "data" / "file1000002.h5").write_bytes(b"damaged")
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert isinstance(done.exception, DataError)
+    summary, following = done.stdout.splitlines()
+    assert summary.startswith("zero_filled: 1 volumes, 2 slices, ")
+    assert summary.endswith(f" slices/s; 0 were done before, 1 were passed over; in {tmp_path / 'out'}")
+    assert following == f"next: mrikit evaluate --recon {tmp_path / 'out'}"
+    for path in (tmp_path / "data" / "file1000001.h5", tmp_path / "out" / "file1000001.h5"):
+        path.unlink()
+    nothing = CliRunner().invoke(app, list(map(str, words)))
+    assert isinstance(nothing.exception, DataError)
+    assert nothing.stdout == (
+        f"zero_filled: 0 volumes, 0 slices; 0 were done before, 1 were passed over; in {tmp_path / 'out'}\n"
+    )
+
+
 def test_one_slice_without_neighbours_is_told(run, tmp_path, monkeypatch):
     monkeypatch.setattr("mrikit.reconstruct.method.Method.num_adjacent", property(lambda _method: 3))
     monkeypatch.setattr("mrikit.models.unet.UnetModel.forward", lambda _model, kspace, *_: rss(ifft2c(kspace[:, 1])))

@@ -205,10 +205,34 @@ def test_a_full_volume_without_a_reference_gets_one_beside_its_reconstruction(tm
 
 def test_a_damaged_volume_is_named_after_the_others_are_done(data, tmp_path):
     (data / "file1000001.h5").write_bytes((data / "file1000001.h5").read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"1 of 2 volumes could not be reconstructed: .*file1000001.h5") as caught:
+    with pytest.raises(DataError, match=r"1 of 2 volumes could not be reconstructed: file1000001.h5: a ") as caught:
         reconstruct_folder(data, tmp_path / "out", CONFIG)
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["file1000002.h5", "reconstruct.json"]
+
+
+def test_what_was_done_is_told_before_a_volume_that_was_passed_over_is_an_error(data, tmp_path):
+    (data / "file1000001.h5").write_bytes((data / "file1000001.h5").read_bytes()[:5000])
+    for num_done, num_skipped in ((1, 0), (0, 1)):
+        ends = []
+        with pytest.raises(DataError, match="1 of 2 volumes could not be reconstructed"):
+            reconstruct_folder(data, tmp_path / "out", CONFIG, on_end=ends.append)
+        (end,) = ends
+        assert (end.num_volumes, end.num_skipped, end.num_failed) == (num_done, num_skipped, 1)
+
+
+def test_volumes_of_one_name_are_passed_over_by_their_place_below_the_data(tmp_path):
+    for folder in ("acc4", "acc8"):
+        write_fastmri(tmp_path / "data" / folder / "brain_test1.h5", make_volume())
+    reasons = []
+    with pytest.raises(DataError, match=r"^2 of 2 .*: acc4/brain_test1.h5, slice \d: .*; also acc8/brain_test1.h5$"):
+        reconstruct_folder(
+            tmp_path / "data",
+            tmp_path / "out",
+            ReconstructConfig(model="grappa", mask=replace(PLAN, center_fraction=0.0)),
+            on_failure=reasons.append,
+        )
+    assert [reason.partition(",")[0] for reason in reasons] == ["acc4/brain_test1.h5", "acc8/brain_test1.h5"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

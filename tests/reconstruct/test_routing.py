@@ -126,17 +126,17 @@ def test_weights_for_one_anatomy_come_before_those_for_any(runs, tmp_path):
         (("file1", "knee", None), r"it shows knee, fully sampled \(give --acceleration\)"),
         (
             ("file1", None, 4),
-            r"it shows what its header does not say \(weights of a classifier among --weights would tell\), under",
+            r"it is undersampled 4x, and its anatomy is unknown; give the weights of a classifier too \(mrikit train",
         ),
     ],
 )
 def test_a_volume_that_no_weights_suit_is_named_and_the_rest_goes_on(runs, data, tmp_path, volume, found):
     write(data, *volume)
     reasons = []
-    message = rf"^1 of 5 volumes could not be reconstructed: file1: no weights for it; {found}"
+    message = rf"^1 of 5 volumes could not be reconstructed: file1.h5: no weights for it; {found}"
     with pytest.raises(DataError, match=message) as caught:
         reconstruct_folder(data, tmp_path / "out", auto(runs), on_failure=reasons.append)
-    assert str(caught.value).endswith("; there are brain at 4x, brain at 8x, knee at 4x, knee at 8x")
+    assert str(caught.value).endswith("; there are weights for brain at 4x, brain at 8x, knee at 4x, knee at 8x")
     assert len(reasons) == 1
     assert reasons[0] in str(caught.value)
     assert len(list((tmp_path / "out").glob("*.h5"))) == 4
@@ -181,7 +181,7 @@ def test_the_classifier_sees_eight_slices_that_are_not_read_again(runs, tmp_path
 def test_a_classifier_that_is_not_sure_is_told_so(runs, tmp_path):
     save_classifier(tmp_path / "runs" / "anatomy" / "weights.safetensors", [1.0, 0.0])
     write(tmp_path / "data", "silent", None, 4)
-    message = r"silent: no weights for it; it shows .*the classifier is not sure \(brain with 0.73, needed 0.8\), under"
+    message = r"it is undersampled 4x, and its anatomy is unknown: the classifier is not sure \(brain with 0.73, needed"
     with pytest.raises(DataError, match=message):
         chosen(build_routing(auto(runs)), tmp_path / "data" / "silent.h5")
 
@@ -190,8 +190,8 @@ def test_a_task_takes_its_weights_for_all_volumes_but_those_of_another_anatomy(r
     write(data, "silent", None, 4)
     config = auto(runs, task="knee_acc8")
     message = (
-        r"^2 of 5 volumes could not be reconstructed: brain4: shows a brain, and the weights of knee_acc8 are for the "
-        r"knee; leave it out, or give --task auto; also .*brain8.h5$"
+        r"^2 of 5 volumes could not be reconstructed: brain4.h5: shows a brain, and the weights of knee_acc8 are for "
+        r"the knee; leave it out, or give --task auto; also brain8.h5$"
     )
     with pytest.raises(DataError, match=message):
         reconstruct_folder(data, tmp_path / "out", config)
@@ -232,8 +232,8 @@ def test_a_volume_half_way_between_two_weights_is_refused_by_both_names_and_the_
     for number, step in enumerate((4, 5, 6), 1):
         write(tmp_path / "data", f"file{number}", anatomy, step)
     message = (
-        rf"^1 of 3 volumes could not be reconstructed: file2: \S+4.safetensors and \S+6.25.safetensors are both for "
-        rf"{'a knee' if anatomy else 'anything'} at 5x; leave one out, or name a task$"
+        rf"^1 of 3 volumes could not be reconstructed: file2.h5: \S+4.safetensors and \S+6.25.safetensors are both for "
+        rf"{'a knee' if anatomy else 'any anatomy'} at 5x; leave one out, or name a task$"
     )
     with pytest.raises(DataError, match=message):
         reconstruct_folder(tmp_path / "data", tmp_path / "out", auto(tmp_path))
@@ -284,6 +284,21 @@ def test_weights_of_no_known_acceleration_are_left_out_with_a_warning(runs):
         pytest.raises(ConfigError, match=r"no weights for --task auto in .*published.safetensors; those of a training"),
     ):
         build_routing(auto(runs / "published.safetensors"))
+
+
+def test_weights_for_any_anatomy_are_listed_as_such(tmp_path):
+    save_unet(tmp_path / "any.safetensors", masks=masks(4))
+    write(tmp_path / "data", "file1", None, 8)
+    with pytest.raises(DataError, match=r"file1: .* it is undersampled 8x; there are weights for any anatomy at 4x$"):
+        chosen(build_routing(auto(tmp_path)), tmp_path / "data" / "file1.h5")
+
+
+@pytest.mark.parametrize("task", ["auto", "anatomy"])
+def test_weights_of_a_classifier_alone_are_told_from_none(tmp_path, task):
+    save_classifier(tmp_path / "an" / "weights.safetensors", [0.0, 0.0], task="anatomy")
+    message = rf"^{tmp_path / 'an'} only tells anatomies apart; add the weights of a network that makes images$"
+    with pytest.raises(ConfigError, match=message):
+        build_routing(auto(tmp_path / "an", task=task))
 
 
 def test_a_classifier_makes_no_image(tmp_path):

@@ -133,6 +133,14 @@ def test_a_folder_of_nothing_but_training_volumes_is_one_clear_line(data, tmp_pa
         reconstruct_folder(data, tmp_path / "out", config, is_held_out=True)
 
 
+def test_leaving_out_what_was_trained_on_needs_to_know_it(data, tmp_path):
+    with pytest.raises(ConfigError, match="--held-out is for networks, and zero_filled was not trained on anything"):
+        reconstruct_folder(data, tmp_path / "out", ReconstructConfig(model="zero_filled"), is_held_out=True)
+    with pytest.raises(ConfigError, match="--held-out leaves out what a network was trained on, which these weights"):
+        reconstruct_folder(data, tmp_path / "out", network(tmp_path), is_held_out=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_images_with_and_without_flips_are_not_mixed(data, tmp_path):
     out = tmp_path / "out"
     reconstruct_folder(data, out, CONFIG)
