@@ -15,7 +15,7 @@ METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.json"
 CONFIG_KEYS = ("task", "size", "model")
 
-_SCORES = {"accuracy": "accuracy", "body_ssim": "SSIM inside the body"}
+_SCORES = {"accuracy": "accuracy", "body_ssim": "body SSIM"}
 """Those besides `ssim` in words; where a run has them, they decide."""
 
 Point = tuple[float, float]

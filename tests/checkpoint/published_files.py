@@ -36,7 +36,8 @@ def save_with_deepspeed(folder, weights, arguments, *, zero_stage=1):
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     config = {
         "train_micro_batch_size_per_gpu": 1,
-        "zero_optimization": {"stage": zero_stage},
+        # Else DeepSpeed replaces torch's linear for the whole process.
+        "zero_optimization": {"stage": zero_stage, "memory_efficient_linear": False},
         "zero_allow_untested_optimizer": True,
     }
     with joined("cpu"), contextlib.redirect_stdout(None):
