@@ -25,6 +25,22 @@ CONFIG = RunConfig(
 )
 """Five optimizer steps an epoch: five volumes of two slices to train on."""
 
+PROMPTMR = {
+    "num_cascades": 2,
+    "stem_width": 4,
+    "feature_widths": (4, 4),
+    "prompt_widths": (4, 4),
+    "prompt_sizes": (4, 4),
+    "prompt_lengths": (2, 2),
+    "num_encoder_blocks": (1, 1),
+    "num_decoder_blocks": (1, 1),
+    "num_skip_blocks": (0, 0),
+    "sens_stem_width": 0,
+    "sens_feature_widths": (4, 4),
+    "sens_prompt_widths": (4, 4),
+}
+"""Settings of a PromptMR of a few hundred weights."""
+
 
 def write_study(data, num_slices=(2,), anatomy="knee", prefix="v"):
     """Volumes of two shapes, each of another patient and with noise of its own; slices by turns."""

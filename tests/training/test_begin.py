@@ -5,27 +5,13 @@ import dataclasses
 import pytest
 import torch
 from torch import nn
-from training.small_run import CONFIG, are_same_bits, newest_state, run
+from training.small_run import CONFIG, PROMPTMR, are_same_bits, newest_state, run
 from training.test_train import stop_at
 
 from mrikit.models.prompt_unet import PromptUnet
 from mrikit.training.optimizer import build_optimizer
 from mrikit.training.process import joined
 
-PROMPTMR = {
-    "num_cascades": 2,
-    "stem_width": 4,
-    "feature_widths": (4, 4),
-    "prompt_widths": (4, 4),
-    "prompt_sizes": (4, 4),
-    "prompt_lengths": (2, 2),
-    "num_encoder_blocks": (1, 1),
-    "num_decoder_blocks": (1, 1),
-    "num_skip_blocks": (0, 0),
-    "sens_stem_width": 0,
-    "sens_feature_widths": (4, 4),
-    "sens_prompt_widths": (4, 4),
-}
 SMALL = dataclasses.replace(
     CONFIG, model="promptmr", model_config=PROMPTMR, training=dataclasses.replace(CONFIG.training, num_epochs=1)
 )
