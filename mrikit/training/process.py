@@ -47,10 +47,6 @@ class Process:
         """Whether it is the one that writes files and talks."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Until all processes are here; none may leave while another still writes, and its group with it."""
-        self.gather(None)
-
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank; all of them take part. They are small and can be pickled."""
         values = [value] * self.world_size

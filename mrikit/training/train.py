@@ -106,7 +106,6 @@ def train(
         )
         with contextlib.closing(tracker), stop_requests(tell) as stop:
             engine.run(tracker, stop)
-        process.wait()
         is_finished = engine.position.validated_step == engine.num_steps
         tell(f"{'finished' if is_finished else 'stopped'} after step {engine.position.step} of {engine.num_steps}")
         return TrainSummary(
