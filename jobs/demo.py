@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 NUM_VOLUMES, NUM_COILS, NUM_SLICES = 16, 8, 3
 """Of the study of knees that is reconstructed."""
-NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES = 24, 2
+NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES = 30, 2
 """Of the study that the networks are trained on: other patients, drawn from another seed."""
 
 
