@@ -3,7 +3,6 @@
 from dataclasses import dataclass, fields
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from mrikit.data import Example, SliceDataset, SliceKey, choose_mask, prepare_batch
@@ -12,7 +11,7 @@ from mrikit.models.anatomy import ANATOMIES, find_anatomy
 from mrikit.training.config import DataConfig
 from mrikit.training.interrupts import StopRequest
 from mrikit.training.process import Process
-from mrikit.training.validation import validation_plan
+from mrikit.training.validation import mean_over_volumes, validation_plan
 
 _TIE_BREAKER = 1e-4  # less than what one volume counts
 
@@ -72,23 +71,13 @@ def validate_anatomy(
         DataError: A slice cannot be read, or what a volume shows is not known.
     """
     names = [field.name for field in fields(AnatomyValidation)]
-    num_volumes = len(dataset.volumes)
-    # The last row says whether a process wants to stop.
-    found = torch.zeros(num_volumes + 1, len(names), dtype=torch.float64, device=process.device)
-    for first in range(0, num_volumes, process.world_size):
-        position = first + process.rank
-        if position < num_volumes:
-            facts = _judge(network, dataset, position, data, process.device)
-            found[position] = torch.tensor([getattr(facts, name) for name in names])
-        found[-1] = float(bool(stop))
-        if process.world_size > 1:
-            dist.all_reduce(found[-1])
-        if found[-1].any():
-            return None
-    if process.world_size > 1:
-        dist.all_reduce(found)
-    means = found[:-1].mean(0).tolist()
-    return AnatomyValidation(**dict(zip(names, means, strict=True)))
+
+    def measure(position: int) -> list[float]:
+        found = _judge(network, dataset, position, data, process.device)
+        return [getattr(found, name) for name in names]
+
+    means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
+    return None if means is None else AnatomyValidation(**dict(zip(names, means, strict=True)))
 
 
 def _judge(

@@ -1,5 +1,7 @@
 """Validation: whole volumes, each with its own fixed mask, by the score that reconstructions get."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -56,19 +58,43 @@ def validate(
     Raises:
         DataError: A slice cannot be read, or a score is not finite.
     """
-    names = [field.name for field in fields(Validation)][: 3 + (data.validation_score == "body_ssim")]
-    num_volumes = len(dataset.volumes)
+    has_body = data.validation_score == "body_ssim"
+    names = [field.name for field in fields(Validation) if has_body or field.name != "body_ssim"]
+
+    def measure(position: int) -> list[float]:
+        image, reference = _reconstruct(network, dataset, position, data, process.device)
+        info = dataset.volumes[position].info
+        found = _measure(image, reference, info if has_body else None)
+        scores = [getattr(found, name) for name in names]
+        if not all(map(math.isfinite, scores)):
+            raise DataError(f"validation of {info.volume_id} gave SSIM {found.ssim:g}; is its reference all zeros?")
+        return scores
+
+    means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
+    return None if means is None else Validation(**dict(zip(names, means, strict=True)))
+
+
+def mean_over_volumes(
+    measure: Callable[[int], Sequence[float]], num_volumes: int, num_scores: int, process: Process, stop: StopRequest
+) -> list[float] | None:
+    """Scores of all volumes, each process having measured its share of them; all get the means.
+
+    Args:
+        measure: Position of a volume to its scores.
+        num_volumes: At least 1.
+        num_scores: Of each volume.
+        process: This one.
+        stop: Asked after every volume.
+
+    Returns:
+        The mean of each score; None if somebody asked to stop.
+    """
     # The last row says whether a process wants to stop.
-    scores = torch.zeros(num_volumes + 1, len(names), dtype=torch.float64, device=process.device)
+    scores = torch.zeros(num_volumes + 1, num_scores, dtype=torch.float64, device=process.device)
     for first in range(0, num_volumes, process.world_size):
         position = first + process.rank
         if position < num_volumes:
-            image, reference = _reconstruct(network, dataset, position, data, process.device)
-            info = dataset.volumes[position].info
-            found = _measure(image, reference, info if len(names) > 3 else None)
-            scores[position] = torch.tensor([getattr(found, name) for name in names])
-            if not scores[position].isfinite().all():
-                raise DataError(f"validation of {info.volume_id} gave SSIM {found.ssim:g}; is its reference all zeros?")
+            scores[position] = torch.tensor(measure(position), dtype=torch.float64)
         scores[-1] = float(bool(stop))
         if process.world_size > 1:
             dist.all_reduce(scores[-1])
@@ -76,8 +102,8 @@ def validate(
             return None
     if process.world_size > 1:
         dist.all_reduce(scores)
-    means = scores[:-1].mean(0).tolist()
-    return Validation(**dict(zip(names, means, strict=True)))
+    means: list[float] = scores[:-1].mean(0).tolist()
+    return means
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
