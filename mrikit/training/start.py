@@ -45,12 +45,18 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
     return state._replace(position=Position(carried_steps=num_updates))
 
 
-def start_identity(start: Path) -> str:
+def start_identity(start: Path | None, folder: Path) -> str | None:
     """Changes when a run would begin with other weights: the digest of their file.
+
+    Args:
+        start: As for `load_start`; None for a run that begins with random weights.
+        folder: Of the run; once it has checkpoints, the start may be gone, and is None then.
 
     Raises:
         CheckpointError: There are none.
     """
+    if start is None or (find_checkpoints(folder) and not start.exists()):
+        return None
     return load_weights(start).sha256[:16]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from mrikit.checkpoint import find_checkpoints
 from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
@@ -96,9 +95,11 @@ def train(
             if process.is_first:
                 held.enter_context(locked(folder))
             study = open_study(config, data, validation_data)
+            beginning = start_identity(start, folder)
             if process.is_first:
-                claim_folder(folder, config, data, study.digest, _start_identity(start, folder))
-        engine = Engine(config, study, folder, process, _state(config, study, folder, process, start, tell), tell)
+                claim_folder(folder, config, data, study.digest, beginning)
+        common = (config, study, folder, process)
+        engine = Engine(*common, _state(*common, start, beginning, tell), tell)
         resumed_step = engine.position.step
         tell(_plan_line(engine, study, process))
         tracker = _tracker(
@@ -118,15 +119,14 @@ def train(
         )
 
 
-def _start_identity(start: Path | None, folder: Path) -> str | None:
-    """Of the weights that a run begins with; None where it needs none, or goes on and they are gone."""
-    if start is None or (find_checkpoints(folder) and not start.exists()):
-        return None
-    return start_identity(start)
-
-
 def _state(
-    config: RunConfig, study: Study, folder: Path, process: Process, start: Path | None, tell: Callable[[str], None]
+    config: RunConfig,
+    study: Study,
+    folder: Path,
+    process: Process,
+    start: Path | None,
+    beginning: str | None,
+    tell: Callable[[str], None],
 ) -> State | None:
     """The newest checkpoint, or what the run begins with; nobody keeps it, for it may be mapped from its file.
 
@@ -136,7 +136,7 @@ def _state(
         DataError: It would be validated on what it was trained on.
         JobError: See `_common_state`.
     """
-    state = _common_state(config, study, folder, process, start, tell)
+    state = _common_state(config, study, folder, process, beginning, tell)
     if state is None and start is not None:
         state = load_start(start, config, tell)
     if state is None and config.stage > 1:
@@ -163,7 +163,7 @@ def _require_unseen(state: State, study: Study) -> None:
 
 
 def _common_state(
-    config: RunConfig, study: Study, folder: Path, process: Process, start: Path | None, tell: Callable[[str], None]
+    config: RunConfig, study: Study, folder: Path, process: Process, beginning: str | None, tell: Callable[[str], None]
 ) -> State | None:
     """The newest checkpoint, if there is one; all processes must find the same.
 
@@ -175,7 +175,7 @@ def _common_state(
         "settings": hashlib.sha256(repr(config).encode()).hexdigest()[:8],
         "volumes": study.digest[:8],
         "step of the newest checkpoint": state.position.step if state else 0,
-        "weights to begin with": _start_identity(start, folder),
+        "weights to begin with": beginning,
     }
     first, *others = process.gather(found)
     for rank, theirs in enumerate(others, 1):
