@@ -1,4 +1,4 @@
-"""The staged system that won the 2025 SNU fastMRI challenge: four networks, each trained in three stages.
+"""The staged system of an entry to the 2025 SNU fastMRI challenge: four networks, each trained in three stages.
 
 Brain and knee, 4x and 8x: twelve runs that differ as the functions below say and in nothing else.
 """

@@ -31,7 +31,7 @@ _SHARE_OF_FP32, _SHARE_OF_BF16, _SHARE_OF_BANDWIDTH, _SECONDS_PER_KERNEL = 0.5, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gpu:
-    """Peaks of a GPU, from NVIDIA's data sheet."""
+    """Peaks of a GPU, as NVIDIA publishes them."""
 
     fp32_tflops: float
     """Without tensor cores, 1e12 operations a second; networks here do not round to TF32."""
@@ -44,7 +44,7 @@ class Gpu:
 
 
 GPUS_READ_ON = "2026-11-20"
-"""When the table was made; NVIDIA's data sheets, good to a few per cent."""
+"""When the table was made, from memory of NVIDIA's public data sheets; good to a few per cent."""
 GPUS = {
     "gtx1080": Gpu(fp32_tflops=8.9, bf16_tflops=0, bandwidth_gbps=320, memory_gb=8),
     "t4": Gpu(fp32_tflops=8.1, bf16_tflops=0, bandwidth_gbps=320, memory_gb=16),
