@@ -113,6 +113,20 @@ def test_adam_counts_the_updates_of_all_stages(study, first, second):
     assert (position["step"], position["carried_steps"]) == (10, best)
 
 
+@pytest.mark.parametrize("zero_stage", [0, 1])
+def test_adam_corrects_its_bias_by_the_updates_of_all_stages(study, first, tmp_path, zero_stage):
+    """The first step of the second stage, by hand from the moments that are in its checkpoint."""
+    begin(study, tmp_path, first, training__num_epochs=1, execution__keep=9, execution__zero_stage=zero_stage)
+    best = read_record(find_checkpoints(first)[-1])["position"]["best_step"]
+    before, after = load_file(checkpoint_path(first, best)), load_file(checkpoint_path(tmp_path, 1))
+    count = best + 1
+    for name, weight in parts(before, "weights/").items():
+        mean = after[f"exp_avg/{name}"].double() / (1 - 0.9**count)
+        spread = (after[f"exp_avg_sq/{name}"].double() / (1 - 0.999**count)).sqrt()
+        wanted = weight.double() - 1e-3 * mean / (spread + 1e-8)
+        torch.testing.assert_close(after[f"weights/{name}"].double(), wanted, rtol=0, atol=2e-6)
+
+
 def test_the_schedule_begins_anew_and_ends_before_its_cosine(second):
     rates = [row["lr"] for row in second[1] if row["kind"] == "train"]
     wanted = [1e-3 * (1 + math.cos(math.pi * step / 15)) / 2 for step in range(10)]
