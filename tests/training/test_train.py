@@ -14,7 +14,16 @@ from training.small_run import CONFIG, are_same_bits, largest_difference, newest
 
 from mrikit.checkpoint import load_weights, read_record, save_weights
 from mrikit.config import change_config
-from mrikit.data import center_crop, draw_masks, load_training_volumes, make_example, plan_epoch
+from mrikit.data import (
+    SliceDataset,
+    SliceKey,
+    center_crop,
+    draw_masks,
+    load_training_volumes,
+    make_augment,
+    plan_epoch,
+    prepare_batch,
+)
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
 from mrikit.metrics import ssim_loss
 from mrikit.training import engine, load_run_config
@@ -57,14 +66,17 @@ def train_plainly(config, data):
     losses, num_micro = [], training.batch_size // training.micro_batch_size
     for epoch in range(training.num_epochs):
         sizes = {"micro_batch_size": training.micro_batch_size, "batch_size": training.batch_size}
-        plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=epoch)
+        key_epoch = training.first_epoch + epoch
+        plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=key_epoch)
         num_steps = len(plan) // num_micro
         for step in range(num_steps):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(epoch * num_steps + step, num_steps, training)
             optimizer.zero_grad()
             keys = [key for keys in plan[num_micro * step : num_micro * (step + 1)] for key in keys]
-            found = [slice_loss(config, network, dataset.volumes[key.volume], key.slice_index, epoch) for key in keys]
+            found = [
+                slice_loss(config, network, dataset.volumes[key.volume], key.slice_index, key_epoch) for key in keys
+            ]
             (sum(found) / training.batch_size).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), training.max_grad_norm)
             optimizer.step()
@@ -75,7 +87,9 @@ def train_plainly(config, data):
 def slice_loss(config, network, volume, slice_index, epoch):
     seed = config.training.seed
     (mask,) = draw_masks(config.data.plans, [volume.info], [slice_index], seed=seed, epoch=epoch)
-    example = make_example(volume, (slice_index,), mask)
+    batch = SliceDataset([volume]).read([SliceKey(0, slice_index)])
+    augment = make_augment(config.augment, seed=seed, epoch=epoch)
+    example = prepare_batch(batch, [volume.info], [mask], augment=augment, max_readout=config.data.max_readout)
     image = network(example.masked_kspace, example.mask, example.num_center_lines)
     return ssim_loss(center_crop(image, example.crop), example.reference, example.data_range)
 
@@ -84,6 +98,7 @@ def slice_loss(config, network, volume, slice_index, epoch):
     "changes",
     [
         {"training.weight_decay": 0.01},
+        {"augment.strength": 1.0, "data.max_readout": 26, "training.first_epoch": 3},
         # Micro-batches of two slices, and of one where a shape has an odd number of them.
         {"training.batch_size": 4, "training.micro_batch_size": 2, "data.num_volumes": 3},
         {"training.beta1": 0.5, "training.beta2": 0.9, "training.schedule": "step", "training.step_epochs": 1},

@@ -49,11 +49,12 @@ def test_the_score_is_that_of_reconstructing_and_evaluating_the_held_out_volumes
 
 def test_the_score_inside_the_body_is_that_of_the_leaderboard(study, tmp_path):
     changes = {"training.num_epochs": 1, "data.validation_score": "body_ssim", "data.anatomy": "knee"}
+    changes |= {"data.validation_mask_kind": "random", "data.max_readout": 26}
     config, rows = change_config(CONFIG, changes, "test"), []
     run(study, tmp_path / "run", rows, config=config)
     (validated,) = (row for row in rows if row["kind"] == "validation")
     data = held_out(config, study, tmp_path / "data")
-    (plan,) = config.data.plans
+    (plan,) = config.data.validation_plans
     reconstruct_folder(data, tmp_path / "recon", ReconstructConfig(weights=tmp_path / "run", mask=plan))
     scored = evaluate(data, tmp_path / "recon", scorer="snu").rows
     assert validated["body_ssim"] == pytest.approx(sum(row.ssim for row in scored) / 2, abs=1e-6)
