@@ -5,13 +5,19 @@ BIN = $(VENV)/bin
 # One torch thread for each of xdist's processes: more would fight over the same cores.
 TEST_ENV = OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test lint types contracts check real clean
+.PHONY: demo test azurite lint types contracts check real clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrikit demo
 
 test: $(VENV)/installed-dev
 	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal
+
+# Azure's emulator of Blob, which the tests of az:// use; without it they are skipped. Needs npm.
+azurite: .azurite/node_modules/.bin/azurite-blob
+
+.azurite/node_modules/.bin/azurite-blob:
+	npm install --silent --no-save --prefix .azurite azurite@3.37.0
 
 # The same main job on the real scanner data of REALDATA (see docs/realdata.md).
 REALDATA ?= ../shared/realdata

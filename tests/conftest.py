@@ -1,11 +1,18 @@
 """Fixtures that several rooms share."""
 
+import contextlib
 import os
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
+from azurite import find_azurite, running_azurite
+
+from mrikit.storage import BlobPath
+from mrikit.storage.blob import container_client
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +42,29 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(reason)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def azurite_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment in which Azure's clients find a real Azurite and an identity; CI fails without Azurite."""
+    program = find_azurite()
+    if program is None:
+        reason = "no Azurite; `make azurite` installs it"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with running_azurite(program, tmp_path_factory.mktemp("azurite")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def blob_container(azurite_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[BlobPath]:
+    """A fresh container on Azurite; the environment of this test leads to it, with a cache of its own."""
+    for name, value in azurite_env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MRIKIT_CACHE", str(tmp_path / "cache"))
+    client = container_client(f"test-{uuid.uuid4().hex}")
+    client.create_container()
+    yield BlobPath(client.container_name)
+    with contextlib.suppress(ResourceNotFoundError):  # a test may have deleted it
+        client.delete_container()

@@ -160,7 +160,7 @@ def test_a_full_disk_is_refused_before_anything_is_written_and_the_old_file_stay
 def test_a_disk_that_fills_while_a_file_is_written_leaves_the_old_one(full_disk, monkeypatch):
     path = full_disk / "a.safetensors"
     digest = write_tensors(path, {"t": torch.ones(10)}, {})
-    monkeypatch.setattr("mrikit.storage._require_space", lambda *_: None)  # as if another program took the space
+    monkeypatch.setattr("mrikit.storage.local._require_space", lambda *_: None)  # as if another program took the space
     with pytest.raises(StorageError, match="the disk is full"):
         write_tensors(path, {"t": torch.ones(400_000)}, {})
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest

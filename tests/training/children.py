@@ -13,7 +13,7 @@ import torch
 from training.small_run import run
 
 import mrikit.checkpoint.tensors
-import mrikit.storage
+import mrikit.storage.local
 import mrikit.training.engine
 import mrikit.training.validation
 from mrikit.checkpoint import find_checkpoints
@@ -126,7 +126,7 @@ def _slow_down(module, name, seconds):
 
 PLACES = {
     "between two tensors of a file": (mrikit.checkpoint.tensors, "_content"),
-    "before a file gets its name": (mrikit.storage, "_flush"),
+    "before a file gets its name": (mrikit.storage.local, "_flush"),
     "before old checkpoints go": (Path, "unlink"),
     "while a volume is scored": (mrikit.training.validation, "measure_volume"),
 }

@@ -1,0 +1,178 @@
+"""Azure Blob Storage by the vendor's client: one service for each process, identities only, errors on one line."""
+
+import contextlib
+import functools
+import logging
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mrikit.errors import ConfigError, StorageError
+from mrikit.storage.location import BlobPath
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.core.exceptions import AzureError
+    from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+
+ENDPOINT = "MRIKIT_BLOB_ENDPOINT"
+ACCOUNT = "AZURE_STORAGE_ACCOUNT"
+BLOCK_BYTES = 8 * 2**20
+"""Size of the blocks that a blob is written in."""
+_MOST_CONNECTIONS = 64
+_SCOPE = "https://storage.azure.com/.default"
+_ROLES = "Storage Blob Data Reader to read, Storage Blob Data Contributor to write"
+
+
+def blob_endpoint() -> str:
+    """The URL of the storage account, without a slash at its end.
+
+    It is `MRIKIT_BLOB_ENDPOINT`, or the public endpoint of `AZURE_STORAGE_ACCOUNT`, or that of the linked estate.
+
+    Raises:
+        ConfigError: No account is named, or not by an https URL.
+    """
+    named, account = os.environ.get(ENDPOINT), os.environ.get(ACCOUNT)
+    if not named and account:
+        named = f"https://{account}.blob.core.windows.net"
+    if not named:
+        from mrikit.storage.estate import load_estate
+
+        estate = load_estate()
+        named = estate.blob_endpoint if estate else None
+    if not named:
+        raise ConfigError(f"az://: no storage account is known; set {ACCOUNT} to its name, or {ENDPOINT} to its URL")
+    if not named.startswith("https://"):
+        raise ConfigError(f"{ENDPOINT}: tokens travel over https only; found '{named.partition('?')[0]}'")
+    return named.rstrip("/")
+
+
+def container_client(container: str) -> "ContainerClient":
+    """The client of a container; it may be used by many threads.
+
+    Raises:
+        ConfigError: No account is named, or the Azure packages are not installed.
+    """
+    # A forked child must not share the connections of its parent.
+    return _service(blob_endpoint(), os.getpid()).get_container_client(container)
+
+
+def blob_client(path: BlobPath) -> "BlobClient":
+    """The client of a blob; it may be used by many threads.
+
+    Raises:
+        ConfigError: No account is named, or the Azure packages are not installed.
+    """
+    return container_client(path.container).get_blob_client(path.key)
+
+
+@contextlib.contextmanager
+def blob_errors(path: BlobPath) -> Iterator[None]:
+    """Turn what the Azure client raises into one line about `path`.
+
+    Raises:
+        StorageError: In place of the error of the client.
+    """
+    from azure.core.exceptions import AzureError
+
+    try:
+        yield
+    except AzureError as error:
+        raise StorageError(f"{path}: {_reason(path, error)}") from error
+
+
+@functools.lru_cache(maxsize=2)
+def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
+    try:
+        from azure.core.pipeline.transport import RequestsTransport
+        from azure.storage.blob import BlobServiceClient
+    except ImportError as error:
+        raise ConfigError(
+            f"az:// needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
+        ) from error
+
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    # The client would try again for a minute before it says that nobody is logged in.
+    credential().get_token(_SCOPE)
+    session = requests.Session()
+    # The usual ten connections would be thrown away and opened again under more threads. The client itself retries.
+    session.mount("https://", HTTPAdapter(pool_maxsize=_MOST_CONNECTIONS, pool_block=True, max_retries=0))
+    return BlobServiceClient(
+        endpoint,
+        credential=credential(),
+        transport=RequestsTransport(session=session, session_owner=False),
+        max_block_size=BLOCK_BYTES,
+        max_single_put_size=BLOCK_BYTES,
+        max_single_get_size=2**31,  # a range is one request, whatever its size
+        initial_backoff=1,
+        increment_base=2,
+        retry_total=4,
+    )
+
+
+@functools.cache
+def credential() -> "TokenCredential":
+    """Whoever this process is: a managed identity, a login of `az`, ...; inside Azure ML the job's own identity.
+
+    Raises:
+        ConfigError: The Azure packages are not installed.
+    """
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError as error:
+        raise ConfigError(
+            f"Azure needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
+        ) from error
+
+    # What it tried fills twenty lines; `blob_errors` says it in one.
+    logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
+    return DefaultAzureCredential(managed_identity_client_id=os.environ.get("DEFAULT_IDENTITY_CLIENT_ID"))
+
+
+def error_code(error: "AzureError") -> str:
+    """What the service calls an error, such as `BlobNotFound`; empty where it has no name."""
+    # An enumeration of the client for the codes that it knows.
+    code = getattr(error, "error_code", None)
+    return str(getattr(code, "value", code) or "")
+
+
+def _not_installed(error: ImportError) -> ConfigError:
+    return ConfigError(f"Azure needs a package that is not installed, {error.name}; `pip install 'mrikit[azure]'`")
+
+
+def _reason(path: BlobPath, error: "AzureError") -> str:
+    from azure.core.exceptions import (
+        ClientAuthenticationError,
+        HttpResponseError,
+        ServiceRequestError,
+        ServiceResponseError,
+    )
+
+    code, status = error_code(error), getattr(error, "status_code", None)
+    if code == "ContainerNotFound":
+        return f"there is no container '{path.container}' at {blob_endpoint()}; is the account the right one?"
+    if code == "ContainerBeingDeleted":
+        return f"the container '{path.container}' is being deleted; name another"
+    if status == 404:
+        return "no such blob"
+    if status == 403:
+        return f"access was refused ({code or 403}); your identity needs a role on the account: {_ROLES}"
+    if isinstance(error, ClientAuthenticationError):
+        return "not logged in to Azure; run `az login`, or work where a managed identity is given"
+    if status in (409, 412):
+        return f"it was changed by someone else meanwhile ({code or status})"
+    if status == 416:
+        return "shorter than it was; was it replaced?"
+    if isinstance(error, ServiceRequestError | ServiceResponseError):
+        return (
+            f"{blob_endpoint()} cannot be reached: {_first_line(error)}; is the account's name right, the network up?"
+        )
+    if isinstance(error, HttpResponseError):
+        return f"the service refused with {status} {code or _first_line(error)}"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

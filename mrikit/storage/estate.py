@@ -1,0 +1,161 @@
+"""The linked estate: which storage account and Data Factory in Azure this user's commands work with."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mrikit.config import build_config
+from mrikit.errors import ConfigError
+from mrikit.storage.local import read_json, write_json
+
+ESTATE = "MRIKIT_ESTATE"
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NAMES = {
+    "resource_group": (
+        re.compile(r"[\w().-]{0,89}[\w()-]"),
+        "1 to 90 letters, digits or any of ._-(), without a dot at the end",
+    ),
+    "factory_name": (re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){2,62}"), "3 to 63 letters, digits and single hyphens"),
+    "copy_pipeline": (re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}"), "1 to 140 characters, none of <>*#.%&:\\+?/"),
+}
+_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estate:
+    """What commands need to know of what is deployed in Azure; names and addresses only, nothing secret."""
+
+    subscription_id: str
+    """The subscription's GUID."""
+    resource_group: str
+    """The resource group of the Data Factory."""
+    blob_endpoint: str
+    """URL of the data account, https://NAME.blob.core.windows.net."""
+    containers: tuple[str, ...]
+    """Containers of the data account that the Data Factory may write to."""
+    factory_name: str
+    """The Data Factory."""
+    copy_pipeline: str
+    """The pipeline that copies one archive as it is; `mrikit.transfer.datafactory` lists its parameters."""
+
+    def __post_init__(self) -> None:
+        if not _GUID.fullmatch(self.subscription_id):
+            raise ConfigError(
+                f"estate.subscription_id is a GUID, as `az account show` prints it; found '{self.subscription_id}'"
+            )
+        for key, (pattern, rule) in _NAMES.items():
+            if not pattern.fullmatch(getattr(self, key)):
+                raise ConfigError(f"estate.{key} has {rule}; found '{getattr(self, key)}'")
+        _require_endpoint(self.blob_endpoint)
+        for name in self.containers:
+            if not _CONTAINER.fullmatch(name):
+                raise ConfigError(
+                    f"estate.containers: 3 to 63 lower-case letters, digits and single hyphens; found '{name}'"
+                )
+        if not self.containers:
+            raise ConfigError("estate.containers names no container; name those that the Data Factory may write to")
+
+
+def estate_file() -> Path:
+    """The file that `MRIKIT_ESTATE` names; else `mrikit/estate.json` below `XDG_CONFIG_HOME` or `~/.config`.
+
+    Raises:
+        ConfigError: Nobody says where, and there is no home.
+    """
+    named = os.environ.get(ESTATE)
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CONFIG_HOME")
+    if base:
+        return Path(base) / "mrikit" / "estate.json"
+    try:
+        return Path.home() / ".config" / "mrikit" / "estate.json"
+    except RuntimeError as error:
+        raise ConfigError(f"there is no home folder with an estate in it; set {ESTATE} to its file") from error
+
+
+def load_estate() -> Estate | None:
+    """The linked estate; None if there is none. A file that `MRIKIT_ESTATE` names has to be there.
+
+    Raises:
+        ConfigError: A key is missing, unknown or of another form.
+        StorageError: The file cannot be read or is not JSON.
+    """
+    path = estate_file()
+    if not path.exists() and not path.is_symlink():
+        if os.environ.get(ESTATE):
+            raise ConfigError(f"{ESTATE} names {path}, which is not there; {_how_to_write(path)}")
+        return None
+    settings = read_json(path)
+    try:
+        return read_estate(settings)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def require_estate() -> Estate:
+    """The linked estate.
+
+    Raises:
+        ConfigError: There is none, or a key is missing, unknown or of another form.
+        StorageError: The file cannot be read or is not JSON.
+    """
+    estate = load_estate()
+    if estate is None:
+        raise ConfigError(f"no estate in Azure is linked; {_how_to_write(estate_file())}")
+    return estate
+
+
+def save_estate(estate: Estate) -> Path:
+    """Link an estate: write its file, whole or not at all.
+
+    Returns:
+        The file.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    path = estate_file()
+    write_json(path, asdict(estate))
+    return path
+
+
+def read_estate(settings: object) -> Estate:
+    """An estate from the value of its JSON file, or from the outputs of a deployment.
+
+    Raises:
+        ConfigError: A key is missing, unknown or of another form.
+    """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"an estate is an object with {_keys()}; found {type(settings).__name__}")
+    # Unknown keys first: a missing one is often there under another spelling.
+    known = {field.name for field in fields(Estate)}
+    unknown = {key: value for key, value in settings.items() if key not in known}
+    if unknown:
+        build_config(Estate, unknown, "estate")
+    missing = [field.name for field in fields(Estate) if field.name not in settings]
+    if missing:
+        raise ConfigError(f"estate lacks {', '.join(missing)}; it needs {_keys()}")
+    return build_config(Estate, settings, "estate")
+
+
+def _require_endpoint(endpoint: str) -> None:
+    parts = urlsplit(endpoint)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        # What is in there may be a key: it is not repeated.
+        raise ConfigError(
+            "estate.blob_endpoint holds more than an address; leave out signatures and keys, and log in with `az login`"
+        )
+    if parts.scheme != "https" or not parts.hostname:
+        raise ConfigError(f"estate.blob_endpoint is https://NAME.blob.core.windows.net; found '{endpoint}'")
+
+
+def _how_to_write(path: Path) -> str:
+    return f"write its names to {path} as JSON: {_keys()} (docs/azure.md shows one)"
+
+
+def _keys() -> str:
+    return ", ".join(field.name for field in fields(Estate))
