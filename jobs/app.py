@@ -19,6 +19,7 @@ from jobs.tasks import tasks
 from jobs.train import train
 from mrikit import __version__
 from mrikit.errors import MrikitError
+from mrikit.storage import shown
 
 app = typer.Typer(
     name="mrikit",
@@ -75,8 +76,8 @@ def _interrupt(*_where: object) -> None:
 
 
 def _one_line(message: Warning | str, *_where: object, **_line: object) -> str:
-    """A warning without the place in our code that found it."""
-    return f"warning: {message}\n"
+    """A warning without the place in our code that found it; what is a copy of an az:// prefix is called by that."""
+    return f"warning: {shown(message)}\n"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.follow import Place, mirrored, named_as_locations, pulled
 from mrikit.storage.local import atomic_path, create_json, read_json, write_json, write_text
 from mrikit.storage.location import BlobPath, Location, parse_location
-from mrikit.storage.mirror import ConflictError, everything, nothing, shown
+from mrikit.storage.mirror import everything, nothing, shown
+from mrikit.storage.twin import ConflictError
 
 __all__ = [
     "NOT_THERE",

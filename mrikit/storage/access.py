@@ -155,18 +155,22 @@ def write_bytes(path: Location, data: bytes, *, if_version: int | None = None) -
     return write_stream(path, [data], num_bytes=len(data), if_version=if_version)
 
 
-def remove(path: Location) -> None:
+def remove(path: Location, *, if_version: int | None = None) -> None:
     """Delete a file; one that is not there is fine.
 
+    Args:
+        path: The file.
+        if_version: The version that a blob must still have.
+
     Raises:
-        StorageError: It cannot be deleted.
+        StorageError: It cannot be deleted, or is not that version any more.
     """
     if isinstance(path, BlobPath):
         from azure.core.exceptions import ResourceNotFoundError
 
         with blob_errors(path):
             try:
-                blob_client(path).delete_blob()
+                blob_client(path).delete_blob(**_if_match(if_version))
             except ResourceNotFoundError as error:
                 if error_code(error) == "ContainerNotFound":
                     raise
@@ -249,7 +253,9 @@ def _list_blobs(folder: BlobPath) -> dict[str, FileState]:
     prefix = f"{folder.key}/" if folder.key else ""
     with blob_errors(folder):
         listed = container_client(folder.container).list_blobs(name_starts_with=prefix, include=["metadata"])
-        return {blob.name[len(prefix) :]: _blob_state(blob) for blob in listed}
+        states = {blob.name[len(prefix) :]: _blob_state(blob) for blob in listed}
+    # Accounts with real folders list each of them as an empty blob, too.
+    return {name: state for name, state in states.items() if "hdi_isfolder" not in state.metadata}
 
 
 def _list_local(folder: Path) -> dict[str, FileState]:

@@ -20,7 +20,8 @@ ACCOUNT = "AZURE_STORAGE_ACCOUNT"
 BLOCK_BYTES = 8 * 2**20
 """Size of the blocks that a blob is written in."""
 _MOST_CONNECTIONS = 64
-_SCOPE = "https://storage.azure.com/.default"
+_PIECE_BYTES = 2**20  # the usual 4 KiB cost more time than TLS
+SCOPE = "https://storage.azure.com/.default"
 _ROLES = "Storage Blob Data Reader to read, Storage Blob Data Contributor to write"
 
 
@@ -95,14 +96,14 @@ def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
     from requests.adapters import HTTPAdapter
 
     # The client would try again for a minute before it says that nobody is logged in.
-    credential().get_token(_SCOPE)
+    credential().get_token(SCOPE)
     session = requests.Session()
     # The usual ten connections would be thrown away and opened again under more threads. The client itself retries.
     session.mount("https://", HTTPAdapter(pool_maxsize=_MOST_CONNECTIONS, pool_block=True, max_retries=0))
     return BlobServiceClient(
         endpoint,
         credential=credential(),
-        transport=RequestsTransport(session=session, session_owner=False),
+        transport=RequestsTransport(session=session, session_owner=False, connection_data_block_size=_PIECE_BYTES),
         max_block_size=BLOCK_BYTES,
         max_single_put_size=BLOCK_BYTES,
         max_single_get_size=2**31,  # a range is one request, whatever its size
@@ -112,13 +113,18 @@ def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
     )
 
 
-@functools.cache
 def credential() -> "TokenCredential":
     """Whoever this process is: a managed identity, a login of `az`, ...; inside Azure ML the job's own identity.
 
     Raises:
         ConfigError: The Azure packages are not installed.
     """
+    # A forked child must not wait for a lock that a thread of its parent held.
+    return _credential(os.getpid())
+
+
+@functools.lru_cache(maxsize=2)
+def _credential(_process_id: int) -> "TokenCredential":
     try:
         from azure.identity import DefaultAzureCredential
     except ImportError as error:

@@ -39,7 +39,7 @@ class Estate:
     factory_name: str
     """The Data Factory."""
     copy_pipeline: str
-    """The pipeline that copies one archive as it is; `mrikit.transfer.datafactory` lists its parameters."""
+    """The pipeline that copies one archive as it is; `mrikit.transfer.datafactory.engine` lists its parameters."""
 
     def __post_init__(self) -> None:
         if not _GUID.fullmatch(self.subscription_id):

@@ -135,13 +135,13 @@ def test_without_a_login_the_message_says_how(blob_container, monkeypatch):
     monkeypatch.delenv("IDENTITY_ENDPOINT")
     monkeypatch.delenv("IDENTITY_HEADER")
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
-    blob.credential.cache_clear()
+    blob._credential.cache_clear()
     blob._service.cache_clear()
     try:
         with pytest.raises(StorageError, match="not logged in to Azure; run `az login`"):
             read_bytes(blob_container / "a")
     finally:
-        blob.credential.cache_clear()
+        blob._credential.cache_clear()
         blob._service.cache_clear()
 
 
