@@ -2,11 +2,12 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,12 @@ from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.undersample import is_fully_sampled
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError, StorageError
-from mrikit.volumes import Index, Volume, build_index, find_volumes, load_index, open_volume
+from mrikit.volumes import Index, Location, Volume, build_index, find_volumes, load_index, open_volume
 from mrikit.volumes.entries import load_volume
+from mrikit.volumes.files import NUM_IN_FLIGHT, is_single_file
 from mrikit.volumes.index_workers import num_processors
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +41,8 @@ class SliceBatch:
 
 class SliceDataset:
     """Volumes, to be read slice by slice. It can be used by many threads.
+
+    What is needed of blobs for one batch is requested at once, because waiting for it takes no processor.
 
     Args:
         volumes: A SliceKey counts them in this order.
@@ -56,6 +62,8 @@ class SliceDataset:
         if num_adjacent > 1 and num_single:
             found = f"{num_single} volumes have" if num_single > 1 else "1 volume has"
             warnings.warn(f"{found} one slice; its neighbours are the slice itself", stacklevel=2)
+        is_remote = any(not isinstance(volume.info.source, Path | None) for volume in self.volumes)
+        self._pool = ThreadPoolExecutor(NUM_IN_FLIGHT, thread_name_prefix="mrikit-blob") if is_remote else None
 
     def read(self, keys: Sequence[SliceKey]) -> SliceBatch:
         """Read slices of one shape and their neighbours; one that is needed twice is read once.
@@ -82,8 +90,8 @@ class SliceDataset:
     ) -> npt.NDArray[np.complex64]:
         """(batch, slice, coil, readout, phase) from the places of every slice that is needed."""
         kspace = np.empty(0, np.complex64)
-        for key, rows_and_columns in places.items():
-            found = self.volumes[key.volume].kspace[key.slice_index]
+        slices = self._map(lambda key: self.volumes[key.volume].kspace[key.slice_index], places)
+        for found, rows_and_columns in zip(slices, places.values(), strict=True):
             if size == (1, 1):
                 return found[None, None]  # saves a copy of all there is
             if not kspace.size:
@@ -93,13 +101,17 @@ class SliceDataset:
         return kspace
 
     def _read_reference(self, keys: Sequence[SliceKey]) -> torch.Tensor | None:
-        images = []
+        wanted = []
         for volume, slice_index in keys:
             reference = self.volumes[volume].reference
             if reference is None:
                 return None
-            images.append(reference[slice_index])
-        return torch.from_numpy(np.stack(images))
+            wanted.append((reference, slice_index))
+        return torch.from_numpy(np.stack(list(self._map(lambda place: place[0][place[1]], wanted))))
+
+    def _map(self, read: Callable[[T], npt.NDArray[Any]], items: Iterable[T]) -> Iterator[npt.NDArray[Any]]:
+        """What is read for each item, in order."""
+        return map(read, items) if self._pool is None else self._pool.map(read, items)
 
 
 class TrainingVolumes(NamedTuple):
@@ -111,24 +123,26 @@ class TrainingVolumes(NamedTuple):
     """Volumes that were left out because they were acquired undersampled: there is nothing to compare with."""
 
 
-def load_training_volumes(data: Path) -> TrainingVolumes:
+def load_training_volumes(data: Location) -> TrainingVolumes:
     """Every fully sampled volume below a folder.
 
     They are taken from the index of the folder, which is made or renewed first where the folder can be written; else
-    every file is opened. One slice of each volume is read to see whether it is full.
+    every file is opened. The first coil of one slice of each volume is read to see whether it is full.
 
     Args:
         data: Folder of volumes, or one file.
 
     Raises:
         DataError: There is no volume, one cannot be opened, two have one name, or all are undersampled.
+        StorageError: Blobs cannot be listed or read.
     """
-    volumes = _open_all(Path(data))
+    num_threads = num_processors() if isinstance(data, Path) else NUM_IN_FLIGHT
+    volumes = _open_all(data)
     counts = Counter(volume.info.volume_id for volume in volumes)
     twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{data}: {counts[twice]} volumes are called '{twice}'; rename one, or name one subfolder")
-    with ThreadPoolExecutor(num_processors()) as pool:
+    with ThreadPoolExecutor(num_threads) as pool:
         is_full = list(pool.map(is_fully_sampled, volumes))
     full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]
     if not full:
@@ -138,12 +152,17 @@ def load_training_volumes(data: Path) -> TrainingVolumes:
     return TrainingVolumes(full, len(volumes) - len(full))
 
 
-def _open_all(data: Path) -> list[Volume]:
-    index = None if data.is_file() else _find_index(data)
+def _open_all(data: Location) -> list[Volume]:
+    index = None if is_single_file(data) else _find_index(data)
     if index is not None:
         if index.bad_files:
             raise _bad_files([bad.message for bad in index.bad_files])
-        return [load_volume(data, name, line) for name, line in zip(index.names, index.lines, strict=True)]
+        load = partial(load_volume, data)
+        if isinstance(data, Path):
+            return list(map(load, index.names, index.lines))
+        # Blobs whose samples lie at no known places are opened, which means to wait.
+        with ThreadPoolExecutor(NUM_IN_FLIGHT) as pool:
+            return list(pool.map(load, index.names, index.lines))
     volumes, messages = [], []
     for path in find_volumes(data):
         try:
@@ -155,7 +174,7 @@ def _open_all(data: Path) -> list[Volume]:
     return volumes
 
 
-def _find_index(folder: Path) -> Index | None:
+def _find_index(folder: Location) -> Index | None:
     """The index of a folder, brought up to date; None where it cannot be written."""
     try:
         return load_index(folder)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.errors import DataError
-from mrikit.volumes.hdf5 import attribute, open_hdf5
+from mrikit.storage import Location, file_state
+from mrikit.volumes.hdf5 import attribute, read_hdf5
 from mrikit.volumes.snu import image_sibling
 
 BOXES_ATTRIBUTE = "annotations"
@@ -89,7 +90,7 @@ def read_box_table(path: Path) -> BoxTable:
     )
 
 
-def stored_boxes(volume: Path, size: tuple[int, int]) -> tuple[Box, ...]:
+def stored_boxes(volume: Location, size: tuple[int, int]) -> tuple[Box, ...]:
     """The boxes in the attributes of a volume, moved from their 384 x 384 grid to its reference; none if it has none.
 
     Args:
@@ -100,9 +101,8 @@ def stored_boxes(volume: Path, size: tuple[int, int]) -> tuple[Box, ...]:
         DataError: The attribute holds something else.
     """
     sibling = image_sibling(volume)
-    path = sibling if sibling is not None and sibling.exists() else volume
-    with open_hdf5(path) as file:
-        text = attribute(file, BOXES_ATTRIBUTE)
+    path = sibling if sibling is not None and file_state(sibling) is not None else volume
+    text = read_hdf5(path, lambda file: attribute(file, BOXES_ATTRIBUTE))
     if text is None:
         return ()
     place = f"{path}: attribute {BOXES_ATTRIBUTE!r}"

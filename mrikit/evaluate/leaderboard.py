@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from mrikit.evaluate.rows import VolumeScore
 from mrikit.evaluate.scorers import SCORERS
+from mrikit.storage import Location
 from mrikit.volumes.reconstruction import Reconstruction
 
 _FOLDER = re.compile(r"acc(\d+)")
@@ -48,9 +48,10 @@ def leaderboard(rows: Mapping[str, Sequence[VolumeScore]]) -> list[LeaderboardSc
     return sorted(entries, key=lambda entry: -entry.mean)
 
 
-def folder_acceleration(path: Path) -> float | None:
+def folder_acceleration(path: Location) -> float | None:
     """The acceleration that the nearest folder named as the challenge does says, such as `acc4`; None without one."""
-    found = (named_acceleration(parent.name) for parent in path.resolve().parents)
+    *folders, _ = str(path.resolve()).split("/")
+    found = (named_acceleration(folder) for folder in reversed(folders))
     return next((acceleration for acceleration in found if acceleration is not None), None)
 
 
@@ -60,7 +61,7 @@ def named_acceleration(name: str) -> float | None:
     return float(match[1]) if match else None
 
 
-def group_acceleration(path: Path, reconstruction: Reconstruction, scorer: str) -> float:
+def group_acceleration(path: Location, reconstruction: Reconstruction, scorer: str) -> float:
     """What the scores of a volume are grouped by: its nominal acceleration, as near as it is known.
 
     Args:

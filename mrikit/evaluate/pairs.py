@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.storage import Location
 from mrikit.volumes import ScanInfo, SliceArray, open_volume
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
@@ -27,7 +28,7 @@ class Pair:
     """As it was stored, not cropped."""
 
 
-def read_pair(volume_path: Path, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
+def read_pair(volume_path: Location, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
     """Read both files of a volume and crop them to the window that is scored.
 
     A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.

@@ -21,7 +21,7 @@ from mrikit.evaluate.scorers import SCORERS, Compared, measure
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
-from mrikit.storage import read_json
+from mrikit.storage import BlobPath, Location, parse_location, read_json, shown
 from mrikit.volumes import ScanInfo, find_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
@@ -33,7 +33,7 @@ _Boxes = BoxTable | Literal["stored"] | None
 
 
 def evaluate(
-    data: Path,
+    data: Location,
     recon: Path,
     *,
     scorer: str = "fastmri",
@@ -57,7 +57,7 @@ def evaluate(
     Raises:
         ConfigError: Unknown scorer.
         DataError: There are no reconstructions, or no volumes, or the table of boxes cannot be read.
-        StorageError: `reconstruct.json` cannot be read.
+        StorageError: `reconstruct.json` or blobs cannot be read.
     """
     if scorer not in SCORERS:
         raise ConfigError(f"unknown scorer {scorer!r}; known: {', '.join(SCORERS)}")
@@ -84,17 +84,18 @@ def evaluate(
     return label_runs([scores])[0]
 
 
-def data_of(recon: Path) -> Path:
+def data_of(recon: Path) -> Location:
     """The folder of volumes that a folder of reconstructions was made from.
 
     Raises:
         StorageError: There is no readable `reconstruct.json`.
         DataError: The folder is gone, or was never named.
     """
-    data = _read_run(recon).get("data")
-    if data is None or not Path(data).exists():
-        raise DataError(f"{recon}: made from {data}, which is not there any more; name its new place with --data")
-    return Path(data)
+    named = _read_run(recon).get("data")
+    data = None if named is None else parse_location(named)
+    if data is None or (not isinstance(data, BlobPath) and not data.exists()):
+        raise DataError(f"{recon}: made from {named}, which is not there any more; name its new place with --data")
+    return data
 
 
 def _read_run(recon: Path) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def _read_run(recon: Path) -> dict[str, Any]:
     return run
 
 
-def _match(data: Path, recon: Path, model: str) -> tuple[list[tuple[Path, Path]], list[Unscored]]:
+def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[Location, Path]], list[Unscored]]:
     """Volume and reconstruction files that belong together, and what is left over on either side."""
     wanted = {reconstruction_path(recon, data, path): path for path in find_volumes(data)}
     found = set(find_reconstructions(recon))
@@ -122,7 +123,7 @@ def _match(data: Path, recon: Path, model: str) -> tuple[list[tuple[Path, Path]]
 
 
 def _score_pair(
-    paths: tuple[Path, Path], *, recon: Path, scorer: str, boxes: _Boxes
+    paths: tuple[Location, Path], *, recon: Path, scorer: str, boxes: _Boxes
 ) -> tuple[VolumeScore | Unscored, list[str]]:
     """The scores of a volume and its reconstruction, and what had to be left out of them."""
     path, target = paths
@@ -139,7 +140,7 @@ def _score_pair(
         return _unscored(path, str(error), target.relative_to(recon)), []
 
 
-def _score(path: Path, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
+def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
     assert pair.reference is not None
     measured = measure(compared)
     # What lies outside a mask is not measured, and may be broken nevertheless.
@@ -187,7 +188,7 @@ def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) 
         if isinstance(boxes, BoxTable):
             found = boxes.boxes_of(row.volume_id, size[0])
         else:
-            found = stored_boxes(Path(row.path), size)
+            found = stored_boxes(parse_location(row.path), size)
     except DataError as error:
         return row, [str(error)]
     scored, notes = score_boxes(compared, crop_boxes(found, size, window), row.volume_id)
@@ -227,10 +228,10 @@ def _why_no_score(target: Path, image: npt.NDArray[np.float32], reference: npt.N
     return f"{target}: squares of values {top} leave the range of float32; scale the data"
 
 
-def _unscored(path: Path, reason: str, reconstruction: Path | None = None) -> Unscored:
+def _unscored(path: Location, reason: str, reconstruction: Path | None = None) -> Unscored:
     return Unscored(
         volume_id=path.stem,
-        path=str(path.resolve()),
+        path=shown(path.resolve()),
         reconstruction=reconstruction.as_posix() if reconstruction else None,
-        reason=reason,
+        reason=shown(reason),
     )

@@ -17,8 +17,9 @@ from mrikit.reconstruct.routing import Routing, build_routing, choose_method, de
 from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
 from mrikit.reconstruct.work import Item, Work, find_work
-from mrikit.storage import create_json, read_json, write_json
+from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import open_volume
+from mrikit.volumes.files import name_below
 from mrikit.volumes.reconstruction import (
     RUN_FILE,
     file_signature,
@@ -63,7 +64,7 @@ OnEnd = Callable[[ReconstructSummary], None]
 
 
 def reconstruct_folder(
-    data: Path,
+    data: Location,
     out: Path,
     config: ReconstructConfig,
     *,
@@ -98,7 +99,7 @@ def reconstruct_folder(
             nothing says which volumes a network was trained on and they are to be left out.
         DataError: No volume was found, or some could not be reconstructed.
         JobError: The memory of the device does not suffice.
-        StorageError: `out` cannot be written.
+        StorageError: `out` cannot be written, or blobs cannot be read.
     """
     shard = shard or Shard()
     routing = build_routing(config, device)
@@ -115,7 +116,7 @@ def reconstruct_folder(
             try:
                 made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
-                name = str(item.path.relative_to(data if data.is_dir() else data.parent))
+                name = name_below(data, item.path)
                 failures.append((name, _name_file(str(error), item.path, name)))
                 on_failure(failures[-1][1])
                 continue
@@ -177,7 +178,7 @@ def _require_known_training(routing: Routing) -> None:
         )
 
 
-def _name_file(reason: str, path: Path, name: str) -> str:
+def _name_file(reason: str, path: Location, name: str) -> str:
     """A reason that names the volume's file by its name below the data.
 
     A volume's own name is not enough: the challenge has one of each name in the folder of every acceleration.

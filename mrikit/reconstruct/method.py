@@ -15,6 +15,7 @@ from mrikit.errors import ConfigError
 from mrikit.models import CLASSICAL, CLASSIFIERS, LEARNED, build_model, model_settings
 from mrikit.models.precision import PRECISIONS
 from mrikit.reconstruct.find_weights import find_one
+from mrikit.storage import shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +156,7 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
     if method.weights is None:
         return facts
     return facts | {
-        "weights": str(method.weights.path.resolve()),
+        "weights": shown(method.weights.path.resolve()),
         "weights_sha256": method.weights.sha256,
         "precision": method.precision,
     }

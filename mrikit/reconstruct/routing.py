@@ -17,6 +17,7 @@ from mrikit.models import CLASSIFIERS
 from mrikit.models.anatomy import UNKNOWN_BELOW, find_anatomy
 from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.method import Method, ReconstructConfig, build_method, describe_method, trained_method
+from mrikit.storage import shown
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
 
@@ -135,7 +136,7 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
         "flips": config.flips,
         "task": config.task,
         "weights": {
-            digest: str(method.weights.path.resolve()) for digest, method in by_digest.items() if method.weights
+            digest: shown(method.weights.path.resolve()) for digest, method in by_digest.items() if method.weights
         },
         "weights_sha256": sorted(by_digest),
         "precision": config.precision,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct.shard import Shard, share
+from mrikit.storage import Location, shown
 from mrikit.volumes import find_volumes, open_volume
+from mrikit.volumes.files import is_single_file
 from mrikit.volumes.reconstruction import file_signature, is_made_from, reconstruction_path
 
 
@@ -14,7 +16,7 @@ from mrikit.volumes.reconstruction import file_signature, is_made_from, reconstr
 class Item:
     """One volume to be reconstructed."""
 
-    path: Path
+    path: Location
     target: Path
     """Where the reconstruction goes."""
     num_slices: int
@@ -40,7 +42,7 @@ class Work:
         return sum(item.num_slices for item in self.items)
 
 
-def find_work(data: Path, out: Path, shard: Shard, trained_on: Collection[str], *, is_held_out: bool) -> Work:
+def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[str], *, is_held_out: bool) -> Work:
     """Look for volumes and reconstructions; only the headers of volumes are read.
 
     Args:
@@ -53,6 +55,7 @@ def find_work(data: Path, out: Path, shard: Shard, trained_on: Collection[str], 
     Raises:
         ConfigError: The reconstructions would lie among the volumes.
         DataError: There is no volume, or none is left, or two would become one file.
+        StorageError: Blobs cannot be listed or read.
     """
     paths = find_volumes(data)
     target_of = _targets(out, data, paths)
@@ -79,12 +82,13 @@ def find_work(data: Path, out: Path, shard: Shard, trained_on: Collection[str], 
     )
 
 
-def _targets(out: Path, data: Path, paths: list[Path]) -> dict[Path, Path]:
+def _targets(out: Path, data: Location, paths: list[Location]) -> dict[Location, Path]:
     """Where each volume's reconstruction goes; two volumes must not share one place."""
-    if out.resolve() == (data if data.is_dir() else data.parent).resolve():
+    folder = data.parent if is_single_file(data) else data
+    if shown(out.resolve()) == str(folder.resolve()):
         raise ConfigError(f"{out} holds the volumes; choose another --out for their reconstructions")
     target_of = {path: reconstruction_path(out, data, path) for path in paths}
-    volume_of: dict[Path, Path] = {}
+    volume_of: dict[Path, Location] = {}
     for path, target in target_of.items():
         other = volume_of.setdefault(target, path)
         if other != path:
@@ -92,7 +96,7 @@ def _targets(out: Path, data: Path, paths: list[Path]) -> dict[Path, Path]:
     return target_of
 
 
-def _count_slices(path: Path) -> int:
+def _count_slices(path: Location) -> int:
     try:
         return len(open_volume(path).kspace)
     except DataError:

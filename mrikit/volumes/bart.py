@@ -1,10 +1,10 @@
 """Read BART arrays: `NAME.hdr` with the sizes, `NAME.cfl` with complex64 in column-major order."""
 
-from pathlib import Path
-
 import numpy as np
 
-from mrikit.errors import DataError
+from mrikit.errors import DataError, StorageError
+from mrikit.storage import BlobPath, FileState, Location, file_state, read_bytes
+from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.sampling import find_sampling
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -13,7 +13,7 @@ READ, PHS1, PHS2, COIL, SLICE = 0, 1, 2, 3, 13
 NUM_DIMS = 16
 
 
-def read_dims(path: Path) -> tuple[int, ...]:
+def read_dims(path: Location) -> tuple[int, ...]:
     """The sizes in a BART header, filled up with ones to 16.
 
     Args:
@@ -22,19 +22,13 @@ def read_dims(path: Path) -> tuple[int, ...]:
     Raises:
         DataError: The header is missing or says no sizes, or the data file has another size.
     """
-    header, data = path.with_suffix(".hdr"), path.with_suffix(".cfl")
-    try:
-        lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
-        size_bytes = data.stat().st_size
-    except OSError as error:
-        raise DataError(
-            f"{error.filename}: {error.strerror}; a BART array is a .hdr and a .cfl file of the same name"
-        ) from error
+    header, data = _pair(path)
+    lines = _read(header).decode(errors="replace").splitlines()
     words = [word for line in lines if not line.startswith("#") for word in line.split()][:NUM_DIMS]
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise DataError(f"{header}: not a BART header; a line of sizes such as '640 368 1 15' is needed")
     dims = tuple(int(word) for word in words) + (1,) * (NUM_DIMS - len(words))
-    expected_bytes = int(np.prod(dims)) * 8
+    expected_bytes, size_bytes = int(np.prod(dims)) * 8, _require(data).size_bytes
     if size_bytes != expected_bytes:
         raise DataError(
             f"{data}: {size_bytes} bytes, but its header {header.name} promises {expected_bytes}; "
@@ -43,7 +37,7 @@ def read_dims(path: Path) -> tuple[int, ...]:
     return dims
 
 
-def read_bart(path: Path) -> Volume:
+def read_bart(path: Location, blobs: BlobFiles | None = None) -> Volume:
     """Read a BART array as k-space of a 2-D scan; slices are read once here, to find the mask, and again later.
 
     (READ, PHS1) is (readout, phase). Where READ has size 1 the array is a plane of two phase encodings, as after a
@@ -64,11 +58,34 @@ def read_bart(path: Path) -> Volume:
         )
     matrix = (dims[readout_dim], dims[phase_dim])
     shape = (dims[SLICE], dims[COIL], *matrix)
-    data = path.with_suffix(".cfl")
-    kspace = FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True)
+    _, data = _pair(path)
+    signature = None
+    if isinstance(data, BlobPath) and (blob := (blobs or BlobFiles()).find(data)):
+        signature = blob.signature
+    kspace = FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True, signature=signature)
     try:
         mask, padding = find_sampling(kspace)
     except DataError as error:
         raise error if str(data) in str(error) else DataError(f"{data}: {error}") from error
     info = ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=padding, source=data)
     return Volume(kspace=kspace, mask=mask, info=info)
+
+
+def _pair(path: Location) -> tuple[Location, Location]:
+    """Header and data file of an array."""
+    return path.with_name(f"{path.stem}.hdr"), path.with_name(f"{path.stem}.cfl")
+
+
+def _require(path: Location) -> FileState:
+    state = file_state(path)
+    if state is None:
+        raise DataError(f"{path}: No such file or directory; a BART array is a .hdr and a .cfl file of the same name")
+    return state
+
+
+def _read(header: Location) -> bytes:
+    _require(header)
+    try:
+        return read_bytes(header)
+    except StorageError as error:
+        raise DataError(str(error)) from error

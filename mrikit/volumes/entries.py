@@ -2,6 +2,7 @@
 
 import json
 import os
+import posixpath
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.storage import BlobPath, Location
+from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.files import is_reconstruction, open_volume
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, SliceArray, Volume
@@ -30,19 +33,23 @@ class Entry:
     """JSON: an object for a volume, the error message of a bad file, else null. Parsed when it is needed."""
 
 
-def read_entry(folder: Path, name: str) -> Entry:
-    """Open the file `name` of a folder and describe it. A bad file is described too, not raised."""
+def read_entry(folder: Location, name: str, blobs: BlobFiles | None = None) -> Entry:
+    """Open the file `name` of a folder and describe it. A bad file is described too, not raised.
+
+    Raises:
+        StorageError: A blob cannot be read.
+    """
     path = folder / name
     try:
-        volume = open_volume(path)
+        volume = open_volume(path, blobs)
     except DataError as error:
-        if is_reconstruction(path):
+        if is_reconstruction(path, blobs):
             return Entry(kind="reconstruction", shape=None, line="null")
         return Entry(kind="bad", shape=None, line=json.dumps(str(error)))
     return Entry(kind="volume", shape=list(volume.kspace.shape), line=_dump(path, volume))
 
 
-def load_volume(folder: Path, name: str, line: str) -> Volume:
+def load_volume(folder: Location, name: str, line: str) -> Volume:
     """The volume that `read_entry` described, without opening its file where its samples lie at known bytes."""
     path = folder / name
     known = json.loads(line)
@@ -58,12 +65,12 @@ def load_volume(folder: Path, name: str, line: str) -> Volume:
     )
 
 
-def load_info(folder: Path, name: str, line: str) -> ScanInfo:
+def load_info(folder: Location, name: str, line: str) -> ScanInfo:
     """The facts of a volume that `read_entry` described, without opening its file."""
     return _load_info(folder / name, json.loads(line)["info"])
 
 
-def _dump(path: Path, volume: Volume) -> str:
+def _dump(path: Location, volume: Volume) -> str:
     info = volume.info
     return json.dumps(
         {
@@ -77,17 +84,17 @@ def _dump(path: Path, volume: Volume) -> str:
     )
 
 
-def _load_info(path: Path, known: dict[str, Any]) -> ScanInfo:
+def _load_info(path: Location, known: dict[str, Any]) -> ScanInfo:
     facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
     return ScanInfo(volume_id=path.stem, source=path, **facts)
 
 
-def _dump_slices(path: Path, slices: SliceArray | None) -> dict[str, Any] | None:
+def _dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | None:
     """None also for arrays that only their reader can fetch."""
     if not isinstance(slices, FileSlices):
         return None
-    return {
-        "file": None if slices.path == path else os.path.relpath(slices.path, path.parent),
+    described = {
+        "file": None if slices.path == path else _relative(slices.path, path.parent),
         "key": slices.key,
         "shape": slices.shape,
         "dtype": slices.stored_dtype,
@@ -95,20 +102,35 @@ def _dump_slices(path: Path, slices: SliceArray | None) -> dict[str, Any] | None
         "runs": None if slices.runs is None else slices.runs.tolist(),
         "is_phase_first": slices.is_phase_first,
     }
+    # Local files do without, so that their indexes are what they were before blobs were read.
+    return described if slices.signature is None else {**described, "signature": slices.signature}
 
 
-def _load_slices(path: Path, known: dict[str, Any] | None) -> FileSlices | None:
+def _load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | None:
     if known is None:
         return None
     return FileSlices(
-        path=Path(os.path.normpath(path.parent / known["file"])) if known["file"] else path,
+        path=_resolve(path.parent, known["file"]) if known["file"] else path,
         key=known["key"],
         shape=tuple(known["shape"]),
         stored_dtype=known["dtype"],
         start=known["start"],
         runs=None if known["runs"] is None else np.array(known["runs"], np.int64),
         is_phase_first=known["is_phase_first"],
+        signature=tuple(known["signature"]) if "signature" in known else None,
     )
+
+
+def _relative(path: Location, folder: Location) -> str:
+    if isinstance(path, BlobPath):
+        assert isinstance(folder, BlobPath)
+        return posixpath.relpath(f"/{path.key}", f"/{folder.key}")
+    assert isinstance(folder, Path)
+    return os.path.relpath(path, folder)
+
+
+def _resolve(folder: Location, name: str) -> Location:
+    return folder / name if isinstance(folder, BlobPath) else Path(os.path.normpath(folder / name))
 
 
 def _dump_mask(mask: npt.NDArray[np.bool_] | None) -> dict[str, Any] | None:

@@ -1,9 +1,8 @@
 """Read files of the fastMRI data set, multi-coil and single-coil."""
 
-from pathlib import Path
-
 import h5py
 
+from mrikit.storage import Location
 from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.header import read_header
 from mrikit.volumes.kspace import kspace_slices, reference_slices
@@ -13,7 +12,7 @@ ANATOMY_OF_PROTOCOL = {"AX": "brain", "COR": "knee"}
 """fastMRI names its brain protocols AXT1, AXT2, AXFLAIR, ... and its knee protocols CORPD_FBK and CORPDFS_FBK."""
 
 
-def read_fastmri(path: Path, file: h5py.File) -> Volume:
+def read_fastmri(path: Location, file: h5py.File) -> Volume:
     """Read an open fastMRI file; slices are read later, when they are asked for.
 
     The scored window is that of the stored reference, or of the header where there is none (test files). The

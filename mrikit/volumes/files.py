@@ -1,55 +1,70 @@
 """Find volumes in a folder and open them, whatever their format."""
 
-import os
+import posixpath
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
 
 from mrikit.errors import DataError
+from mrikit.storage import BlobPath, Location
 from mrikit.volumes.bart import read_bart
+from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
-from mrikit.volumes.hdf5 import open_hdf5
-from mrikit.volumes.ismrmrd import find_group, read_ismrmrd
+from mrikit.volumes.hdf5 import read_hdf5
+from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
+from mrikit.volumes.scan import BART_SUFFIX, HDF5_SUFFIXES, VOLUME_SUFFIXES, list_blobs, scan
+from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.snu import read_snu
-from mrikit.volumes.volume import Volume
+from mrikit.volumes.volume import SliceArray, Volume
 
-HDF5_SUFFIXES = (".h5", ".hdf5", ".mrd")
-BART_SUFFIX = ".cfl"
-VOLUME_SUFFIXES = (*HDF5_SUFFIXES, BART_SUFFIX)
+NUM_IN_FLIGHT = 32
+"""Blobs that are looked into at once; waiting for them takes no processor."""
 
 
-def open_volume(path: Path) -> Volume:
+def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
     """Open a volume of any format; slices are read when they are asked for.
 
     A `.cfl` or `.hdr` file is BART. An HDF5 file is recognised by what it holds: fastMRI has `kspace` and
     `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`.
 
+    Args:
+        path: The file.
+        blobs: What a listing told of the blobs; without it they are asked for.
+
     Raises:
         DataError: It is no such file, or it is damaged.
+        StorageError: A blob cannot be read.
     """
-    path = Path(path)
-    if path.suffix in (BART_SUFFIX, ".hdr"):
-        return read_bart(path)
-    with open_hdf5(path) as file:
-        try:
-            return _read(path, file)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+    path = path if isinstance(path, BlobPath) else Path(path)
+    is_bart = path.suffix in (BART_SUFFIX, ".hdr")
+    if not isinstance(path, BlobPath):
+        return read_bart(path) if is_bart else read_hdf5(path, partial(_read, path, None))
+    blobs = blobs or BlobFiles()
+    volume = read_bart(path, blobs) if is_bart else read_hdf5(path, partial(_read, path, blobs), blobs)
+    reference = None if volume.reference is None else _pinned(volume.reference, blobs)
+    return replace(volume, kspace=_pinned(volume.kspace, blobs), reference=reference)
 
 
-def find_volumes(folder: Path) -> list[Path]:
+def find_volumes(folder: Location) -> list[Location]:
     """All volumes below a folder, sorted by name; a path that is a file stands for itself.
 
     Left out are names that start with a dot, SNU image files beside their k-space, and reconstructions.
 
     Raises:
         DataError: There is no such folder, or no volume in it.
+        StorageError: Blobs cannot be listed or read.
     """
-    folder = Path(folder)
-    if folder.is_file():
+    folder = folder if isinstance(folder, BlobPath) else Path(folder)
+    if is_single_file(folder):
         return [folder]
-    names = scan(folder)
-    found = [folder / name for name in names if not is_reconstruction(folder / name)]
+    if isinstance(folder, BlobPath):
+        found, names = _find_blobs(folder)
+    else:
+        names = list(scan(folder))
+        found = [folder / name for name in names if not is_reconstruction(folder / name)]
     if not found and names:
         raise DataError(f"{folder}: holds {len(names)} reconstructions and no volume; name the folder of their volumes")
     if not found:
@@ -57,93 +72,56 @@ def find_volumes(folder: Path) -> list[Path]:
     return found
 
 
-def nothing_found(folder: Path) -> str:
+def is_single_file(data: Location) -> bool:
+    """Whether data are one file and no folder; of a blob the name tells."""
+    return data.suffix in VOLUME_SUFFIXES if isinstance(data, BlobPath) else data.is_file()
+
+
+def name_below(data: Location, path: Location) -> str:
+    """The name of a volume relative to the data folder, or to that of the data file, joined by `/`."""
+    root = data.parent if is_single_file(data) else data
+    if isinstance(path, BlobPath):
+        assert isinstance(root, BlobPath)
+        return posixpath.relpath(f"/{path.key}", f"/{root.key}")
+    assert isinstance(root, Path)
+    return path.relative_to(root).as_posix()
+
+
+def nothing_found(folder: Location) -> str:
     """What to say about a folder without volumes."""
     return f"{folder}: no volume in this folder or below; looked for files that end in {', '.join(VOLUME_SUFFIXES)}"
 
 
-def scan(folder: Path) -> dict[str, list[int]]:
-    """Every file below a folder that by its name may be a volume, with a signature that changes when the file does.
-
-    No file is opened, and names are plain text: 10,000 files take a tenth of a second.
-
-    Returns:
-        Names relative to the folder, sorted, each with size in bytes and modification time in ns of the file, and
-        where it has a companion (the image file of SNU, the header of BART) also of that.
-
-    Raises:
-        DataError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    root = os.path.abspath(folder)  # noqa: PTH100 - links are kept as they are
-    folders = _walk(root)
-    # A user may point at the k-space folder alone; its image files still count as companions.
-    beside = _walk(f"{root[:-7]}/image") if root.endswith("/kspace") and Path(f"{root[:-7]}/image").is_dir() else {}
-    found = {}
-    for place, files in folders.items():
-        parent, _, last = place.rpartition("/")
-        images = (folders | beside).get(f"{parent}/image", {}) if last == "kspace" else {}
-        kspaces = folders.get(f"{parent}/kspace", {}) if last == "image" else {}
-        prefix = place[len(root) + 1 :] + "/" if place != root else ""
-        for name, signature in files.items():
-            if name.endswith(VOLUME_SUFFIXES) and name not in kspaces:
-                companion = files.get(f"{name[:-4]}.hdr") if name.endswith(BART_SUFFIX) else images.get(name)
-                found[prefix + name] = signature + (companion or [])
-    return dict(sorted(found.items()))
-
-
-def is_reconstruction(path: Path) -> bool:
+def is_reconstruction(path: Location, blobs: BlobFiles | None = None) -> bool:
     """Whether a readable HDF5 file holds a reconstruction and no k-space."""
     if path.suffix not in HDF5_SUFFIXES:
         return False
     try:
-        with open_hdf5(path) as file:
-            return "reconstruction" in file and "kspace" not in file
+        return read_hdf5(path, lambda file: "reconstruction" in file and "kspace" not in file, blobs)
     except DataError:
         return False  # opening it as a volume will say what is wrong
 
 
-def _walk(root: str) -> dict[str, dict[str, list[int]]]:
-    """Size and time of every file of every folder from `root` down; names that start with a dot are left out.
+def _find_blobs(folder: BlobPath) -> tuple[list[Location], list[str]]:
+    """The volumes below a prefix, and the names of all that might be one; many are looked into at once."""
+    listing = list_blobs(folder)
+    names = list(listing.volumes)
+    with ThreadPoolExecutor(NUM_IN_FLIGHT) as pool:
+        is_left_out = pool.map(lambda name: is_reconstruction(folder / name, BlobFiles(listing.signatures)), names)
+        return [folder / name for name, is_other in zip(names, is_left_out, strict=True) if not is_other], names
 
-    Links to folders are followed, but not back to a folder on the way to them.
-    """
-    folders: dict[str, dict[str, list[int]]] = {}
-    waiting: list[tuple[str, set[tuple[int, int]]]] = [(root, set())]
+
+def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
+    """The volume in an open file; errors name the file."""
     try:
-        while waiting:
-            place, above = waiting.pop()
-            status = os.stat(place)  # noqa: PTH116 - names are plain text here
-            identity = (status.st_dev, status.st_ino)
-            if identity in above:
-                continue
-            files = folders[place] = {}
-            with os.scandir(place) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        waiting.append((entry.path, above | {identity}))
-                    else:
-                        files[entry.name] = _signature(entry)
-    except OSError as error:
-        raise DataError(f"{error.filename}: this folder cannot be listed: {error.strerror}") from error
-    return folders
+        return _read_format(path, blobs, file)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def _signature(entry: os.DirEntry[str]) -> list[int]:
-    """Size and modification time; zeros for a link to nowhere, which opening will report."""
-    try:
-        status = entry.stat()
-    except FileNotFoundError:
-        return [0, 0]
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _read(path: Path, file: h5py.File) -> Volume:
+def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
     if b"kspace" in file.id:
-        return read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file)
+        return read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs)
     group = find_group(file)
     if group is not None:
         return read_ismrmrd(path, file, group)
@@ -153,3 +131,11 @@ def _read(path: Path, file: h5py.File) -> Volume:
         f"no dataset 'kspace' and no group with ISMRMRD 'xml' and 'data'; found {sorted(file)}. "
         "Is it an image-only file?"
     )
+
+
+def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
+    """Slices that are read from the version of the blob that was opened, and no other."""
+    if not isinstance(slices, FileSlices | MrdSlices) or not isinstance(slices.path, BlobPath):
+        return slices
+    blob = blobs.find(slices.path)
+    return slices if blob is None else replace(slices, signature=blob.signature)

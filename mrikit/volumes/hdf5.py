@@ -2,15 +2,54 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.storage import BlobPath, Location
+from mrikit.volumes.blob_file import BlobFile, BlobFiles
+
+T = TypeVar("T")
+
+
+def read_hdf5(path: Location, read: Callable[[h5py.File], T], blobs: BlobFiles | None = None) -> T:
+    """What `read` finds in an HDF5 file, local or a blob.
+
+    Of a blob both ends are fetched first. Where `read` needs more, that is fetched and `read` begins anew; h5py itself
+    never waits for the network (see `blob_file`).
+
+    Args:
+        path: The file.
+        read: Called with the open file, for a blob perhaps several times; it keeps nothing of it.
+        blobs: Where blobs are opened that this reader and others look into.
+
+    Raises:
+        DataError: The file is missing, unreadable, not HDF5 or truncated, or proves damaged while it is read.
+        StorageError: A blob cannot be read.
+    """
+    if not isinstance(path, BlobPath):
+        with open_hdf5(path) as file:
+            return read(file)
+    blob = (blobs or BlobFiles()).find(path)
+    if blob is None:
+        raise DataError(f"{path}: no such file")
+    blob.fetch_ends()
+    while True:
+        try:
+            with _open_blob(blob) as file:
+                found = read(file)
+        except DataError:
+            if blob.fetch_missing():
+                continue
+            raise
+        # HDF5 answers some questions with no where it could not look.
+        if not blob.fetch_missing():
+            return found
 
 
 @contextlib.contextmanager
@@ -24,9 +63,26 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         # `h5py.File(path)` and its `close` do the same in twice the time, which indexing would spend on every file.
         file = h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY))
     except OSError as error:
-        raise DataError(f"{path}: {_reason(path, error)}") from error
-    try:
+        raise DataError(f"{path}: {_why_not_opened(path, error)}") from error
+    with _reading(path, file):
         yield file
+
+
+@contextlib.contextmanager
+def _open_blob(blob: BlobFile) -> Iterator[h5py.File]:
+    try:
+        file = h5py.File(blob, "r")
+    except OSError as error:
+        raise DataError(f"{blob.path}: {_reason(error, blob.size_bytes)}") from error
+    with _reading(blob.path, file):
+        yield file
+
+
+@contextlib.contextmanager
+def _reading(path: Location, file: h5py.File) -> Iterator[None]:
+    """Until the block ends and the file is closed, whatever damage makes of it is a DataError."""
+    try:
+        yield
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         # Damage reaches us as any of these, depending on which byte HDF5 stumbles over.
         raise DataError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
@@ -93,13 +149,17 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _reason(path: Path, error: OSError) -> str:
+def _why_not_opened(path: Path, error: OSError) -> str:
     if not path.exists():
         return "no such file"
     if path.is_dir():
         return "a folder, not a file"
+    return _reason(error, path.stat().st_size)
+
+
+def _reason(error: OSError, size_bytes: int) -> str:
     if "truncated" in str(error):
         return "a truncated HDF5 file; copy it again"
     if "signature not found" in str(error):
-        return f"not an HDF5 file ({path.stat().st_size} bytes); is the download complete?"
+        return f"not an HDF5 file ({size_bytes} bytes); is the download complete?"
     return f"cannot be opened as HDF5: {_one_line(error)}"

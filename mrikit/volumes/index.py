@@ -1,38 +1,40 @@
 """The sidecar index: what is known about every volume of a folder, kept in one file so that none has to be opened.
 
 `build_index` brings it up to date and reads only files that are new or changed; a build that was killed is continued.
-`load_index` takes it as it is and refuses a stale one.
+`load_index` takes it as it is and refuses a stale one. Of blobs the index lies among them, for all machines.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mrikit.errors import DataError
-from mrikit.volumes.entries import load_info, load_volume
-from mrikit.volumes.files import nothing_found, scan
+from mrikit.storage import BlobPath, Location
+from mrikit.volumes.entries import Entry, load_info, load_volume
+from mrikit.volumes.files import NUM_IN_FLIGHT, nothing_found
+from mrikit.volumes.index_blob import BlobIndex, read_blob_entries
 from mrikit.volumes.index_file import (
-    Record,
+    INDEX_NAME,
+    LocalIndex,
     Records,
     open_partial,
     partial_path,
     read_partial,
-    read_records,
-    write_records,
 )
 from mrikit.volumes.index_workers import num_processors, read_entries
+from mrikit.volumes.scan import BlobListing, list_blobs, scan
 from mrikit.volumes.volume import ScanInfo, Volume
 
-INDEX_NAME = ".mrikit-index.jsonl"
+__all__ = ["INDEX_NAME", "BadFile", "Index", "build_index", "load_index"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BadFile:
     """A file that looks like a volume by its name but cannot be opened."""
 
-    path: Path
+    path: Location
     message: str
     """Why, on one line; it begins with the path."""
 
@@ -41,9 +43,9 @@ class BadFile:
 class Index:
     """All volumes of a folder, known without opening their files. It can be pickled and used by many processes."""
 
-    folder: Path
+    folder: Location
     """The data folder."""
-    path: Path
+    path: Location
     """The index file."""
     names: list[str]
     """Files relative to the folder, sorted; volumes only."""
@@ -100,7 +102,7 @@ class Index:
 
 
 def build_index(
-    folder: Path,
+    folder: Location,
     num_workers: int | None = None,
     *,
     path: Path | None = None,
@@ -114,57 +116,88 @@ def build_index(
     Args:
         folder: The data folder.
         num_workers: Processes that read files; None for one per processor. Few files are read without starting any.
+            Of blobs, how many are read at once; None for 32.
         path: The index file, where it shall not lie in the data folder.
         on_progress: Called with the number of files read and the number to read.
 
     Raises:
         DataError: There is no such folder, or no volume in it.
-        StorageError: The index cannot be written there.
+        StorageError: The index cannot be written there, or blobs cannot be read.
     """
-    folder, path = Path(folder), _index_path(folder, path)
-    current = scan(folder)
+    index, current, listing = _look(folder, path)
     if not current:
         raise DataError(nothing_found(folder))
-    old = read_records(path)
-    known = old | read_partial(path)
-    changed = [name for name in current if name not in known or known[name][0] != current[name] or _is_bad(known[name])]
+    (published_path, published), *others = index.read()
+    known = _still_true(current, [published, *(records for _, records in others), read_partial(index.work)])
+    changed = [name for name in current if name not in known or known[name].kind == "bad"]
     if changed:
-        with open_partial(path) as save:
-            for count, (name, entry) in enumerate(read_entries(folder, changed, num_workers or num_processors()), 1):
-                known[name] = (current[name], entry)
-                save(name, known[name])
+        with open_partial(index.work) as save:
+            for count, (name, entry) in enumerate(_read_entries(folder, listing, changed, num_workers), 1):
+                known[name] = entry
+                save(name, (current[name], entry))
                 if on_progress:
                     on_progress(count, len(changed))
-    records = {name: known[name] for name in current}
-    if records != old:
-        write_records(path, records)
-    partial_path(path).unlink(missing_ok=True)
-    return _make_index(folder, path, records)
+    records = {name: (signature, known[name]) for name, signature in current.items()}
+    place = published_path if records == published else index.write(records)
+    partial_path(index.work).unlink(missing_ok=True)
+    return _make_index(folder, place, records)
 
 
-def load_index(folder: Path, *, path: Path | None = None) -> Index:
+def load_index(folder: Location, *, path: Path | None = None) -> Index:
     """The index of a folder, if it is there and every file still is as it was.
 
     Raises:
         DataError: There is no index, or it is stale.
+        StorageError: Blobs cannot be listed or read.
     """
-    folder, path = Path(folder), _index_path(folder, path)
-    current = scan(folder)
-    records = read_records(path)
-    if not records:
+    index, current, _ = _look(folder, path)
+    found = [(place, records) for place, records in index.read() if records]
+    if not found:
         raise DataError(f"{folder}: not indexed yet; run `mrikit data index {folder}`")
+    for place, records in found:
+        if records.keys() == current.keys() and all(records[name][0] == current[name] for name in current):
+            return _make_index(folder, place, records)
+    _, records = found[0]
     num_new = len(current.keys() - records.keys())
     num_gone = len(records.keys() - current.keys())
     num_changed = sum(records[name][0] != current[name] for name in current.keys() & records.keys())
-    if num_new or num_gone or num_changed:
-        raise DataError(
-            f"{folder}: since it was indexed {num_new} files came, {num_gone} went and {num_changed} changed; "
-            f"run `mrikit data index {folder}` again"
-        )
-    return _make_index(folder, path, records)
+    raise DataError(
+        f"{folder}: since it was indexed {num_new} files came, {num_gone} went and {num_changed} changed; "
+        f"run `mrikit data index {folder}` again"
+    )
 
 
-def _make_index(folder: Path, path: Path, records: Records) -> Index:
+def _look(
+    folder: Location, path: Path | None
+) -> tuple[LocalIndex | BlobIndex, dict[str, list[int]], BlobListing | None]:
+    """Where the index of a folder is kept, the signatures of the files that are there now, and the listing of blobs."""
+    if isinstance(folder, BlobPath):
+        listing = list_blobs(folder)
+        index = BlobIndex(folder, listing) if path is None else LocalIndex(Path(path))
+        return index, listing.volumes, listing
+    return LocalIndex(Path(folder) / INDEX_NAME if path is None else Path(path)), scan(Path(folder)), None
+
+
+def _still_true(current: dict[str, list[int]], sources: list[Records]) -> dict[str, Entry]:
+    """What was read of the files that still are as they were; the last source that knows a file counts."""
+    return {
+        name: entry
+        for records in sources
+        for name, (signature, entry) in records.items()
+        if current.get(name) == signature
+    }
+
+
+def _read_entries(
+    folder: Location, listing: BlobListing | None, names: list[str], num_workers: int | None
+) -> Iterator[tuple[str, Entry]]:
+    if isinstance(folder, BlobPath):
+        assert listing is not None
+        return read_blob_entries(folder, names, listing, num_workers or NUM_IN_FLIGHT)
+    return read_entries(Path(folder), names, num_workers or num_processors())
+
+
+def _make_index(folder: Location, path: Location, records: Records) -> Index:
     entries = {name: entry for name, (_, entry) in records.items()}
     volumes = {name: entry for name, entry in entries.items() if entry.shape is not None}
     bad_files = [
@@ -175,18 +208,10 @@ def _make_index(folder: Path, path: Path, records: Records) -> Index:
     if not volumes and not bad_files:
         raise DataError(nothing_found(folder))
     return Index(
-        folder=folder,
+        folder=folder if isinstance(folder, BlobPath) else Path(folder),
         path=path,
         names=list(volumes),
         shapes=[entry.shape for entry in volumes.values() if entry.shape is not None],
         lines=[entry.line for entry in volumes.values()],
         bad_files=bad_files,
     )
-
-
-def _is_bad(record: Record) -> bool:
-    return record[1].kind == "bad"
-
-
-def _index_path(folder: Path, path: Path | None) -> Path:
-    return Path(folder) / INDEX_NAME if path is None else Path(path)

@@ -14,21 +14,55 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from mrikit.errors import StorageError
-from mrikit.storage import write_text
+from mrikit.storage import Location, write_bytes
 from mrikit.volumes.entries import Entry
 
+INDEX_NAME = ".mrikit-index.jsonl"
 INDEX_VERSION = 3
 
 Record: TypeAlias = tuple[list[int], Entry]
-"""The signature of a file (see `files.scan`) when it was read, and what was read."""
+"""The signature of a file (see `scan.scan`) when it was read, and what was read."""
 Records: TypeAlias = dict[str, Record]
 """By name, relative to the data folder."""
+
+
+class LocalIndex:
+    """An index that is one local file.
+
+    Args:
+        path: The file; what a build has read so far lies beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Location = path
+        self.work = path
+
+    def read(self) -> list[tuple[Location, Records]]:
+        """What the file holds, with where it lies."""
+        return [(self.path, read_records(self.work))]
+
+    def write(self, records: Records) -> Location:
+        """Replace the file.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        write_records(self.work, records)
+        return self.path
 
 
 def read_records(path: Path) -> Records:
     """The records of a finished index; none if it is missing, damaged or of another version."""
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        return parse_records(path.read_bytes())
+    except OSError:
+        return {}
+
+
+def parse_records(data: bytes) -> Records:
+    """The records of a finished index from its text; none if it is damaged or of another version."""
+    try:
+        head, *lines = data.decode().splitlines()
         columns = json.loads(head)
         if columns["version"] != INDEX_VERSION:
             return {}
@@ -36,7 +70,7 @@ def read_records(path: Path) -> Records:
         return {
             name: (signature, Entry(kind=kind, shape=shape, line=line)) for name, signature, kind, shape, line in rows
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return {}
 
 
@@ -46,6 +80,11 @@ def write_records(path: Path, records: Records) -> None:
     Raises:
         StorageError: It cannot be written.
     """
+    write_bytes(path, dump_records(records))
+
+
+def dump_records(records: Records) -> bytes:
+    """The text of a finished index."""
     columns: dict[str, Any] = {
         "version": INDEX_VERSION,
         "names": list(records),
@@ -54,7 +93,7 @@ def write_records(path: Path, records: Records) -> None:
         "shapes": [entry.shape for _, entry in records.values()],
     }
     head = json.dumps(columns, separators=(",", ":"))
-    write_text(path, "\n".join([head, *(entry.line for _, entry in records.values())]) + "\n")
+    return ("\n".join([head, *(entry.line for _, entry in records.values())]) + "\n").encode()
 
 
 def partial_path(path: Path) -> Path:

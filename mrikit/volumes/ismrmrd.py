@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
@@ -10,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.volumes.hdf5 import open_hdf5, text
+from mrikit.storage import Location
+from mrikit.volumes.blob_file import Signature, known_blob
+from mrikit.volumes.hdf5 import read_hdf5, text
 from mrikit.volumes.header import ScanHeader, read_header
 from mrikit.volumes.volume import ScanInfo, Volume
 
@@ -37,7 +38,7 @@ FURTHER_COUNTERS = ("kspace_encode_step_2", "contrast", "phase", "repetition", "
 class MrdSlices:
     """K-space of an MRD file as a SliceArray; the acquisitions of a slice are read when it is asked for."""
 
-    path: Path
+    path: Location
     group: str
     """HDF5 group that holds `xml` and `data`."""
     shape: tuple[int, ...]
@@ -50,6 +51,8 @@ class MrdSlices:
     """Readout position of the first sample that is kept."""
     kept: tuple[int, int]
     """[first, last) samples of an acquisition that are kept."""
+    signature: Signature | None = None
+    """Size and version of a blob when it was opened; another one is not read. None for a local file."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -66,8 +69,12 @@ class MrdSlices:
         """
         slice_index = range(len(self))[slice_index]
         columns = self.columns[slice_index]
-        with open_hdf5(self.path) as file:
-            records = file[self.group]["data"].fields("data")[self.rows[slice_index]]
+        rows = self.rows[slice_index]
+        records = read_hdf5(
+            self.path,
+            lambda file: file[self.group]["data"].fields("data")[rows],
+            known_blob(self.path, self.signature),
+        )
         num_coils, readout, phase = self.shape[1:]
         try:
             lines = np.stack(records).view(np.complex64).reshape(len(columns), num_coils, -1)
@@ -91,7 +98,7 @@ def find_group(file: h5py.File) -> str | None:
     )
 
 
-def read_ismrmrd(path: Path, file: h5py.File, group: str) -> Volume:
+def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
     """Read an open MRD file; samples are read later, slice by slice.
 
     The k-space centre of the encoding limits comes to column matrix // 2. Noise scans and other acquisitions that
@@ -130,7 +137,7 @@ def read_ismrmrd(path: Path, file: h5py.File, group: str) -> Volume:
     return Volume(kspace=kspace, mask=mask, info=_info(path, header))
 
 
-def _info(path: Path, header: ScanHeader) -> ScanInfo:
+def _info(path: Location, header: ScanHeader) -> ScanInfo:
     readout, phase, _ = header.encoded_matrix
     left, right = header.padding
     return ScanInfo(

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from mrikit.errors import DataError
+from mrikit.storage import Location
 from mrikit.volumes.slices import FileSlices, hdf5_slices
 
 
-def kspace_slices(path: Path, file: h5py.File) -> FileSlices:
+def kspace_slices(path: Location, file: h5py.File) -> FileSlices:
     """The `kspace` dataset with axes (slice, coil, readout, phase); a missing coil axis gets size 1.
 
     Raises:
@@ -30,7 +30,7 @@ def kspace_slices(path: Path, file: h5py.File) -> FileSlices:
     return replace(stored, shape=(num_slices, 1, *rest)) if len(rest) == 2 else stored
 
 
-def reference_slices(path: Path, file: h5py.File, keys: Sequence[str], num_slices: int) -> FileSlices | None:
+def reference_slices(path: Location, file: h5py.File, keys: Sequence[str], num_slices: int) -> FileSlices | None:
     """The first of `keys` that the file has, with axes (slice, y, x); None if it has none.
 
     Raises:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.masks import Mask
-from mrikit.storage import atomic_path
+from mrikit.storage import Location, atomic_path, file_state
+from mrikit.volumes.files import name_below
 
 RUN_FILE = "reconstruct.json"
 """Beside the reconstructions of a folder: the resolved configuration, the data and the time they took."""
@@ -35,7 +36,8 @@ class Reconstruction:
     config: dict[str, Any]
     """The resolved configuration of the run, as JSON."""
     source_signature: tuple[int, int] | None = None
-    """Size in bytes and modification time in ns of the volume's file, so that a changed one is reconstructed again."""
+    """Size in bytes of the volume's file, and its modification time in ns or the version of the blob, so that a changed
+    one is reconstructed again."""
 
 
 def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
@@ -93,10 +95,17 @@ def read_reconstruction(path: Path) -> Reconstruction:
         raise DataError(message) from error
 
 
-def file_signature(path: Path) -> tuple[int, int]:
-    """Size in bytes and modification time in ns."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
+def file_signature(path: Location) -> tuple[int, int]:
+    """Size in bytes, and modification time in ns or the version of a blob.
+
+    Raises:
+        DataError: There is no such file.
+        StorageError: Whether it is there cannot be known.
+    """
+    state = file_state(path)
+    if state is None:
+        raise DataError(f"{path}: no such file any more; copy it again, or name other data")
+    return state.size_bytes, state.version
 
 
 def is_made_from(path: Path, signature: tuple[int, int]) -> bool:
@@ -113,7 +122,7 @@ def find_reconstructions(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
-def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
+def reconstruction_path(recon: Path, data: Location, volume: Location) -> Path:
     """Where the reconstruction of a volume lies: in the tree of `data` without SNU's `kspace` level.
 
     Args:
@@ -121,9 +130,8 @@ def reconstruction_path(recon: Path, data: Path, volume: Path) -> Path:
         data: Folder of volumes, or one file.
         volume: A file below `data`.
     """
-    root = data.parent if data.is_file() else data
-    parents = [part for part in volume.parent.relative_to(root).parts if part != "kspace"]
-    return recon.joinpath(*parents, f"{volume.stem}.h5")
+    *parents, _ = name_below(data, volume).split("/")
+    return recon.joinpath(*(part for part in parents if part != "kspace"), f"{volume.stem}.h5")
 
 
 def _signature(provenance: dict[str, Any]) -> tuple[int, int] | None:

@@ -1,4 +1,7 @@
-"""FileSlices: an array in a file that is read one slice at a time, where possible with exact reads at known bytes."""
+"""FileSlices: an array in a file that is read one slice at a time, where possible with exact reads at known bytes.
+
+Of a blob each such read is one request, or none where the cache on the local disk has the bytes.
+"""
 
 import math
 import os
@@ -13,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.volumes.hdf5 import open_hdf5
+from mrikit.storage import BlobPath, Location
+from mrikit.volumes.blob_file import Signature, known_blob, read_blob
+from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.inflate import inflate_slice
 
 _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"), np.dtype("<f4"))]
@@ -23,7 +28,7 @@ _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"
 class FileSlices:
     """A SliceArray of a file. It holds no open handle, so it can be pickled and used by many processes."""
 
-    path: Path
+    path: Location
     shape: tuple[int, ...]
     """Sizes of all axes as they are read, slice first."""
     stored_dtype: str
@@ -36,6 +41,8 @@ class FileSlices:
     """HDF5 dataset, which decodes the slices if neither `start` nor `runs` is known; None in other formats."""
     is_phase_first: bool = False
     """Whether the file stores a slice as (..., phase, readout)."""
+    signature: Signature | None = None
+    """Size and version of a blob when it was opened; another one is not read. None for a local file."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,54 +57,88 @@ class FileSlices:
             DataError: The file is gone, truncated or damaged, or the slice holds NaN or Inf.
             IndexError: There is no such slice.
         """
+        return self._arrange(slice_index, self.shape[1:])
+
+    def first_part(self, slice_index: int) -> npt.NDArray[Any]:
+        """The first entry of a slice along its leading axis, such as its first coil, read alone where that is possible.
+
+        Raises:
+            DataError: As for a whole slice.
+            IndexError: There is no such slice.
+        """
+        if self._is_plain:
+            return self._arrange(slice_index, self.shape[2:])
+        part: npt.NDArray[Any] = self[slice_index][0]
+        return part
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether it is known where the samples lie."""
+        return self.start is not None or self.runs is not None
+
+    def _arrange(self, slice_index: int, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """The first values of a slice, as many as the shape has."""
         slice_index = range(len(self))[slice_index]
-        is_plain = self.start is not None or self.runs is not None
-        flat = self._pread(slice_index) if is_plain else self._decode(slice_index)
+        flat = self._read_plain(slice_index, math.prod(shape)) if self._is_plain else self._decode(slice_index)
         flat = np.ascontiguousarray(flat, np.complex64 if flat.dtype.kind == "c" else np.float32)
         if not _is_finite(flat):
             raise DataError(
                 f"{self.path}: slice {slice_index} of {self.key or 'k-space'} holds NaN or Inf; "
                 "is the file damaged? Copy it again, or leave it out"
             )
-        shape = self.shape[1:]
         if not self.is_phase_first:
             return flat.reshape(shape)
         stored = flat.reshape(*shape[:-2], shape[-1], shape[-2])
         return np.ascontiguousarray(np.swapaxes(stored, -1, -2))
 
-    def _pread(self, slice_index: int) -> npt.NDArray[Any]:
-        """The stored bytes of a slice, one exact read per run."""
-        flat = np.empty(math.prod(self.shape[1:]), self.stored_dtype)
-        runs = [(self.start or 0) + slice_index * flat.nbytes] if self.runs is None else self.runs[slice_index].tolist()
-        whole, run_bytes = flat.view(np.uint8).data, flat.nbytes // len(runs)
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY)
-            try:
-                is_whole = all(
-                    _fill(descriptor, whole[number * run_bytes : (number + 1) * run_bytes], start)
-                    for number, start in enumerate(runs)
-                )
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise DataError(f"{self.path}: slice {slice_index} cannot be read: {error.strerror}") from error
-        if not is_whole:
-            raise DataError(f"{self.path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
+    def _read_plain(self, slice_index: int, num_values: int) -> npt.NDArray[Any]:
+        """The stored bytes of the first values of a slice, one exact read for each piece."""
+        flat = np.empty(num_values, self.stored_dtype)
+        buffer, done = flat.view(np.uint8).data, 0
+        pieces = []
+        for start, count in self._pieces(slice_index, flat.nbytes):
+            pieces.append((start, buffer[done : done + count]))
+            done += count
+        if isinstance(self.path, BlobPath):
+            assert self.signature is not None
+            for start, piece in pieces:
+                read_blob(self.path, start, piece, self.signature)
+        else:
+            _read_file(self.path, slice_index, pieces)
         return flat
+
+    def _pieces(self, slice_index: int, num_bytes: int) -> list[tuple[int, int]]:
+        """First byte and number of bytes of each piece of the first bytes of a slice; those that touch are one."""
+        slice_bytes = math.prod(self.shape[1:]) * np.dtype(self.stored_dtype).itemsize
+        if self.runs is None:
+            return [((self.start or 0) + slice_index * slice_bytes, num_bytes)]
+        run_bytes = slice_bytes // self.runs.shape[1]
+        pieces: list[tuple[int, int]] = []
+        for start in self.runs[slice_index].tolist():
+            count = min(run_bytes, num_bytes)
+            num_bytes -= count
+            if pieces and sum(pieces[-1]) == start:
+                pieces[-1] = (pieces[-1][0], pieces[-1][1] + count)
+            elif count:
+                pieces.append((start, count))
+        return pieces
 
     def _decode(self, slice_index: int) -> npt.NDArray[Any]:
         """A compressed or oddly chunked slice."""
-        with open_hdf5(self.path) as file:
+
+        def decode(file: h5py.File) -> npt.NDArray[Any]:
             try:
                 dataset = file[self.key]
                 inflated = inflate_slice(dataset.id, slice_index)
                 found: npt.NDArray[Any] = dataset[slice_index] if inflated is None else inflated
             except (OSError, zlib.error, ValueError) as error:
                 raise DataError(f"{self.path}: slice {slice_index} of {self.key} cannot be decoded: {error}") from error
-        return found
+            return found
+
+        return read_hdf5(self.path, decode, known_blob(self.path, self.signature))
 
 
-def hdf5_slices(path: Path, file: h5py.File, key: str) -> FileSlices:
+def hdf5_slices(path: Location, file: h5py.File, key: str) -> FileSlices:
     """The dataset `key` of an open HDF5 file as slices.
 
     The low-level interface of h5py is used because this is what indexing a data set spends its time on.
@@ -143,6 +184,20 @@ def _is_linear(shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
         return False
     split = next((axis for axis in range(1, len(shape)) if chunk[axis] != 1), len(shape) - 1)
     return shape[split] % chunk[split] == 0 and chunk[split + 1 :] == shape[split + 1 :]
+
+
+def _read_file(path: Path, slice_index: int, pieces: list[tuple[int, memoryview]]) -> None:
+    """Fill each buffer from its first byte in a local file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            is_whole = all(_fill(descriptor, buffer, start) for start, buffer in pieces)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise DataError(f"{path}: slice {slice_index} cannot be read: {error.strerror}") from error
+    if not is_whole:
+        raise DataError(f"{path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
 
 
 def _fill(descriptor: int, buffer: memoryview, start: int) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from mrikit.storage import Location
 
 
 class SliceArray(Protocol):
@@ -57,7 +58,7 @@ class ScanInfo:
     """[left, right) phase columns that the scanner acquired; the rest is zero filling."""
     reference_max: float | None = None
     """Maximum of the reference volume as stored in the file, in the scale of the data."""
-    source: Path | None = None
+    source: Location | None = None
     """The file it came from."""
 
 
