@@ -1,0 +1,1 @@
+"""Archives from signed links into a folder or into Blob, block by block."""

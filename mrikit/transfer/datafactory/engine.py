@@ -1,0 +1,198 @@
+"""Archives into Blob by the estate's Data Factory: one run of its copy pipeline for each, started, followed, checked.
+
+The pipeline is declared by the estate; this is what it has to be for the runs that are started here.
+
+    parameter    type          what it is
+    baseUrl      String        scheme://host/ of the link
+    relativeUrl  SecureString  path without its leading slash, and the query with the signature
+    container    String        container in the data account
+    folder       String        prefix below it without slashes at its ends; "" for none
+    fileName     String        name of the blob
+
+It copies what `baseUrl` followed by `relativeUrl` gives, byte by byte, to `container/folder/fileName` of the account at
+`Estate.blob_endpoint`, and replaces a blob that is there. It declares no other parameter without a default. Every
+activity has secure input, because the signature is in it; retries and timeouts are the pipeline's.
+
+A run is started by a request that is never repeated. Before it, a note of it is written in the cache folder, and the
+factory is asked for runs of this pipeline whose `container`, `folder` and `fileName` are the same: such a run is
+followed, whoever has started it. Two machines that ask within the same second may still start two.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mrikit.errors import ConfigError
+from mrikit.storage import BlobPath
+from mrikit.storage.blob import blob_endpoint
+from mrikit.storage.estate import Estate, require_estate
+from mrikit.transfer.datafactory.archive_run import FactoryCopy, Finding
+from mrikit.transfer.datafactory.client import Factory
+from mrikit.transfer.mail import MailArchive
+from mrikit.transfer.results import CopyEvent, CopyResult, OnEvent
+
+PARAMETERS = {
+    "baseUrl": "String",
+    "relativeUrl": "SecureString",
+    "container": "String",
+    "folder": "String",
+    "fileName": "String",
+}
+"""Name and type of each parameter of the copy pipeline."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFactorySettings:
+    """How runs are started and followed."""
+
+    num_runs: int = 4
+    """Runs of this command that go on at once, at least 1."""
+    interval_s: float = 30.0
+    """Between two looks at a run."""
+    settle_s: float = 60.0
+    """How long the factory may not tell of a run that has started; where an answer was lost, no new one is started
+    before."""
+    max_failures: int = 20
+    """Looks in a row that may fail before a run is left alone."""
+    retry_wait_s: float = 0.8
+    """Wait after the first failure of a request; doubles with each of the five further tries."""
+
+    def __post_init__(self) -> None:
+        if self.num_runs < 1:
+            raise ConfigError(f"num_runs is {self.num_runs}; at least one run is needed")
+
+
+def copy_archives(
+    archives: Sequence[MailArchive],
+    to: BlobPath,
+    *,
+    estate: Estate | None = None,
+    settings: DataFactorySettings | None = None,
+    on_event: OnEvent = lambda _event: None,
+) -> list[CopyResult]:
+    """Have the Data Factory copy archives into a prefix; what is there at its right size is not copied again.
+
+    Runs belong to the factory: when this is interrupted they go on, and the next call follows them.
+
+    Args:
+        archives: What to copy.
+        to: The prefix that the blobs go to, under the archives' names.
+        estate: The estate; the linked one if None.
+        settings: How runs are started and followed.
+        on_event: Called with what happens. Each look at a run is a `moved` event whose message tells of all its
+            activities; what is new in it is a `note`, too.
+
+    Returns:
+        One result for each archive, in their order.
+
+    Raises:
+        ConfigError: No estate is linked, nobody is logged in, or the factory or its pipeline is not what is needed.
+        TransferError: The control plane cannot be reached to begin with.
+    """
+    settings, estate = settings or DataFactorySettings(), estate or require_estate()
+    copies = _prepare(archives, to, estate, settings, on_event)
+    waiting, going_on = deque(copies), list[FactoryCopy]()
+    results: dict[int, CopyResult] = {}
+
+    def advance(copy: FactoryCopy) -> bool:
+        result = copy.advance()
+        if result is not None:
+            results[id(copy)] = result
+        return result is None
+
+    try:
+        while waiting or going_on:
+            while waiting and len(going_on) < settings.num_runs:
+                copy = waiting.popleft()
+                going_on.append(copy)
+                if not advance(copy):
+                    going_on.remove(copy)
+            if going_on:
+                time.sleep(settings.interval_s)
+            going_on = [copy for copy in going_on if advance(copy)]
+    except BaseException:
+        _say_what_goes_on([copy for copy in going_on if id(copy) not in results], estate, on_event)
+        raise
+    return [results[id(copy)] for copy in copies]
+
+
+def plan_copies(
+    archives: Sequence[MailArchive],
+    to: BlobPath,
+    *,
+    estate: Estate | None = None,
+    settings: DataFactorySettings | None = None,
+) -> list[Finding]:
+    """What `copy_archives` would do with each archive; nothing is started or written.
+
+    Raises:
+        ConfigError: No estate is linked, nobody is logged in, or the factory or its pipeline is not what is needed.
+        TransferError: The control plane or a source cannot be asked.
+        StorageError: The account cannot be asked.
+    """
+    settings, estate = settings or DataFactorySettings(), estate or require_estate()
+    return [copy.look() for copy in _prepare(archives, to, estate, settings, lambda _event: None)]
+
+
+def _prepare(
+    archives: Sequence[MailArchive], to: BlobPath, estate: Estate, settings: DataFactorySettings, on_event: OnEvent
+) -> list[FactoryCopy]:
+    """Find what is wrong with all archives alike, before anything is started."""
+    _require_target(to, estate)
+    factory = Factory(estate, retry_wait_s=settings.retry_wait_s)
+    _require_parameters(factory.pipeline_parameters(), estate)
+    names = [archive.name for archive in archives]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{', '.join(twice)}: two archives would become one blob; leave one out with --only")
+    return [
+        FactoryCopy(
+            archive,
+            to / archive.name,
+            factory=factory,
+            estate=estate,
+            settle_s=settings.settle_s,
+            max_failures=settings.max_failures,
+            on_event=on_event,
+        )
+        for archive in archives
+    ]
+
+
+def _require_target(to: BlobPath, estate: Estate) -> None:
+    if to.container not in estate.containers:
+        raise ConfigError(
+            f"{to}: the estate's Data Factory writes to {', '.join(estate.containers)}; name one of these "
+            "containers, or use --engine stream"
+        )
+    if blob_endpoint() != estate.blob_endpoint.rstrip("/"):
+        raise ConfigError(
+            f"{to}: the environment names the account {blob_endpoint()}, but the estate's Data Factory writes to "
+            f"{estate.blob_endpoint}; unset MRIKIT_BLOB_ENDPOINT and AZURE_STORAGE_ACCOUNT, or use --engine stream"
+        )
+
+
+def _require_parameters(declared: dict[str, str], estate: Estate) -> None:
+    pipeline = f"pipeline '{estate.copy_pipeline}' of Data Factory '{estate.factory_name}'"
+    missing = [name for name in PARAMETERS if name not in declared]
+    if missing:
+        raise ConfigError(
+            f"{pipeline} lacks the parameters {', '.join(missing)}; it has {', '.join(declared) or 'none'}: is it the "
+            "one that copies archives?"
+        )
+    wrong = [name for name, kind in PARAMETERS.items() if declared[name].lower() != kind.lower()]
+    if wrong:
+        found = ", ".join(f"{name} is {declared[name]}, not {PARAMETERS[name]}" for name in wrong)
+        raise ConfigError(
+            f"{pipeline}: {found}; a signature in a plain parameter would be shown to all who see its runs"
+        )
+
+
+def _say_what_goes_on(copies: Sequence[FactoryCopy], estate: Estate, on_event: OnEvent) -> None:
+    names = [copy.archive.name for copy in copies if copy.run_id]
+    if names:
+        message = (
+            f"{', '.join(names)}: the runs go on in Data Factory '{estate.factory_name}'; the same command follows them"
+        )
+        on_event(CopyEvent(kind="note", name="", message=message))

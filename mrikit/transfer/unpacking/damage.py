@@ -1,0 +1,26 @@
+"""What may be wrong with an archive."""
+
+from typing import Literal
+
+from mrikit.errors import TransferError
+
+ArchiveState = Literal["whole", "truncated", "damaged", "trailing bytes", "stopped", "partial"]
+"""What the archive's own end and checks say.
+
+`whole`: decoded to its end, all checks passed; `truncated`: it ends too early; `damaged`: a check or a header failed;
+`trailing bytes`: whole, but something follows; `stopped`: its end was not asked for; `partial`: an unpack that was
+interrupted, or still goes on.
+"""
+
+
+class ArchiveError(TransferError):
+    """The archive cannot be read on from here.
+
+    Args:
+        state: In what way.
+        where: In which place, and why; one line without the archive's name.
+    """
+
+    def __init__(self, state: ArchiveState, where: str) -> None:
+        super().__init__(f"{state}: {where}")
+        self.state, self.where = state, where

@@ -1,0 +1,163 @@
+"""An archive as the stream of bytes that it holds, whatever it is compressed with, in constant memory."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from mrikit.errors import DataError
+from mrikit.transfer.source import ByteSource
+from mrikit.transfer.unpacking.archive_digest import ArchiveDigest
+from mrikit.transfer.unpacking.archive_kind import HEAD_BYTES, describe_head, find_compression
+from mrikit.transfer.unpacking.damage import ArchiveError
+from mrikit.transfer.unpacking.pieces import BlockPieces, Pieces, RawPieces, SequentialPieces
+from mrikit.transfer.unpacking.xz_blocks import read_blocks
+
+_AHEAD_BYTES = 2**26
+
+
+class DecodedStream:
+    """The decoded bytes of an archive, read forward; going far forward skips what can be skipped without decoding.
+
+    Args:
+        pieces: Where they come from.
+        max_bytes: An archive that holds more is taken for a decompression bomb.
+        check: Called for each piece, also for one that is passed over; raises to stop.
+    """
+
+    def __init__(self, pieces: Pieces, max_bytes: int, check: Callable[[], None] = lambda: None) -> None:
+        self.compressed_position = 0
+        """How many bytes of the archive have been used."""
+        self.verified_position = 0
+        """Decoded bytes before this offset have passed the archive's own checks."""
+        self._pieces, self._max_bytes, self._check = pieces, max_bytes, check
+        self._piece = memoryview(b"")
+        self._piece_stop = 0
+
+    @property
+    def trailer(self) -> str | None:
+        """What follows the compressed data, on one line; known at the end of the stream."""
+        return self._pieces.trailer.where
+
+    @property
+    def max_bytes(self) -> int:
+        """How much the archive may hold."""
+        return self._max_bytes
+
+    def tell(self) -> int:
+        """Offset of the next decoded byte."""
+        return self._piece_stop - len(self._piece)
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end.
+
+        Raises:
+            ArchiveError: They cannot be decoded.
+        """
+        parts = []
+        while count:
+            part = self._take(count)
+            if part is None:
+                break
+            parts.append(bytes(part))
+            count -= len(part)
+        return b"".join(parts)
+
+    def chunks(self, count: int) -> Iterator[memoryview]:
+        """The next `count` bytes in parts that are not copied.
+
+        Raises:
+            ArchiveError: They cannot be decoded, or there are fewer.
+        """
+        while count:
+            part = self._take(count)
+            if part is None:
+                raise ArchiveError("truncated", f"it ends at byte {self.tell()} of what it holds, inside a member")
+            count -= len(part)
+            yield part
+
+    def skip(self, count: int) -> None:
+        """Go `count` bytes forward.
+
+        Raises:
+            ArchiveError: What lies between cannot be decoded, or the end comes before.
+        """
+        target = self.tell() + count
+        if target > self._piece_stop:
+            self._piece = memoryview(b"")
+            start = self._pieces.jump(target, self._piece_stop)
+            if start > self._piece_stop:
+                # Only what is made of parts that are checked each for itself can be jumped over.
+                self._piece_stop = self.verified_position = start
+            self._require_plausible()
+        for _ in self.chunks(target - self.tell()):
+            pass
+
+    def close(self) -> None:
+        """Stop reading and decoding."""
+        self._pieces.close()
+
+    def _take(self, count: int) -> memoryview | None:
+        """At most `count` bytes; None at the end."""
+        while not self._piece:
+            self._check()
+            piece = self._pieces.next()
+            if piece is None:
+                return None
+            self._piece = memoryview(piece.data)
+            self._piece_stop += len(self._piece)
+            self.compressed_position = piece.compressed_stop
+            self.verified_position = piece.verified_stop
+            self._require_plausible()
+        part, self._piece = self._piece[:count], self._piece[count:]
+        return part
+
+    def _require_plausible(self) -> None:
+        if self._piece_stop > self._max_bytes:
+            raise ArchiveError(
+                "damaged", f"it unpacks to more than {self._max_bytes} bytes, far more than its size; a bomb?"
+            )
+
+
+def open_decoded(
+    source: ByteSource,
+    *,
+    pool: ThreadPoolExecutor,
+    num_workers: int,
+    memory_bytes: int,
+    max_bytes: int,
+    digest: ArchiveDigest,
+    check: Callable[[], None] = lambda: None,
+) -> DecodedStream:
+    """Open an archive as the tar that it holds.
+
+    The blocks of an .xz file are decoded on several threads; everything else is decoded on one, ahead of its reader.
+
+    Args:
+        source: The archive.
+        pool: Threads that read and decode; others may use them too.
+        num_workers: How many of them.
+        memory_bytes: For blocks in flight, as they are and decoded; an .xz file whose largest block takes more is
+            decoded from front to back. The block that is being read comes on top; other kinds take about 30 MiB.
+        max_bytes: Bound of what the archive may hold.
+        digest: Is told every byte that is read.
+        check: See `DecodedStream`.
+
+    Raises:
+        DataError: It is not an archive.
+        TransferError: The source cannot be read.
+        StorageError: The source cannot be read.
+    """
+    head = source.read(0, min(HEAD_BYTES, source.size_bytes))
+    compression = find_compression(head)
+    if compression is None or not any(head):
+        raise DataError(f"{source.name}: {describe_head(head)}; copy it again, or leave it out")
+    # Only a server that ignores ranges is not ranged; going to the end and back would cost all of the file, twice.
+    if compression == "xz" and getattr(source, "is_ranged", True):
+        blocks = read_blocks(source)
+        largest = max((block.stop - block.start + block.size_bytes for block in blocks), default=1) if blocks else 0
+        if blocks and largest <= memory_bytes:
+            # More than one for each thread: they go on while the reader waits for a disk to flush a file.
+            wanted = max(num_workers + 1, _AHEAD_BYTES // largest)
+            depth = max(1, min(wanted, memory_bytes // largest))
+            return DecodedStream(BlockPieces(source, blocks, pool, depth, digest), max_bytes, check)
+    raw = RawPieces(source, pool, digest)
+    return DecodedStream(raw if compression == "none" else SequentialPieces(raw, compression), max_bytes, check)
