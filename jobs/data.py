@@ -1,188 +1,20 @@
-"""`mrikit data ...`: index a folder of volumes, bring raw arrays into it."""
-
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+"""`mrikit data ...`: from the download mail to volumes that are known to be whole; one file per command."""
 
 import typer
-from rich.console import Console
 
-from mrikit.errors import ConfigError, DataError
+from jobs.data_check import check
+from jobs.data_copy import copy
+from jobs.data_import import import_array
+from jobs.data_index import index
+from jobs.data_mail import mail
+from jobs.data_unpack import unpack
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from mrikit.volumes.index import Index
-
-app = typer.Typer(name="data", help="Index data, and bring raw arrays in.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.command()
-def index(
-    data: Annotated[Path, typer.Argument(help="Folder of volumes.")],
-    workers: Annotated[int | None, typer.Option(help="Processes that read; one per processor by default.")] = None,
-    index_file: Annotated[
-        Path | None, typer.Option("--index", help="Where to keep the index if DATA is read-only.")
-    ] = None,
-    is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Look once into every file of DATA, so that opening it later takes no time; list what cannot be read.
-
-    Files that did not change since the last time are not read again. Exits with 1 if a file is bad.
-    """
-    from rich.progress import Progress
-
-    from mrikit.volumes.index import build_index
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=None)
-        found = build_index(
-            data,
-            workers,
-            path=index_file,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    if is_json:
-        _print_json(found)
-    else:
-        _print_table(found)
-    if found.bad_files:
-        raise typer.Exit(1)
-
-
-@app.command("import")
-def import_array(
-    file: Annotated[Path, typer.Argument(help="A .npy, .mat, .cfl or HDF5 file with one array of k-space.")],
-    axes: Annotated[str, typer.Option(help="Its axes in order: some of slice, coil, readout and phase.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the volume to.")],
-    anatomy: Annotated[str, typer.Option(help="knee, brain, phantom, ...")],
-    key: Annotated[str | None, typer.Option(help="Name of the array, where the file holds several.")] = None,
-    noise: Annotated[Path | None, typer.Option(help="A noise-only scan of the same coils, to whiten them.")] = None,
-    noise_axes: Annotated[str | None, typer.Option(help="Axes of the noise scan; those of FILE by default.")] = None,
-    acquisition: Annotated[str | None, typer.Option(help="Name of the protocol, such as AXT2.")] = None,
-    recon_matrix: Annotated[
-        str | None, typer.Option(help="Y,X size of the scored window; the full field of view by default.")
-    ] = None,
-    volume_id: Annotated[str | None, typer.Option(help="Name of the volume; that of FILE by default.")] = None,
-) -> None:
-    """Write a raw array as a volume in the fastMRI format.
-
-    Samples that are zero in every slice and coil count as not measured: such a volume gets a mask and no reference.
-    Any other gets the root-sum-of-squares image as its reference. Zero columns at the sides alone count as the zero
-    filling of the scanner. A file that is there already stays.
-    """
-    if volume_id is not None and (Path(volume_id).name != volume_id or volume_id == ".."):
-        raise ConfigError(f"the volume id becomes a file name in {out}, found {volume_id!r}; leave out folders")
-    from mrikit.volumes import ScanInfo, Volume, write_fastmri
-    from mrikit.volumes.raw import arrange, read_array
-    from mrikit.volumes.sampling import find_sampling
-
-    try:
-        kspace = arrange(read_array(file, key), axes.split(","))
-        mask, padding = find_sampling(kspace)
-    except DataError as error:
-        raise error if str(file) in str(error) else DataError(f"{file}: {error}") from error
-    if noise is not None:
-        kspace = _whiten(kspace, noise, (noise_axes or axes).split(","))
-    matrix = (kspace.shape[2], kspace.shape[3])
-    window = _window(recon_matrix, matrix)
-    info = ScanInfo(
-        volume_id=volume_id or file.stem,
-        anatomy=anatomy,
-        acquisition=acquisition,
-        matrix=matrix,
-        recon_matrix=window,
-        padding=padding,
-    )
-    path = out / f"{info.volume_id}.h5"
-    if path.exists():
-        typer.echo(f"{path} is there already and stays; delete it to import {file} again")
-        return
-    reference = _reference(kspace, window) if mask is None else None
-    write_fastmri(path, Volume(kspace=kspace, reference=reference, mask=mask, info=info))
-    num_slices, num_coils = kspace.shape[:2]
-    sampling = "fully sampled" if mask is None else f"{mask.mean():.1%} sampled in {mask.ndim} dimensions, no reference"
-    typer.echo(
-        f"{path}: {num_slices} x {num_coils} x {matrix[0]} x {matrix[1]} (slice, coil, readout, phase), {sampling}"
-    )
-    typer.echo(f"next: mrikit reconstruct --data {out} --out RECON" + (" --acceleration 4" if mask is None else ""))
-
-
-def _print_table(found: "Index") -> None:
-    """One line per kind of volume, the sums, and the bad files."""
-    from collections import Counter
-
-    from rich.table import Table
-
-    files = Counter(tuple(shape[1:]) for shape in found.shapes)
-    slices: Counter[tuple[int, ...]] = Counter()
-    for shape in found.shapes:
-        slices[tuple(shape[1:])] += shape[0]
-    table = Table("coils", "readout", "phase", "files", "slices", box=None, header_style="")
-    for kind in sorted(files):
-        table.add_row(*(str(value) for value in (*kind, files[kind], slices[kind])))
-    table.add_row("all", "", "", str(len(found)), str(slices.total()))
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    console.print(table)
-    for bad_file in found.bad_files:
-        console.print(f"bad: {bad_file.message}")
-    console.print(f"{len(found)} volumes, {len(found.bad_files)} bad files; index in {found.path}")
-
-
-def _print_json(found: "Index") -> None:
-    import json
-
-    facts = {
-        "folder": str(found.folder),
-        "index": str(found.path),
-        "num_files": len(found),
-        "num_slices": sum(shape[0] for shape in found.shapes),
-        "shapes": sorted({tuple(shape[1:]) for shape in found.shapes}),
-        "bad_files": {str(bad_file.path): bad_file.message for bad_file in found.bad_files},
-    }
-    typer.echo(json.dumps(facts))
-
-
-def _whiten(
-    kspace: "npt.NDArray[np.complex64]", noise_file: Path, noise_axes: list[str]
-) -> "npt.NDArray[np.complex64]":
-    """K-space with coils of unit, uncorrelated noise, (slice, coil, readout, phase)."""
-    import numpy as np
-    import torch
-
-    from mrikit.physics.coils import whiten, whitening_matrix
-    from mrikit.volumes.raw import drop_ones, read_array
-
-    if "coil" not in noise_axes:
-        raise ConfigError(f"noise axes {','.join(noise_axes)}: the coil axis is needed")
-    noise = drop_ones(read_array(noise_file), len(noise_axes))
-    noise = np.moveaxis(noise, noise_axes.index("coil"), 0).reshape(noise.shape[noise_axes.index("coil")], -1)
-    if len(noise) != kspace.shape[1]:
-        raise DataError(f"{noise_file}: noise of {len(noise)} coils, but k-space has {kspace.shape[1]}; swap the axes?")
-    matrix = whitening_matrix(torch.from_numpy(noise.astype(np.complex64)))
-    return np.asarray(whiten(torch.from_numpy(kspace), matrix).numpy())
-
-
-def _reference(kspace: "npt.NDArray[np.complex64]", window: tuple[int, int]) -> "npt.NDArray[np.float32]":
-    """(slice, y, x) float32 root-sum-of-squares image, the centre crop that is scored."""
-    import numpy as np
-    import torch
-
-    from mrikit.data import center_crop
-    from mrikit.physics.coils import rss
-    from mrikit.physics.fft import ifft2c
-
-    return np.stack([center_crop(rss(ifft2c(torch.from_numpy(one))), window).numpy() for one in kspace])
-
-
-def _window(recon_matrix: str | None, matrix: tuple[int, int]) -> tuple[int, int]:
-    """The scored window, `Y,X`."""
-    if recon_matrix is None:
-        return matrix
-    sizes = recon_matrix.split(",")
-    if len(sizes) != 2 or not all(
-        size.isdecimal() and 0 < int(size) <= most for size, most in zip(sizes, matrix, strict=True)
-    ):
-        raise ConfigError(f"--recon-matrix {recon_matrix}: two sizes Y,X up to {matrix[0]},{matrix[1]} are needed")
-    return int(sizes[0]), int(sizes[1])
+app = typer.Typer(
+    name="data",
+    help="From the download mail to verified volumes; bring raw arrays in.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+for command in (mail, copy, unpack, index, check):
+    app.command()(command)
+app.command("import")(import_array)

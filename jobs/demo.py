@@ -101,8 +101,9 @@ def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> 
 def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
     """Runs of two networks of one size, in as many epochs, on other patients than those that are reconstructed."""
     from jobs.device import pick_device
-    from jobs.train import run_stages, stage_folders
+    from jobs.train import run_stages, stage_places
     from mrikit.recipes import recipe, recipes
+    from mrikit.storage import Place
 
     study = _simulate(out / "training-data", NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES, seed=1)
     stages = recipes("knee_acc8", "tiny")
@@ -121,7 +122,7 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
     folders = []
     for configs in (promptmr, [varnet]):
         base = out / f"{configs[0].model}-{factors}"
-        run_stages(configs, stage_folders(configs, base), study, device=pick_device("auto"))
+        run_stages(configs, stage_places(configs, Place(folder=base)), study, device=pick_device("auto"))
         folders.append(base)
     return folders
 

@@ -1,5 +1,6 @@
 """`mrikit evaluate`: reconstructions to scores."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+
+from jobs.places import AS_LOCATION, Location
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -21,9 +24,15 @@ LESION_COLUMNS = ("lesion SSIM", "boxes")
 
 
 def evaluate(
-    recon: Annotated[list[Path], typer.Option(help="Folder that `mrikit reconstruct` wrote; repeatable.")],
+    recon: Annotated[
+        list[Location],
+        typer.Option(
+            **AS_LOCATION, help="Folder that `mrikit reconstruct` wrote, or az://container/prefix; repeatable."
+        ),
+    ],
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the volumes; by default the one that was reconstructed.")
+        Location | None,
+        typer.Option(**AS_LOCATION, help="Folder of the volumes; by default the one that was reconstructed."),
     ] = None,
     scorer: Annotated[
         str, typer.Option(help="fastmri: the whole window; snu: inside the body, as the SNU leaderboard.")
@@ -40,30 +49,33 @@ def evaluate(
     """Score the reconstructions of RECON against the references of their volumes."""
     from mrikit.errors import DataError
     from mrikit.evaluate import SCORERS
+    from mrikit.storage import mirrored, shown
 
     if scorer not in SCORERS:
         raise typer.BadParameter(f"{scorer!r} is not one of {', '.join(SCORERS)}.", param_hint="--scorer")
-    scores, files = run(recon, data, scorer, boxes=boxes, expected=expected)
-    rows = [row for found in scores for row in found.rows]
-    if not rows:
-        raise DataError(
-            f"none of {_num_unscored(scores)} volumes could be scored: {_reasons(scores)}; "
-            f"scores need files with a reference, `mrikit report {_common_folder(recon)}` shows the pictures without"
-        )
+    with contextlib.ExitStack() as held:
+        folders = [held.enter_context(mirrored(location)).folder for location in recon]
+        scores, files = run(folders, data, scorer, boxes=boxes, expected=expected)
+        rows = [row for found in scores for row in found.rows]
+        if not rows:
+            raise DataError(
+                f"none of {_num_unscored(scores)} volumes could be scored: {_reasons(scores)}; scores need files with "
+                f"a reference, `mrikit report {_common_folder(folders)}` shows the pictures without"
+            )
     if as_json:
-        typer.echo(_json(recon, scores))
+        typer.echo(_json(folders, scores))
         return
     show(rows)
-    for line in _leaderboard(recon, scores):
+    for line in _leaderboard(folders, scores):
         typer.echo(line)
     for file in files:
-        typer.echo(file)
-    typer.echo(f"next: mrikit report {_common_folder(recon)}")
+        typer.echo(shown(file))
+    typer.echo(f"next: mrikit report {_common_folder(folders)}")
 
 
 def run(
     recon: Sequence[Path],
-    data: Path | None = None,
+    data: Location | None = None,
     scorer: str = "fastmri",
     *,
     boxes: str | None = None,
@@ -152,7 +164,9 @@ def _leaderboard(recon: Sequence[Path], scores: Sequence["Scores"]) -> list[str]
 
 
 def _rows_of(recon: Sequence[Path], scores: Sequence["Scores"]) -> dict[str, Sequence["VolumeScore"]]:
-    return {str(folder): found.rows for folder, found in zip(recon, scores, strict=True)}
+    from mrikit.storage import shown
+
+    return {shown(folder): found.rows for folder, found in zip(recon, scores, strict=True)}
 
 
 def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"]:
@@ -230,4 +244,6 @@ def _reasons(scores: Sequence["Scores"]) -> str:
 
 def _common_folder(recon: Sequence[Path]) -> str:
     """The smallest folder that holds all of them: what the report is made of."""
-    return str(recon[0]) if len(recon) == 1 else os.path.commonpath([path.resolve() for path in recon])
+    from mrikit.storage import shown
+
+    return shown(recon[0] if len(recon) == 1 else os.path.commonpath([path.resolve() for path in recon]))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from jobs.places import AS_LOCATION, Location, weights_of
+
 if TYPE_CHECKING:
     from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
 
@@ -17,15 +19,26 @@ _SECONDS_BETWEEN_LINES = 60.0
 
 
 def reconstruct(
-    data: Annotated[Path, typer.Option(help="Folder of volumes, or one file.")],
-    out: Annotated[Path, typer.Option(help="Folder for the reconstructions; finished volumes in it are kept.")],
+    data: Annotated[
+        Location, typer.Option(**AS_LOCATION, help="Folder of volumes, or one file; a path or az://container/prefix.")
+    ],
+    out: Annotated[
+        Location,
+        typer.Option(
+            **AS_LOCATION,
+            help="Folder for the reconstructions, or az://container/prefix; finished volumes in it are kept.",
+        ),
+    ],
     model: Annotated[
         str | None,
         typer.Option(help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights."),
     ] = None,
     weights: Annotated[
-        list[Path] | None,
-        typer.Option(help="Weights of a network: the folder of a training run, or a file; repeatable with --task."),
+        list[Location] | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="Weights of a network: the folder of a training run, or a file; repeatable with --task.",
+        ),
     ] = None,
     task: Annotated[
         str | None,
@@ -77,6 +90,7 @@ def reconstruct(
     from mrikit.errors import ConfigError
     from mrikit.masks import challenge_center_fraction
     from mrikit.reconstruct import ReconstructConfig
+    from mrikit.storage import mirrored, named_as_locations, pulled
 
     plan = None
     if acceleration is not None:
@@ -84,25 +98,27 @@ def reconstruct(
         plan = MaskPlan(kind=mask or "equispaced_fraction", acceleration=acceleration, center_fraction=fraction)
     elif mask is not None or center_fraction is not None:
         raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
-    config = ReconstructConfig(
-        model=model if model or weights or task else "cg_sense",
-        model_config=parse_assignments(settings or []),
-        weights=tuple(weights or ()),
-        task=task,
-        precision=precision,
-        flips=flips,
-        mask=plan,
-    )
 
     def say_next(summary: "ReconstructSummary") -> None:
         if summary.num_volumes or summary.num_skipped:
             typer.echo(f"next: mrikit evaluate --recon {out}")
 
-    run(data, out, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
+    with named_as_locations():
+        config = ReconstructConfig(
+            model=model if model or weights or task else "cg_sense",
+            model_config=parse_assignments(settings or []),
+            weights=tuple(pulled(path, weights_of) for path in weights or ()),
+            task=task,
+            precision=precision,
+            flips=flips,
+            mask=plan,
+        )
+        with mirrored(out) as place:
+            run(data, place.folder, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
 
 
 def run(
-    data: Path,
+    data: Location,
     out: Path,
     config: "ReconstructConfig",
     device: str = "auto",
@@ -126,6 +142,7 @@ def run(
         MrikitError: See `mrikit.reconstruct.reconstruct_folder`.
     """
     from mrikit.reconstruct import launched_shard, parse_shard, reconstruct_folder
+    from mrikit.storage import shown
 
     part = parse_shard(shard) if shard else launched_shard(os.environ)
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -137,7 +154,7 @@ def run(
     own = f" (part {part})" if part.num_shards > 1 else ""
 
     def announce(model: str, work: "Work") -> None:
-        say(f"{model}: {work.num_volumes} volumes of {data} to {out}{own}")
+        say(f"{model}: {work.num_volumes} volumes of {data} to {shown(out)}{own}")
         if work.num_left_out:
             say(f"{work.num_left_out} volumes were trained on and are left out")
         if work.num_trained_on:
@@ -151,7 +168,7 @@ def run(
         progress.bar.stop()
         for warning in _warnings(summary, progress.name):
             say(warning)
-        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {out}")
+        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {shown(out)}")
         on_end(summary)
 
     with progress.bar:

@@ -1,18 +1,30 @@
 """`mrikit report`: a run to one HTML file."""
 
-from pathlib import Path
+import contextlib
 from typing import Annotated
 
 import typer
 
+from jobs.places import AS_LOCATION, Location, results_of
+
 
 def report(
     run: Annotated[
-        Path, typer.Argument(help="Folder that holds reconstructions, scored or not, and training runs, at any depth.")
+        Location,
+        typer.Argument(
+            **AS_LOCATION,
+            help="Folder that holds reconstructions, scored or not, and training runs, at any depth; or "
+            "az://container/prefix.",
+        ),
     ],
-    out: Annotated[Path | None, typer.Option(help="The file; RUN/report.html by default.")] = None,
+    out: Annotated[Location | None, typer.Option(**AS_LOCATION, help="The file; RUN/report.html by default.")] = None,
 ) -> None:
     """Write scores, pictures and training curves of RUN as one self-contained HTML file."""
     from mrikit.report import write_report
+    from mrikit.storage import mirrored, nothing, shown
 
-    typer.echo(write_report(run, out))
+    with contextlib.ExitStack() as held:
+        folder = held.enter_context(mirrored(run, results_of)).folder
+        file = held.enter_context(mirrored(out.parent, nothing)).folder / out.name if out else None
+        written = write_report(folder, file)
+    typer.echo(shown(written))

@@ -1,11 +1,15 @@
 """`mrikit simulate`: make a study of random anatomies in the file formats of the real data."""
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+from jobs.places import AS_LOCATION, Location, beside, settings_of
 
 if TYPE_CHECKING:
     from mrikit.simulate import PlannedVolume, StudyConfig
@@ -13,7 +17,13 @@ if TYPE_CHECKING:
 
 def simulate(
     anatomy: Annotated[str, typer.Argument(help="brain or knee.")],
-    out: Annotated[Path, typer.Option(help="Folder for the study; volumes that it already holds are kept.")],
+    out: Annotated[
+        Location,
+        typer.Option(
+            **AS_LOCATION,
+            help="Folder for the study, or az://container/prefix; volumes that it already holds are kept.",
+        ),
+    ],
     volumes: Annotated[int, typer.Option(help="Number of volumes; every patient has two.")] = 8,
     coils: Annotated[str, typer.Option(help="Number of coils, or several in turn over the patients: 4,8.")] = "8",
     slices: Annotated[int, typer.Option(help="Slices per volume.")] = 6,
@@ -30,10 +40,11 @@ def simulate(
 ) -> None:
     """Simulate a study: k-space with references, in splits that no patient straddles."""
     from mrikit.simulate import StudyConfig
+    from mrikit.storage import mirrored
 
     config = StudyConfig(
         anatomy=anatomy,
-        folder=out,
+        folder=Path(),
         num_volumes=volumes,
         num_coils=_numbers(coils, "--coils"),
         num_slices=slices,
@@ -42,13 +53,27 @@ def simulate(
         size=size,
         matrix=_matrix(matrix),
     )
-    run(config, num_workers=workers, is_dry_run=dry_run)
+    with mirrored(out, settings_of, is_passing=True) as place:
+        config = replace(config, folder=place.folder)
+        run(config, num_workers=workers, is_dry_run=dry_run, present=place.names)
     if not dry_run:
-        typer.echo(f"next: mrikit reconstruct --data {out} --out {out}-recon --acceleration 4")
+        typer.echo(f"next: mrikit reconstruct --data {out} --out {beside(out, '-recon')} --acceleration 4")
 
 
-def run(config: "StudyConfig", *, num_workers: int | None = None, is_dry_run: bool = False) -> None:
+def run(
+    config: "StudyConfig",
+    *,
+    num_workers: int | None = None,
+    is_dry_run: bool = False,
+    present: Collection[str] = (),
+) -> None:
     """Print the plan, simulate with a progress bar, and say what is where.
+
+    Args:
+        config: The study.
+        num_workers: Volumes to simulate at a time; one for each processor if None.
+        is_dry_run: Whether to stop after the plan.
+        present: Names of files of the study that are done and elsewhere.
 
     Raises:
         MrikitError: See `mrikit.simulate.simulate_study`.
@@ -56,19 +81,22 @@ def run(config: "StudyConfig", *, num_workers: int | None = None, is_dry_run: bo
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mrikit.simulate import missing_volumes, plan_study, simulate_study
+    from mrikit.storage import shown
 
     messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-    plan, missing = plan_study(config), missing_volumes(config)
+    plan, missing = plan_study(config), missing_volumes(config, present)
     messages.print(_describe(config, plan, missing))
     if is_dry_run:
         return
     columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("simulate", total=len(plan))
-        simulate_study(config, num_workers=num_workers, on_volume=lambda _: progress.update(task, advance=1))
+        simulate_study(
+            config, num_workers=num_workers, present=present, on_volume=lambda _: progress.update(task, advance=1)
+        )
     folders = Counter((planned.split, _folder(planned)) for planned in plan)
     for (split, folder), count in sorted(folders.items(), key=lambda entry: str(entry[0][1])):
-        typer.echo(f"{split}: {count} volumes in {folder}")
+        typer.echo(f"{split}: {count} volumes in {shown(folder)}")
 
 
 def _folder(planned: "PlannedVolume") -> Path:
@@ -78,13 +106,15 @@ def _folder(planned: "PlannedVolume") -> Path:
 
 
 def _describe(config: "StudyConfig", plan: "list[PlannedVolume]", missing: "list[PlannedVolume]") -> str:
+    from mrikit.storage import shown
+
     num_patients = len({planned.scan.patient_id for planned in plan})
     matrices = sorted({planned.scan.matrix for planned in plan})
     size_bytes = sum(planned.scan.size_bytes for planned in missing)
     return (
         f"simulate: {len(plan)} {config.anatomy} volumes of {num_patients} patients, {config.num_slices} slices, "
         f"{','.join(map(str, config.num_coils))} coils, {' and '.join(f'{y} x {x}' for y, x in matrices)}, "
-        f"{config.layout} layout, to {config.folder}; {len(missing)} to make, about {size_bytes / 1e6:.1f} MB"
+        f"{config.layout} layout, to {shown(config.folder)}; {len(missing)} to make, about {size_bytes / 1e6:.1f} MB"
     )
 
 

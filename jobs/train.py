@@ -3,35 +3,52 @@
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.places import AS_LOCATION, Location, beside, settings_of
 from jobs.training_plan import fitted, show_plan
 from jobs.training_run import is_first, num_processes, run
 from mrikit.errors import ConfigError, MrikitError
 
 if TYPE_CHECKING:
+    from mrikit.storage import Place
     from mrikit.training import RunConfig
 
 
 def train(
     task: Annotated[str, typer.Option(help="What to train; `mrikit tasks` lists all.")],
-    data: Annotated[Path, typer.Option(help="Folder of fully sampled volumes, or of fastMRI's *_train and *_val.")],
+    data: Annotated[
+        Location,
+        typer.Option(
+            **AS_LOCATION,
+            help="Fully sampled volumes, or fastMRI's *_train and *_val; a folder or az://container/prefix.",
+        ),
+    ],
     size: Annotated[str, typer.Option(help="tiny, small, full or plus.")] = "tiny",
     stage: Annotated[
         int | None, typer.Option(min=1, help="One stage of a task that has several; by default all of them in order.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; runs/TASK-MODEL-SIZE by default. A started run goes on.")
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="Folder of the run, or az://container/prefix; runs/TASK-MODEL-SIZE by default. A started run goes on.",
+        ),
     ] = None,
     start: Annotated[
-        Path | None,
-        typer.Option(help="A run, checkpoint or weights to begin with; by default a stage begins with the one before."),
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="A run, checkpoint or weights to begin with; by default a stage begins with the one before.",
+        ),
     ] = None,
     validation_data: Annotated[
-        Path | None, typer.Option(help="Volumes to validate on; by default a fifth of the patients is held out.")
+        Location | None,
+        typer.Option(**AS_LOCATION, help="Volumes to validate on; by default a fifth of the patients is held out."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -63,39 +80,44 @@ def train(
     from jobs.device import pick_device
     from mrikit.config import change_config, parse_assignments
     from mrikit.recipes import recipe, recipes
+    from mrikit.storage import everything, mirrored, pulled
     from mrikit.training import known_gpu, require_trackers
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     given = {f"execution.{name}": value for name, value in options.items() if value is not None}
-    with _told_once():
-        changes = parse_assignments(settings or [])
-        extent = _take_extent(changes)
-        stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
-        configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
-        if (gpu or price_per_hour is not None) and not dry_run:
-            raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
-        gpu = known_gpu(gpu)
-        require_trackers(track or [])
-        if fit is not None and num_processes() > 1:
-            raise ConfigError(
-                "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what it "
-                "names with --set"
-            )
-        if start is not None and len(configs) > 1:
-            raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
-        device = pick_device(device)
-        base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
-        folders = stage_folders(configs, base)
-        _require_own_folder(configs[0], base)
-        if fit is not None:
-            configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
-        if dry_run:
-            if is_first():
-                show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
-            return
-        if stage is not None and start is None:
-            start = _previous_stage(configs[0], base, data)
-    run_stages(configs, folders, data, validation_data=validation_data, start=start, trackers=track, device=device)
+    with contextlib.ExitStack() as held:
+        with _told_once():
+            changes = parse_assignments(settings or [])
+            extent = _take_extent(changes)
+            stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
+            configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
+            if (gpu or price_per_hour is not None) and not dry_run:
+                raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
+            gpu = known_gpu(gpu)
+            require_trackers(track or [])
+            if fit is not None and num_processes() > 1:
+                raise ConfigError(
+                    "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what "
+                    "it names with --set"
+                )
+            if start is not None and len(configs) > 1:
+                raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
+            device = pick_device(device)
+            base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
+            place = held.enter_context(mirrored(base, settings_of if dry_run else everything))
+            places = stage_places(configs, place)
+            _require_own_folder(configs[0], place.folder)
+            if fit is not None:
+                configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
+            if dry_run:
+                if is_first():
+                    folders = [one.folder for one in places]
+                    show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
+                return
+            begin = None if start is None else pulled(start)
+            if stage is not None and begin is None:
+                begin = _previous_stage(configs[0], place.folder, data)
+        run_stages(configs, places, data, validation_data=validation_data, start=begin, trackers=track, device=device)
     if is_first():
         _show_next(configs[-1], base, data)
 
@@ -110,9 +132,9 @@ def _take_extent(changes: dict[str, str]) -> dict[str, Any]:
     return {name: getattr(read, name) for name in own}
 
 
-def stage_folders(configs: Sequence["RunConfig"], base: Path) -> list[Path]:
+def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
     """Where the stages of a run lie; a run without stages is the folder itself."""
-    return [base / f"stage-{config.stage}" if config.stage else base for config in configs]
+    return [replace(base, folder=base.folder / f"stage-{config.stage}") if config.stage else base for config in configs]
 
 
 def _require_own_folder(config: "RunConfig", base: Path) -> None:
@@ -125,10 +147,10 @@ def _require_own_folder(config: "RunConfig", base: Path) -> None:
 
 def run_stages(
     configs: Sequence["RunConfig"],
-    folders: Sequence[Path],
-    data: Path,
+    places: Sequence["Place"],
+    data: Location,
     *,
-    validation_data: Path | None = None,
+    validation_data: Location | None = None,
     start: Path | None = None,
     trackers: list[str] | None = None,
     device: str = "cpu",
@@ -139,16 +161,16 @@ def run_stages(
         Exit: Somebody asked to stop; what was done is kept.
         MrikitError: See `mrikit.training.train`.
     """
-    for config, folder in zip(configs, folders, strict=True):
+    for config, place in zip(configs, places, strict=True):
         summary = run(
-            config, data, folder, validation_data=validation_data, start=start, trackers=trackers, device=device
+            config, data, place, validation_data=validation_data, start=start, trackers=trackers, device=device
         )
         if summary.signal is not None:
             raise typer.Exit(128 + summary.signal)
-        start = folder
+        start = place.folder
 
 
-def _previous_stage(config: "RunConfig", base: Path, data: Path) -> Path | None:
+def _previous_stage(config: "RunConfig", base: Path, data: Location) -> Path | None:
     """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
     from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints
 
@@ -165,8 +187,8 @@ def _previous_stage(config: "RunConfig", base: Path, data: Path) -> Path | None:
     return previous
 
 
-def _show_next(config: "RunConfig", base: Path, data: Path) -> None:
-    weights, volumes, images = (shlex.quote(str(path)) for path in (base, data, f"{base}-recon"))
+def _show_next(config: "RunConfig", base: Location, data: Location) -> None:
+    weights, volumes, images = (shlex.quote(str(path)) for path in (base, data, beside(base, "-recon")))
     if config.training.loss == "cross_entropy":
         typer.echo(f"next: mrikit reconstruct --task auto --weights {weights} --weights RUNS --data DATA --out RECON")
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
+from jobs.places import Location
 from jobs.training_run import num_processes
 
 if TYPE_CHECKING:
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 
 def show_plan(
     configs: Sequence["RunConfig"],
-    data: Path,
-    validation_data: Path | None,
+    data: Location,
+    validation_data: Location | None,
     folders: Sequence[Path],
     device: str,
     gpu: str,
     price_per_hour: float | None,
 ) -> None:
     """Print what each stage would do, and what all of them would cost."""
+    from mrikit.storage import shown
     from mrikit.training import describe_prediction, plan_run, predict_run
 
     predictions = []
@@ -34,7 +36,7 @@ def show_plan(
         size = _size(num_files * plan.checkpoint_bytes)
         stage = f", stage {config.stage}" if config.stage else ""
         what = f"{config.task} ({config.size}{stage})"
-        typer.echo(f"train {config.model} with {plan.num_weights:,} weights for {what} into {folder}")
+        typer.echo(f"train {config.model} with {plan.num_weights:,} weights for {what} into {shown(folder)}")
         typer.echo(f"data: {len(plan.training)} volumes to train on, {len(plan.validation)} to validate on")
         epochs = f"{training.num_epochs} epochs of {plan.steps_per_epoch}"
         typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {training.batch_size}")
@@ -63,7 +65,7 @@ def _size(num_bytes: float) -> str:
 
 
 def fitted(
-    configs: Sequence["RunConfig"], data: Path, validation_data: Path | None, limit: str, device: str
+    configs: Sequence["RunConfig"], data: Location, validation_data: Location | None, limit: str, device: str
 ) -> list["RunConfig"]:
     """The same runs with settings that need no more memory than the limit; what was changed goes to stderr.
 

@@ -8,21 +8,33 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from jobs.places import Location
+
 if TYPE_CHECKING:
+    from mrikit.storage import Place
     from mrikit.training import RunConfig, TrainSummary
 
 
 def run(
     config: "RunConfig",
-    data: Path,
-    folder: Path,
+    data: Location,
+    place: "Place",
     *,
-    validation_data: Path | None = None,
+    validation_data: Location | None = None,
     start: Path | None = None,
     trackers: list[str] | None = None,
     device: str = "cpu",
 ) -> "TrainSummary":
     """Train with a progress bar, and say what came of it.
+
+    Args:
+        config: What to train and how.
+        data: Folder of fully sampled volumes.
+        place: Of the run.
+        validation_data: Volumes to validate on.
+        start: Run, checkpoint or weights to begin with.
+        trackers: Besides `metrics.jsonl`.
+        device: `cpu` or `cuda`.
 
     Raises:
         MrikitError: See `mrikit.training.train`.
@@ -45,6 +57,7 @@ def run(
         bar = progress.add_task(_title(config), total=None, numbers="")
 
         def show(row: Mapping[str, Any], num_steps: int) -> None:
+            place.check()
             if row["kind"] == "train":
                 progress.update(bar, completed=row["step"], total=num_steps, numbers=_numbers(row))
             else:
@@ -54,18 +67,19 @@ def run(
             summary = train_network(
                 config,
                 data,
-                folder,
+                place.folder,
                 validation_data=validation_data,
                 start=start,
                 device=device,
                 trackers=trackers or [],
+                sync=place.sync,
                 say=messages.print,
                 on_row=show,
             )
         except ToldElsewhereError:
             raise typer.Exit(1) from None
     if summary.is_first:
-        _show_result(summary, config, folder)
+        _show_result(summary, config, place.folder)
     return summary
 
 
@@ -86,6 +100,7 @@ def _title(config: "RunConfig") -> str:
 
 def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> None:
     from mrikit.checkpoint import WEIGHTS_FILE
+    from mrikit.storage import shown
 
     position = summary.position
     stage = f"stage {config.stage}: " if config.stage else ""
@@ -105,7 +120,7 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
         if position.best_step
         else "nothing was held out to validate on"
     )
-    typer.echo(f"{stage}{best}; weights in {folder / WEIGHTS_FILE}")
+    typer.echo(f"{stage}{best}; weights in {shown(folder / WEIGHTS_FILE)}")
 
 
 def _numbers(row: Mapping[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """`mrikit weights ...`: say what weights are, and bring those of other programs in."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from jobs.places import AS_LOCATION, Location, weights_of
 
 app = typer.Typer(
     name="weights",
@@ -26,7 +27,10 @@ class Source(StrEnum):
 
 @app.command()
 def info(
-    weights: Annotated[Path, typer.Argument(help="A weights file, a checkpoint, or the folder of a training run.")],
+    weights: Annotated[
+        Location,
+        typer.Argument(**AS_LOCATION, help="A weights file, a checkpoint, or the folder of a training run."),
+    ],
     is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     is_card: Annotated[bool, typer.Option("--card", help="Print the model card, as Markdown.")] = False,
 ) -> None:
@@ -34,16 +38,18 @@ def info(
     import json
 
     from mrikit.checkpoint import as_lines, build_trained_model, describe, load_weights, make_card
+    from mrikit.storage import named_as_locations, pulled, shown
 
     if is_json and is_card:
         raise typer.BadParameter("--json and --card are two ways to print the same; give one")
-    found = load_weights(weights)
-    build_trained_model(found)
+    with named_as_locations():
+        found = load_weights(pulled(weights, weights_of))
+        build_trained_model(found)
     facts = describe(found)
     if is_card:
         typer.echo(make_card(facts), nl=False)
         return
-    facts = {"path": str(found.path), **facts}
+    facts = {"path": shown(found.path), **facts}
     if is_json:
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -56,14 +62,18 @@ def info(
 @app.command("import")
 def import_file(
     file: Annotated[
-        Path,
+        Location,
         typer.Argument(
+            **AS_LOCATION,
             help="A state dict or a checkpoint of Lightning (.pt, .pth, .ckpt), a .safetensors file, or a "
-            "checkpoint folder of DeepSpeed."
+            "checkpoint folder of DeepSpeed.",
         ),
     ],
     source: Annotated[Source, typer.Option("--from", help="Whose weights they are.")],
-    out: Annotated[Path, typer.Option(help="The weights file to write, .safetensors; its card is NAME.md beside it.")],
+    out: Annotated[
+        Location,
+        typer.Option(**AS_LOCATION, help="The weights file to write, .safetensors; its card is NAME.md beside it."),
+    ],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the network that FILE does not tell, such as n_buffer=4; repeatable."),
@@ -73,17 +83,20 @@ def import_file(
     from mrikit.checkpoint import as_text, card_path, describe, import_weights
     from mrikit.config import parse_assignments
     from mrikit.errors import ConfigError
+    from mrikit.storage import mirrored, nothing, pulled
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are a .safetensors file, found --out {out}")
-    for path in (out, card_path(out)):
-        if path.exists():
-            raise ConfigError(f"{path}: there already; choose another --out or remove it")
-    found = import_weights(file, out, source.value, parse_assignments(settings or []))
+    with mirrored(out.parent, nothing) as place:
+        target = place.folder / out.name
+        for path in (target, card_path(target)):
+            if path.exists() or path.name in place.names:
+                raise ConfigError(f"{path}: there already; choose another --out or remove it")
+        found = import_weights(pulled(file), target, source.value, parse_assignments(settings or []))
     facts = describe(found)
     typer.echo(f"{found.model}, {facts['parameters']:,} parameters, {as_text(found.model_config)}; in {out}")
     typer.echo(f"licence: {facts['licence']}")
-    typer.echo(f"card: {card_path(out)}")
+    typer.echo(f"card: {out.with_name(card_path(target).name)}")
     typer.echo(f"next: mrikit reconstruct --data DATA --out RECON --weights {out} {_mask_options(facts)}")
 
 

@@ -16,7 +16,7 @@ from mrikit.evaluate import (
 )
 from mrikit.report.stages import join_stages
 from mrikit.report.training import TrainingRun, find_training_runs
-from mrikit.storage import read_json
+from mrikit.storage import read_json, shown
 from mrikit.volumes.reconstruction import RUN_FILE
 
 
@@ -64,7 +64,7 @@ def list_unscored(folder: ReconFolder) -> list[Unscored]:
     """The volumes of a folder without a score; all of them if it was never evaluated."""
     if folder.scores is not None:
         return list(folder.scores.unscored)
-    reason = f"not evaluated yet; run `mrikit evaluate --recon {folder.path}`"
+    reason = f"not evaluated yet; run `mrikit evaluate --recon {shown(folder.path)}`"
     return [
         Unscored(
             volume_id=file.stem,

@@ -14,7 +14,7 @@ from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
 from mrikit.report.training import TrainingRun, undersampling
-from mrikit.storage import write_text
+from mrikit.storage import shown, write_text
 
 REPORT_FILE = "report.html"
 
@@ -47,7 +47,7 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"readable": readable, "interval": format_interval}
+    environment.filters |= {"readable": readable, "interval": format_interval, "located": shown}
     environment.globals["undersampling"] = undersampling
     sections = make_sections(folders)
     configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
@@ -55,7 +55,7 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         title=run_folder.resolve().name,
         version=__version__,
         date=dt.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
-        run_folder=run_folder,
+        run_folder=shown(run_folder),
         facts=run_facts(folders) if folders else [],
         training=[(_name(run.path, run_folder), run, draw_curves(run)) for run in training],
         sections=sections,

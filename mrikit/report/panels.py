@@ -19,6 +19,7 @@ from mrikit.evaluate import (
 from mrikit.report.collect import ReconFolder, list_unscored
 from mrikit.report.picture import error_picture, gray_picture
 from mrikit.report.tables import Section
+from mrikit.storage import parse_location, shown
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
 ZERO_FILLED = "zero_filled"
@@ -106,9 +107,9 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
     same = [entry for entry in sources if entry.row.path == row.path]
     same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
-        pairs = {entry.row.label: read_pair(Path(row.path), entry.file) for entry in same}
+        pairs = {entry.row.label: read_pair(parse_location(row.path), entry.file) for entry in same}
     except DataError as error:
-        return Panel(**facts, problem=str(error))
+        return Panel(**facts, problem=shown(error))
     best = pairs[row.label]
     if best.reference is None:
         return Panel(**facts, problem=f"{row.path}: the file has no reference image any more")
@@ -139,7 +140,7 @@ def _unscored_panels(files: Sequence[Path]) -> list[Panel]:
         try:
             reconstruction = read_reconstruction(file)
         except DataError as error:
-            return [Panel(label="Middle", volume_id=file.stem, problem=str(error))]
+            return [Panel(label="Middle", volume_id=file.stem, problem=shown(error))]
         found.setdefault(reconstruction.mask.acceleration, []).append(reconstruction)
     return [_unscored_panel(acceleration, members) for acceleration, members in sorted(found.items())]
 

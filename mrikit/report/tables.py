@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mrikit.evaluate import (
     SCORERS,
@@ -24,6 +23,7 @@ from mrikit.evaluate import (
     summarise_lesions,
 )
 from mrikit.report.collect import ReconFolder, list_unscored
+from mrikit.storage import parse_location, shown
 
 NUM_WORST = 10
 TICK_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -192,7 +192,7 @@ def run_facts(folders: Sequence[ReconFolder]) -> list[tuple[str, str]]:
     versions = dict.fromkeys(str(folder.run.get("version")) for folder in folders)
     num_slices = sum(row.num_slices for row in rows.values())
     facts = {
-        "Data": "; ".join(str(Path(path)) for path in data),
+        "Data": "; ".join(str(parse_location(path)) for path in data),
         "Models": ", ".join(dict.fromkeys(str(folder.run.get("model")) for folder in folders)),
         "Sampling": "; ".join(dict.fromkeys(_mask(folder) for folder in folders)),
         "Scored": f"{len(rows)} volumes, {num_slices} slices",
@@ -212,7 +212,7 @@ def _scorers(folders: Sequence[ReconFolder]) -> list[str]:
 
 def _leaderboard(folders: Sequence[ReconFolder]) -> list[str]:
     """The score of each submission, named if there are rivals."""
-    entries = leaderboard({str(folder.path): folder.rows for folder in folders})
+    entries = leaderboard({shown(folder.path): folder.rows for folder in folders})
     return [f"{entry.name}: {entry.line}" if len(entries) > 1 else entry.line for entry in entries]
 
 

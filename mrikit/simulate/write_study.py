@@ -1,6 +1,6 @@
 """Simulate a study into a folder: planned volumes to files in their layout, in parallel, resumed where it stopped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,11 @@ FEWEST_CENTER_LINES = 16
 
 
 def simulate_study(
-    config: StudyConfig, *, num_workers: int | None = None, on_volume: Callable[[Path], None] | None = None
+    config: StudyConfig,
+    *,
+    num_workers: int | None = None,
+    present: Collection[str] = (),
+    on_volume: Callable[[Path], None] | None = None,
 ) -> list[Path]:
     """Write every volume of a study that its folder does not hold yet.
 
@@ -38,6 +42,7 @@ def simulate_study(
         config: The study.
         num_workers: Volumes to simulate at a time; as many as there are processors for this process if None. Each
             holds one volume in memory.
+        present: Names, relative to the folder, of files that are done and kept elsewhere.
         on_volume: Called with the path of each volume when it is there.
 
     Returns:
@@ -56,7 +61,7 @@ def simulate_study(
     num_torch_threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(num_workers or num_processors(), initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for future in as_completed([pool.submit(_complete, config, planned) for planned in plan]):
+        for future in as_completed([pool.submit(_complete, config, planned, present) for planned in plan]):
             path = future.result()
             if on_volume is not None:
                 on_volume(path)
@@ -66,9 +71,9 @@ def simulate_study(
     return [planned.path for planned in plan]
 
 
-def missing_volumes(config: StudyConfig) -> list[PlannedVolume]:
-    """The volumes of a study that its folder does not hold yet."""
-    return [planned for planned in plan_study(config) if not planned.path.exists()]
+def missing_volumes(config: StudyConfig, present: Collection[str] = ()) -> list[PlannedVolume]:
+    """The volumes of a study that its folder does not hold yet, and that are not present elsewhere."""
+    return [planned for planned in plan_study(config) if not _is_done(config, planned, present)]
 
 
 def _claim(config: StudyConfig) -> None:
@@ -97,8 +102,18 @@ def _claim(config: StudyConfig) -> None:
         )
 
 
-def _complete(config: StudyConfig, planned: PlannedVolume) -> Path:
-    if not planned.path.exists():
+def _is_done(config: StudyConfig, planned: PlannedVolume, present: Collection[str]) -> bool:
+    """Whether a volume is in its folder, or all of its files elsewhere."""
+    if planned.path.exists():
+        return True
+    files = [planned.path]
+    if config.layout == "snu":
+        files.append(planned.path.parent.parent / "image" / planned.path.name)
+    return all(file.relative_to(config.folder).as_posix() in present for file in files)
+
+
+def _complete(config: StudyConfig, planned: PlannedVolume, present: Collection[str]) -> Path:
+    if not _is_done(config, planned, present):
         scan = simulate_scan(planned.scan)
         write = _write_snu if config.layout == "snu" else _write_fastmri
         write(planned, scan)

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from mrikit.data import BatchShape, SliceKey, plan_epoch
 from mrikit.models import build_model
+from mrikit.storage import Location
 from mrikit.training.config import RunConfig, TrainingConfig
 from mrikit.training.study import open_study
 
@@ -30,7 +30,7 @@ class RunPlan:
     """Size of one checkpoint."""
 
 
-def plan_run(config: RunConfig, data: Path, validation_data: Path | None = None) -> RunPlan:
+def plan_run(config: RunConfig, data: Location, validation_data: Location | None = None) -> RunPlan:
     """The extent of a run; the data folder is indexed for it.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 from mrikit.checkpoint import WEIGHTS_FILE, checkpoint_path, find_checkpoints, write_tensors
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, JobError, StorageError
-from mrikit.storage import read_json, write_json
+from mrikit.storage import Location, read_json, write_json
 from mrikit.training.config import MEMORY_SETTINGS, RunConfig
 
 CONFIG_FILE = "config.json"
@@ -32,7 +32,7 @@ def load_run_config(folder: Path) -> RunConfig:
     return build_config(RunConfig, read_json(folder / CONFIG_FILE)["config"], str(folder / CONFIG_FILE))
 
 
-def claim_folder(folder: Path, config: RunConfig, data: Path, data_digest: str, start: str | None = None) -> None:
+def claim_folder(folder: Path, config: RunConfig, data: Location, data_digest: str, start: str | None = None) -> None:
     """Write the configuration of a new run, or see that a started one is the same; then clean up after killed ones.
 
     Args:

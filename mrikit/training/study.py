@@ -13,6 +13,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS
 from mrikit.models.anatomy import ANATOMIES
 from mrikit.randomness import generator
+from mrikit.storage import Location, list_files
 from mrikit.training.config import RunConfig
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
@@ -39,7 +40,7 @@ class Study:
         return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:16]
 
 
-def open_study(config: RunConfig, data: Path, validation_data: Path | None = None) -> Study:
+def open_study(config: RunConfig, data: Location, validation_data: Location | None = None) -> Study:
     """Find the volumes of a run.
 
     In a folder as fastMRI has it, `multicoil_train` is trained on and `multicoil_val` validated on; in any other,
@@ -55,9 +56,9 @@ def open_study(config: RunConfig, data: Path, validation_data: Path | None = Non
         DataError: A volume cannot be used, or a patient is in both folders.
     """
     sides_of = [data / f"{config.data.challenge}_{side}" for side in ("train", "val")]
-    if sides_of[0].is_dir():
+    if _is_folder(sides_of[0]):
         data = sides_of[0]
-        if validation_data is None and sides_of[1].is_dir() and config.data.num_validation:
+        if validation_data is None and config.data.num_validation and _is_folder(sides_of[1]):
             validation_data = sides_of[1]
     volumes, num_undersampled = load_training_volumes(data)
     volumes = _of_anatomy(volumes, config.data.anatomy, data)
@@ -79,7 +80,11 @@ def open_study(config: RunConfig, data: Path, validation_data: Path | None = Non
     )
 
 
-def _of_anatomy(volumes: list[Volume], anatomy: str, data: Path) -> list[Volume]:
+def _is_folder(place: Location) -> bool:
+    return place.is_dir() if isinstance(place, Path) else bool(list_files(place))
+
+
+def _of_anatomy(volumes: list[Volume], anatomy: str, data: Location) -> list[Volume]:
     """Those that show the anatomy; one that does not say what it shows is believed to.
 
     Raises:
@@ -98,7 +103,7 @@ def _of_anatomy(volumes: list[Volume], anatomy: str, data: Path) -> list[Volume]
     return [_showing(volume, anatomy) for volume in fitting]
 
 
-def _require_classes(volumes: Sequence[Volume], data: Path) -> None:
+def _require_classes(volumes: Sequence[Volume], data: Location) -> None:
     """Stop unless a classifier has something of each of its classes to learn from.
 
     Raises:

@@ -14,6 +14,7 @@ import torch
 
 from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
+from mrikit.storage import Location, shown
 from mrikit.training.config import RunConfig
 from mrikit.training.engine import Engine
 from mrikit.training.interrupts import stop_requests
@@ -47,13 +48,14 @@ class TrainSummary:
 
 def train(
     config: RunConfig,
-    data: Path,
+    data: Location,
     folder: Path,
     *,
-    validation_data: Path | None = None,
+    validation_data: Location | None = None,
     start: Path | None = None,
     device: str = "cpu",
     trackers: Sequence[str] = (),
+    sync: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda _line: None,
     on_row: Callable[[Mapping[str, Any], int], None] = lambda _row, _num_steps: None,
 ) -> TrainSummary:
@@ -71,6 +73,8 @@ def train(
         start: Run, checkpoint or weights that a new run begins with; not read where the run goes on and it is gone.
         device: `cpu` or `cuda`.
         trackers: Names of `mrikit.training.tracking`, besides `metrics.jsonl`.
+        sync: Called by the first process, then by the others, before they look into the folder: where each machine has
+            a copy of it, this makes them alike.
         say: Called on the first process with one line worth telling.
         on_row: Called on the first process with every row of metrics and the number of steps of the run.
 
@@ -92,6 +96,7 @@ def train(
         require_trackers(trackers)
         tell = _teller(folder, process, say)
         with _first_goes_ahead(process):
+            sync()
             if process.is_first:
                 held.enter_context(locked(folder))
             study = open_study(config, data, validation_data)
@@ -230,6 +235,7 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
 
     def tell(line: str) -> None:
         if process.is_first:
+            line = shown(line)
             say(line)
             append_log(folder, line)
 

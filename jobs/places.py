@@ -1,0 +1,58 @@
+"""Locations on the command line: a path, or `az://container/prefix`; and what commands need of the files there."""
+
+import posixpath
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from mrikit.storage import BlobPath, parse_location
+
+if TYPE_CHECKING:
+    Location: TypeAlias = Path | BlobPath
+else:
+    Location = BlobPath  # typer knows no unions, and makes a Path of whatever claims to be one
+
+AS_LOCATION: dict[str, Any] = {"parser": parse_location, "metavar": "<path>"}
+"""How typer reads an option or argument that is a location."""
+
+_WEIGHTS = ".safetensors"
+_CHECKPOINTS = "checkpoints"
+_RUN_FILE = "reconstruct.json"  # mrikit.volumes.reconstruction.RUN_FILE, without h5py
+
+
+def beside(location: Location, ending: str) -> Location:
+    """The location whose name ends so in addition; where a command proposes to write next."""
+    return location.with_name(location.name + ending) if location.name else location / ending.lstrip("-")
+
+
+def weights_of(names: Collection[str]) -> Collection[str]:
+    """The files that weights are read from: weights, and the newest checkpoint of runs that need it to be understood.
+
+    The highest stage of a run is known by its checkpoint, and so is a run that has no weights yet.
+    """
+    files = [name for name in names if name.endswith(_WEIGHTS)]
+    chosen = {name for name in files if posixpath.basename(posixpath.dirname(name)) != _CHECKPOINTS}
+    newest = {posixpath.dirname(name): name for name in sorted(files) if name not in chosen}
+    return chosen | set(newest.values())
+
+
+def results_of(names: Collection[str]) -> Collection[str]:
+    """The files that a report is made from: no weights, and of images only reconstructions."""
+    folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == _RUN_FILE}
+
+    def is_read(name: str) -> bool:
+        if not name.endswith(".h5"):
+            return name.endswith((".json", ".jsonl"))
+        return any(folder in folders for folder in _folders_above(name))
+
+    return {name for name in names if is_read(name)}
+
+
+def settings_of(names: Collection[str]) -> Collection[str]:
+    """The files that say what a folder holds."""
+    return {name for name in names if name.endswith(".json")}
+
+
+def _folders_above(name: str) -> list[str]:
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[:count]) for count in range(len(parts) + 1)]
