@@ -13,7 +13,15 @@ from mrikit.storage.access import (
 )
 from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.follow import Place, mirrored, named_as_locations, pulled
-from mrikit.storage.local import atomic_path, create_json, read_json, write_json, write_text
+from mrikit.storage.local import (
+    atomic_path,
+    create_json,
+    has_living_writer,
+    is_temporary,
+    read_json,
+    write_json,
+    write_text,
+)
 from mrikit.storage.location import BlobPath, Location, parse_location
 from mrikit.storage.mirror import everything, nothing, shown
 from mrikit.storage.twin import ConflictError
@@ -30,6 +38,8 @@ __all__ = [
     "create_json",
     "everything",
     "file_state",
+    "has_living_writer",
+    "is_temporary",
     "list_files",
     "mirrored",
     "named_as_locations",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NOT_THERE = 0
 """The version of a file that does not exist."""
 _CONCURRENT_BLOCKS = 4
+_NOTHING_THERE = 416  # the status of a range beyond the end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +90,7 @@ def read_range(path: Location, start: int, count: int, *, if_version: int | None
     if isinstance(path, BlobPath):
         if count == 0:
             return b""
-        with blob_errors(path):
-            return bytes(blob_client(path).download_blob(start, count, **_if_match(if_version)).readall())
+        return _read_blob_range(path, start, count, if_version)
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
@@ -205,6 +205,18 @@ class _Pieces:
         block = b"".join(parts)
         self.size_bytes += len(block)
         return block
+
+
+def _read_blob_range(path: BlobPath, start: int, count: int, if_version: int | None) -> bytes:
+    from azure.core.exceptions import HttpResponseError
+
+    with blob_errors(path):
+        try:
+            return bytes(blob_client(path).download_blob(start, count, **_if_match(if_version)).readall())
+        except HttpResponseError as error:
+            if error.status_code != _NOTHING_THERE:
+                raise
+            return b""  # the blob ends before `start`
 
 
 def _write_blob(path: BlobPath, pieces: _Pieces, metadata: dict[str, str], if_version: int | None) -> FileState:

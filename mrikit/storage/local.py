@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from mrikit.errors import StorageError
 
 _MARGIN_BYTES = 2**16  # what a file system and HDF5 need besides the data
+_TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?P<host>[A-Za-z0-9-]+)\.(?P<process>\d+)(-\d+)?\.tmp(?P<suffix>\.[^.]*)?")
 _ERRNO = re.compile(r"errno = (\d+)")
 
 
@@ -34,7 +36,8 @@ def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
     Raises:
         StorageError: The folder or file cannot be written, or the disk is full.
     """
-    temporary = path.parent / f".{path.stem}.{_host()}.{os.getpid()}.tmp{path.suffix}"
+    writer = f"{os.getpid()}-{threading.get_native_id()}"
+    temporary = path.parent / f".{path.stem}.{_host()}.{writer}.tmp{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(path)
@@ -106,6 +109,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - anything that JSON holds
         raise StorageError(f"{path}: not a JSON file: {error}") from error
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that `atomic_path` writes to."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def has_living_writer(name: str) -> bool:
+    """Whether the process that writes to a temporary file of this name is alive on this host."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match["host"] == _host() and _is_alive(int(match["process"]))
+
+
 def _require_space(folder: Path, num_bytes: int) -> None:
     if num_bytes and shutil.disk_usage(folder).free < num_bytes + _MARGIN_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -113,10 +127,10 @@ def _require_space(folder: Path, num_bytes: int) -> None:
 
 def _remove_orphans(path: Path) -> None:
     """Delete temporary files for `path` whose process on this host is gone; of other hosts nothing is known."""
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.{_host()}\.(\d+)\.tmp{re.escape(path.suffix)}")
     for entry in path.parent.iterdir():
-        match = pattern.fullmatch(entry.name)
-        if match and not _is_alive(int(match[1])):
+        match = _TEMPORARY.fullmatch(entry.name)
+        is_for_path = match and match["stem"] == path.stem and (match["suffix"] or "") == path.suffix
+        if is_for_path and match and match["host"] == _host() and not _is_alive(int(match["process"])):
             entry.unlink(missing_ok=True)
 
 
@@ -128,7 +142,7 @@ def _host() -> str:
 def _is_alive(process_id: int) -> bool:
     try:
         os.kill(process_id, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -17,6 +17,7 @@ from mrikit.storage.access import FileState, list_files, remove
 from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.ledger import Ledger
+from mrikit.storage.local import is_temporary
 from mrikit.storage.location import SCHEME, BlobPath
 from mrikit.storage.twin import ConflictError, Twin, signature
 
@@ -27,8 +28,6 @@ _MIRRORS = "mirror"
 _DIGEST_LENGTH = 12
 _CONCURRENT_FILES = 8
 _MOST_TRIES = 3
-_TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\..*)?")
-"""How `atomic_path` names a file that is being written."""
 
 
 def everything(names: Collection[str]) -> Collection[str]:
@@ -171,12 +170,16 @@ class Mirror:
         for name in blobs:
             if name != posixpath.normpath(name) or name.startswith(("../", "/")) or "\0" in name:
                 raise StorageError(f"{self.path}: the blob {name!r} cannot be a file here; rename it")
-        return {name: blob for name, blob in blobs.items() if not _is_temporary(name)}
+        return {name: blob for name, blob in blobs.items() if not is_temporary(posixpath.basename(name))}
 
     def _files(self) -> dict[str, tuple[int, int]]:
         """Size and modification time of every finished file here."""
         found = list_files(self.folder).items()
-        return {name: (state.size_bytes, state.version) for name, state in found if not _is_temporary(name)}
+        return {
+            name: (state.size_bytes, state.version)
+            for name, state in found
+            if not is_temporary(posixpath.basename(name))
+        }
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -192,7 +195,3 @@ class Mirror:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _is_temporary(name: str) -> bool:
-    return _TEMPORARY.fullmatch(posixpath.basename(name)) is not None

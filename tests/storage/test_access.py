@@ -45,6 +45,10 @@ def test_a_range_is_read_and_ends_with_the_file(place):
     assert read_range(place / "a", 3, 4) == b"3456"
     assert read_range(place / "a", 8, 5) == b"89"
     assert read_range(place / "a", 3, 0) == b""
+    assert read_range(place / "a", 10, 5) == b""
+    write_bytes(place / "empty", b"")
+    assert read_range(place / "empty", 0, 5) == b""
+    assert read_bytes(place / "empty") == b""
 
 
 def test_a_prefix_is_not_a_longer_name(place):

@@ -1,12 +1,14 @@
 import os
+import re
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from mrikit.errors import StorageError
-from mrikit.storage import atomic_path, create_json, read_json, write_json, write_text
+from mrikit.storage import atomic_path, create_json, has_living_writer, is_temporary, read_json, write_json, write_text
 
 
 def test_a_file_appears_whole_with_its_folder(tmp_path):
@@ -14,6 +16,37 @@ def test_a_file_appears_whole_with_its_folder(tmp_path):
     write_json(path, {"a": [1, 2]})
     assert read_json(path) == {"a": [1, 2]}
     assert [entry.name for entry in path.parent.iterdir()] == ["a.json"]
+
+
+def test_two_threads_that_write_one_file_do_not_mix_their_bytes(tmp_path):
+    path = tmp_path / "a.txt"
+    barrier = threading.Barrier(2)
+
+    def write(letter):
+        with atomic_path(path) as temporary, temporary.open("wb", buffering=0) as file:
+            for _ in range(100):
+                barrier.wait()
+                file.write(letter * 10)
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_bytes() in (b"a" * 1000, b"b" * 1000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_temporary_name_tells_its_writer():
+    host = re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)
+    mine = f".a.b.{host}.{os.getpid()}-77.tmp.h5"
+    assert is_temporary(mine)
+    assert has_living_writer(mine)
+    assert is_temporary(".a.elsewhere.12.tmp")
+    assert not has_living_writer(f".a.elsewhere.{os.getpid()}.tmp")
+    assert not has_living_writer(f".a.{host}.{10**20}.tmp")
+    assert not is_temporary("a.tmp")
+    assert not is_temporary(".a.tmp.h5")
 
 
 def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing(tmp_path):
@@ -62,7 +95,7 @@ def test_the_temporary_file_of_another_host_is_left_alone(tmp_path, monkeypatch)
     write_text(tmp_path / "a.txt", "whole")
     assert (tmp_path / name).exists()
     monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(nodename="node_7.lab"))
-    assert temporary_name(tmp_path / "a.txt") == f".a.node-7-lab.{os.getpid()}.tmp.txt"
+    assert temporary_name(tmp_path / "a.txt").startswith(f".a.node-7-lab.{os.getpid()}-")
     assert not (tmp_path / name).exists()  # on that host it is an orphan
 
 
