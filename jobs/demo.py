@@ -133,6 +133,7 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[
     from mrikit.errors import ConfigError, DataError
     from mrikit.models import CLASSICAL
     from mrikit.reconstruct import ReconstructConfig
+    from mrikit.storage import Place
     from mrikit.volumes.reconstruction import find_reconstructions
 
     folders = []
@@ -146,7 +147,7 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[
         for name, config in methods.items():
             folder = out / f"acc{plan.acceleration:g}" / name
             try:
-                run(data, folder, config)
+                run(data, Place(folder=folder), config)
             except DataError as error:
                 messages.print(f"warning: {error}", markup=False)
             if find_reconstructions(folder):

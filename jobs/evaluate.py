@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -48,14 +48,17 @@ def evaluate(
 ) -> None:
     """Score the reconstructions of RECON against the references of their volumes."""
     from mrikit.errors import DataError
-    from mrikit.evaluate import SCORERS
-    from mrikit.storage import mirrored, shown
+    from mrikit.evaluate import SCORERS, SCORES_FILE, TABLE_FILE
+    from mrikit.storage import mirrored, only, shown
 
     if scorer not in SCORERS:
         raise typer.BadParameter(f"{scorer!r} is not one of {', '.join(SCORERS)}.", param_hint="--scorer")
     with contextlib.ExitStack() as held:
-        folders = [held.enter_context(mirrored(location)).folder for location in recon]
-        scores, files = run(folders, data, scorer, boxes=boxes, expected=expected)
+        writes = only(SCORES_FILE, TABLE_FILE)
+        places = [held.enter_context(mirrored(location, writes=writes)) for location in recon]
+        folders = [place.folder for place in places]
+        checks = [place.check for place in places]
+        scores, files = run(folders, data, scorer, boxes=boxes, expected=expected, checks=checks)
         rows = [row for found in scores for row in found.rows]
         if not rows:
             raise DataError(
@@ -80,6 +83,7 @@ def run(
     *,
     boxes: str | None = None,
     expected: int | None = None,
+    checks: Sequence[Callable[[], None]] = (),
 ) -> tuple[list["Scores"], list[Path]]:
     """Score every folder with a progress bar, and write its scores into it.
 
@@ -91,6 +95,7 @@ def run(
         scorer: A name of `mrikit.evaluate.SCORERS`.
         boxes: A fastMRI+ table of lesions, or `stored`; none if None.
         expected: Volumes of each anatomy at each acceleration; nothing is written unless there are as many.
+        checks: Each raises what keeps scores from their location.
 
     Returns:
         Scores of each folder, and the files written.
@@ -102,13 +107,16 @@ def run(
 
     from mrikit.evaluate import STORED, data_of, label_runs, require_expected, write_scores
     from mrikit.evaluate import evaluate as evaluate_folder
+    from mrikit.storage import parse_location, pulled
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    source: Path | Literal["stored"] | None = STORED if boxes == STORED else Path(boxes) if boxes else None
+    source: Path | Literal["stored"] | None = (
+        STORED if boxes == STORED else pulled(parse_location(boxes)) if boxes else None
+    )
     scores = []
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         for folder in recon:
-            update = partial(_update, progress, progress.add_task(f"scoring {folder.name}", total=None))
+            update = partial(_update, checks, progress, progress.add_task(f"scoring {folder.name}", total=None))
             scores.append(
                 evaluate_folder(data or data_of(folder), folder, scorer=scorer, boxes=source, on_volume=update)
             )
@@ -175,7 +183,9 @@ def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"
     return [difference for group in groups for difference in compare_to_best(group)]
 
 
-def _update(progress: "Progress", task: "TaskID", done: int, total: int) -> None:
+def _update(checks: Sequence[Callable[[], None]], progress: "Progress", task: "TaskID", done: int, total: int) -> None:
+    for check in checks:
+        check()
     progress.update(task, completed=done, total=total)
 
 

@@ -17,6 +17,7 @@ AS_LOCATION: dict[str, Any] = {"parser": parse_location, "metavar": "<path>"}
 
 _WEIGHTS = ".safetensors"
 _CHECKPOINTS = "checkpoints"
+_METRICS_FILE = "metrics.jsonl"
 _RUN_FILE = "reconstruct.json"  # mrikit.volumes.reconstruction.RUN_FILE, without h5py
 
 
@@ -51,6 +52,11 @@ def results_of(names: Collection[str]) -> Collection[str]:
 def settings_of(names: Collection[str]) -> Collection[str]:
     """The files that say what a folder holds."""
     return {name for name in names if name.endswith(".json")}
+
+
+def leads_of(names: Collection[str]) -> Collection[str]:
+    """The files of training runs that are longer whenever a run was carried on."""
+    return {name for name in names if posixpath.basename(name) == _METRICS_FILE}
 
 
 def _folders_above(name: str) -> list[str]:

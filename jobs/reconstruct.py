@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from jobs.places import AS_LOCATION, Location, weights_of
 
 if TYPE_CHECKING:
     from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
+    from mrikit.storage import Place
 
 _SECONDS_BETWEEN_LINES = 60.0
 """Where there is no terminal to show a bar."""
@@ -114,12 +114,12 @@ def reconstruct(
             mask=plan,
         )
         with mirrored(out) as place:
-            run(data, place.folder, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
+            run(data, place, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
 
 
 def run(
     data: Location,
-    out: Path,
+    place: "Place",
     config: "ReconstructConfig",
     device: str = "auto",
     *,
@@ -131,7 +131,7 @@ def run(
 
     Args:
         data: Folder of volumes, or one file.
-        out: Folder for the reconstructions.
+        place: Of the reconstructions.
         config: Model or weights, and mask.
         device: Where to compute.
         shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
@@ -145,43 +145,36 @@ def run(
     from mrikit.storage import shown
 
     part = parse_shard(shard) if shard else launched_shard(os.environ)
-    messages = Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def say(line: str) -> None:
-        messages.print(line, markup=False)
-
-    progress = _Progress(messages)
+    progress = _Progress(Console(stderr=True, highlight=False, soft_wrap=True))
     own = f" (part {part})" if part.num_shards > 1 else ""
 
     def announce(model: str, work: "Work") -> None:
-        say(f"{model}: {work.num_volumes} volumes of {data} to {shown(out)}{own}")
-        if work.num_left_out:
-            say(f"{work.num_left_out} volumes were trained on and are left out")
-        if work.num_trained_on:
-            say(
-                f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say "
-                f"nothing of new ones; --held-out leaves them out"
-            )
+        progress.say(f"{model}: {work.num_volumes} volumes of {data} to {shown(place.folder)}{own}")
         progress.begin(model, work)
+
+    def advance(volume_id: str, num_slices: int) -> None:
+        place.check()
+        progress.advance(volume_id, num_slices)
 
     def finish(summary: "ReconstructSummary") -> None:
         progress.bar.stop()
         for warning in _warnings(summary, progress.name):
-            say(warning)
-        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {shown(out)}")
+            progress.say(warning)
+        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {shown(place.folder)}")
         on_end(summary)
 
     with progress.bar:
         reconstruct_folder(
             data,
-            out,
+            place.folder,
             config,
             device=_own_device(device),
             shard=part,
             is_held_out=is_held_out,
+            sync=place.sync,
             on_start=announce,
-            on_slice=progress.advance,
-            on_failure=lambda reason: say(f"passed over: {reason}"),
+            on_slice=advance,
+            on_failure=lambda reason: progress.say(f"passed over: {reason}"),
             on_end=finish,
         )
 
@@ -228,8 +221,19 @@ class _Progress:
         self._num_done = self._num_slices = 0
         self._start = self._last_line = clock()
 
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self._messages.print(line, markup=False)
+
     def begin(self, name: str, work: "Work") -> None:
         """Now that it is known what there is to do."""
+        if work.num_left_out:
+            self.say(f"{work.num_left_out} volumes were trained on and are left out")
+        if work.num_trained_on:
+            self.say(
+                f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say "
+                f"nothing of new ones; --held-out leaves them out"
+            )
         self.name, self._num_slices = name, work.num_slices
         self._start = self._last_line = self._clock()
         self.bar.update(self._task, description=name, total=work.num_slices)
@@ -246,10 +250,7 @@ class _Progress:
         if not self._messages.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = max(self._num_slices - self._num_done, 0) / rate / 60
-            self._messages.print(
-                f"{self.name}: {self._num_done} of {self._num_slices} slices, {speed}, {left:.0f} min to go",
-                markup=False,
-            )
+            self.say(f"{self.name}: {self._num_done} of {self._num_slices} slices, {speed}, {left:.0f} min to go")
 
 
 def _own_device(device: str) -> str:

@@ -20,11 +20,13 @@ def report(
     out: Annotated[Location | None, typer.Option(**AS_LOCATION, help="The file; RUN/report.html by default.")] = None,
 ) -> None:
     """Write scores, pictures and training curves of RUN as one self-contained HTML file."""
-    from mrikit.report import write_report
-    from mrikit.storage import mirrored, nothing, shown
+    from mrikit.report import REPORT_FILE, write_report
+    from mrikit.storage import mirrored, nothing, only, shown
 
     with contextlib.ExitStack() as held:
-        folder = held.enter_context(mirrored(run, results_of)).folder
-        file = held.enter_context(mirrored(out.parent, nothing)).folder / out.name if out else None
+        file = None
+        if out:
+            file = held.enter_context(mirrored(out.parent, nothing, writes=only(out.name))).folder / out.name
+        folder = held.enter_context(mirrored(run, results_of, writes=nothing if out else only(REPORT_FILE))).folder
         written = write_report(folder, file)
     typer.echo(shown(written))

@@ -1,7 +1,7 @@
 """`mrikit simulate`: make a study of random anatomies in the file formats of the real data."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ def simulate(
 ) -> None:
     """Simulate a study: k-space with references, in splits that no patient straddles."""
     from mrikit.simulate import StudyConfig
-    from mrikit.storage import mirrored
+    from mrikit.storage import everything, mirrored, nothing
 
     config = StudyConfig(
         anatomy=anatomy,
@@ -53,9 +53,9 @@ def simulate(
         size=size,
         matrix=_matrix(matrix),
     )
-    with mirrored(out, settings_of, is_passing=True) as place:
+    with mirrored(out, settings_of, writes=nothing if dry_run else everything, is_passing=True) as place:
         config = replace(config, folder=place.folder)
-        run(config, num_workers=workers, is_dry_run=dry_run, present=place.names)
+        run(config, num_workers=workers, is_dry_run=dry_run, present=place.names, check=place.check)
     if not dry_run:
         typer.echo(f"next: mrikit reconstruct --data {out} --out {beside(out, '-recon')} --acceleration 4")
 
@@ -66,6 +66,7 @@ def run(
     num_workers: int | None = None,
     is_dry_run: bool = False,
     present: Collection[str] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Print the plan, simulate with a progress bar, and say what is where.
 
@@ -74,6 +75,7 @@ def run(
         num_workers: Volumes to simulate at a time; one for each processor if None.
         is_dry_run: Whether to stop after the plan.
         present: Names of files of the study that are done and elsewhere.
+        check: Raises what keeps the study from its location.
 
     Raises:
         MrikitError: See `mrikit.simulate.simulate_study`.
@@ -91,9 +93,12 @@ def run(
     columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
         task = progress.add_task("simulate", total=len(plan))
-        simulate_study(
-            config, num_workers=num_workers, present=present, on_volume=lambda _: progress.update(task, advance=1)
-        )
+
+        def advance(_path: Path) -> None:
+            check()
+            progress.update(task, advance=1)
+
+        simulate_study(config, num_workers=num_workers, present=present, on_volume=advance)
     folders = Counter((planned.split, _folder(planned)) for planned in plan)
     for (split, folder), count in sorted(folders.items(), key=lambda entry: str(entry[0][1])):
         typer.echo(f"{split}: {count} volumes in {shown(folder)}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.places import AS_LOCATION, Location, beside, settings_of
+from jobs.places import AS_LOCATION, Location, beside, leads_of, settings_of
 from jobs.training_plan import fitted, show_plan
 from jobs.training_run import is_first, num_processes, run
 from mrikit.errors import ConfigError, MrikitError
@@ -80,7 +80,7 @@ def train(
     from jobs.device import pick_device
     from mrikit.config import change_config, parse_assignments
     from mrikit.recipes import recipe, recipes
-    from mrikit.storage import everything, mirrored, pulled
+    from mrikit.storage import mirrored, nothing, pulled
     from mrikit.training import known_gpu, require_trackers
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
@@ -104,7 +104,8 @@ def train(
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
             device = pick_device(device)
             base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
-            place = held.enter_context(mirrored(base, settings_of if dry_run else everything))
+            watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, leads=leads_of)
+            place = held.enter_context(watched)
             places = stage_places(configs, place)
             _require_own_folder(configs[0], place.folder)
             if fit is not None:

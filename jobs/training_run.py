@@ -11,6 +11,8 @@ from rich.console import Console
 from jobs.places import Location
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from mrikit.storage import Place
     from mrikit.training import RunConfig, TrainSummary
 
@@ -39,21 +41,13 @@ def run(
     Raises:
         MrikitError: See `mrikit.training.train`.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mrikit.training import ToldElsewhereError
     from mrikit.training import train as train_network
 
+    if place.is_mirror:  # what a run that cannot begin deletes is deleted there only while its folder stays
+        place.folder.mkdir(parents=True, exist_ok=True)
     messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        TimeRemainingColumn(),
-    )
-    has_bar = messages.is_terminal and is_first()
-    with Progress(*columns, console=messages, transient=True, disable=not has_bar) as progress:
+    with _progress(messages) as progress:
         bar = progress.add_task(_title(config), total=None, numbers="")
 
         def show(row: Mapping[str, Any], num_steps: int) -> None:
@@ -91,6 +85,19 @@ def is_first() -> bool:
 def num_processes() -> int:
     """How many torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _progress(messages: Console) -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=messages, transient=True, disable=not (messages.is_terminal and is_first()))
 
 
 def _title(config: "RunConfig") -> str:

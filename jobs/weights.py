@@ -1,6 +1,7 @@
 """`mrikit weights ...`: say what weights are, and bring those of other programs in."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -83,11 +84,12 @@ def import_file(
     from mrikit.checkpoint import as_text, card_path, describe, import_weights
     from mrikit.config import parse_assignments
     from mrikit.errors import ConfigError
-    from mrikit.storage import mirrored, nothing, pulled
+    from mrikit.storage import mirrored, nothing, only, pulled
 
     if out.suffix != ".safetensors":
         raise ConfigError(f"weights are a .safetensors file, found --out {out}")
-    with mirrored(out.parent, nothing) as place:
+    card = card_path(Path(out.name)).name
+    with mirrored(out.parent, nothing, writes=only(out.name, card)) as place:
         target = place.folder / out.name
         for path in (target, card_path(target)):
             if path.exists() or path.name in place.names:
@@ -96,7 +98,7 @@ def import_file(
     facts = describe(found)
     typer.echo(f"{found.model}, {facts['parameters']:,} parameters, {as_text(found.model_config)}; in {out}")
     typer.echo(f"licence: {facts['licence']}")
-    typer.echo(f"card: {out.with_name(card_path(target).name)}")
+    typer.echo(f"card: {out.with_name(card)}")
     typer.echo(f"next: mrikit reconstruct --data DATA --out RECON --weights {out} {_mask_options(facts)}")
 
 

@@ -9,7 +9,7 @@ from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
 from mrikit.evaluate.score import STORED, data_of, evaluate
 from mrikit.evaluate.scorers import SCORERS
-from mrikit.evaluate.scores import SCORES_FILE, Scores, describe_scores, read_scores, to_json, write_scores
+from mrikit.evaluate.scores import SCORES_FILE, TABLE_FILE, Scores, describe_scores, read_scores, to_json, write_scores
 from mrikit.evaluate.summary import (
     Difference,
     SliceScore,
@@ -27,6 +27,7 @@ __all__ = [
     "SCORERS",
     "SCORES_FILE",
     "STORED",
+    "TABLE_FILE",
     "BoxScore",
     "Difference",
     "Interval",

@@ -10,7 +10,7 @@ from mrikit.evaluate.leaderboard import folder_acceleration, group_acceleration,
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.wording import group_reasons, name_some
-from mrikit.storage import parse_location
+from mrikit.storage import recorded_location
 from mrikit.volumes import open_volume
 from mrikit.volumes.anatomy import anatomy_of, named_anatomy
 from mrikit.volumes.reconstruction import read_reconstruction
@@ -94,7 +94,7 @@ def _wrong_groups(members: Mapping[str, Scores], told: Sequence[_Facts], num_vol
 
 def _facts(volume: Unscored, folder: Path, scores: Scores) -> _Facts:
     """What is known of a volume without a score."""
-    path, is_full = parse_location(volume.path), False
+    path, is_full = recorded_location(volume.path), False
     named = folder_acceleration(path)
     try:
         opened = open_volume(path)
@@ -125,7 +125,7 @@ def _empty_folders(folder: Path, scores: Scores) -> set[float]:
     used = {parent for file in files for parent in file.parents}
     return {
         acceleration
-        for root in (parse_location(scores.data), folder.resolve())
+        for root in (recorded_location(scores.data), folder.resolve())
         if isinstance(root, Path)
         for place in root.rglob("acc*")
         if (acceleration := named_acceleration(place.name)) is not None

@@ -21,7 +21,7 @@ from mrikit.evaluate.scorers import SCORERS, Compared, measure
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
-from mrikit.storage import BlobPath, Location, parse_location, read_json, shown
+from mrikit.storage import BlobPath, Location, read_json, recorded_location, shown
 from mrikit.volumes import ScanInfo, find_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
@@ -92,7 +92,7 @@ def data_of(recon: Path) -> Location:
         DataError: The folder is gone, or was never named.
     """
     named = _read_run(recon).get("data")
-    data = None if named is None else parse_location(named)
+    data = None if named is None else recorded_location(named)
     if data is None or (not isinstance(data, BlobPath) and not data.exists()):
         raise DataError(f"{recon}: made from {named}, which is not there any more; name its new place with --data")
     return data
@@ -188,7 +188,7 @@ def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) 
         if isinstance(boxes, BoxTable):
             found = boxes.boxes_of(row.volume_id, size[0])
         else:
-            found = stored_boxes(parse_location(row.path), size)
+            found = stored_boxes(recorded_location(row.path), size)
     except DataError as error:
         return row, [str(error)]
     scored, notes = score_boxes(compared, crop_boxes(found, size, window), row.volume_id)

@@ -71,6 +71,7 @@ def reconstruct_folder(
     device: torch.device | str = "cpu",
     shard: Shard | None = None,
     is_held_out: bool = False,
+    sync: Callable[[], None] = lambda: None,
     on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
     on_failure: OnFailure = lambda _reason: None,
@@ -88,6 +89,7 @@ def reconstruct_folder(
         device: Where to compute.
         shard: The part of the volumes that this process does; others do the rest, in the same way and at any time.
         is_held_out: Whether to leave out volumes that a network was trained on.
+        sync: Called where `out` shall be what others who write there, too, see of it.
         on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
         on_failure: Called with one line about every volume that is passed over.
@@ -111,7 +113,7 @@ def reconstruct_folder(
     failures: list[tuple[str, str]] = []
     done: list[_Done] = []
     start = time.perf_counter()
-    with _claimed(out, record, is_shared=shard.num_shards > 1):
+    with _claimed(out, record, sync, is_shared=shard.num_shards > 1):
         for item in work.items:
             try:
                 made = _reconstruct(item, routing, device, on_slice)
@@ -125,14 +127,25 @@ def reconstruct_folder(
         seconds = time.perf_counter() - start
         summary = _summarise(done, work, len(failures), seconds)
         if summary.num_slices and shard.num_shards == 1:
-            speed = {"seconds": round(seconds, 3), "slices_per_second": round(summary.num_slices / seconds, 3)}
-            write_json(out / RUN_FILE, record | speed)
+            _note_speed(out / RUN_FILE, record, summary, sync)
     on_end(summary)
     if failures:
         first, *others = failures
         more = f"; also {', '.join(name for name, _ in others)}" if others else ""
         raise DataError(f"{len(failures)} of {work.num_volumes} volumes could not be reconstructed: {first[1]}{more}")
     return summary
+
+
+def _note_speed(path: Path, record: dict[str, Any], summary: ReconstructSummary, sync: Callable[[], None]) -> None:
+    """Note the time beside what was asked for, unless another machine that does the same has done so meanwhile."""
+    before = path.read_bytes()
+    sync()
+    if path.read_bytes() == before:
+        speed = {
+            "seconds": round(summary.seconds, 3),
+            "slices_per_second": round(summary.num_slices / summary.seconds, 3),
+        }
+        write_json(path, record | speed)
 
 
 class _Done(NamedTuple):
@@ -204,13 +217,15 @@ def _summarise(done: list[_Done], work: Work, num_failed: int, seconds: float) -
 
 
 @contextlib.contextmanager
-def _claimed(out: Path, record: dict[str, Any], *, is_shared: bool) -> Iterator[None]:
+def _claimed(out: Path, record: dict[str, Any], sync: Callable[[], None], *, is_shared: bool) -> Iterator[None]:
     """Hold the folder for this configuration: its run file is ours, or says the same; without results it goes again.
 
     Where other processes share the work it stays, because they may be busy with their first volumes.
     """
     path = out / RUN_FILE
-    if not create_json(path, record):
+    if create_json(path, record):
+        sync()  # before others find nothing there
+    else:
         found = _SINCE | read_json(path)
         # As it comes back from a file, which has no tuples.
         for key, value in json.loads(json.dumps(record)).items():

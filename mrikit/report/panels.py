@@ -19,7 +19,7 @@ from mrikit.evaluate import (
 from mrikit.report.collect import ReconFolder, list_unscored
 from mrikit.report.picture import error_picture, gray_picture
 from mrikit.report.tables import Section
-from mrikit.storage import parse_location, shown
+from mrikit.storage import recorded_location, shown
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
 ZERO_FILLED = "zero_filled"
@@ -107,7 +107,7 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
     same = [entry for entry in sources if entry.row.path == row.path]
     same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
-        pairs = {entry.row.label: read_pair(parse_location(row.path), entry.file) for entry in same}
+        pairs = {entry.row.label: read_pair(recorded_location(row.path), entry.file) for entry in same}
     except DataError as error:
         return Panel(**facts, problem=shown(error))
     best = pairs[row.label]

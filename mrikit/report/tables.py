@@ -23,7 +23,7 @@ from mrikit.evaluate import (
     summarise_lesions,
 )
 from mrikit.report.collect import ReconFolder, list_unscored
-from mrikit.storage import parse_location, shown
+from mrikit.storage import recorded_location, shown
 
 NUM_WORST = 10
 TICK_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -192,7 +192,7 @@ def run_facts(folders: Sequence[ReconFolder]) -> list[tuple[str, str]]:
     versions = dict.fromkeys(str(folder.run.get("version")) for folder in folders)
     num_slices = sum(row.num_slices for row in rows.values())
     facts = {
-        "Data": "; ".join(str(parse_location(path)) for path in data),
+        "Data": "; ".join(str(recorded_location(path)) for path in data),
         "Models": ", ".join(dict.fromkeys(str(folder.run.get("model")) for folder in folders)),
         "Sampling": "; ".join(dict.fromkeys(_mask(folder) for folder in folders)),
         "Scored": f"{len(rows)} volumes, {num_slices} slices",

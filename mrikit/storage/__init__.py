@@ -1,8 +1,6 @@
 """Files, on this machine and in Azure Blob Storage: either whole or absent, by the same few verbs."""
 
 from mrikit.storage.access import (
-    NOT_THERE,
-    FileState,
     file_state,
     list_files,
     read_bytes,
@@ -12,6 +10,7 @@ from mrikit.storage.access import (
     write_stream,
 )
 from mrikit.storage.cache_folder import cache_folder
+from mrikit.storage.choose import everything, nothing, only
 from mrikit.storage.follow import Place, mirrored, named_as_locations, pulled
 from mrikit.storage.local import (
     atomic_path,
@@ -22,8 +21,9 @@ from mrikit.storage.local import (
     write_json,
     write_text,
 )
-from mrikit.storage.location import BlobPath, Location, parse_location
-from mrikit.storage.mirror import everything, nothing, shown
+from mrikit.storage.location import BlobPath, Location, parse_location, recorded_location
+from mrikit.storage.mirror import shown
+from mrikit.storage.state import NOT_THERE, FileState
 from mrikit.storage.twin import ConflictError
 
 __all__ = [
@@ -44,11 +44,13 @@ __all__ = [
     "mirrored",
     "named_as_locations",
     "nothing",
+    "only",
     "parse_location",
     "pulled",
     "read_bytes",
     "read_json",
     "read_range",
+    "recorded_location",
     "remove",
     "shown",
     "write_bytes",

@@ -1,40 +1,18 @@
 """The same few verbs for local files and blobs."""
 
-import itertools
 import os
-import uuid
-from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mrikit.errors import StorageError
-from mrikit.storage.blob import BLOCK_BYTES, blob_client, blob_errors, container_client, error_code
+from mrikit.storage.blob_access import find_blob, list_blobs, read_blob, read_blob_range, remove_blob, write_blob
 from mrikit.storage.local import atomic_path
 from mrikit.storage.location import BlobPath, Location
+from mrikit.storage.state import NOT_THERE, FileState
 
 if TYPE_CHECKING:
     from io import FileIO
-
-    from azure.storage.blob import BlobProperties
-
-NOT_THERE = 0
-"""The version of a file that does not exist."""
-_CONCURRENT_BLOCKS = 4
-_NOTHING_THERE = 416  # the status of a range beyond the end
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileState:
-    """What a listing tells about a file."""
-
-    size_bytes: int
-    version: int
-    """Changes whenever the file does: the time of modification in ns, or the ETag of a blob as a number."""
-    metadata: dict[str, str] = field(default_factory=dict)
-    """What its writer noted on a blob; always empty for a local file."""
 
 
 def list_files(folder: Location) -> dict[str, FileState]:
@@ -46,7 +24,7 @@ def list_files(folder: Location) -> dict[str, FileState]:
     Raises:
         StorageError: It cannot be listed.
     """
-    found = _list_blobs(folder) if isinstance(folder, BlobPath) else _list_local(folder)
+    found = list_blobs(folder) if isinstance(folder, BlobPath) else _list_local(folder)
     return dict(sorted(found.items()))
 
 
@@ -57,15 +35,7 @@ def file_state(path: Location) -> FileState | None:
         StorageError: Whether it is there cannot be known.
     """
     if isinstance(path, BlobPath):
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with blob_errors(path):
-            try:
-                return _blob_state(blob_client(path).get_blob_properties())
-            except ResourceNotFoundError as error:
-                if error_code(error) == "ContainerNotFound":
-                    raise
-                return None
+        return find_blob(path)
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -90,7 +60,7 @@ def read_range(path: Location, start: int, count: int, *, if_version: int | None
     if isinstance(path, BlobPath):
         if count == 0:
             return b""
-        return _read_blob_range(path, start, count, if_version)
+        return read_blob_range(path, start, count, if_version)
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(start)
@@ -106,8 +76,7 @@ def read_bytes(path: Location) -> bytes:
         StorageError: It cannot be read.
     """
     if isinstance(path, BlobPath):
-        with blob_errors(path):
-            return blob_client(path).download_blob().readall()
+        return read_blob(path)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -137,8 +106,7 @@ def write_stream(
         StorageError: It cannot be written, or is not that version any more.
     """
     if isinstance(path, BlobPath):
-        with blob_errors(path):
-            return _write_blob(path, _Pieces(chunks), dict(metadata or {}), if_version)
+        return write_blob(path, chunks, metadata or {}, if_version)
     with atomic_path(path, num_bytes) as temporary, temporary.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
@@ -160,93 +128,19 @@ def remove(path: Location, *, if_version: int | None = None) -> None:
 
     Args:
         path: The file.
-        if_version: The version that a blob must still have.
+        if_version: The version that a blob must still have; with NOT_THERE nothing is done.
 
     Raises:
         StorageError: It cannot be deleted, or is not that version any more.
     """
     if isinstance(path, BlobPath):
-        from azure.core.exceptions import ResourceNotFoundError
-
-        with blob_errors(path):
-            try:
-                blob_client(path).delete_blob(**_if_match(if_version))
-            except ResourceNotFoundError as error:
-                if error_code(error) == "ContainerNotFound":
-                    raise
+        if if_version != NOT_THERE:
+            remove_blob(path, if_version)
         return
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path}: cannot be deleted: {error.strerror}") from error
-
-
-class _Pieces:
-    """Pieces of any size as a file that is read in blocks."""
-
-    def __init__(self, chunks: Iterable[bytes | memoryview]) -> None:
-        self.size_bytes = 0
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-
-    def read(self, size: int = BLOCK_BYTES) -> bytes:
-        """The next `size` bytes; fewer at the end."""
-        parts, wanted = [], size
-        while wanted:
-            if not self._rest:
-                chunk = next(self._chunks, None)
-                if chunk is None:
-                    break
-                self._rest = memoryview(chunk).cast("B")
-                continue
-            parts.append(self._rest[:wanted])
-            self._rest = self._rest[wanted:]
-            wanted -= len(parts[-1])
-        block = b"".join(parts)
-        self.size_bytes += len(block)
-        return block
-
-
-def _read_blob_range(path: BlobPath, start: int, count: int, if_version: int | None) -> bytes:
-    from azure.core.exceptions import HttpResponseError
-
-    with blob_errors(path):
-        try:
-            return bytes(blob_client(path).download_blob(start, count, **_if_match(if_version)).readall())
-        except HttpResponseError as error:
-            if error.status_code != _NOTHING_THERE:
-                raise
-            return b""  # the blob ends before `start`
-
-
-def _write_blob(path: BlobPath, pieces: _Pieces, metadata: dict[str, str], if_version: int | None) -> FileState:
-    """Blocks, then their list, which makes the blob; `upload_blob` does the same but never ends on an empty stream."""
-    from azure.storage.blob import BlobBlock
-
-    client, condition = blob_client(path), _write_condition(if_version)
-    first = pieces.read()
-    if len(first) < BLOCK_BYTES:
-        written = client.upload_blob(first, overwrite=if_version != NOT_THERE, metadata=metadata, **condition)
-        return FileState(size_bytes=len(first), version=_version(str(written["etag"])), metadata=metadata)
-    mine = uuid.uuid4().hex  # two writers at once must not mix their blocks
-    blocks: list[BlobBlock] = []
-    running: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(_CONCURRENT_BLOCKS) as pool:
-        for block in itertools.chain([first], iter(pieces.read, b"")):
-            blocks.append(BlobBlock(f"{mine}-{len(blocks):06d}"))
-            running.append(pool.submit(client.stage_block, blocks[-1].id, block))
-            if len(running) >= _CONCURRENT_BLOCKS:
-                running.popleft().result()
-        while running:
-            running.popleft().result()
-    written = client.commit_block_list(blocks, metadata=metadata, **condition)
-    return FileState(size_bytes=pieces.size_bytes, version=_version(str(written["etag"])), metadata=metadata)
-
-
-def _write_condition(if_version: int | None) -> dict[str, Any]:
-    from azure.core import MatchConditions
-
-    return {"match_condition": MatchConditions.IfMissing} if if_version == NOT_THERE else _if_match(if_version)
 
 
 def _read_fully(file: "FileIO", count: int) -> bytes:
@@ -259,15 +153,6 @@ def _read_fully(file: "FileIO", count: int) -> bytes:
         parts.append(part)
         count -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _list_blobs(folder: BlobPath) -> dict[str, FileState]:
-    prefix = f"{folder.key}/" if folder.key else ""
-    with blob_errors(folder):
-        listed = container_client(folder.container).list_blobs(name_starts_with=prefix, include=["metadata"])
-        states = {blob.name[len(prefix) :]: _blob_state(blob) for blob in listed}
-    # Accounts with real folders list each of them as an empty blob, too.
-    return {name: state for name, state in states.items() if "hdi_isfolder" not in state.metadata}
 
 
 def _list_local(folder: Path) -> dict[str, FileState]:
@@ -284,20 +169,3 @@ def _list_local(folder: Path) -> dict[str, FileState]:
 def _not_listed(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise StorageError(f"{error.filename}: this folder cannot be listed: {error.strerror}") from error
-
-
-def _blob_state(blob: "BlobProperties") -> FileState:
-    return FileState(size_bytes=blob.size, version=_version(blob.etag), metadata=dict(blob.metadata or {}))
-
-
-def _version(etag: str) -> int:
-    """An ETag such as "0x8DC5B7C2A1" as the number that it is."""
-    return int(etag.strip('"'), 16)
-
-
-def _if_match(version: int | None) -> dict[str, Any]:
-    from azure.core import MatchConditions
-
-    if not version:
-        return {}
-    return {"etag": f'"0x{version:X}"', "match_condition": MatchConditions.IfNotModified}

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from mrikit.errors import ConfigError, StorageError
 from mrikit.storage.location import BlobPath
+from mrikit.storage.unreachable import why_unreachable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from azure.core.credentials import TokenCredential
     from azure.core.exceptions import AzureError
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
@@ -19,9 +22,10 @@ ENDPOINT = "MRIKIT_BLOB_ENDPOINT"
 ACCOUNT = "AZURE_STORAGE_ACCOUNT"
 BLOCK_BYTES = 8 * 2**20
 """Size of the blocks that a blob is written in."""
-_MOST_CONNECTIONS = 64
-_PIECE_BYTES = 2**20  # the usual 4 KiB cost more time than TLS
+_PIECE_BYTES = 2**20
 SCOPE = "https://storage.azure.com/.default"
+_CHANGED = ("ConditionNotMet", "BlobAlreadyExists")
+_HELD = ("Lease", "Immutable", "BlobImmutable")
 _ROLES = "Storage Blob Data Reader to read, Storage Blob Data Contributor to write"
 
 
@@ -37,10 +41,9 @@ def blob_endpoint() -> str:
     if not named and account:
         named = f"https://{account}.blob.core.windows.net"
     if not named:
-        from mrikit.storage.estate import load_estate
+        from mrikit.storage.estate import estate_file
 
-        estate = load_estate()
-        named = estate.blob_endpoint if estate else None
+        named = _linked_endpoint(estate_file())
     if not named:
         raise ConfigError(f"az://: no storage account is known; set {ACCOUNT} to its name, or {ENDPOINT} to its URL")
     if not named.startswith("https://"):
@@ -68,42 +71,54 @@ def blob_client(path: BlobPath) -> "BlobClient":
 
 
 @contextlib.contextmanager
+def azure_packages() -> Iterator[None]:
+    """Guard of a block that imports Azure packages, which not everybody has.
+
+    Raises:
+        ConfigError: One is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ConfigError(
+            f"Azure needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
+        ) from error
+
+
+@contextlib.contextmanager
 def blob_errors(path: BlobPath) -> Iterator[None]:
     """Turn what the Azure client raises into one line about `path`.
 
     Raises:
+        ConfigError: The Azure packages are not installed.
         StorageError: In place of the error of the client.
     """
-    from azure.core.exceptions import AzureError
+    with azure_packages():
+        from azure.core.exceptions import AzureError
+        from requests import RequestException
+        from urllib3.exceptions import HTTPError
 
     try:
         yield
     except AzureError as error:
         raise StorageError(f"{path}: {_reason(path, error)}") from error
+    except (RequestException, HTTPError) as error:  # the client lets some pass that come in the middle of a body
+        raise StorageError(f"{path}: {_unreachable(error)}") from error
 
 
 @functools.lru_cache(maxsize=2)
 def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
-    try:
-        from azure.core.pipeline.transport import RequestsTransport
+    with azure_packages():
         from azure.storage.blob import BlobServiceClient
-    except ImportError as error:
-        raise ConfigError(
-            f"az:// needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
-        ) from error
 
-    import requests
-    from requests.adapters import HTTPAdapter
+        from mrikit.storage.transport import Transport
 
     # The client would try again for a minute before it says that nobody is logged in.
     credential().get_token(SCOPE)
-    session = requests.Session()
-    # The usual ten connections would be thrown away and opened again under more threads. The client itself retries.
-    session.mount("https://", HTTPAdapter(pool_maxsize=_MOST_CONNECTIONS, pool_block=True, max_retries=0))
     return BlobServiceClient(
         endpoint,
         credential=credential(),
-        transport=RequestsTransport(session=session, session_owner=False, connection_data_block_size=_PIECE_BYTES),
+        transport=Transport(_PIECE_BYTES),
         max_block_size=BLOCK_BYTES,
         max_single_put_size=BLOCK_BYTES,
         max_single_get_size=2**31,  # a range is one request, whatever its size
@@ -111,6 +126,15 @@ def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
         increment_base=2,
         retry_total=4,
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _linked_endpoint(_estate_file: "Path") -> str | None:
+    """Of the linked estate; its file is read once, not for each request."""
+    from mrikit.storage.estate import load_estate
+
+    estate = load_estate()
+    return estate.blob_endpoint if estate else None
 
 
 def credential() -> "TokenCredential":
@@ -125,27 +149,30 @@ def credential() -> "TokenCredential":
 
 @functools.lru_cache(maxsize=2)
 def _credential(_process_id: int) -> "TokenCredential":
-    try:
+    with azure_packages():
         from azure.identity import DefaultAzureCredential
-    except ImportError as error:
-        raise ConfigError(
-            f"Azure needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
-        ) from error
 
     # What it tried fills twenty lines; `blob_errors` says it in one.
     logging.getLogger("azure.identity").setLevel(logging.CRITICAL)
     return DefaultAzureCredential(managed_identity_client_id=os.environ.get("DEFAULT_IDENTITY_CLIENT_ID"))
 
 
-def error_code(error: "AzureError") -> str:
+def error_code(error: BaseException | None) -> str:
     """What the service calls an error, such as `BlobNotFound`; empty where it has no name."""
     # An enumeration of the client for the codes that it knows.
     code = getattr(error, "error_code", None)
     return str(getattr(code, "value", code) or "")
 
 
-def _not_installed(error: ImportError) -> ConfigError:
-    return ConfigError(f"Azure needs a package that is not installed, {error.name}; `pip install 'mrikit[azure]'`")
+def is_changed(error: BaseException | None) -> bool:
+    """Whether the client failed because a blob is not the version that it was expected to be."""
+    code = error_code(error)
+    return code in _CHANGED or (not code and getattr(error, "status_code", None) == 412)
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether the client failed in a way that trying again does not mend: without the right, or the container."""
+    return getattr(error, "status_code", None) == 403 or error_code(error) == "ContainerNotFound"
 
 
 def _reason(path: BlobPath, error: "AzureError") -> str:
@@ -165,19 +192,25 @@ def _reason(path: BlobPath, error: "AzureError") -> str:
         return "no such blob"
     if status == 403:
         return f"access was refused ({code or 403}); your identity needs a role on the account: {_ROLES}"
-    if isinstance(error, ClientAuthenticationError):
+    if status == 401 or isinstance(error, ClientAuthenticationError):
         return "not logged in to Azure; run `az login`, or work where a managed identity is given"
-    if status in (409, 412):
+    if is_changed(error):
         return f"it was changed by someone else meanwhile ({code or status})"
+    if code in ("BlobArchived", "BlobBeingRehydrated"):
+        return f"it is in the archive tier ({code}); rehydrate it to the hot or cool tier, which takes hours"
+    if status in (409, 412) and code.startswith(_HELD):
+        return f"a lease or an immutability policy holds it ({code}); end that, or name another place"
     if status == 416:
         return "shorter than it was; was it replaced?"
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return (
-            f"{blob_endpoint()} cannot be reached: {_first_line(error)}; is the account's name right, the network up?"
-        )
+        return _unreachable(error)
     if isinstance(error, HttpResponseError):
         return f"the service refused with {status} {code or _first_line(error)}"
     return _first_line(error)
+
+
+def _unreachable(error: Exception) -> str:
+    return f"{blob_endpoint()} cannot be reached: {why_unreachable(error)}"
 
 
 def _first_line(error: Exception) -> str:

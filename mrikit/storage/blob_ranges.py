@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from mrikit.errors import ConfigError
-from mrikit.storage.blob import blob_endpoint, blob_errors, credential
+from mrikit.storage.blob import SCOPE, azure_packages, blob_endpoint, blob_errors, credential
 from mrikit.storage.location import BlobPath
 
 if TYPE_CHECKING:
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     from azure.core.rest import HttpRequest, HttpResponse
 
 _SERVICE_VERSION = "2023-11-03"
-_SCOPE = "https://storage.azure.com/.default"
 _PIECE_BYTES = 2**18
-_NUM_CONNECTIONS = 64
 _MOST_BREAKS = 5  # of the connection within one range
 
 
@@ -40,17 +37,22 @@ def read_range_into(path: BlobPath, start: int, buffer: memoryview, *, if_versio
     Raises:
         StorageError: It cannot be read, or is not that version any more.
     """
-    from azure.core.exceptions import IncompleteReadError, ServiceResponseError
-
     done, num_breaks = 0, 0
     with blob_errors(path):
+        from azure.core.exceptions import IncompleteReadError, ServiceResponseError
+        from urllib3.exceptions import HTTPError
+
         while done < len(buffer):
             response = _request(path, start + done, len(buffer) - done, if_version)
             try:
                 for piece in _pieces(response):
                     buffer[done : done + len(piece)] = piece
                     done += len(piece)
-            except (IncompleteReadError, ServiceResponseError):
+            except (
+                IncompleteReadError,
+                ServiceResponseError,
+                HTTPError,
+            ):  # the last of TLS, which azure-core lets pass
                 num_breaks += 1
                 if num_breaks > _MOST_BREAKS:
                     raise
@@ -99,27 +101,18 @@ def _pieces(response: "HttpResponse") -> Iterator[bytes]:
 
 @functools.lru_cache(maxsize=2)
 def _client(endpoint: str, _process_id: int) -> "PipelineClient[HttpRequest, HttpResponse]":
-    try:
-        import requests
+    with azure_packages():
         from azure.core import PipelineClient
-        from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy, UserAgentPolicy
-        from azure.core.pipeline.transport import RequestsTransport
-        from requests.adapters import HTTPAdapter
-    except ImportError as error:
-        raise ConfigError(
-            f"az:// needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
-        ) from error
+        from azure.core.pipeline.policies import BearerTokenCredentialPolicy, UserAgentPolicy
 
-    session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=_NUM_CONNECTIONS, pool_block=True, max_retries=0))
+        from mrikit.storage.transport import JitteredRetryPolicy, Transport
+
     return PipelineClient(
         endpoint,
         policies=[
             UserAgentPolicy("mrikit"),
-            RetryPolicy(retry_total=5),
-            BearerTokenCredentialPolicy(credential(), _SCOPE),
+            JitteredRetryPolicy(retry_total=5),
+            BearerTokenCredentialPolicy(credential(), SCOPE),
         ],
-        transport=RequestsTransport(
-            session=session, session_owner=False, connection_data_block_size=_PIECE_BYTES, read_timeout=60
-        ),
+        transport=Transport(_PIECE_BYTES),
     )

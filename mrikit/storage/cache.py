@@ -101,7 +101,8 @@ class RangeCache:
         """Count `size` bytes as taken; where that is too much, make room first."""
         descriptor = os.open(self.folder / "size", os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # a file system without locks; the count may be a little off there
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             counted = os.pread(descriptor, 20, 0)
             # Without a count, as in the first use or after a full disk, the folder tells.
             taken = int(counted) + size if counted.isdigit() else self.max_bytes + 1

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
 from mrikit.storage.local import read_json, write_json
+from mrikit.storage.location import CONTAINER_NAME
 
 ESTATE = "MRIKIT_ESTATE"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -18,10 +19,12 @@ _NAMES = {
         re.compile(r"[\w().-]{0,89}[\w()-]"),
         "1 to 90 letters, digits or any of ._-(), without a dot at the end",
     ),
-    "factory_name": (re.compile(r"[A-Za-z0-9](-?[A-Za-z0-9]){2,62}"), "3 to 63 letters, digits and single hyphens"),
+    "factory_name": (
+        re.compile(r"(?=.{3,63}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*"),
+        "3 to 63 letters, digits and single hyphens",
+    ),
     "copy_pipeline": (re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}"), "1 to 140 characters, none of <>*#.%&:\\+?/"),
 }
-_CONTAINER = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +54,7 @@ class Estate:
                 raise ConfigError(f"estate.{key} has {rule}; found '{getattr(self, key)}'")
         _require_endpoint(self.blob_endpoint)
         for name in self.containers:
-            if not _CONTAINER.fullmatch(name):
+            if not CONTAINER_NAME.fullmatch(name):
                 raise ConfigError(
                     f"estate.containers: 3 to 63 lower-case letters, digits and single hyphens; found '{name}'"
                 )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from mrikit.errors import MrikitError, StorageError
 from mrikit.storage.access import file_state
+from mrikit.storage.blob import is_refused
+from mrikit.storage.choose import Choose, everything, nothing, only
 from mrikit.storage.location import BlobPath, Location
-from mrikit.storage.mirror import Choose, Mirror, everything, shown
+from mrikit.storage.mirror import Mirror, shown
 from mrikit.storage.twin import ConflictError
 
 _SECONDS_BETWEEN_PUSHES = 5.0
@@ -22,24 +24,36 @@ class Place:
 
     folder: Path
     """Read and write here."""
+    is_mirror: bool = False
+    """Whether it is one; a file that is deleted in one is deleted at the location, unless its folder goes too."""
     names: frozenset[str] = field(default=frozenset())
     """Of everything that was at an `az://` location at first, also where it was not brought here."""
     sync: Callable[[], None] = lambda: None
     """Makes mirror and location alike; where several machines have a mirror each, call it where they have to agree."""
     check: Callable[[], None] = lambda: None
-    """Raises ConflictError if somebody else writes to the location; call it now and then in long work."""
+    """Raises what keeps files from the location for good: that somebody else writes there too, that the container is
+    gone, that access is refused; call it now and then in long work."""
 
 
 @contextlib.contextmanager
-def mirrored(location: Location, choose: Choose = everything, *, is_passing: bool = False) -> Iterator[Place]:
+def mirrored(
+    location: Location,
+    choose: Choose = everything,
+    *,
+    writes: Choose = everything,
+    leads: Choose = nothing,
+    is_passing: bool = False,
+) -> Iterator[Place]:
     """A folder for what is written to a location: itself, or the mirror of an `az://` one.
 
     A mirror first gets what `choose` picks. While the block runs, and at its end also after an error, every finished
-    file is pushed to the location. What a killed process could not push, the next one does.
+    file that `writes` picks is pushed to the location. What a killed process could not push, the next one does.
 
     Args:
         location: Of a folder.
         choose: Which of its files are needed.
+        writes: Which files may be brought there; with `nothing` the block only looks.
+        leads: Which files show, once others there have changed them, that what was not pushed is of no use any more.
         is_passing: Whether to delete files here once they are there.
 
     Raises:
@@ -49,12 +63,18 @@ def mirrored(location: Location, choose: Choose = everything, *, is_passing: boo
     if not isinstance(location, BlobPath):
         yield Place(folder=location)
         return
-    mirror = Mirror(location, choose, is_passing=is_passing)
+    mirror = Mirror(location, choose, writes=writes, leads=leads, is_passing=is_passing)
     mirror.pull()
+    if writes is nothing:
+        with named_as_locations():
+            yield Place(folder=mirror.folder, is_mirror=True, names=mirror.names)
+        return
     follower = _Follower(mirror)
     try:
         with named_as_locations():
-            yield Place(folder=mirror.folder, names=mirror.names, sync=mirror.sync, check=follower.check)
+            yield Place(
+                folder=mirror.folder, is_mirror=True, names=mirror.names, sync=mirror.sync, check=follower.check
+            )
     except BaseException as error:
         failure = follower.finish()
         if failure and failure is not error:  # the first error is the one to tell
@@ -74,9 +94,10 @@ def pulled(location: Location, choose: Choose = everything) -> Path:
     if not isinstance(location, BlobPath):
         return location
     if location.key and file_state(location):
-        Mirror(location.parent, lambda names: {location.name} & set(names)).pull()
-        return Mirror(location.parent).folder / location.name
-    mirror = Mirror(location, choose)
+        above = Mirror(location.parent, only(location.name), writes=nothing)
+        above.pull()
+        return above.folder / location.name
+    mirror = Mirror(location, choose, writes=nothing)
     mirror.pull()
     if not mirror.names:
         raise StorageError(f"{location}: there is nothing at this location")
@@ -104,13 +125,15 @@ class _Follower:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise the error after which nothing more is pushed.
+        """Raise the error that does not go away by waiting.
 
         Raises:
             ConflictError: Somebody else writes to the location.
+            StorageError: The container is gone, or access to it is refused.
         """
-        if isinstance(self._error, ConflictError):
-            raise self._error
+        error = self._error
+        if error and _is_final(error):
+            raise error
 
     def finish(self) -> Exception | None:
         """Push what is left; the error that kept something from getting there."""
@@ -128,12 +151,24 @@ class _Follower:
 
     def _work(self) -> None:
         # What fails for now may work the next time, but who overwrote something will not take it back.
+        has_failed = False
         while not self._is_done.wait(_SECONDS_BETWEEN_PUSHES) and not isinstance(self._error, ConflictError):
             self._push()
+            error = self._error
+            if (error and _is_final(error)) or (error is not None) == has_failed:
+                continue
+            has_failed = not has_failed
+            again = f"{self._mirror.path}: reached again; everything that was made so far is there"
+            warnings.warn(f"{error}; the work goes on, and this is tried again" if error else again, stacklevel=1)
 
     def _push(self) -> None:
-        self._error = None
+        error: Exception | None = None
         try:
             self._mirror.push()
-        except Exception as error:  # noqa: BLE001 - told in the thread that works, by `check` or at the end
-            self._error = error
+        except Exception as failure:  # noqa: BLE001 - told in the thread that works, by `check` or at the end
+            error = failure
+        self._error = error
+
+
+def _is_final(error: Exception) -> bool:
+    return isinstance(error, ConflictError) or is_refused(error.__cause__)

@@ -9,7 +9,9 @@ from typing import TypeAlias
 from mrikit.errors import ConfigError
 
 SCHEME = "az://"
-_CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+CONTAINER_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
+"""Names that containers may have."""
+_ALMOST = "az:"
 _OTHER_SCHEME = re.compile(r"(?!az:)[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
@@ -77,10 +79,15 @@ def parse_location(text: str) -> Location:
     """
     if _OTHER_SCHEME.match(text):
         raise ConfigError(f"{_without_secrets(text)}: not a place that mrikit knows; give a local path or {_EXAMPLE}")
+    if text.startswith(_ALMOST) and not text.startswith(SCHEME):
+        raise ConfigError(
+            f"{_without_secrets(text)}: a location in Azure begins with {SCHEME}, as {_EXAMPLE}; a local file of this "
+            f"name is ./{_without_secrets(text)}"
+        )
     if not text.startswith(SCHEME):
         return Path(text)
     container, _, key = text.removeprefix(SCHEME).partition("/")
-    if not _CONTAINER.fullmatch(container):
+    if not CONTAINER_NAME.fullmatch(container):
         raise ConfigError(
             f"{_without_secrets(text)}: '{_without_secrets(container)}' is no name of a container; 3 to 63 lower-case "
             f"letters, digits and single hyphens would do, as in {_EXAMPLE}"
@@ -91,6 +98,13 @@ def parse_location(text: str) -> Location:
             "log in with `az login`"
         )
     return BlobPath(container) / "/".join(part for part in key.split("/") if part)
+
+
+def recorded_location(text: str) -> Location:
+    """A location from what was recorded as `str` of one: names of blobs may hold anything, a `?` too."""
+    if not text.startswith(SCHEME):
+        return Path(text)
+    return BlobPath(*text.removeprefix(SCHEME).split("/", 1))
 
 
 _EXAMPLE = f"{SCHEME}container/prefix"

@@ -1,17 +1,20 @@
 """One file of a mirror and its blob: brought here, brought there, and never over what somebody else has written."""
 
+import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from mrikit.errors import StorageError
-from mrikit.storage.access import NOT_THERE, FileState, file_state, read_range, remove, write_stream
+from mrikit.storage.access import file_state, read_range, remove, write_stream
+from mrikit.storage.blob import is_changed
 from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.ledger import Entry, Ledger
 from mrikit.storage.local import atomic_path
 from mrikit.storage.location import BlobPath
+from mrikit.storage.state import NOT_THERE, FileState
 
 _CHUNK_BYTES = 8 * 2**20
 _MOST_TRIES = 3
@@ -19,6 +22,10 @@ _MOST_TRIES = 3
 
 class ConflictError(StorageError):
     """Somebody else changed a blob that is to be replaced."""
+
+
+class _ChangingError(Exception):
+    """A file was rewritten in place while it was uploaded."""
 
 
 class Twin:
@@ -54,7 +61,7 @@ class Twin:
         with self.path.open("rb") as file:
             digest = _sha256(file, found[0])
         if not self._adopt(state, entry, digest, found):
-            raise self._conflict()
+            raise ConflictError(f"{self.blob}: changed by someone else since")
         return False
 
     def _adopt(self, state: FileState, entry: Entry | None, digest: str, found: tuple[int, int]) -> bool:
@@ -83,24 +90,37 @@ class Twin:
             count = min(_CHUNK_BYTES, state.size_bytes - start)
             yield read_range(self.blob, start, count, if_version=state.version)
 
-    def download(self, state: FileState) -> None:
+    def download(self, state: FileState) -> Entry:
         """Bring the blob here.
+
+        Returns:
+            What is to be noted in the ledger.
 
         Raises:
             StorageError: It is not in this state any more, or not what was written, or cannot be read or written.
         """
         digest = hashlib.sha256()
-        with atomic_path(self.path, state.size_bytes) as temporary, temporary.open("wb") as file:
-            for chunk in self._read(state):
-                digest.update(chunk)
-                file.write(chunk)
-            if digest.hexdigest() != state.metadata.get("sha256", digest.hexdigest()):
-                raise StorageError(
-                    f"{self.blob}: its content has not the digest that was noted with it; it was damaged, so write it "
-                    f"again"
-                )
+        try:
+            with atomic_path(self.path, state.size_bytes) as temporary, temporary.open("wb") as file:
+                for chunk in self._read(state):
+                    digest.update(chunk)
+                    file.write(chunk)
+                self._require_digest(state, digest.hexdigest())
+        except StorageError as error:
+            if getattr(error.__cause__, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise StorageError(
+                f"{self.blob}: {state.size_bytes} bytes do not fit on the disk of {cache_folder()}; free some space, "
+                f"or set MRIKIT_CACHE to a folder on another disk"
+            ) from error
         found = signature(self.path) or (-1, 0)
-        self._ledger.note(self.blob, Entry(version=state.version, signature=found, sha256=digest.hexdigest()))
+        return Entry(version=state.version, signature=found, sha256=digest.hexdigest())
+
+    def _require_digest(self, state: FileState, digest: str) -> None:
+        if digest != state.metadata.get("sha256", digest):
+            raise StorageError(
+                f"{self.blob}: its content has not the digest that was noted with it; it was damaged, so write it again"
+            )
 
     def upload(self) -> None:
         """Bring the file there, as it is now; one that is gone will be seen to the next time.
@@ -109,34 +129,41 @@ class Twin:
             ConflictError: Somebody else changed the blob.
             StorageError: Something cannot be read or written.
         """
-        try:
-            file = self.path.open("rb")
-        except FileNotFoundError:
+        for _ in range(_MOST_TRIES):
+            try:
+                with self.path.open("rb") as file:
+                    self._upload(file)
+            except FileNotFoundError:
+                return
+            except _ChangingError:
+                continue
             return
-        with file:
-            found = _signature_of(file)
-            digest = _sha256(file, found[0])
-            for _ in range(_MOST_TRIES):
-                entry = self._ledger.entry(self.blob)
-                if entry and entry.sha256 == digest:  # touched, not changed
-                    state = FileState(size_bytes=found[0], version=entry.version)
-                    break
-                self._ledger.intend(self.blob, digest)
-                try:
-                    state = write_stream(
-                        self.blob,
-                        _chunks(file, found[0]),
-                        metadata={"sha256": digest},
-                        num_bytes=found[0],
-                        if_version=entry.version if entry else NOT_THERE,
-                    )
-                    break
-                except StorageError as error:
-                    if not _is_conflict(error):
-                        raise
-                    self._settle(entry, digest, found)
-            else:
-                raise self._conflict()
+        raise StorageError(f"{self.blob}: the file is rewritten all the time here; it is not there as it is now")
+
+    def _upload(self, file: BinaryIO) -> None:
+        found = _signature_of(file)
+        digest = _sha256(file, found[0])
+        for _ in range(_MOST_TRIES):
+            entry = self._ledger.entry(self.blob)
+            if entry and entry.sha256 == digest:  # touched, not changed
+                state = FileState(size_bytes=found[0], version=entry.version)
+                break
+            self._ledger.intend(self.blob, digest)
+            try:
+                state = write_stream(
+                    self.blob,
+                    _unchanged(file, found[0], digest),
+                    metadata={"sha256": digest},
+                    num_bytes=found[0],
+                    if_version=entry.version if entry else NOT_THERE,
+                )
+                break
+            except StorageError as error:
+                if not is_changed(error.__cause__):
+                    raise
+                self._settle(entry, digest, found)
+        else:
+            raise ConflictError(f"{self.blob}: changed by someone else since")
         self._ledger.note(self.blob, Entry(version=state.version, signature=found, sha256=digest))
 
     def _settle(self, entry: Entry | None, digest: str, found: tuple[int, int]) -> None:
@@ -148,37 +175,37 @@ class Twin:
         state, now = file_state(self.blob), self._ledger.entry(self.blob)
         if state is None:
             # Deleted by somebody else: there is nothing to overwrite.
-            self._ledger.forget(self.blob)
+            self._ledger.forget(self.blob, entry.version if entry else NOT_THERE)
         elif now and now.version != (entry.version if entry else NOT_THERE):
             pass  # another process of this machine has it too, and was faster
         elif not self._adopt(state, entry, digest, found):
-            raise self._conflict()
+            raise ConflictError(f"{self.blob}: changed by someone else since")
 
     def remove_blob(self, entry: Entry) -> None:
-        """Delete the blob, unless somebody else has written in its place.
+        """Delete the blob, unless it is another version meanwhile or the file is here again.
 
         Raises:
             StorageError: It cannot be deleted.
         """
+        if signature(self.path) is not None:
+            return
         try:
             remove(self.blob, if_version=entry.version)
         except StorageError as error:
-            if not _is_conflict(error):
+            if not is_changed(error.__cause__):
                 raise
-        self._ledger.forget(self.blob)
-
-    def _conflict(self) -> ConflictError:
-        # In two parts, because a whole path would be shown as the location that it stands for.
-        place = self.path.relative_to(cache_folder().resolve())
-        return ConflictError(
-            f"{self.blob}: changed by someone else since, so it is not overwritten; is another process writing to "
-            f"{self.blob.parent}? What was made here is kept ({place} in {cache_folder()}): copy it elsewhere, or "
-            f"delete it to go on from what is there"
-        )
+        self._ledger.forget(self.blob, entry.version)
 
 
-def _is_conflict(error: StorageError) -> bool:
-    return getattr(error.__cause__, "status_code", None) in (409, 412)
+def is_other(state: FileState, entry: Entry) -> bool:
+    """Whether a blob is neither what was known of it nor what was about to be written to it."""
+    is_same = state.version == entry.version or state.metadata.get("sha256") == entry.sha256
+    return not (is_same or is_pending(state, entry))
+
+
+def is_pending(state: FileState, entry: Entry) -> bool:
+    """Whether a blob is what was about to be written to it."""
+    return bool(entry.pending) and state.metadata.get("sha256") == entry.pending
 
 
 def signature(path: Path) -> tuple[int, int] | None:
@@ -198,6 +225,16 @@ def _chunks(file: BinaryIO, size_bytes: int) -> Iterable[bytes]:
     while size_bytes > 0 and (chunk := file.read(min(_CHUNK_BYTES, size_bytes))):
         size_bytes -= len(chunk)
         yield chunk
+
+
+def _unchanged(file: BinaryIO, size_bytes: int, digest: str) -> Iterator[bytes]:
+    """The first bytes of a file; an error at their end, which stops their use, if they are not those of the digest."""
+    found = hashlib.sha256()
+    for chunk in _chunks(file, size_bytes):
+        found.update(chunk)
+        yield chunk
+    if found.hexdigest() != digest:
+        raise _ChangingError
 
 
 def _sha256(file: BinaryIO, size_bytes: int) -> str:

@@ -134,6 +134,7 @@ def locked(folder: Path) -> Iterator[None]:
         JobError: Another one is in it.
         StorageError: The folder cannot be written.
     """
+    was_there = folder.is_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK_FILE).open("w")
@@ -154,7 +155,8 @@ def locked(folder: Path) -> Iterator[None]:
             if {entry.name for entry in folder.iterdir()} <= {LOCK_FILE, CONFIG_FILE}:
                 for name in (CONFIG_FILE, LOCK_FILE):
                     (folder / name).unlink(missing_ok=True)
-                folder.rmdir()
+                if not was_there:
+                    folder.rmdir()
 
 
 def append_log(folder: Path, line: str) -> None:

@@ -1,5 +1,7 @@
 """Read BART arrays: `NAME.hdr` with the sizes, `NAME.cfl` with complex64 in column-major order."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mrikit.errors import DataError, StorageError
@@ -64,7 +66,8 @@ def read_bart(path: Location, blobs: BlobFiles | None = None) -> Volume:
         signature = blob.signature
     kspace = FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True, signature=signature)
     try:
-        mask, padding = find_sampling(kspace)
+        # Who looks once into every file does not read its slices a second time.
+        mask, padding = find_sampling(replace(kspace, is_kept=blobs is None or blobs.is_kept))
     except DataError as error:
         raise error if str(data) in str(error) else DataError(f"{data}: {error}") from error
     info = ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=padding, source=data)

@@ -143,7 +143,7 @@ class BlobFiles:
 
     def __init__(self, known: Mapping[BlobPath, Signature] | None = None, *, is_kept: bool = True) -> None:
         self._known = known
-        self._is_kept = is_kept
+        self.is_kept = is_kept
         self._open: dict[BlobPath, BlobFile | None] = {}
 
     def find(self, path: BlobPath) -> BlobFile | None:
@@ -154,7 +154,7 @@ class BlobFiles:
         """
         if path not in self._open:
             signature = blob_signature(path) if self._known is None else self._known.get(path)
-            self._open[path] = None if signature is None else BlobFile(path, signature, is_kept=self._is_kept)
+            self._open[path] = None if signature is None else BlobFile(path, signature, is_kept=self.is_kept)
         return self._open[path]
 
 

@@ -4,6 +4,7 @@
 `load_index` takes it as it is and refuses a stale one. Of blobs the index lies among them, for all machines.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -139,7 +140,8 @@ def build_index(
                     on_progress(count, len(changed))
     records = {name: (signature, known[name]) for name, signature in current.items()}
     place = published_path if records == published else index.write(records)
-    partial_path(index.work).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # the folder of a current index may be read-only
+        partial_path(index.work).unlink(missing_ok=True)
     return _make_index(folder, place, records)
 
 

@@ -47,7 +47,12 @@ class LocalIndex:
         Raises:
             StorageError: It cannot be written.
         """
-        write_records(self.work, records)
+        try:
+            write_records(self.work, records)
+        except StorageError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise _not_written(self.work, error.__cause__) from error
         return self.path
 
 
@@ -139,7 +144,11 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(
-            f"{path}: the index cannot be written here: {os.strerror(error.errno or 0)}; "
-            "keep it elsewhere with `mrikit data index --index FILE`"
-        ) from error
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: the index cannot be written here: {os.strerror(error.errno or 0)}; "
+        "keep it elsewhere with `mrikit data index --index FILE`"
+    )

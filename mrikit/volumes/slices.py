@@ -43,6 +43,8 @@ class FileSlices:
     """Whether the file stores a slice as (..., phase, readout)."""
     signature: Signature | None = None
     """Size and version of a blob when it was opened; another one is not read. None for a local file."""
+    is_kept: bool = True
+    """Whether what is read of a blob is kept in the cache on the local disk."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -102,7 +104,7 @@ class FileSlices:
         if isinstance(self.path, BlobPath):
             assert self.signature is not None
             for start, piece in pieces:
-                read_blob(self.path, start, piece, self.signature)
+                read_blob(self.path, start, piece, self.signature, is_kept=self.is_kept)
         else:
             _read_file(self.path, slice_index, pieces)
         return flat

@@ -10,17 +10,20 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
+from storage.folders import wait_for
 from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 
+import mrikit.storage.follow
 from jobs.app import app
 from jobs.places import beside, results_of, settings_of, weights_of
 from jobs.training_run import run
 from mrikit.config import change_config
 from mrikit.errors import ConfigError, StorageError
 from mrikit.simulate import StudyConfig, missing_volumes
-from mrikit.storage import BlobPath, ConflictError, Place, list_files, mirrored, read_bytes, write_bytes
+from mrikit.storage import BlobPath, ConflictError, Place, list_files, mirrored, read_bytes, remove, write_bytes
+from mrikit.storage.follow import _Follower
 from mrikit.storage.mirror import Mirror
 from mrikit.training import train
 
@@ -288,3 +291,113 @@ def test_an_snu_volume_is_done_elsewhere_when_both_its_files_are(tmp_path):
     kspace = planned.path.relative_to(tmp_path).as_posix()
     assert missing_volumes(config, {kspace}) == [planned]
     assert missing_volumes(config, {kspace, kspace.replace("kspace", "image")}) == []
+
+
+@pytest.fixture
+def recon(study, blob_container):
+    """Reconstructions of one machine, which was killed before everything was there."""
+    out = blob_container / "recon"
+    invoke("reconstruct", "--data", study, "--out", out, "--acceleration", 4, "--model", "zero_filled")
+    (Mirror(out).folder / "left.json").write_text("{}")
+    return out
+
+
+def test_who_only_reads_brings_nothing_there_that_others_left(recon, blob_container):
+    before = list_files(recon)
+    invoke("report", recon, "--out", blob_container / "pages/a.html")
+    assert list_files(recon) == before
+    invoke("report", recon)
+    invoke("evaluate", "--recon", recon)
+    assert list_files(recon).keys() - before.keys() == {"report.html", "scores.json", "scores.csv"}
+
+
+def test_a_dry_run_brings_nothing_there_that_others_left(study, blob_container):
+    run, data = blob_container / "run", blob_container / "data"
+    for location in (run, data):
+        folder = Mirror(location).folder
+        folder.mkdir(parents=True)
+        (folder / "left.bin").write_text("x")
+    invoke("train", *command_line(CONFIG), "--data", study, "--out", run, "--dry-run")
+    invoke("simulate", *SIMULATE, "--out", data, "--dry-run")
+    assert list_files(blob_container) == {}
+
+
+def test_a_run_that_was_killed_here_and_went_on_elsewhere_is_not_mixed(study, trained, blob_container, elsewhere):
+    run = blob_container / "run"
+    copy(trained, run)
+    words = ["train", *command_line(CONFIG), "--data", study, "--out", run]
+    invoke(*words)
+    left = Mirror(run).folder / "checkpoints/step-00000011.safetensors"
+    left.write_bytes(b"x")
+    write_bytes(run / "metrics.jsonl", read_bytes(run / "metrics.jsonl") + b"\n")
+    done = fail(*words)
+    assert str(done.exception).startswith(f"{run}: the work there was carried on elsewhere (metrics.jsonl), and check")
+    assert left.name not in {name.rpartition("/")[2] for name in list_files(run)}
+
+
+def test_two_machines_that_reconstruct_the_same_do_not_hinder_each_other(study, blob_container, elsewhere, monkeypatch):
+    import mrikit.reconstruct.folder as module
+
+    out, true_reconstruct, others = blob_container / "recon", module._reconstruct, []
+    words = ["reconstruct", "--data", study, "--out", out, "--acceleration", 4, "--model", "zero_filled"]
+
+    def reconstruct(*arguments):
+        made = true_reconstruct(*arguments)
+        if not others:
+            others.append(True)
+            here = os.environ["MRIKIT_CACHE"]
+            elsewhere()
+            others.append(invoke(*words))
+            monkeypatch.setenv("MRIKIT_CACHE", here)
+        return made
+
+    monkeypatch.setattr(module, "_reconstruct", reconstruct)
+    invoke(*words)
+    others_seconds = re.search(r"([\d.]+) slices/s", others[1].stdout)[1]
+    assert read_json(out / "reconstruct.json")["slices_per_second"] == pytest.approx(float(others_seconds), abs=0.06)
+
+
+def test_lesions_are_read_from_a_table_at_a_location(recon, blob_container):
+    write_bytes(blob_container / "boxes.csv", b"file,slice,study_level,x,y,width,height,label\n")
+    invoke("evaluate", "--recon", recon, "--boxes", blob_container / "boxes.csv")
+    message = f"{blob_container}/none.csv: there is nothing at this location"
+    assert str(fail("evaluate", "--recon", recon, "--boxes", blob_container / "none.csv").exception) == message
+
+
+def test_a_blob_of_any_name_is_reported(study, blob_container):
+    volume = next(study.rglob("*.h5"))
+    write_bytes(BlobPath(blob_container.container, "odd/q?x #1.h5"), volume.read_bytes())
+    out = blob_container / "recon"
+    invoke("reconstruct", "--data", blob_container / "odd", "--out", out, "--acceleration", 4, "--model", "zero_filled")
+    invoke("evaluate", "--recon", out)
+    invoke("report", out)
+    assert "q?x #1" in read_bytes(out / "report.html").decode()
+
+
+def test_a_run_that_cannot_begin_leaves_nothing_there(study, blob_container, monkeypatch):
+    def fail_late(*_arguments, **_settings):
+        wait_for(lambda: "run/config.json" in list_files(blob_container))
+        raise StorageError("no memory")
+
+    monkeypatch.setattr(mrikit.storage.follow, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(sys.modules["mrikit.training.train"], "Engine", fail_late)
+    done = fail("train", *command_line(ONE_EPOCH), "--data", study, "--out", blob_container / "run")
+    assert str(done.exception) == "no memory"
+    assert list_files(blob_container) == {}
+
+
+@pytest.mark.parametrize("command", ["reconstruct", "evaluate", "simulate"])
+def test_long_work_stops_when_its_location_is_gone(study, blob_container, monkeypatch, command):
+    def check(_follower):
+        raise StorageError("there is no container any more")
+
+    recon = blob_container / "recon"
+    words = {
+        "reconstruct": ["--data", study, "--out", recon, "--acceleration", 4, "--model", "zero_filled"],
+        "evaluate": ["--recon", recon],
+        "simulate": [*SIMULATE, "--out", blob_container / "data"],
+    }
+    invoke("reconstruct", *words["reconstruct"])
+    monkeypatch.setattr(_Follower, "check", check)
+    remove(recon / "v0.h5")
+    assert str(fail(command, *words[command]).exception) == "there is no container any more"

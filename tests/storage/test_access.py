@@ -10,6 +10,7 @@ from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import (
     NOT_THERE,
     BlobPath,
+    estate,
     file_state,
     list_files,
     read_bytes,
@@ -18,6 +19,7 @@ from mrikit.storage import (
     write_bytes,
     write_stream,
 )
+from mrikit.storage.blob import blob_endpoint, container_client
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -120,6 +122,27 @@ def test_a_blob_that_changed_is_not_overwritten(blob_container):
     assert read_bytes(blob_container / "a") == b"theirs"
 
 
+def test_what_was_never_there_is_not_deleted(blob_container):
+    write_bytes(blob_container / "a", b"theirs")
+    remove(blob_container / "a", if_version=NOT_THERE)
+    assert read_bytes(blob_container / "a") == b"theirs"
+
+
+def test_a_version_that_is_none_is_not_read_as_any(blob_container):
+    write_bytes(blob_container / "a", b"theirs")
+    with pytest.raises(StorageError, match="changed by someone else"):
+        read_range(blob_container / "a", 0, 3, if_version=NOT_THERE)
+
+
+def test_a_leased_blob_says_so(blob_container):
+    write_bytes(blob_container / "a", b"x")
+    with container_client(blob_container.container).get_blob_client("a") as client:
+        lease = client.acquire_lease()
+        with pytest.raises(StorageError, match=r"a lease or an immutability policy holds it \(LeaseIdMissing\)"):
+            write_bytes(blob_container / "a", b"y")
+        lease.release()
+
+
 def test_a_missing_container_is_named(blob_container):
     for act in (list_files, read_bytes, file_state, remove, lambda path: write_bytes(path, b"x")):
         with pytest.raises(StorageError, match="there is no container 'elsewhere' at https://127"):
@@ -129,7 +152,9 @@ def test_a_missing_container_is_named(blob_container):
 def test_an_account_that_cannot_be_reached_is_named(blob_container, monkeypatch):
     monkeypatch.setenv("MRIKIT_BLOB_ENDPOINT", "https://127.0.0.1:9/account")
     monkeypatch.setattr("time.sleep", lambda _: None)  # between the client's own attempts
-    with pytest.raises(StorageError, match=r"https://127.0.0.1:9/account cannot be reached"):
+    with pytest.raises(
+        StorageError, match=r"https://127.0.0.1:9/account cannot be reached: the connection was refused; is the"
+    ):
         read_bytes(blob_container / "a")
 
 
@@ -158,6 +183,25 @@ def test_an_account_must_be_named(monkeypatch, tmp_path):
         list_files(BlobPath("container"))
 
 
+def test_the_linked_estate_is_read_once(monkeypatch, tmp_path):
+    for name in ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
+    estate.save_estate(
+        estate.Estate(
+            subscription_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12,
+            resource_group="group",
+            blob_endpoint="https://mydata.blob.core.windows.net",
+            containers=("data",),
+            factory_name="factory",
+            copy_pipeline="copy",
+        )
+    )
+    assert blob_endpoint() == "https://mydata.blob.core.windows.net"
+    monkeypatch.setattr(estate, "load_estate", None)
+    assert blob_endpoint() == "https://mydata.blob.core.windows.net"
+
+
 def test_an_account_needs_https(monkeypatch):
     monkeypatch.setenv("MRIKIT_BLOB_ENDPOINT", "http://127.0.0.1:1/a?sig=secret")
     with pytest.raises(ConfigError, match=r"https only; found 'http://127.0.0.1:1/a'"):
@@ -165,8 +209,6 @@ def test_an_account_needs_https(monkeypatch):
 
 
 def test_an_account_has_its_public_endpoint(monkeypatch):
-    from mrikit.storage.blob import blob_endpoint
-
     monkeypatch.delenv("MRIKIT_BLOB_ENDPOINT", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mydata")
     assert blob_endpoint() == "https://mydata.blob.core.windows.net"

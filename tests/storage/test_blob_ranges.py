@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from azure.core.exceptions import IncompleteReadError
 from azure.core.rest._requests_basic import RestRequestsTransportResponse
+from urllib3.exceptions import SSLError
 
 from mrikit.errors import StorageError
 from mrikit.storage import remove, write_bytes
@@ -56,15 +57,15 @@ def break_reading(monkeypatch, num_breaks: int, how: str) -> list[int]:
             pieces.append(len(piece))
             yield piece
             if len(pieces) <= num_breaks:
-                if how == "error":
-                    raise IncompleteReadError("broken")
+                if how != "silently":
+                    raise SSLError("broken") if how == "of TLS" else IncompleteReadError("broken")
                 return
 
     monkeypatch.setattr(RestRequestsTransportResponse, "iter_raw", iter_raw)
     return pieces
 
 
-@pytest.mark.parametrize("how", ["error", "silently"])
+@pytest.mark.parametrize("how", ["error", "of TLS", "silently"])
 def test_a_connection_that_breaks_goes_on_where_it_broke(blob_container, monkeypatch, how):
     version = write_bytes(blob_container / "a", DATA).version
     pieces = break_reading(monkeypatch, 3, how)
@@ -72,8 +73,9 @@ def test_a_connection_that_breaks_goes_on_where_it_broke(blob_container, monkeyp
     assert sum(pieces) == 2_000_000
 
 
-def test_a_connection_that_always_breaks_is_given_up(blob_container, monkeypatch):
+@pytest.mark.parametrize("how", ["error", "of TLS"])
+def test_a_connection_that_always_breaks_is_given_up(blob_container, monkeypatch, how):
     version = write_bytes(blob_container / "a", DATA).version
-    break_reading(monkeypatch, 100, "error")
+    break_reading(monkeypatch, 100, how)
     with pytest.raises(StorageError, match=r"^az://\S+/a: "):
         read(blob_container / "a", 0, 3_000_000, version)

@@ -1,5 +1,6 @@
 """RangeCache: what it keeps, what it forgets first, and what it survives."""
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -186,6 +187,16 @@ def test_a_folder_that_cannot_be_written_is_warned_of_and_no_error(full_disk):
     subprocess.run(["mount", "-o", "remount,ro", full_disk], check=True)
     with pytest.warns(UserWarning, match="is not kept here: Read-only file system"):
         RangeCache(full_disk / "ranges", 10**9).save("a", b"a")
+
+
+def test_a_file_system_without_locks_keeps_entries_too(tmp_path, monkeypatch):
+    def refuse(*_arguments):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(cache.fcntl, "flock", refuse)
+    ranges = RangeCache(tmp_path, 10**6)
+    ranges.save("a", data_of("a"))
+    assert loaded(ranges, "a") == data_of("a")
 
 
 def hammer(folder: Path, seed: int, failures) -> None:

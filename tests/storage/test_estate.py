@@ -102,6 +102,8 @@ def test_missing_keys_are_named():
         ("blob_endpoint", "http://a.blob.core.windows.net", "is https://NAME.blob.core.windows.net; found 'http:"),
         ("blob_endpoint", "mrikitdev", "found 'mrikitdev'"),
         ("containers", ["Raw"], "estate.containers: 3 to 63 lower-case .*; found 'Raw'"),
+        ("containers", ["a-" * 40 + "b"], "estate.containers: 3 to 63 lower-case"),
+        ("factory_name", "a-" * 40 + "b", "3 to 63 letters, digits and single hyphens"),
         ("containers", [], "estate.containers names no container"),
         ("containers", [3], "estate.containers is of type str, found 3"),
         ("factory_name", None, "estate.factory_name is of type str, found None"),

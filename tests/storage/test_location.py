@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrikit.errors import ConfigError
-from mrikit.storage import BlobPath, parse_location
+from mrikit.storage import BlobPath, parse_location, recorded_location
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,8 @@ from mrikit.storage import BlobPath, parse_location
         ("some/folder", Path("some/folder")),
         ("/abs", Path("/abs")),
         ("C:thing", Path("C:thing")),
+        ("./az:c", Path("az:c")),
+        (f"az://{'a-' * 31}b", BlobPath("a-" * 31 + "b")),
     ],
 )
 def test_a_location_is_a_path_or_a_blob(text, location):
@@ -32,6 +34,13 @@ def test_a_location_is_a_path_or_a_blob(text, location):
         ("az://", "'' is no name of a container"),
         ("az://Data/x", "'Data' is no name of a container; 3 to 63 lower-case"),
         ("az://a--b", "is no name of a container"),
+        ("az://ab", "is no name of a container"),
+        (f"az://{'a-' * 40}b/x", "is no name of a container"),
+        (
+            "az:/c/x",
+            "az:/c/x: a location in Azure begins with az://, as az://container/prefix; a local file of this name",
+        ),
+        ("az:c", "a local file of this name is ./az:c"),
         ("az://data/../../x", "leads out of the container"),
         ("s3://bucket/x", "s3://bucket/x: not a place that mrikit knows; give a local path or az://container/prefix"),
     ],
@@ -74,3 +83,8 @@ def test_what_is_printed_is_read_back(parts):
     assert parse_location(str(path)) == path
     pure = Path("/".join(parts))
     assert (path.name, path.parent / path.name) == (pure.name, path)
+
+
+@pytest.mark.parametrize("location", [BlobPath("data", "knee/q?x #1.h5"), BlobPath("data"), Path("a?b"), Path("/x/y")])
+def test_what_was_recorded_is_the_location_that_it_was(location):
+    assert recorded_location(str(location)) == location

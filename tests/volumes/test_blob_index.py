@@ -70,6 +70,7 @@ def test_every_format_opens_from_the_index_as_from_its_file(tmp_path, blob_conta
     local = write_every_format(tmp_path / "formats")
     data = upload(local, blob_container / "data")
     build_index(data)
+    assert not Path(os.environ["MRIKIT_CACHE"], "ranges").exists()
     index = pickle.loads(pickle.dumps(load_index(data)))
     assert index.names == build_index(local).names
     assert len(index) == 12

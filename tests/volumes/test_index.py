@@ -328,6 +328,24 @@ def test_a_read_only_folder_says_where_the_index_can_go(full_disk, tmp_path):
     assert len(load_index(full_disk, path=elsewhere)) == 1
 
 
+def test_a_read_only_folder_with_a_current_index_needs_nothing_written(full_disk):
+    write_fastmri(full_disk / "knee_1.h5", make_volume())
+    build_index(full_disk)
+    (full_disk / f"{INDEX_NAME}.partial").write_bytes(b"left by a kill")
+    subprocess.run(["mount", "-o", "remount,ro", full_disk], check=True)
+    assert len(build_index(full_disk)) == 1
+
+
+def test_a_read_only_folder_with_a_file_less_than_its_index_says_where_the_index_can_go(full_disk):
+    for number in range(2):
+        write_fastmri(full_disk / f"knee_{number}.h5", make_volume())
+    build_index(full_disk)
+    (full_disk / "knee_0.h5").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", full_disk], check=True)
+    with pytest.raises(StorageError, match="Read-only file system; keep it elsewhere with `mrikit data index --index"):
+        build_index(full_disk)
+
+
 def test_a_full_disk_says_where_the_index_can_go(full_disk):
     write_fastmri(full_disk / "knee_1.h5", make_volume())
     with (full_disk / "filler").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
