@@ -1,21 +1,21 @@
 """What the options of `mrikit data copy` mean, and which of them do not go together."""
 
+import math
+import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 from mrikit.errors import ConfigError
 from mrikit.storage import BlobPath, Location
+from mrikit.storage.amounts import in_bytes
 
 if TYPE_CHECKING:
     from mrikit.transfer.copying.stream import CopySettings
-    from mrikit.transfer.mail import MailArchive
 
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*(|K|M|G|KI|MI|GI)B?(/S)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]I?)?B?(/S)?", re.IGNORECASE)
+_MB, _MIB = 10**6, 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +86,25 @@ class CopyOptions:
             max_rate=None if self.max_rate is None else parse_quantity(self.max_rate, "--max-rate", "50MB/s"),
             memory_bytes=usual.memory_bytes
             if self.memory is None
-            else int(parse_quantity(self.memory, "--memory", "192MB")),
+            else parse_memory(self.memory, "--memory", "192MB", usual.block_bytes),
         )
+
+
+def parse_memory(text: str, option: str, example: str, least_bytes: int) -> int:
+    """Bytes of this machine's memory, such as 192MB; what is meant by 8MB may be 8 MiB, where that is the least.
+
+    Raises:
+        ConfigError: It is something else, less than `least_bytes`, or more than the machine has.
+    """
+    found = int(parse_quantity(text, option, example))
+    has_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if found > has_bytes:
+        raise ConfigError(
+            f"{option} {text}: this machine has {in_bytes(has_bytes)}; give a part of it, such as {example}"
+        )
+    if found < least_bytes * _MB / _MIB:
+        raise ConfigError(f"{option} {text}: at least {math.ceil(least_bytes / _MIB)}MB is needed")
+    return max(found, least_bytes)
 
 
 def parse_quantity(text: str, option: str, example: str) -> float:
@@ -99,29 +116,7 @@ def parse_quantity(text: str, option: str, example: str) -> float:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or bool(match[3]) != example.endswith("/s"):
         raise ConfigError(f"{option} {text}: a number with a unit is needed, such as {example}")
-    return float(match[1]) * _UNITS[match[2].upper()]
-
-
-def choose_archives(archives: "Sequence[MailArchive]", only: Sequence[str]) -> "list[MailArchive]":
-    """Archives by name, with or without suffix; a name without its `_batch_0` means all batches, `*` anything.
-
-    Raises:
-        ConfigError: A name that no archive of the mail has.
-    """
-    offered = [one for one in archives if not one.is_checksums]
-    if not offered:
-        raise ConfigError("the mail offers a list of digests but no archive; paste all of it")
-    unknown = [name for name in only if not any(_is_meant(one.name, name) for one in offered)]
-    if unknown:
-        names = [one.name for one in offered]
-        near = get_close_matches(unknown[0], names, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"it offers {', '.join(names[:4])}{', ...' if names[4:] else ''}"
-        raise ConfigError(f"--only {unknown[0]}: not in the mail; {hint}")
-    return [one for one in offered if not only or any(_is_meant(one.name, name) for name in only)]
-
-
-def _is_meant(name: str, wanted: str) -> bool:
-    from mrikit.transfer.catalogue import archive_stem
-
-    stem = archive_stem(name)
-    return fnmatchcase(name, wanted) or fnmatchcase(stem, wanted) or stem.startswith(f"{wanted}_batch")
+    found = float(match[1]) * _UNITS[(match[2] or "").upper()]
+    if not found:
+        raise ConfigError(f"{option} {text}: more than 0 is needed, such as {example}")
+    return found

@@ -1,58 +1,37 @@
 """How far a copy is: bars on a terminal, elsewhere a line now and then."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+
+from jobs.output import MinuteLines, byte_bars
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from mrikit.transfer.results import CopyEvent
 
-_SECONDS_BETWEEN_LINES = 60.0
-
 
 class CopyProgress:
-    """One bar for each archive on its way and one for all, with rate and time left.
+    """One bar for each archive on its way; one for all that is to come, with rate and time left.
 
     Args:
         messages: Where to show it.
-        size_bytes: Of all archives together.
-        present_bytes: Of these, what is there already and will not begin.
+        to_come: Bytes that the plan calls missing, of each archive that can be copied; of the others the plan has told
+            why not.
         clock: Seconds.
     """
 
     def __init__(
-        self,
-        messages: Console,
-        size_bytes: int,
-        present_bytes: int = 0,
-        clock: Callable[[], float] = time.monotonic,
+        self, messages: Console, to_come: Mapping[str, int], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
-        self._messages, self._clock = messages, clock
-        self._size_bytes, self._done_bytes, self._moved_bytes = size_bytes, present_bytes, 0
-        self._total = self._bar.add_task("all", total=size_bytes, completed=present_bytes)
+        self._messages = messages
+        self._to_come, self._moved = dict(to_come), dict.fromkeys(to_come, 0)
+        self._bar, self._lines = byte_bars(messages), MinuteLines(messages, clock)
+        self._total = self._bar.add_task("all", total=sum(to_come.values()))
         self._tasks: dict[str, TaskID] = {}
-        self._start = self._last_line = clock()
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -62,34 +41,31 @@ class CopyProgress:
         self._bar.stop()
 
     def show(self, event: "CopyEvent") -> None:
-        """Something happened."""
-        if event.message and event.kind != "moved":
+        """Something happened; one call at a time."""
+        is_told = event.kind == "moved" or (event.kind == "end" and event.name not in self._to_come)
+        if event.message and not is_told:
             self._messages.print(event.message, markup=False, highlight=False, soft_wrap=True)
         if event.kind == "begin":
-            if event.name in self._tasks:
-                self._bar.remove_task(self._tasks[event.name])
-            task = self._bar.add_task(event.name, total=event.size_bytes, completed=event.num_bytes)
-            self._tasks[event.name] = task
-            self._advance(event.num_bytes, is_moved=False)
+            self._begin(event)
         elif event.kind == "moved":
+            self._moved[event.name] = self._moved.get(event.name, 0) + event.num_bytes
             if event.name in self._tasks:
                 self._bar.advance(self._tasks[event.name], event.num_bytes)
-            self._advance(event.num_bytes, is_moved=True)
-        elif event.kind == "end" and event.name in self._tasks:
-            self._bar.remove_task(self._tasks.pop(event.name))
+        elif event.kind == "end":
+            # What an archive that failed still lacks is not to come any more.
+            self._to_come[event.name] = self._moved.get(event.name, 0)
+            if event.name in self._tasks:
+                self._bar.remove_task(self._tasks.pop(event.name))
+        self._show_total()
 
-    def _advance(self, num_bytes: int, *, is_moved: bool) -> None:
-        self._done_bytes += num_bytes
-        self._moved_bytes += num_bytes if is_moved else 0
-        self._bar.update(self._total, completed=self._done_bytes)
-        now = self._clock()
-        if self._messages.is_terminal or now - self._last_line < _SECONDS_BETWEEN_LINES:
-            return
-        self._last_line = now
-        rate = max(self._moved_bytes, 1) / (now - self._start)
-        left_min = max(self._size_bytes - self._done_bytes, 0) / rate / 60
-        self._messages.print(
-            f"{self._done_bytes / 1e9:.1f} of {self._size_bytes / 1e9:.1f} GB, {rate / 1e6:.1f} MB/s, "
-            f"{left_min:.0f} min to go",
-            markup=False,
-        )
+    def _begin(self, event: "CopyEvent") -> None:
+        # What is there already is no speed: it leaves what is to come.
+        self._to_come[event.name] = event.size_bytes - event.num_bytes
+        if event.name in self._tasks:
+            self._bar.remove_task(self._tasks[event.name])
+        self._tasks[event.name] = self._bar.add_task(event.name, total=event.size_bytes, completed=event.num_bytes)
+
+    def _show_total(self) -> None:
+        moved, to_come = sum(self._moved.values()), sum(self._to_come.values())
+        self._bar.update(self._total, total=to_come, completed=moved)
+        self._lines.show(moved, to_come)

@@ -3,17 +3,28 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
+from jobs.output import counted
 from mrikit.errors import MrikitError
-from mrikit.storage import BlobPath, Location, remove
+from mrikit.storage import BlobPath, Location, list_files, remove
 from mrikit.transfer.catalogue import load_catalogue
 from mrikit.transfer.copying.copied import copied_note
 from mrikit.transfer.mail import MailArchive
-from mrikit.transfer.results import CopyResult
+from mrikit.transfer.results import ChecksumState, CopyResult
 from mrikit.transfer.source import FileSource, HttpSource
-from mrikit.transfer.unpacking.manifest import list_manifests, read_manifest
+from mrikit.transfer.unpacking.manifest import list_manifests, read_manifest_if_any
 from mrikit.transfer.unpacking.unpack import UnpackResult, UnpackSettings, unpack
 from mrikit.transfer.unpacking.unpack_all import UnpackJob, unpack_all
+
+
+class Unpacked(NamedTuple):
+    """What has become of an archive that was unpacked."""
+
+    state: str
+    """`unpacked`, or what is wrong."""
+    checksum: ChecksumState | None = None
+    """Whether its SHA256 is the published one; None if unpacking failed."""
 
 
 class Unpacker:
@@ -36,19 +47,15 @@ class Unpacker:
         if result.is_ok:
             self._futures[result.name] = self._pool.submit(self._unpack, result.name)
 
-    def finish(self) -> dict[str, str]:
-        """Wait for all.
-
-        Returns:
-            State by archive: `unpacked`, or what is wrong.
-        """
-        states: dict[str, str] = {}
+    def finish(self) -> dict[str, Unpacked]:
+        """Wait for all; what has become of each archive."""
+        states: dict[str, Unpacked] = {}
         for name, future in self._futures.items():
             try:
                 found = future.result()
-                states[name] = "unpacked" if _is_settled(found) else describe(found)
+                states[name] = _unpacked(found, is_good=found.is_settled)
             except MrikitError as error:
-                states[name] = "failed"
+                states[name] = Unpacked("failed")
                 self._say(str(error) if name in str(error) else f"{name}: {error}")
         self._pool.shutdown()
         return states
@@ -63,11 +70,11 @@ class Unpacker:
             FileSource(self._to / name),
             self._to,
             settings=UnpackSettings(),
-            num_published=published_volumes(name),
+            num_published=load_catalogue().num_volumes(name),
             digest=self._digests.get(name),
             stop=self._stop,
         )
-        if _is_settled(result):
+        if result.is_settled:
             remove(self._to / name)
             if not isinstance(self._to, BlobPath):
                 remove(copied_note(self._to, name))
@@ -75,16 +82,27 @@ class Unpacker:
         return result
 
 
-def unpacked_before(to: Location, archives: Sequence[MailArchive]) -> set[str]:
-    """Names of archives whose members are all in the folder, verified."""
-    found = set(list_manifests(to))
-    done = set()
-    for one in archives:
-        if one.name in found:
-            manifest = read_manifest(to, one.name)
-            if manifest.is_ok and manifest.archive.state == "whole":
-                done.add(one.name)
-    return done
+def unpacked_before(to: Location, sizes: Mapping[str, int]) -> set[str]:
+    """Names of archives whose members are all in the folder, verified when they came and of their size now.
+
+    Args:
+        to: Where the members go.
+        sizes: Of the archives as they are at their source, by name, bytes; 0 where that is unknown.
+    """
+    known = set(list_manifests(to)).intersection(sizes)
+    files = list_files(to) if known else {}
+    found = set()
+    for name in known:
+        manifest = read_manifest_if_any(to, name)
+        if manifest is None:
+            continue  # one that is none is written anew
+        is_same = sizes[name] in (0, manifest.archive.size_bytes)
+        is_there = all(
+            member.name in files and files[member.name].size_bytes == member.size_bytes for member in manifest.done
+        )
+        if manifest.is_ok and manifest.archive.state == "whole" and is_same and is_there:
+            found.add(name)
+    return found
 
 
 def take_volumes(
@@ -92,25 +110,22 @@ def take_volumes(
     to: Location,
     num_volumes: int,
     *,
+    digests: Mapping[str, str],
     at_once: int | None,
     say: Callable[[str], None],
-) -> dict[str, str]:
-    """The first volumes of each archive, straight from its link.
-
-    Returns:
-        State by archive: `unpacked`, or what is wrong.
-    """
+) -> dict[str, Unpacked]:
+    """The first volumes of each archive, straight from its link; what has become of it."""
     sources = [HttpSource(one.link, name=one.name, on_retry=say) for one in archives]
-    states: dict[str, str] = {}
+    states: dict[str, Unpacked] = {}
     try:
-        jobs = [UnpackJob(source=source) for source in sources]
+        jobs = [UnpackJob(source=source, digest=digests.get(source.name)) for source in sources]
         settings = UnpackSettings(num_volumes=num_volumes)
         for one, outcome in zip(archives, unpack_all(jobs, to, settings=settings, at_once=at_once), strict=True):
             if isinstance(outcome, MrikitError):
-                states[one.name] = "failed"
+                states[one.name] = Unpacked("failed")
                 say(str(outcome) if one.name in str(outcome) else f"{one.name}: {outcome}")
             else:
-                states[one.name] = "unpacked" if outcome.is_ok else describe(outcome)
+                states[one.name] = _unpacked(outcome, is_good=outcome.is_ok)
                 say(f"{one.name}: {describe(outcome)}")
     finally:
         for source in sources:
@@ -118,21 +133,15 @@ def take_volumes(
     return states
 
 
-def published_volumes(name: str) -> int | None:
-    """How many volumes an archive holds, where that is public."""
-    listed = load_catalogue().find(name)
-    return listed.num_volumes if listed else None
-
-
 def describe(result: UnpackResult) -> str:
     """The three states of an unpacked archive, on one line."""
     archive = result.manifest.archive
     where = f" ({archive.where})" if archive.where and archive.state != "stopped" else ""
+    members = f"{counted(len(result.manifest.done), 'member')}, {len(result.manifest.refused)} refused"
     return (
-        f"{len(result.manifest.done)} members, {len(result.manifest.refused)} refused; archive {archive.state}{where}, "
-        f"checksum {archive.checksum}, members {archive.completeness.state}"
+        f"{members}; archive {archive.state}{where}, checksum {archive.checksum}, members {archive.completeness.state}"
     )
 
 
-def _is_settled(result: UnpackResult) -> bool:
-    return result.is_ok and result.manifest.archive.state == "whole"
+def _unpacked(result: UnpackResult, *, is_good: bool) -> Unpacked:
+    return Unpacked("unpacked" if is_good else describe(result), result.manifest.archive.checksum)

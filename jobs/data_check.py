@@ -1,23 +1,24 @@
 """`mrikit data check`: is everything there, whole, and what it says it is."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from jobs.output import MinuteLines, byte_bars, counted, in_bytes, messages_console, results_console
 from jobs.places import AS_LOCATION, Location
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mrikit.check import Report
 
-_SECONDS_BETWEEN_LINES = 60.0
-"""Where there is no terminal to show a bar."""
-_WIDE = 10_000
-"""Columns where no terminal would cut lines off."""
+
+_MOST_NAMED = 2
 
 
 def check(
@@ -46,8 +47,10 @@ def check(
 
     if is_again and not is_deep:
         raise ConfigError("--again reads slices again; give --deep too")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers}: at least 1 is needed")
     start = time.perf_counter()
-    progress = _Progress(Console(stderr=True, highlight=False, soft_wrap=True))
+    progress = _Progress(messages_console())
     with progress.bar:
         report = check_folder(
             data,
@@ -96,26 +99,26 @@ def _print_table(report: "Report", seconds: float) -> None:
             table.add_column(title, overflow="fold")
         for finding in report.findings:
             table.add_row(*map(Text, (finding.severity, _files(finding.files), finding.what, finding.remedy)))
-        Console(width=None if Console().is_terminal else _WIDE).print(table)
+        results_console().print(table)
     typer.echo(_in_words(report, seconds))
     if not report.is_deep and not report.num_errors:
-        typer.echo(f"next: mrikit data check {report.folder} --deep")
+        typer.echo(f"next: mrikit data check {shlex.quote(str(report.folder))} --deep")
 
 
 def _files(names: tuple[str, ...]) -> str:
-    if len(names) < 2:
-        return names[0] if names else "(all)"
+    if len(names) <= _MOST_NAMED:
+        return " and ".join(names) or "(all)"
     return f"{names[0]} and {len(names) - 1} more"
 
 
 def _in_words(report: "Report", seconds: float) -> str:
     num_warnings = len(report.findings) - report.num_errors
-    parts = [f"{report.num_volumes} volumes, {report.num_slices} slices"]
+    parts = [f"{counted(report.num_volumes, 'volume')}, {counted(report.num_slices, 'slice')}"]
     if report.num_archives:
-        parts.append(f"{report.num_members} files of {report.num_archives} archives")
-    parts.append(f"{report.num_errors} errors, {num_warnings} warnings")
+        parts.append(f"{counted(report.num_members, 'file')} of {counted(report.num_archives, 'archive')}")
+    parts.append(f"{counted(report.num_errors, 'error')}, {counted(num_warnings, 'warning')}")
     if report.is_deep:
-        parts.append(f"{report.num_read} files read now, {report.num_known} known from the last check")
+        parts.append(f"{counted(report.num_read, 'file')} read now, {report.num_known} known from the last check")
     else:
         parts.append("slices were not read")
     return f"{'; '.join(parts)}; {seconds:.1f} s"
@@ -124,48 +127,31 @@ def _in_words(report: "Report", seconds: float) -> str:
 class _Progress:
     """How far it is, how fast it goes and how long it will take: a bar on a terminal, elsewhere a line now and then."""
 
-    def __init__(self, messages: Console, clock: Callable[[], float] = time.perf_counter) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+    def __init__(self, messages: "Console", clock: Callable[[], float] = time.monotonic) -> None:
+        self.bar = byte_bars(messages)
         self._messages, self._clock = messages, clock
-        self._task = self.bar.add_task("looking at headers", total=None, speed="")
+        self._task = self.bar.add_task("looking at headers", total=None)
         self._lock = Lock()
+        self._lines = MinuteLines(messages, clock)
         self._num_done = self._num_bytes = 0
-        self._start = self._last_line = clock()
 
     def show_headers(self, done: int, total: int) -> None:
         """So many files were opened."""
-        self.bar.update(self._task, completed=done, total=total)
+        self.bar.update(self._task, description=f"looking at headers, {done} of {total}")
 
     def begin(self, num_files: int, num_bytes: int, num_known: int) -> None:
         """Say what there is to read."""
         self._num_bytes = num_bytes
-        self._start = self._last_line = self._clock()
+        self._lines = MinuteLines(self._messages, self._clock)
         known = f"; {num_known} are known from the last check" if num_known else ""
-        self._messages.print(f"reading {num_files} files, {num_bytes / 1e9:.2f} GB{known}", markup=False)
-        self.bar.reset(self._task, total=num_bytes, description="reading", speed="")
+        self._messages.print(
+            f"reading {counted(num_files, 'file')}, {in_bytes(num_bytes)} for slices and digests{known}"
+        )
+        self.bar.reset(self._task, total=num_bytes, description="reading")
 
     def advance(self, name: str, num_bytes: int) -> None:
         """So many bytes more of a file; called from many threads."""
-        from rich.markup import escape
-
         with self._lock:
             self._num_done += num_bytes
-            now = self._clock()
-            rate = self._num_done / max(now - self._start, 1e-9)
-            speed = f"{rate / 1e6:.0f} MB/s"
-            self.bar.update(self._task, advance=num_bytes, description=escape(name.rpartition("/")[2]), speed=speed)
-            if not self._messages.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
-                self._last_line = now
-                left = max(self._num_bytes - self._num_done, 0) / max(rate, 1e-9) / 60
-                self._messages.print(
-                    f"{self._num_done / 1e9:.2f} of {self._num_bytes / 1e9:.2f} GB, {speed}, {left:.0f} min to go",
-                    markup=False,
-                )
+            self.bar.update(self._task, advance=num_bytes, description=name.rpartition("/")[2])
+            self._lines.show(self._num_done, self._num_bytes)

@@ -1,21 +1,22 @@
 """`mrikit data copy`: the archives of a download mail into a folder or into Blob."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from jobs.copy_options import CopyOptions, choose_archives
+from jobs.copy_options import CopyOptions
+from jobs.output import messages_console, results_console
 from jobs.places import AS_LOCATION, Location
-from mrikit.storage import BlobPath
+from mrikit.errors import DataError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from rich.console import Console
 
-    from mrikit.transfer.copying.stream import PlannedArchive
+    from jobs.copy_engines import Engine, Planned
+    from jobs.copy_unpack import Unpacked
     from mrikit.transfer.mail import MailArchive
     from mrikit.transfer.results import CopyResult
 
@@ -53,12 +54,6 @@ def copy(
     Sizes are checked, and digests against the list in the mail. Exits with 1 if an archive failed, expired or does not
     match.
     """
-    from jobs.copy_report import next_command, plan_facts, print_plan, print_results, result_facts
-    from jobs.data_mail import read_mail_file
-    from mrikit.transfer.copying.stream import plan_copy
-    from mrikit.transfer.digests import fetch_digests
-    from mrikit.transfer.mail import read_mail
-
     options = CopyOptions(
         engine=engine,
         keep_archives=keep_archives,
@@ -69,96 +64,101 @@ def copy(
         memory=memory,
     )
     options.require_sense(to)
-    settings = options.settings()
-    messages = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    _copy(options, mail_file, to, only or (), is_dry_run=dry_run, is_json=as_json)
+
+
+def _copy(
+    options: CopyOptions, mail_file: Path, to: Location, only: Sequence[str], *, is_dry_run: bool, is_json: bool
+) -> None:
+    """Plan, tell, do, tell."""
+    from jobs.copy_engines import open_engine
+    from jobs.copy_report import next_command, plan_facts, print_plan, print_results, result_facts
+    from jobs.data_mail import read_mail_file
+    from mrikit.transfer.mail import read_mail
+    from mrikit.transfer.selection import select
+
+    messages, output = messages_console(), results_console()
+    engine = open_engine(options, to, messages.print)
     offered = read_mail(read_mail_file(mail_file))
-    archives = choose_archives(offered, only or ())
+    plan = engine.plan(select(offered, only))
     done: set[str] = set()
     if options.mode == "unpack":
         from jobs.copy_unpack import unpacked_before
 
-        done = unpacked_before(to, archives)
-    plan = plan_copy([one for one in archives if one.name not in done], to, settings=settings)
-    # A pipe counts as narrow, and rich would cut off what is beyond.
-    output = Console(width=max(Console().width, 130), highlight=False, markup=False, soft_wrap=True)
+        done = unpacked_before(to, {one.archive.name: one.size_bytes for one in plan})
+        plan = [one for one in plan if one.archive.name not in done]
     facts = plan_facts(plan, to, done)
-    if dry_run and as_json:
+    if is_dry_run and is_json:
         typer.echo(json.dumps(facts))
     else:
-        print_plan(facts, options, output if dry_run else messages)
-    if dry_run:
+        print_plan(facts, options, output if is_dry_run else messages)
+    if is_dry_run:
         return
-    digests = fetch_digests(offered, patience=settings.patience, on_failure=messages.print)
-    results, states = _run(options, plan, to, digests, messages)
-    rows = result_facts(plan, results, states, done)
-    following = next_command(options, to)
-    if as_json:
+    results, states = _run(options, engine, plan, offered, to, messages)
+    rows = result_facts([one.archive.name for one in plan], results, states, done)
+    following = next_command(options, to) if all(row["is_ok"] for row in rows) else None
+    if is_json:
         typer.echo(json.dumps({"archives": rows, "next": following}))
     else:
-        print_results(rows, output)
-        typer.echo(f"next: {following}")
+        print_results(rows, options, to, output, messages)
+        if following:
+            typer.echo(f"next: {following}")
     if not all(row["is_ok"] for row in rows):
         raise typer.Exit(1)
 
 
 def _run(
     options: CopyOptions,
-    plan: "Sequence[PlannedArchive]",
+    engine: "Engine",
+    plan: "Sequence[Planned]",
+    offered: "Sequence[MailArchive]",
     to: Location,
-    digests: "Mapping[str, str]",
-    messages: Console,
-) -> "tuple[list[CopyResult], dict[str, str]]":
+    messages: "Console",
+) -> "tuple[list[CopyResult], dict[str, Unpacked]]":
     """What has become of each archive, and of its unpacking."""
-    if options.mode == "volumes":
+    digests = _published(offered, to, messages.print) if any(not one.error for one in plan) else {}
+    if options.volumes is not None:
         from jobs.copy_unpack import take_volumes
 
-        assert options.volumes is not None, "or the mode is another one"
-        archives = [one.archive for one in plan]
-        return [], take_volumes(archives, to, options.volumes, at_once=options.archives_at_once, say=messages.print)
+        archives, at_once = [one.archive for one in plan], options.archives_at_once
+        return [], take_volumes(archives, to, options.volumes, digests=digests, at_once=at_once, say=messages.print)
     if options.mode == "copy":
-        return _copy(options, plan, to, digests, messages, on_result=lambda _result: None), {}
+        return _bring(engine, plan, digests, messages, on_result=lambda _result: None), {}
     from jobs.copy_unpack import Unpacker
 
     unpacker = Unpacker(to, digests, messages.print)
     try:
-        results = _copy(options, plan, to, digests, messages, on_result=unpacker.submit)
+        results = _bring(engine, plan, digests, messages, on_result=unpacker.submit)
         return results, unpacker.finish()
     except BaseException:
         unpacker.stop()
         raise
 
 
-def _copy(
-    options: CopyOptions,
-    plan: "Sequence[PlannedArchive]",
-    to: Location,
-    digests: "Mapping[str, str]",
-    messages: Console,
+def _published(offered: "Sequence[MailArchive]", to: Location, say: Callable[[str], None]) -> dict[str, str]:
+    """The digests of the mail's list, noted below TO for all who unpack; and those of earlier mails."""
+    from mrikit.transfer.digests import fetch_digests
+    from mrikit.transfer.published import note_published, published_digests
+    from mrikit.transfer.retry import Patience
+
+    digests = fetch_digests(offered, patience=Patience().briefly(), on_failure=say, on_retry=say)
+    try:
+        note_published(to, digests)
+        return published_digests(to)
+    except (StorageError, DataError) as error:  # a folder that may only be read keeps none
+        say(f"{error}; the published digests are not noted there")
+        return digests
+
+
+def _bring(
+    engine: "Engine",
+    plan: "Sequence[Planned]",
+    digests: Mapping[str, str],
+    messages: "Console",
     on_result: "Callable[[CopyResult], None]",
 ) -> "list[CopyResult]":
     from jobs.copy_progress import CopyProgress
 
-    archives: list[MailArchive] = [one.archive for one in plan]
-    settled = sum(one.size_bytes for one in plan if one.facts is None)
-    with CopyProgress(messages, sum(one.size_bytes for one in plan), settled) as progress:
-        if options.engine == "datafactory":
-            from mrikit.transfer import datafactory
-
-            assert isinstance(to, BlobPath), "require_sense has seen to it"
-            usual = datafactory.DataFactorySettings()
-            settings = datafactory.DataFactorySettings(num_runs=options.archives_at_once or usual.num_runs)
-            results = datafactory.copy_archives(archives, to, settings=settings, on_event=progress.show)
-            for result in results:
-                on_result(result)
-            return results
-        from mrikit.transfer.copying.stream import copy_archives
-
-        return copy_archives(
-            archives,
-            to,
-            digests=digests,
-            settings=options.settings(),
-            on_event=progress.show,
-            on_result=on_result,
-            plan=plan,
-        )
+    to_come = {one.archive.name: one.size_bytes - one.present_bytes for one in plan if not one.error}
+    with CopyProgress(messages, to_come) as progress:
+        return engine.copy([one.archive for one in plan], digests, progress.show, on_result)

@@ -1,14 +1,16 @@
 """`mrikit data mail`: what a download mail offers, and what of the catalogue it lacks. Links stay out of sight."""
 
+import codecs
 import json
 import shlex
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.output import counted, expiry, results_console
 from mrikit.errors import StorageError
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from mrikit.transfer.mail import Mail, MailArchive
 
 _MAX_NAMED = 4
+_TASTED_BYTES = 4096
 
 
 def mail(
@@ -32,7 +35,9 @@ def mail(
 
     found = parse_mail(read_mail_file(file))
     facts = _facts(found, load_catalogue(), datetime.now(UTC))
-    facts["next"] = f"mrikit data copy {'FILE' if str(file) == '-' else shlex.quote(str(file))} --to DIR"
+    name = "FILE" if str(file) == "-" else shlex.quote(str(file))
+    has_time_left = any(one["seconds_left"] is None or one["seconds_left"] > 0 for one in facts["archives"])
+    facts["next"] = f"mrikit data copy {name} --to DIR" if has_time_left else None
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -40,17 +45,27 @@ def mail(
 
 
 def read_mail_file(file: Path) -> str:
-    """The text of a mail, from standard input for `-`; octets that are no UTF-8 stand for themselves, links have none.
+    """The text of a mail, from standard input for `-`; octets that are no text stand for themselves, links have none.
 
     Raises:
         StorageError: It cannot be read.
     """
     if str(file) == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace")
+        return _decode(sys.stdin.buffer.read())
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return _decode(file.read_bytes())
     except OSError as error:
         raise StorageError(f"{file}: {error.strerror}; save the download mail as text there") from None
+
+
+def _decode(octets: bytes) -> str:
+    """UTF-8, or what an editor of Windows saves as Unicode: UTF-16, of which in a mail every other octet is zero."""
+    halves = [octets[start:_TASTED_BYTES:2].count(0) for start in (0, 1)]
+    if octets[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return octets.decode("utf-16", "replace")
+    if 4 * max(halves) > min(len(octets), _TASTED_BYTES):
+        return octets.decode("utf-16-le" if halves[1] > halves[0] else "utf-16-be", "replace")
+    return octets.decode("utf-8-sig", "replace")
 
 
 def _facts(found: "Mail", catalogue: "Catalogue", now: datetime) -> dict[str, Any]:
@@ -88,17 +103,20 @@ def _archive_facts(archive: "MailArchive", catalogue: "Catalogue", now: datetime
 
 def _print(facts: dict[str, Any]) -> None:
     """The same facts for people: a table, then one line for each thing that is not as it could be."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="")
     for column in ("dataset", "archive", "GiB", "volumes", "expires"):
-        table.add_column(column, justify="right" if column in ("GiB", "volumes") else "left", no_wrap=True)
+        table.add_column(
+            column,
+            justify="right" if column in ("GiB", "volumes") else "left",
+            no_wrap=column != "archive",
+            overflow="fold",
+        )
     for one in facts["archives"]:
         volumes = f"{one['num_volumes']:,}" if one["num_volumes"] else "?"
-        table.add_row(one["dataset"] or "?", one["name"], _size(one["size_gib"]), volumes, _left(one["seconds_left"]))
-    # A pipe counts as narrow, and rich would cut off what is beyond.
-    console = Console(width=max(Console().width, 130), highlight=False, markup=False, soft_wrap=True)
+        table.add_row(one["dataset"] or "?", one["name"], _size(one["size_gib"]), volumes, expiry(one["seconds_left"]))
+    console = results_console()
     console.print(table)
     for name in facts["checksums"]:
         console.print(f"{name}: the published digests, fetched and checked by copy")
@@ -113,15 +131,18 @@ def _print(facts: dict[str, Any]) -> None:
         console.print(
             f"duplicate links dropped: {facts['num_duplicates']}; of each file the one that lasts longest is kept"
         )
-    console.print(f"next: {facts['next']}")
+    if facts["next"]:
+        console.print(f"next: {facts['next']}")
+    elif facts["archives"]:
+        console.print("all links have expired by this computer's clock; ask for a new mail")
 
 
 def _missing(dataset: str, names: list[str], num_archives: int, *, is_known: bool) -> str:
     """What of a dataset the mail lacks, on one line."""
     if not is_known and len(names) == num_archives:
-        return f"{dataset}: not in this mail ({num_archives} archives)"
+        return f"{dataset}: not in this mail ({counted(num_archives, 'archive')})"
     shown = ", ".join(names[:_MAX_NAMED]) + (", ..." if len(names) > _MAX_NAMED else "")
-    return f"{dataset}: {len(names)} of {num_archives} archives missing: {shown}"
+    return f"{dataset}: {len(names)} of {counted(num_archives, 'archive')} missing: {shown}"
 
 
 def _size(size_gib: tuple[float, float] | None) -> str:
@@ -129,16 +150,3 @@ def _size(size_gib: tuple[float, float] | None) -> str:
         return "?"
     least, most = size_gib
     return f"{least:g}" if least == most else f"{least:g}-{most:g}"
-
-
-def _left(seconds: int | None) -> str:
-    """Time left in its two largest units: `in 6 d 3 h`, `expired 3 d ago`."""
-    if seconds is None:
-        return "?"
-    time = timedelta(seconds=abs(seconds))
-    hours, minutes = divmod(time.seconds // 60, 60)
-    if time.days:
-        words = f"{time.days} d {hours} h" if time.days < 10 and hours else f"{time.days} d"
-    else:
-        words = f"{hours} h {minutes} min" if hours else f"{minutes} min"
-    return f"in {words}" if seconds > 0 else f"expired {words} ago"

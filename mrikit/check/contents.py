@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from mrikit.check.findings import Finding
+from mrikit.check.findings import UNREAD, Finding
 from mrikit.check.journal import Key, Result, Signature, open_journal, read_journal, write_journal
 
 
@@ -30,9 +30,9 @@ class Contents:
 
     findings: list[Finding]
     num_read: int
-    """Results of this time."""
+    """Files that were read this time."""
     num_known: int
-    """Results of the last time, of files that did not change."""
+    """Other files, which did not change since the last time."""
 
 
 class _StoppedError(Exception):
@@ -55,23 +55,26 @@ def check_contents(
         journal: The file with the results of earlier checks; each new result is added to it at once.
         num_workers: Threads; each holds about two slices of k-space.
         is_again: Whether to read everything again.
-        on_start: Called with the number of items to read, their bytes, and the number of known results.
+        on_start: Called with the number of files to read, the bytes of all items, and the number of other files.
         on_bytes: Called from any thread with the name of a file and the bytes that were read of it.
 
     Raises:
-        StorageError: The journal cannot be written, or files cannot be reached.
+        StorageError: The journal cannot be written, or blobs cannot be reached.
     """
     known = {} if is_again else read_journal(journal)
     results = {item.key: known[item.key] for item in items if known.get(item.key, ([], []))[0] == item.signature}
     todo = [item for item in items if item.key not in results]
-    num_known = len(results)
-    on_start(len(todo), sum(item.size_bytes for item in todo), num_known)
+    # The slices of a file and its digest are two items.
+    read = {item.key[1] for item in todo}
+    num_known = len({name for _, name in results} - read)
+    on_start(len(read), sum(item.size_bytes for item in todo), num_known)
     if todo:
         with open_journal(journal) as save:
             _work_through(todo, num_workers, results, save, on_bytes)
-        write_journal(journal, results)  # without what is gone or was replaced
+        # Without what is gone or was replaced, and what could not be read: that may have passed the next time.
+        write_journal(journal, {key: result for key, result in results.items() if not _is_unread(result)})
     findings = [finding for item in items for finding in results[item.key][1]]
-    return Contents(findings=findings, num_read=len(todo), num_known=num_known)
+    return Contents(findings=findings, num_read=len(read), num_known=num_known)
 
 
 def _work_through(
@@ -91,7 +94,8 @@ def _work_through(
             on_bytes(item.key[1], count)
 
         result = item.signature, item.work(advance)
-        save(item.key, result)  # here, and not when its turn comes: a kill costs only what is being read
+        if not _is_unread(result):
+            save(item.key, result)  # here, and not when its turn comes: a kill costs only what is being read
         results[item.key] = result
 
     num_torch_threads = torch.get_num_threads()
@@ -105,3 +109,7 @@ def _work_through(
         pool.shutdown(cancel_futures=True)
         # Setting it in a thread also sets what threads that start later get.
         torch.set_num_threads(num_torch_threads)
+
+
+def _is_unread(result: Result) -> bool:
+    return any(finding.kind == UNREAD for finding in result[1])

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 Severity = Literal["error", "warning"]
 
+UNREAD = "cannot_be_read"
+"""The kind of what a disk refuses to give; nothing is known of the file itself, so the next check tries again."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -26,6 +29,11 @@ class Finding:
     def as_json(self) -> dict[str, Any]:
         """The fields as a JSON object."""
         return asdict(self) | {"files": list(self.files)}
+
+
+def make_finding(severity: Severity, kind: str, files: tuple[str, ...], what: str, remedy: str) -> Finding:
+    """A finding by its words in order, for where many are made."""
+    return Finding(severity=severity, kind=kind, files=files, what=what, remedy=remedy)
 
 
 def finding_of(found: dict[str, Any]) -> Finding:

@@ -10,7 +10,7 @@ from mrikit.check.findings import Finding, in_order
 from mrikit.check.headers import check_headers
 from mrikit.check.journal import JOURNAL_NAME, own_file
 from mrikit.check.leftovers import check_leftovers
-from mrikit.check.manifests import Member, check_members, check_sha256, read_manifests
+from mrikit.check.manifests import UnpackedFile, check_members, check_sha256, is_manifest, read_manifests, with_remedies
 from mrikit.errors import ConfigError, DataError
 from mrikit.storage import FileState, Location, list_files
 from mrikit.volumes import Index, build_index
@@ -40,9 +40,9 @@ class Report:
     num_members: int
     """Their files."""
     num_read: int
-    """Results of a deep check that were found now."""
+    """Files that a deep check has read now."""
     num_known: int
-    """Results of a deep check that were taken from the last one."""
+    """Files of which a deep check has taken all from the last one."""
     findings: list[Finding]
     """Errors first."""
 
@@ -71,7 +71,8 @@ def check_folder(
             holds about two slices of k-space.
         is_again: Whether a deep check reads again what an earlier one has read.
         on_header: Called with the number of files opened and the number to open.
-        on_start: Called before reading with the number of files to read, their bytes, and the number of known results.
+        on_start: Called before reading with the number of files to read, the bytes, where a file counts once for its
+            slices and once for its digest, and the number of files that are known.
         on_bytes: Called from any thread with the name of a file and the bytes that were read of it.
 
     Raises:
@@ -85,7 +86,7 @@ def check_folder(
     # Before anything is opened: what changes meanwhile is then read again by the next check.
     states, signatures = list_files(folder), scan(folder)
     archives, members = read_manifests(folder, states)
-    findings = [*archives, *check_members(members, states), *check_leftovers(states)]
+    findings = [*archives, *check_members(members, states), *check_leftovers(folder, states)]
     index = _index(folder, num_workers, on_header, findings)
     num_read = num_known = 0
     if index is not None:
@@ -98,14 +99,14 @@ def check_folder(
         contents = check_contents(
             items, journal, num_workers=num_workers, is_again=is_again, on_start=on_start, on_bytes=on_bytes
         )
-        findings += contents.findings
+        findings += with_remedies(contents.findings, members)
         num_read, num_known = contents.num_read, contents.num_known
     return Report(
         folder=folder,
         is_deep=is_deep,
         num_volumes=0 if index is None else len(index),
         num_slices=0 if index is None else sum(shape[0] for shape in index.shapes),
-        num_archives=len({member.archive for member in members}),
+        num_archives=sum(map(is_manifest, states)),
         num_members=len(members),
         num_read=num_read,
         num_known=num_known,
@@ -147,7 +148,7 @@ def _volumes(folder: Location, index: Index | None, signatures: Mapping[str, lis
             yield Item(key=("slices", name), signature=[*signature], size_bytes=size_bytes, work=work)
 
 
-def _members(folder: Location, members: list[Member], states: Mapping[str, FileState]) -> Iterator["Item"]:
+def _members(folder: Location, members: list[UnpackedFile], states: Mapping[str, FileState]) -> Iterator["Item"]:
     """Every file of an archive that has the right size, to have its digest compared."""
     from mrikit.check.contents import Item
 
@@ -155,7 +156,7 @@ def _members(folder: Location, members: list[Member], states: Mapping[str, FileS
         state = states.get(member.name)
         if member.sha256 is not None and state is not None and state.size_bytes == member.size_bytes:
             yield Item(
-                key=("sha256", member.name),
+                key=(f"sha256 of {member.manifest}", member.name),  # two archives may both have it
                 signature=[state.size_bytes, state.version, member.sha256],
                 size_bytes=state.size_bytes,
                 work=partial(check_sha256, folder, member),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 
-from mrikit.check.findings import Finding, Severity
+from mrikit.check.findings import Finding, make_finding
 from mrikit.errors import DataError
 from mrikit.volumes import Index, ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
@@ -66,10 +66,10 @@ def _contradictions(name: str, volume: Volume) -> list[Finding]:
     found = []
     if not 0 <= left <= info.matrix[1] // 2 < right <= info.matrix[1]:
         found.append(
-            _contradiction(
+            make_finding(
                 "error",
                 "padding",
-                name,
+                (name,),
                 f"the header has columns [{left}, {right}) of {info.matrix[1]} acquired, which leaves out the k-space "
                 f"centre at {info.matrix[1] // 2}",
                 "mend the encoding limits of the header, or leave it out",
@@ -77,10 +77,10 @@ def _contradictions(name: str, volume: Volume) -> list[Finding]:
         )
     if volume.reference is not None and not fits(volume):
         found.append(
-            _contradiction(
+            make_finding(
                 "warning",
                 "reference_too_large",
-                name,
+                (name,),
                 f"the reference is {volume.reference.shape[1]} x {volume.reference.shape[2]}, more than the field of "
                 f"view of {info.matrix[0]} x {info.matrix[1]}",
                 "nothing, if the scanner interpolated it; it is not compared with k-space",
@@ -90,12 +90,8 @@ def _contradictions(name: str, volume: Volume) -> list[Finding]:
         anatomy_of(info)
     except DataError as error:
         what = str(error).removeprefix(f"{info.source}: ").partition(";")[0]
-        found.append(_contradiction("warning", "anatomy_differs", name, what, "rename the file, or mend its header"))
+        found.append(make_finding("warning", "anatomy_differs", (name,), what, "rename the file, or mend its header"))
     return found
-
-
-def _contradiction(severity: Severity, kind: str, name: str, what: str, remedy: str) -> Finding:
-    return Finding(severity=severity, kind=kind, files=(name,), what=what, remedy=remedy)
 
 
 def _missing_facts(volumes: Mapping[str, Volume]) -> list[Finding]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from mrikit.check.findings import Finding, finding_of
 from mrikit.errors import StorageError
 from mrikit.storage import Location, cache_folder, write_text
+from mrikit.transfer.places import MANIFEST_FOLDER
 
 JOURNAL_NAME = "check.journal"
 """No `.jsonl`, which is how the manifests of archives beside it are called."""
@@ -18,7 +19,7 @@ _VERSION = 1
 """Of what is checked, and of the bounds: results of other versions do not count."""
 
 Key: TypeAlias = tuple[str, str]
-"""What was checked (`slices` or `sha256`), and the file, relative to the data folder."""
+"""What was checked (`slices`, or `sha256 of` a manifest), and the file, relative to the data folder."""
 Signature: TypeAlias = list[int | str]
 """Changes whenever one of the files that were read does."""
 Result: TypeAlias = tuple[Signature, list[Finding]]
@@ -27,7 +28,7 @@ Result: TypeAlias = tuple[Signature, list[Finding]]
 def own_file(folder: Location, name: str) -> Path:
     """Where to keep a file of our own about a data folder: in it, or in the cache if it is not ours to write to."""
     if isinstance(folder, Path) and os.access(folder, os.W_OK):
-        return folder / ".mrikit" / name
+        return folder / MANIFEST_FOLDER / name
     place = str(folder.resolve() if isinstance(folder, Path) else folder)
     return cache_folder() / "check" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}-{name}"
 

@@ -1,25 +1,28 @@
 """What killed or unfinished commands left in a data folder."""
 
-import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from mrikit.check.findings import Finding
+from mrikit.storage import Location, has_living_writer, is_temporary
+from mrikit.transfer.places import MANIFEST_FOLDER
+from mrikit.transfer.unpacking.lock import is_held
 
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[A-Za-z0-9-]+)\.(?P<process>\d+)\.tmp(\.[^.]*)?")
-"""As `mrikit.storage.atomic_path` names what it writes to."""
 _PARTIAL = re.compile(r"\..+\.partial")
+_LOCK = re.compile(r"\..+\.lock")
 
 
-def check_leftovers(names: Iterable[str]) -> list[Finding]:
-    """Partial copies and temporary files, unless the process that writes them is alive on this host.
+def check_leftovers(folder: Location, names: Iterable[str]) -> list[Finding]:
+    """Partial copies, temporary files and locks, unless the process that has them is alive on this host.
 
     Args:
+        folder: The data folder.
         names: Every file of the folder, those whose names start with a dot too.
     """
     names = list(names)
     partial = [name for name in names if _PARTIAL.fullmatch(_last(name))]
-    temporary = [name for name in names if _is_orphan(_last(name))]
+    temporary = [name for name in names if _is_orphan(_last(name)) or _is_old_lock(folder, name)]
     found = []
     if partial:
         found.append(
@@ -49,18 +52,11 @@ def _last(name: str) -> str:
 
 
 def _is_orphan(name: str) -> bool:
-    match = _TEMPORARY.fullmatch(name)
-    if match is None:
-        return False
-    is_ours = match["host"] == re.sub(r"[^A-Za-z0-9-]", "-", os.uname().nodename)
-    return not (is_ours and _is_alive(int(match["process"])))
+    return is_temporary(name) and not has_living_writer(name)
 
 
-def _is_alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+def _is_old_lock(folder: Location, name: str) -> bool:
+    """Whether it is the lock of an unpack that is not held any more."""
+    *above, last = name.split("/")
+    is_lock = above[-1:] == [MANIFEST_FOLDER] and _LOCK.fullmatch(last) is not None
+    return is_lock and isinstance(folder, Path) and not is_held(folder / name)

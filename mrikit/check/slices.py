@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.check.findings import Finding, Severity, in_ranges, slices_in_words
+from mrikit.check.findings import Finding, in_ranges, make_finding, slices_in_words
 from mrikit.check.headers import fits
 from mrikit.data.window import center_crop
 from mrikit.errors import DataError
@@ -138,12 +138,12 @@ def _bad_slices(name: str, seen: _Seen) -> list[Finding]:
     for (kind, array), numbers in seen.bad.items():
         slices = f"{slices_in_words(numbers)} of {array}"
         if kind == "not_finite":
-            found.append(_finding("error", kind, name, f"{slices}: NaN or Inf", _COPY))
+            found.append(make_finding("error", kind, (name,), f"{slices}: NaN or Inf", _COPY))
         elif kind == "zero":
-            found.append(_finding("error", kind, name, f"{slices}: zero everywhere", _COPY))
+            found.append(make_finding("error", kind, (name,), f"{slices}: zero everywhere", _COPY))
         else:
             reason = seen.reasons[kind, array].partition(": ")[2]
-            found.append(_finding("error", kind, name, f"{slices} cannot be read: {reason}", _COPY))
+            found.append(make_finding("error", kind, (name,), f"{slices} cannot be read: {reason}", _COPY))
     return found
 
 
@@ -164,7 +164,7 @@ def _compared(name: str, seen: _Seen) -> list[Finding]:
         remedy = "scale the reference, or k-space, so that both have the scale of the data"
     else:
         remedy = "copy or unpack it again; do k-space and reference belong together?"
-    return [_finding("error", "reference_differs", name, what, remedy)]
+    return [make_finding("error", "reference_differs", (name,), what, remedy)]
 
 
 def _maximum(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
@@ -174,7 +174,7 @@ def _maximum(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
     if abs(stored - seen.largest) <= MOST_DIFFERENT_MAX * seen.largest:
         return []
     what = f"the attribute 'max' is {stored:.6g}, but the largest value of the reference is {seen.largest:.6g}"
-    return [_finding("error", "max_differs", name, what, "write the maximum of the reference into the file")]
+    return [make_finding("error", "max_differs", (name,), what, "write the maximum of the reference into the file")]
 
 
 def _sampling(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
@@ -193,8 +193,8 @@ def _sampling(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
     else:
         return []
     what = f"{missing} exactly zero in every slice and coil, but the file has no mask: it seems to be undersampled"
-    return [_finding("warning", "undersampled", name, what, "store the mask in the file, or leave it out of training")]
-
-
-def _finding(severity: Severity, kind: str, name: str, what: str, remedy: str) -> Finding:
-    return Finding(severity=severity, kind=kind, files=(name,), what=what, remedy=remedy)
+    return [
+        make_finding(
+            "warning", "undersampled", (name,), what, "store the mask in the file, or leave it out of training"
+        )
+    ]

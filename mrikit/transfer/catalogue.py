@@ -49,6 +49,11 @@ class Catalogue:
         key = self.whole_splits.get(key, key)
         return next((one for one in (*self.archives, *self.splits) if one.name.lower() == key), None)
 
+    def num_volumes(self, name: str) -> int | None:
+        """How many volumes the archive of a file name holds; None if that is not public."""
+        archive = self.find(name)
+        return archive.num_volumes if archive else None
+
     def dataset_of(self, name: str) -> str | None:
         """The dataset that a file name belongs to; None if nothing says so."""
         archive = self.find(name)

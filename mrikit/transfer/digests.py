@@ -1,10 +1,11 @@
 """The published SHA256 digests that a mail links to."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import unquote
 
 from mrikit.errors import DataError, TransferError
-from mrikit.transfer.checksums import parse_checksums
+from mrikit.transfer.checksums import parse_checksums, path_ends
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.retry import Patience
 from mrikit.transfer.source import HttpSource
@@ -18,6 +19,7 @@ def fetch_digests(
     *,
     patience: Patience | None = None,
     on_failure: Callable[[str], None] = lambda _message: None,
+    on_retry: Callable[[str], None] = lambda _message: None,
 ) -> dict[str, str]:
     """The digest of each archive of a mail that a list in the same mail names.
 
@@ -25,6 +27,7 @@ def fetch_digests(
         archives: All that the mail offers.
         patience: How long to try.
         on_failure: Called with why a list cannot be had, on one line; copying goes on without it.
+        on_retry: Called with what failed, on one line, before it is tried again.
 
     Returns:
         Hex digits in lower case, by the name of the archive.
@@ -33,7 +36,7 @@ def fetch_digests(
     for one in archives:
         if not one.is_checksums:
             continue
-        source = HttpSource(one.link, name=one.name, num_connections=1, patience=patience)
+        source = HttpSource(one.link, name=one.name, num_connections=1, patience=patience, on_retry=on_retry)
         try:
             if source.size_bytes > _MOST_BYTES:
                 on_failure(f"{one.name}: {source.size_bytes} bytes are no list of digests; nothing is compared with it")
@@ -43,9 +46,14 @@ def fetch_digests(
             on_failure(f"{error}; no digests are compared")
         finally:
             source.close()
-    names = {one.name: one.link.name for one in archives}
-    found = {name: published.get(name) or published.get(linked) for name, linked in names.items()}
+    found = {one.name: _digest_of(one, published) for one in archives}
     return {name: digest for name, digest in found.items() if digest}
+
+
+def _digest_of(archive: MailArchive, published: Mapping[str, str]) -> str | None:
+    """By the longest end of the link's path that the list knows, or by the name on disk."""
+    ends = [*path_ends(unquote(archive.link.path).lstrip("/")), archive.name]
+    return next((published[end] for end in ends if end in published), None)
 
 
 def _lines_of_digests(list_file: bytes) -> str:

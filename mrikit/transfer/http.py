@@ -1,22 +1,15 @@
-"""Keep-alive HTTP connections that many threads share, and what their failures mean.
-
-Nothing here lets the query of a link into an exception: errors of urllib3, which quote URLs, become words without them
-and are not chained.
-"""
+"""Keep-alive HTTP connections that many threads share."""
 
 import contextlib
-import datetime as dt
-import email.utils
-import re
-import ssl
+import os
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from mrikit.errors import TransferError
+from mrikit.transfer.http_answer import is_proxy_login
 from mrikit.transfer.link import Link
 from mrikit.transfer.redaction import install_log_redaction
 from mrikit.transfer.retry import Patience
@@ -24,24 +17,7 @@ from mrikit.transfer.retry import Patience
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
-_MAX_EXPLANATION_BYTES = 2**16  # of a server's error page
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
-
-
-class LinkExpired(TransferError):  # noqa: N818 - the state that it leads to
-    """The signature of a link is too old; a new mail brings a new one."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """Why a request did not bring what was asked for."""
-
-    reason: str
-    """In words, without the query of the link."""
-    retry_after_s: float | None = None
-    """What the server asks to wait."""
-    final: TransferError | None = None
-    """What to raise at once, where another try cannot help."""
+_PROXY_LOGIN = 407
 
 
 class Connections:
@@ -67,15 +43,9 @@ class Connections:
         Raises:
             urllib3.exceptions.HTTPError: The request failed; the text of the error may hold the query.
             OSError: The connection failed.
+            TransferError: The proxy that the environment names cannot be used.
         """
-        # Content must arrive as it is stored, or no range and no size would mean anything.
-        response = self._manager(link).request(
-            "GET",
-            link.reveal(),
-            headers={"Accept-Encoding": "identity", "User-Agent": "mrikit", **headers},
-            preload_content=False,
-            retries=False,
-        )
+        response = self._request(link, headers)
         with self._lock:
             self._in_flight.add(response)
         try:
@@ -100,116 +70,87 @@ class Connections:
         for manager in managers:
             manager.clear()
 
-    def _manager(self, link: Link) -> "PoolManager":
-        proxy = _proxy(link)
-        with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = self._new_manager(proxy)
-            return self._managers[proxy]
+    def _request(self, link: Link, headers: Mapping[str, str]) -> "BaseHTTPResponse":
+        from urllib3.exceptions import HTTPError
 
-    def _new_manager(self, proxy: str | None) -> "PoolManager":
+        proxy = _proxy(link)
+        try:
+            # Content must arrive as it is stored, also where its server calls it encoded: no range and no size would
+            # mean anything otherwise.
+            response = self._manager(proxy).request(
+                "GET",
+                link.reveal(),
+                headers={"Accept-Encoding": "identity", "User-Agent": "mrikit", **headers},
+                preload_content=False,
+                decode_content=False,
+                retries=False,
+            )
+        except HTTPError as error:
+            if proxy is None or not is_proxy_login(error):
+                raise
+            response = None
+        if proxy is not None and (response is None or response.status == _PROXY_LOGIN):
+            if response is not None:
+                response.close()
+            raise TransferError(
+                f"{proxy.variable}: this proxy wants a name and a password (407); give it as "
+                f"http://USER:PASSWORD@HOST:PORT"
+            )
+        assert response is not None, "only the answer of a proxy is left out"
+        return response
+
+    def _manager(self, proxy: "_Proxy | None") -> "PoolManager":
+        url = proxy.url if proxy else None
+        with self._lock:
+            if url not in self._managers:
+                self._managers[url] = self._new_manager(proxy)
+            return self._managers[url]
+
+    def _new_manager(self, proxy: "_Proxy | None") -> "PoolManager":
         import urllib3
 
         timeout = urllib3.Timeout(connect=self._patience.connect_timeout_s, read=self._patience.read_timeout_s)
         if proxy is None:
             return urllib3.PoolManager(maxsize=self._num_connections, block=True, timeout=timeout)
-        parts = urlsplit(proxy)
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         return urllib3.ProxyManager(
-            proxy,
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=user),
+            proxy.url,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=proxy.login),
             maxsize=self._num_connections,
             block=True,
             timeout=timeout,
         )
 
 
-def describe(error: Exception) -> str:
-    """A failed connection in words; never the text of the error, which may hold the URL."""
-    from urllib3 import exceptions
+class _Proxy(NamedTuple):
+    """What the environment names."""
 
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return "the server fell silent"
-    if isinstance(error, exceptions.NameResolutionError):
-        return "the name of the server cannot be resolved"
-    if isinstance(error, exceptions.ProxyError):
-        return "the proxy refused or cannot be reached"
-    if isinstance(error, exceptions.ConnectTimeoutError | exceptions.NewConnectionError):
-        return "the server cannot be reached"
-    causes = [error, *(cause for cause in error.args if isinstance(cause, Exception))]
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the server's certificate is not trusted ({cause.verify_message})"
-        if isinstance(cause, ConnectionError):
-            return "the connection was reset"
-    if isinstance(error, exceptions.IncompleteRead):
-        return "the connection closed early"
-    return f"the connection failed ({type(error).__name__})"
+    variable: str
+    url: str
+    login: str | None
 
 
-def judge_status(response: "BaseHTTPResponse", link: Link, name: str) -> Failure:
-    """What an answer other than the one that was asked for means; reads its body.
+def _proxy(link: Link) -> _Proxy | None:
+    """The proxy that the environment names for this link.
 
-    The clock of this machine decides nothing: whether a link is too old the server says, by its words or its Date.
+    Raises:
+        TransferError: It is none that could be used.
     """
-    status = response.status
-    if status in _BUSY:
-        return Failure(reason=f"the server is busy ({status})", retry_after_s=_retry_after_s(response))
-    if status in (404, 410):
-        return _final(f"{name}: does not exist at the source ({status} for {link}); ask for a new mail")
-    if status == 412:
-        return _final(f"{name}: changed at the source while it was copied; delete what is there and start again")
-    if status in (400, 401, 403):
-        page = response.read(_MAX_EXPLANATION_BYTES).decode("utf-8", "replace")
-        return _refused(link, name, status, page, response.headers.get("Date"))
-    return Failure(reason=f"the server answered {status} instead of the asked-for bytes")
-
-
-def _refused(link: Link, name: str, status: int, page: str, date: str | None) -> Failure:
-    # Error pages quote signatures, so nothing but the code, a plain word, is taken from them.
-    match = re.search(r"<Code>([A-Za-z]{1,40})</Code>", page)
-    code = match[1] if match else ""
-    clock = _parse_date(date)
-    is_late = clock is not None and link.expires_at is not None and clock > link.expires_at
-    if "Request has expired" in page or code == "ExpiredToken" or (is_late and code in ("", "AccessDenied")):
-        when = f" on {link.expires_at:%Y-%m-%d %H:%M} UTC" if link.expires_at else ""
-        server = f" (server clock {clock:%Y-%m-%d %H:%M} UTC)" if clock else ""
-        message = (
-            f"{name}: the link expired{when}{server}; paste a new mail: the same command with it goes on from here"
-        )
-        return Failure(reason="the link expired", final=LinkExpired(message))
-    named = f"{status} {code}".strip()
-    return _final(
-        f"{name}: the link was refused ({named}); is its line of the mail complete? If so, ask for a new mail"
-    )
-
-
-def _final(message: str) -> Failure:
-    return Failure(reason=message, final=TransferError(message))
-
-
-def _retry_after_s(response: "BaseHTTPResponse") -> float | None:
-    """Seconds; a date is compared with the server's own clock."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    until, now = _parse_date(value), _parse_date(response.headers.get("Date"))
-    return max((until - now).total_seconds(), 0.0) if until and now else None
-
-
-def _parse_date(value: str | None) -> dt.datetime | None:
-    try:
-        date = email.utils.parsedate_to_datetime(value or "")
-    except ValueError:
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=dt.UTC)
-
-
-def _proxy(link: Link) -> str | None:
-    """The proxy that the environment names for this link."""
     scheme = urlsplit(link.base_url).scheme
     proxies = urllib.request.getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(link.host):
+    name = scheme if proxies.get(scheme) else "all"
+    url = proxies.get(name)
+    if not url or urllib.request.proxy_bypass(link.host):
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    variable = next((word for word in (f"{name}_proxy", f"{name}_PROXY".upper()) if os.environ.get(word)), "the proxy")
+    url = url if "://" in url else f"http://{url}"
+    # Nothing of it is quoted, nor chained: there may be a password in it.
+    login, is_usable = None, False
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    if not is_usable:
+        raise TransferError(
+            f"{variable}: only a proxy such as http://HOST:PORT can be used; set that, or name {link.host} in no_proxy"
+        )
+    return _Proxy(variable, url, login)

@@ -4,23 +4,24 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mrikit.transfer.http import Connections, Failure, describe, judge_status
+from mrikit.transfer.http import Connections
+from mrikit.transfer.http_answer import Failure, SourceFacts, describe, judge_status, judge_version
 from mrikit.transfer.link import Link
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 PIECE_BYTES = 2**16
-"""Asked of a connection at once: one that breaks loses what came of its last piece; larger ones hardly save time."""
+"""Asked of a connection at once; larger pieces hardly save time."""
 
 
 class HttpStream:
     """One GET of a whole file, read from front to back."""
 
-    def __init__(self, connections: Connections, link: Link, name: str, size_bytes: int) -> None:
+    def __init__(self, connections: Connections, link: Link, name: str, facts: SourceFacts) -> None:
         self.position = 0
         self.is_broken = False
-        self._connections, self._link, self._name, self._size_bytes = connections, link, name, size_bytes
+        self._connections, self._link, self._name, self._facts = connections, link, name, facts
         self._stack = ExitStack()
         self._response: BaseHTTPResponse | None = None
 
@@ -42,10 +43,7 @@ class HttpStream:
         try:
             if self._response is None:
                 self._response = self._stack.enter_context(self._connections.get(self._link, {}))
-                if self._response.status != 200:
-                    failure = judge_status(self._response, self._link, self._name)
-                elif self._response.length_remaining != self._size_bytes:
-                    failure = Failure(reason="the server sent another size than before")
+                failure = self._judge(self._response)
             while failure is None and received < len(view):
                 num_bytes = self._response.readinto(view[received : received + PIECE_BYTES])
                 if not num_bytes:
@@ -58,6 +56,11 @@ class HttpStream:
         if failure is not None:
             self.close()
         return received, failure
+
+    def _judge(self, response: "BaseHTTPResponse") -> Failure | None:
+        if response.status != 200:
+            return judge_status(response, self._link, self._name)
+        return judge_version(response, self._facts, response.length_remaining, self._name)
 
     def close(self) -> None:
         """Give the connection back."""

@@ -2,8 +2,8 @@
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -17,10 +17,9 @@ from mrikit.transfer.mail_text import mail_bodies
 _ANATOMY = re.compile(r"\b(knee|brain|prostate|breast)s?\b", re.IGNORECASE)
 _DICOM = re.compile(r"\bdicoms?\b", re.IGNORECASE)
 _CHECKSUMS_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,20}_)?SHA256(?:\.txt)?", re.IGNORECASE)
-_CHECKSUMS_NAME = re.compile(r"(?:[A-Za-z0-9.-]{1,20}_)?SHA256(?:\.txt)?", re.IGNORECASE)
 _HEADING_CHARACTERS = 60
 _MAX_NAMED = 8
-_SIGNATURE_WORDS = re.compile(r"Signature\s*=|X-Amz-|AWSAccessKeyId")
+_SIGNED_QUERY = re.compile(r"Signature\s*=|X-Amz-|AWSAccessKeyId")
 _S3_PARAMETER = re.compile(r"[?&](?:AWSAccessKeyId|Signature|X-Amz-)", re.IGNORECASE)
 _PLACE_HOLDER = re.compile(r"<[A-Za-z][A-Za-z _-]{0,40}>|=\.\.\.")
 _V1_NAME = re.compile(r"\b(?:multicoil|singlecoil)_(?:train|val|test|challenge)\w*\.tar\.gz")
@@ -99,7 +98,7 @@ def is_checksums_name(name: str) -> bool:
 
 def _read_body(text: str) -> Mail:
     """The mail that one text is."""
-    is_signed = _SIGNATURE_WORDS.search(text) is not None
+    is_signed = _SIGNED_QUERY.search(text) is not None
     offers: list[_Offer] = []
     damaged: dict[str, None] = {}
     section, end, number = None, 0, 0
@@ -168,28 +167,35 @@ def _section(gap: str) -> str | None:
 
 def _merge(offers: Sequence[_Offer]) -> tuple[tuple[MailArchive, ...], int]:
     """Each file once, with the link that lasts longest, under a name of its own; and how many links that left out."""
-    groups: dict[str, list[_Offer]] = {}
+    groups: dict[tuple[str, str], list[_Offer]] = {}
     for offer in offers:
-        groups.setdefault(unquote(offer.link.path), []).append(offer)
-    wanted = {
-        path: next((one.output for one in group if one.output), group[0].link.name) for path, group in groups.items()
-    }
-    own = {path: group[0].link.name for path, group in groups.items()}
-    num_wanted, num_own = Counter(wanted.values()), Counter(own.values())
+        groups.setdefault((offer.link.host, unquote(offer.link.path)), []).append(offer)
     archives: list[MailArchive] = []
     num_duplicates = 0
-    for path, group in groups.items():
-        name = wanted[path]
-        if num_wanted[name] > 1:
-            name = own[path]
-        if num_own[name] > 1:
-            name = path.strip("/").replace("/", "_")
+    for name, group in zip(_own_names(groups), groups.values(), strict=True):
         latest = max(group, key=lambda one: one.link.expires_at or _NO_DATE)
         section = next((one.section for one in group if one.section), None)
         archives.append(MailArchive(link=latest.link, name=name, section=section))
         # An anchor and its text are one offer.
         num_duplicates += max(len([one for one in group if not one.is_anchor]), 1) - 1
     return tuple(archives), num_duplicates
+
+
+def _own_names(groups: Mapping[tuple[str, str], Sequence[_Offer]]) -> list[str]:
+    """A name for each file that no other has: the mail's, else the link's, else one with its folders, its host, too."""
+    choices: list[deque[str]] = []
+    for number, ((host, path), group) in enumerate(groups.items(), 1):
+        own = group[0].link.name
+        wanted = next((one.output for one in group if one.output), own)
+        flat = path.strip("/").replace("/", "_")
+        choices.append(deque([wanted, own, flat, f"{host}_{flat}", f"{number}_{host}_{flat}"]))
+    while True:
+        counts = Counter(names[0] for names in choices)
+        shared = [names for names in choices if counts[names[0]] > 1 and len(names) > 1]
+        if not shared:
+            return [names[0] for names in choices]
+        for names in shared:
+            names.popleft()
 
 
 def _nothing_found(text: str, damaged: Sequence[str]) -> str:

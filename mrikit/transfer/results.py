@@ -11,8 +11,8 @@ ChecksumState = Literal["ok", "mismatch", "unpublished", "not checked"]
 """`unpublished`: no digest is known to compare with; `not checked`: not all bytes passed through this process."""
 
 EventKind = Literal["begin", "moved", "retry", "note", "end"]
-"""`begin`: sizes are known; `moved`: more bytes are at the target; `retry`: something failed and is tried again;
-`note`: worth saying once; `end`: this archive is over."""
+"""`begin`: sizes are known; `moved`: more bytes have come, or fewer than was said; `retry`: something failed and is
+tried again; `note`: worth saying once; `end`: this archive is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,8 @@ class CopyEvent:
     name: str
     """The archive, or "" for what concerns all of them."""
     num_bytes: int = 0
-    """`begin`: bytes that are at the target already; `moved`: bytes that came since the last such event."""
+    """`begin`: bytes that are at the target already; `moved`: bytes that came since the last such event, less those
+    that have to come again."""
     size_bytes: int = 0
     """`begin`: the whole archive."""
     message: str = ""
@@ -46,7 +47,7 @@ class CopyResult:
     size_bytes: int
     """Of the whole archive; 0 if it could not be learnt."""
     moved_bytes: int
-    """What this run transferred."""
+    """What this run brought to the target."""
     seconds: float
     """How long it took."""
     message: str = ""
@@ -62,3 +63,17 @@ class CopyResult:
 
 OnEvent = Callable[[CopyEvent], None]
 """Called from any thread, one call at a time."""
+
+
+def judge_digest(name: str, expected: str | None, found: str | None) -> tuple[ChecksumState, str]:
+    """The state of a checksum, and what to say of a mismatch."""
+    if expected is None:
+        return "unpublished", ""
+    if found is None:
+        return "not checked", ""
+    if found.lower() == expected.lower():
+        return "ok", ""
+    return "mismatch", (
+        f"{name}: SHA256 is {found[:12]}... but {expected[:12]}... is published; the archive is kept: `mrikit data "
+        f"unpack` tells whether it is damaged, deleting it and copying again may mend it"
+    )

@@ -1,7 +1,7 @@
 """How long to try again, and how long to wait in between."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mrikit.errors import ConfigError
 
@@ -10,8 +10,10 @@ from mrikit.errors import ConfigError
 class Patience:
     """Exponential backoff with full jitter: many clients that failed together do not come back together."""
 
-    num_tries: int = 8
-    """Tries in a row that bring nothing new before giving up, at least 1."""
+    give_up_after_s: float = 900.0
+    """Time in which nothing new came before giving up: a link is worth waiting for a network that comes back."""
+    num_tries: int = 5
+    """Tries in a row that brought nothing new, too, at least 1."""
     first_wait_s: float = 0.5
     """Longest wait after the first failure; doubles with each further one."""
     max_wait_s: float = 30.0
@@ -24,6 +26,14 @@ class Patience:
     def __post_init__(self) -> None:
         if self.num_tries < 1:
             raise ConfigError(f"num_tries is {self.num_tries}; at least one try is needed")
+
+    def is_over(self, num_failures: int, seconds: float) -> bool:
+        """Whether to give up after so many failures in a row, in so many seconds without anything new."""
+        return num_failures >= self.num_tries and seconds >= self.give_up_after_s
+
+    def briefly(self, give_up_after_s: float = 30.0) -> "Patience":
+        """The same for a question whose answer somebody waits for."""
+        return replace(self, give_up_after_s=min(self.give_up_after_s, give_up_after_s))
 
     def wait_s(self, num_failures: int, retry_after_s: float | None = None) -> float:
         """Seconds to wait after so many failures in a row; never less than the server asks for, within the bound."""

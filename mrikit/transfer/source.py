@@ -2,22 +2,30 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from mrikit.errors import StorageError, TransferError
-from mrikit.storage import Location, file_state, read_range
-from mrikit.transfer.http import Connections, Failure, LinkExpired, describe, judge_status
+from mrikit.storage import BlobPath, Location, file_state, read_range
+from mrikit.transfer.http import Connections
+from mrikit.transfer.http_answer import (
+    Failure,
+    LinkExpired,
+    SourceFacts,
+    changed,
+    describe,
+    judge_part,
+    judge_status,
+    version_of,
+)
 from mrikit.transfer.http_stream import PIECE_BYTES, HttpStream
 from mrikit.transfer.link import Link
 from mrikit.transfer.retry import Patience
 
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
-
 __all__ = ["ByteSource", "FileSource", "HttpSource", "LinkExpired", "Patience", "SourceFacts"]
 
+_ANSWER_BYTES = 2**16
 _PROGRESS_BYTES = PIECE_BYTES  # a try that brought so much was not in vain
 
 
@@ -32,6 +40,10 @@ class ByteSource(Protocol):
     def size_bytes(self) -> int:
         """Of the whole."""
 
+    @property
+    def version(self) -> str:
+        """Changes whenever the bytes do; "" if it is not known."""
+
     def read(self, start: int, count: int) -> bytes:
         """Exactly `count` bytes from `start` on.
 
@@ -40,57 +52,60 @@ class ByteSource(Protocol):
             StorageError: They cannot be read from a file or a blob.
         """
 
+    def close(self) -> None:
+        """Give up at once what it holds, also below threads that read."""
+
 
 class FileSource:
-    """A file or a blob."""
+    """A file or a blob, as it was when this was made; one that was replaced since is not read."""
 
     def __init__(self, path: Location) -> None:
-        self._path = path
+        self.path = path
+        """Where it lies."""
         state = file_state(path)
         if state is None:
             raise StorageError(f"{path}: no such file")
-        self._size_bytes = state.size_bytes
+        self._state = state
 
     @property
     def name(self) -> str:
         """File name."""
-        return self._path.name
+        return self.path.name
 
     @property
     def size_bytes(self) -> int:
-        """When it was opened."""
-        return self._size_bytes
+        """Of the whole."""
+        return self._state.size_bytes
+
+    @property
+    def version(self) -> str:
+        """Time of modification in ns, or the ETag of a blob as a number."""
+        return str(self._state.version)
 
     def read(self, start: int, count: int) -> bytes:
         """Exactly `count` bytes from `start` on.
 
         Raises:
-            StorageError: The file ends before, or cannot be read.
+            StorageError: The file ends before, was replaced or cannot be read.
         """
-        found = read_range(self._path, start, count)
+        found = read_range(self.path, start, count, if_version=self._state.version)
+        # A blob is asked for its version by the read itself.
+        if not isinstance(self.path, BlobPath) and file_state(self.path) != self._state:
+            raise StorageError(f"{self.path}: was replaced or changed while it was read; give the same command again")
         if len(found) != count:
-            raise StorageError(f"{self._path}: ends after {start + len(found)} bytes, {start + count} were expected")
+            raise StorageError(f"{self.path}: ends after {start + len(found)} bytes, {start + count} were expected")
         return found
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceFacts:
-    """What a server says of a file."""
-
-    size_bytes: int
-    """Of the whole."""
-    is_ranged: bool
-    """Whether it gives parts."""
-    version: str
-    """ETag or else date of change; "" if it says neither."""
+    def close(self) -> None:
+        """It holds nothing."""
 
 
 class HttpSource:
     """A signed link, read by ranged GETs over connections that stay open.
 
     The size comes from a ranged GET of one byte, because the signature refuses HEAD. Every answer is checked for its
-    status, range, length and ETag. What fails for a reason that may pass is tried again, from the byte where it broke.
-    A server that ignores Range is read from front to back over one connection; going back starts it anew.
+    status, range, length and version. What fails for a reason that may pass is tried again, from the byte where it
+    broke. A server that ignores Range is read from front to back over one connection; going back starts it anew.
 
     Args:
         link: The signed link.
@@ -136,6 +151,11 @@ class HttpSource:
         return self.facts.size_bytes
 
     @property
+    def version(self) -> str:
+        """What the server says; see `facts`."""
+        return self.facts.version
+
+    @property
     def facts(self) -> SourceFacts:
         """What the server says of the file; asked once.
 
@@ -144,13 +164,20 @@ class HttpSource:
             TransferError: The server cannot be asked.
         """
         with self._lock:
-            num_failures = 0
-            while self._probed is None:
-                failure = self._probe()
-                if failure is not None:
-                    num_failures += 1
-                    self._wait_or_raise(failure, num_failures)
+            if self._probed is None:
+                self._probed = self._ask()
             return self._probed
+
+    def require_unchanged(self) -> None:
+        """Ask the server again.
+
+        Raises:
+            LinkExpired: The server says that the link is too old.
+            TransferError: It is another file now, or the server cannot be asked.
+        """
+        found = self._ask()
+        if (found.size_bytes, found.version) != (self.facts.size_bytes, self.facts.version):
+            raise changed(self.name)
 
     def read(self, start: int, count: int) -> bytes:
         """Exactly `count` bytes from `start` on.
@@ -174,13 +201,16 @@ class HttpSource:
             raise TransferError(f"{self.name}: bytes {start} to {start + len(view)} of {size} were asked for")
         fetch = self._fetch if self.facts.is_ranged else self._fetch_in_order
         received = num_failures = 0
+        came_at = time.monotonic()
         while received < len(view):
             num_bytes, failure = fetch(start + received, view[received:])
             received += num_bytes
             if failure is None:
                 continue
-            num_failures = 1 if num_bytes >= _PROGRESS_BYTES else num_failures + 1
-            self._wait_or_raise(failure, num_failures)
+            if num_bytes >= _PROGRESS_BYTES:
+                num_failures, came_at = 0, time.monotonic()
+            num_failures += 1
+            self._wait_or_raise(failure, num_failures, came_at)
 
     def close(self) -> None:
         """Close the connections at once, also below threads that read."""
@@ -189,28 +219,39 @@ class HttpSource:
         elif self._stream is not None:
             self._stream.close()
 
-    def _probe(self) -> Failure | None:
+    def _ask(self) -> SourceFacts:
+        """What the server says now."""
+        num_failures, began_at = 0, time.monotonic()
+        while True:
+            found = self._probe()
+            if isinstance(found, SourceFacts):
+                return found
+            num_failures += 1
+            self._wait_or_raise(found, num_failures, began_at)
+
+    def _probe(self) -> SourceFacts | Failure:
         from urllib3.exceptions import HTTPError
 
         try:
             with self._connections.get(self._link, {"Range": "bytes=0-0"}) as response:
-                version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
                 match response.status:
                     case 206:
                         found = re.fullmatch(r"bytes 0-0/(\d+)", response.headers.get("Content-Range", "").strip())
                         response.read()
                         size = int(found[1]) if found else None
-                    case 416:  # nothing has no first byte
-                        found = re.fullmatch(r"bytes \*/0", response.headers.get("Content-Range", "").strip())
-                        size = 0 if found else None
+                    case 416:  # nothing has no first byte; S3 may say so in its words only
+                        said = (
+                            response.headers.get("Content-Range", "").strip() or response.read(_ANSWER_BYTES).decode()
+                        )
+                        size = 0 if re.search(r"^bytes \*/0$|<ActualObjectSize>0</", said) else None
                     case 200:
                         size = response.length_remaining
                     case _:
                         return judge_status(response, self._link, self._name)
                 if size is None:
                     return Failure(reason="the server does not say how long the file is")
-                self._probed = SourceFacts(size_bytes=size, is_ranged=response.status != 200, version=version)
-                return None
+                version = version_of(response.headers)
+                return SourceFacts(size_bytes=size, is_ranged=response.status != 200, version=version)
         except (HTTPError, OSError) as error:
             return Failure(reason=describe(error))
 
@@ -220,12 +261,11 @@ class HttpSource:
 
         received = 0
         headers = {"Range": f"bytes={start}-{start + len(view) - 1}"}
-        version = self.facts.version
-        if version.startswith('"'):  # a weak ETag or a date never matches
-            headers["If-Match"] = version
+        if self.facts.strong_etag:
+            headers["If-Match"] = self.facts.strong_etag
         try:
             with self._connections.get(self._link, headers) as response:
-                failure = self._judge_range(response, start, len(view))
+                failure = judge_part(response, self.facts, start, len(view), self._link, self._name)
                 if failure is not None:
                     return 0, failure
                 while received < len(view):
@@ -239,34 +279,18 @@ class HttpSource:
         missing = len(view) - received
         return received, Failure(reason=f"the answer ended {missing} bytes early") if missing else None
 
-    def _judge_range(self, response: "BaseHTTPResponse", start: int, count: int) -> Failure | None:
-        size, version = self.facts.size_bytes, self.facts.version
-        if response.status == 200:
-            return Failure(reason="the server sent the whole file instead of a part")
-        if response.status != 206:
-            return judge_status(response, self._link, self._name)
-        asked = f"bytes {start}-{start + count - 1}/{size}"
-        found = response.headers.get("Content-Range", "").strip()
-        etag = response.headers.get("ETag")
-        if etag != version if version.startswith('"') and etag else found.rpartition("/")[2] != str(size):
-            message = f"{self.name}: changed at the source while it was copied; delete what is there and start again"
-            return Failure(reason=message, final=TransferError(message))
-        if found != asked:
-            return Failure(reason=f"the server sent another range than {asked}")
-        return None
-
     def _fetch_in_order(self, start: int, view: memoryview) -> tuple[int, Failure | None]:
         """The next bytes of the one stream, which is opened anew where it has passed `start`."""
         with self._stream_lock:
             if self._stream is None or self._stream.position > start or self._stream.is_broken:
                 if self._stream is not None:
                     self._stream.close()
-                self._stream = HttpStream(self._connections, self._link, self._name, self.size_bytes)
+                self._stream = HttpStream(self._connections, self._link, self._name, self.facts)
             skipped = self._stream.skip(start, self._pace)
             return (0, skipped) if skipped is not None else self._stream.read_into(view, self._pace)
 
-    def _wait_or_raise(self, failure: Failure, num_failures: int) -> None:
-        """Before the next try.
+    def _wait_or_raise(self, failure: Failure, num_failures: int, came_at: float) -> None:
+        """Before the next try; nothing new has come since `came_at`.
 
         Raises:
             TransferError: There is to be none.
@@ -275,7 +299,7 @@ class HttpSource:
             raise failure.final
         if self._connections.closed.is_set():
             raise TransferError(f"{self.name}: the transfer was stopped; the same command goes on from here")
-        if num_failures >= self._patience.num_tries:
+        if self._patience.is_over(num_failures, time.monotonic() - came_at):
             raise TransferError(
                 f"{self.name}: {failure.reason}, {num_failures} times in a row; the same command goes on from here"
             )

@@ -52,9 +52,9 @@ def test_good_data_are_one_line_and_exit_zero(folder):
 
 def test_a_deep_check_says_what_it_will_read_and_what_it_knew(folder):
     first, second = run(folder, "--deep"), run(folder, "--deep")
-    size_gb = sum(path.stat().st_size for path in folder.glob("*.h5")) / 1e9
-    assert first.stderr == f"reading 3 files, {size_gb:.2f} GB\n"
-    assert second.stderr == "reading 0 files, 0.00 GB; 3 are known from the last check\n"
+    size_mb = sum(path.stat().st_size for path in folder.glob("*.h5")) / 1e6
+    assert first.stderr == f"reading 3 files, {size_mb:.1f} MB for slices and digests\n"
+    assert second.stderr == "reading 0 files, 0 B for slices and digests; 3 are known from the last check\n"
     assert "; 3 files read now, 0 known from the last check; " in first.stdout
     assert "; 0 files read now, 3 known from the last check; " in second.stdout
     assert "next:" not in first.stdout
@@ -69,7 +69,14 @@ def test_an_error_is_a_row_of_the_table_and_exit_one(folder):
     assert " ".join(row.split()) == (
         "error file1.h5 slice 1 of k-space: NaN or Inf copy or unpack it again, or leave it out"
     )
-    assert "; 1 errors, 0 warnings; " in sums
+    assert "; 1 error, 0 warnings; " in sums
+
+
+def test_of_two_files_both_are_named(folder):
+    for number in range(2):
+        volume = make_volume()
+        write_fastmri(folder / f"file{number}.h5", replace(volume, info=replace(volume.info, patient_id=None)))
+    assert "file0.h5 and file1.h5  2 of 3 volumes have no patient id" in run(folder).stdout
 
 
 def test_warnings_alone_are_shown_and_exit_zero(folder):
@@ -80,7 +87,7 @@ def test_warnings_alone_are_shown_and_exit_zero(folder):
     assert done.exit_code == 0
     assert "file0.h5 and 2 more" in done.stdout
     assert "3 of 3 volumes have a reference, but no attribute 'max'" in done.stdout
-    assert "; 0 errors, 1 warnings; " in done.stdout
+    assert "; 0 errors, 1 warning; " in done.stdout
 
 
 def test_json_tells_programs_the_same(folder):
@@ -132,7 +139,7 @@ def test_again_needs_deep(folder):
 
 
 def test_no_worker_is_refused(folder):
-    with pytest.raises(ConfigError, match="at least 1 worker is needed, found 0"):
+    with pytest.raises(ConfigError, match=r"^--workers 0: at least 1 is needed$"):
         run(folder, "--workers", 0)
 
 
@@ -155,9 +162,9 @@ def test_without_a_terminal_a_line_a_minute_says_how_far_it_is():
         now[0] = float(second)
         progress.advance("multicoil_val/file1.h5", 500_000_000)
     assert text.getvalue().splitlines() == [
-        "reading 4 files, 4.00 GB; 1 are known from the last check",
-        "1.00 of 4.00 GB, 16 MB/s, 3 min to go",
-        "2.00 of 4.00 GB, 16 MB/s, 2 min to go",
+        "reading 4 files, 4.0 GB for slices and digests; 1 are known from the last check",
+        "1.0 GB of 4.0 GB, 16.4 MB/s, 3 min to go",
+        "2.0 GB of 4.0 GB, 16.4 MB/s, 2 min to go",
     ]
 
 

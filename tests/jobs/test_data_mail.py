@@ -82,7 +82,7 @@ def test_what_the_mail_lacks_is_told_by_dataset(save):
     assert lines[:-1] == [
         "SHA256: the published digests, fetched and checked by copy",
         "brain_multicoil: 2 of 19 archives missing: brain_multicoil_val_batch_1, brain_multicoil_test_batch_0",
-        "brain_dicom: not in this mail (1 archives)",
+        "brain_dicom: not in this mail (1 archive)",
     ]
 
 
@@ -129,6 +129,21 @@ def test_json_tells_the_same(save):
     assert facts["missing"]["knee_dicom"] == {"num_archives": 2, "names": ["knee_DICOMs_batch1", "knee_DICOMs_batch2"]}
     assert (facts["num_duplicates"], facts["damaged"]) == (1, [])
     assert facts["next"] == f"mrikit data copy {path} --to DIR"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
+def test_a_mail_that_an_editor_saved_as_unicode_is_read(save, encoding):
+    text = run(save(make_mail().encode(encoding)))
+    assert all(name in text for name in KNEE)
+    assert text == run(save(make_mail(), "curl.txt"))
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_links_that_have_all_expired_are_not_proposed(save, is_json):
+    old, new = make_mail(KNEE[:2], expires=soon(-DAY)), make_mail(KNEE[2:], expires=soon(DAY))
+    text = run(save(old), *["--json"] * is_json)
+    assert json.loads(text)["next"] is None if is_json else "ask for a new mail" in text.splitlines()[-1]
+    assert "mrikit data copy" in run(save(old + new), *["--json"] * is_json)
 
 
 def test_octets_that_are_no_text_do_no_harm(save):

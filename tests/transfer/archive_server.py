@@ -57,6 +57,10 @@ class Faults:
     """Always the whole file, with 200."""
     etag: str | None = '"etag-1"'
     """The version of every file; none if None."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """More of them, with each answer that has a body."""
+    refusal: tuple[int, str, str, dict[str, str]] | None = None
+    """Status, code, message and headers of every answer."""
     clock_skew_s: float = 0.0
     """How far its Date is from ours."""
     expire_after: dict[str, int] = field(default_factory=dict)
@@ -144,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
         signature = query.get("Signature", [""])[0]
         with self.server.lock:
             count = self.server.num_gets[signature] = self.server.num_gets.get(signature, 0) + 1
-        if signature not in self.server.signatures:
+        if faults.refusal:
+            self._refuse(*faults.refusal)
+        elif signature not in self.server.signatures:
             self._refuse(403, "SignatureDoesNotMatch", f"StringToSign with {signature}")
         elif count > faults.expire_after.get(signature, count) or int(query["Expires"][0]) < self._now():
             self._refuse(403, "AccessDenied", "Request has expired")
@@ -194,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", content_range)
         if faults.etag:
             self.send_header("ETag", faults.etag)
+        for name, value in faults.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.flush()
         num_bytes = stop - start

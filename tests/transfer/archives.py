@@ -76,7 +76,8 @@ KINDS = ("plain", *COMPRESSIONS, *(f"{kind} twice" for kind in COMPRESSIONS))
 def unpack_bytes(data: bytes, folder: Path, name: str = "a.tar.xz", **options):
     """Unpack an archive of these bytes into `folder / "out"`."""
     path = folder / name
-    path.write_bytes(data)
+    if not path.exists() or path.read_bytes() != data:  # written again it would be another version
+        path.write_bytes(data)
     fields = ("num_workers", "memory_bytes", "max_expansion", "num_volumes")
     settings = {key: options.pop(key) for key in fields if key in options}
     return unpack(

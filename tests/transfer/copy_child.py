@@ -25,7 +25,7 @@ def main() -> None:
     if options.get("debug"):
         logging.basicConfig(level=logging.DEBUG)
     signal.signal(signal.SIGINT, interrupt)
-    patience = Patience(num_tries=3, first_wait_s=0.01, max_wait_s=0.1)
+    patience = Patience(give_up_after_s=0, num_tries=3, first_wait_s=0.01, max_wait_s=0.1)
     try:
         results = copy_archives(
             read_mail(Path(options["mail"]).read_text()),

@@ -1,20 +1,26 @@
 """What the tests of copying share: archives, mails, quick settings."""
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from transfer.archive_server import CANARY, ArchiveServer
 
+from mrikit.errors import TransferError
 from mrikit.transfer.copying.stream import CopySettings
 from mrikit.transfer.link import Link
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.retry import Patience
+from mrikit.transfer.source import HttpSource
 
 NAME = "knee_multicoil_val.tar.xz"
 BLOCK = 2**16
-IMPATIENT = Patience(num_tries=5, first_wait_s=0.001, max_wait_s=0.01, connect_timeout_s=5, read_timeout_s=5)
+IMPATIENT = Patience(
+    give_up_after_s=0, num_tries=5, first_wait_s=0.001, max_wait_s=0.01, connect_timeout_s=5, read_timeout_s=5
+)
 
 
 def write_archive(folder: Path, name: str = NAME, size_bytes: int = 20 * BLOCK + 77) -> bytes:
@@ -50,3 +56,22 @@ def traces_of(error: BaseException | None) -> str:
         texts += [str(value) for value in vars(error).values()]
         error = error.__cause__ or error.__context__
     return "\n".join(texts)
+
+
+def source_of(server: ArchiveServer, **options: Any) -> HttpSource:
+    """The source of the link to NAME."""
+    signed = {key: options.pop(key) for key in ("signature", "expires_at") if key in options}
+    return HttpSource(Link(server.url(NAME, **signed)), patience=options.pop("patience", IMPATIENT), **options)
+
+
+def failure_of(server: ArchiveServer, **options: Any) -> TransferError:
+    """What reading from it raises, which holds no signature."""
+    with pytest.raises(TransferError) as caught:
+        source_of(server, **options).read(0, 1000)
+    assert not signatures_in(traces_of(caught.value))
+    return caught.value
+
+
+def digest_of(data: bytes) -> dict[str, str]:
+    """As it is published."""
+    return {NAME: hashlib.sha256(data).hexdigest()}

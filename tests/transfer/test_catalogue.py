@@ -97,3 +97,8 @@ def test_what_is_missing_is_listed_by_dataset_in_order():
     assert {dataset: [one.name for one in lacking] for dataset, lacking in missing.items()} == {
         "knee_multicoil": ["knee_multicoil_val", "knee_multicoil_test"]
     }
+
+
+def test_volumes_are_known_by_the_name_of_the_file():
+    numbers = [load_catalogue().num_volumes(name) for name in ("knee_multicoil_val.tar.xz", "lung.tar")]
+    assert numbers == [199, None]

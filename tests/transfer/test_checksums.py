@@ -18,7 +18,25 @@ A, B = "a1" * 32, "b2" * 32
     ],
 )
 def test_digests_are_read_by_name(text):
-    assert parse_checksums(text) == {"a.tar.xz": A, "b.tar.gz": B}
+    found = parse_checksums(text)
+    assert (found["a.tar.xz"], found["b.tar.gz"]) == (A, B)
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart():
+    found = parse_checksums(f"{A}  v2.0/knee/train.tar\n{B}  v2.0/brain/train.tar\n{B}  v2.0/brain/val.tar\n")
+    assert found == {
+        "v2.0/knee/train.tar": A,
+        "knee/train.tar": A,
+        "v2.0/brain/train.tar": B,
+        "brain/train.tar": B,
+        "v2.0/brain/val.tar": B,
+        "brain/val.tar": B,
+        "val.tar": B,
+    }
+
+
+def test_a_whole_path_means_its_own_file():
+    assert parse_checksums(f"{A}  train.tar\n{B}  brain/train.tar\n") == {"train.tar": A, "brain/train.tar": B}
 
 
 def test_a_name_may_have_spaces():

@@ -81,7 +81,7 @@ def test_a_link_that_expires_halfway_is_resumed_by_a_new_mail(server, data, tmp_
     offered = [archive(server), archive(server, "other.tar", signature="forever")]
     expired, copied = copy_archives(offered, tmp_path / "to", settings=settings(num_connections=2))
     assert (expired.state, copied.state) == ("expired", "copied")
-    assert "the link expired on" in expired.message
+    assert "the link expired, its server says, before the time in it" in expired.message
     assert "the same command with it goes on from here" in expired.message
     sent = server.bytes_sent
     offered = [archive(server, signature=NEW), archive(server, "other.tar", signature=NEW)]
@@ -183,6 +183,14 @@ def test_digests_come_from_the_mail(server, data, tmp_path):
     assert fetch_digests(offered) == {NAME: digest}
 
 
+def test_digests_are_found_by_the_end_of_the_links_path(server, tmp_path):
+    listed = f"{'a' * 64}  knee/train.tar\n{'b' * 64}  brain/train.tar\n"
+    (tmp_path / "source" / "fastMRI_SHA256").write_text(listed)
+    links = [server.url("fastMRI_SHA256"), *(server.url(name) for name in ("knee/train.tar", "brain/train.tar"))]
+    offered = read_mail("\n".join(links))
+    assert fetch_digests(offered) == {"v2.0_knee_train.tar": "a" * 64, "v2.0_brain_train.tar": "b" * 64}
+
+
 def test_without_digests_copying_goes_on(server):
     said: list[str] = []
     offered = read_mail(server.mail(NAME, "fastMRI_SHA256"))
@@ -207,7 +215,7 @@ def test_nothing_that_is_written_holds_the_signature(server, data, tmp_path, cap
     for to in (tmp_path / "to", blob_container):
         server.num_gets.clear()
         offered = [archive(server), archive(server, "missing.tar"), archive(server, expires_at=5)]
-        plan = plan_copy(offered, to, settings=settings())
+        plan = plan_copy(offered[:2], to, settings=settings()) + plan_copy(offered[2:], to, settings=settings())
         said += [repr(plan), *(traces_of(one.error) for one in plan)]
         events: list[CopyEvent] = []
         results += copy_archives(offered[:2], to, settings=settings(), on_event=events.append)

@@ -1,5 +1,6 @@
 """A copy that is killed at random moments goes on where it was; only blocks in flight come twice."""
 
+import contextlib
 import json
 import os
 import random
@@ -104,13 +105,27 @@ def test_ctrl_c_stops_at_once_and_keeps_what_is_there(server, contents, tmp_path
 
 
 def test_the_query_is_not_in_the_list_of_processes(server, tmp_path):
-    child = child_of(server, tmp_path, tmp_path / "to")
-    while server.bytes_sent < BLOCK:
-        time.sleep(0.01)
-    command = Path(f"/proc/{child.pid}/cmdline").read_bytes() + Path(f"/proc/{child.pid}/environ").read_bytes()
+    (tmp_path / "mail.txt").write_text(server.mail(*NAMES))
+    server.faults.throttle = 2e6
+    command = [sys.executable, "-m", "jobs.app", "data", "copy", tmp_path / "mail.txt", "--to", tmp_path / "to"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seen: set[str] = set()
+    while server.bytes_sent < SIZE and child.poll() is None:
+        seen.update(process_texts())
+        time.sleep(0.02)
     child.kill()
-    child.communicate()
-    assert not signatures_in(command.decode(errors="replace"))
+    child.wait()
+    assert any(str(tmp_path / "mail.txt") in text for text in seen)
+    assert not signatures_in("\n".join(seen))
+
+
+def process_texts() -> list[str]:
+    """Command line and environment of every process that may be looked at."""
+    texts = []
+    for path in [*Path("/proc").glob("[0-9]*/cmdline"), *Path("/proc").glob("[0-9]*/environ")]:
+        with contextlib.suppress(OSError):
+            texts.append(path.read_bytes().decode(errors="replace"))
+    return texts
 
 
 def test_memory_does_not_grow_with_the_archive(tmp_path):

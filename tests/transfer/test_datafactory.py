@@ -18,7 +18,7 @@ from fake_datafactory import FakeDataFactory, Step, activity, failing, going_wel
 from transfer.archive_server import running_server
 
 from mrikit.errors import ConfigError, TransferError
-from mrikit.storage import file_state, list_files, read_bytes, remove, write_bytes
+from mrikit.storage import file_state, list_files, read_bytes, remove, write_bytes, write_stream
 from mrikit.storage.blob import container_client
 from mrikit.storage.estate import Estate, read_estate, save_estate
 from mrikit.transfer import Link, MailArchive
@@ -45,9 +45,11 @@ class World:
     def archive(self, name="a.tar.xz", **link):
         return MailArchive(link=Link(self.server.url(name, **link)), name=name)
 
-    def copy(self, *archives, settings=QUICK):
+    def copy(self, *archives, settings=QUICK, **options):
         archives = archives or (self.archive(),)
-        return copy_archives(archives, self.to, estate=self.estate, settings=settings, on_event=self.events.append)
+        return copy_archives(
+            archives, self.to, estate=self.estate, settings=settings, on_event=self.events.append, **options
+        )
 
     def source(self, name="a.tar.xz"):
         return (self.server.folder / name).read_bytes()
@@ -107,7 +109,7 @@ def test_archives_come_through_the_factory_as_they_are(world):
 
 
 def test_a_result_names_its_target_and_leaves_the_checksum_open(world):
-    (result,) = world.copy()
+    (result,) = world.copy(digests={"a.tar.xz": "0" * 64})
     assert result.target == f"az://{world.container.container}/raw/a.tar.xz"
     assert (result.checksum, result.is_ok, result.moved_bytes) == ("not checked", True, 1000)
 
@@ -179,7 +181,35 @@ def test_what_is_there_under_an_expired_link_is_kept_and_its_size_called_unverif
     write_bytes(world.to / "a.tar.xz", b"short")
     (result,) = world.copy(world.archive(expires_at=1))
     assert (result.state, result.size_bytes) == ("present", 5)
-    assert "its size is not verified, because the link expired" in world.told("note")[0]
+    assert result.message == ("a.tar.xz: there with 5 bytes; its size is not verified, because the link expired")
+    assert world.told("end") == [result.message]
+
+
+def test_a_digest_that_an_earlier_copy_noted_is_compared(world):
+    metadata = {"mrikit_size": "1000", "sha256": "1" * 64}
+    write_stream(world.to / "a.tar.xz", [world.source()], metadata=metadata)
+    (result,) = world.copy(digests={"a.tar.xz": "0" * 64})
+    assert (result.state, result.checksum, result.is_ok) == ("present", "mismatch", False)
+    assert result.message.startswith("a.tar.xz: SHA256 is 111111111111... but 000000000000... is published")
+
+
+def test_a_digest_of_another_size_counts_for_nothing(world):
+    write_stream(world.to / "a.tar.xz", [world.source()], metadata={"mrikit_size": "999", "sha256": "1" * 64})
+    (result,) = world.copy(digests={"a.tar.xz": "0" * 64})
+    assert (result.state, result.checksum) == ("present", "not checked")
+
+
+def test_each_result_is_told_when_it_is_over(world):
+    world.fake.scripts["b.tar.xz"] = [Step("InProgress")] * 20 + going_well(1001)
+    told = []
+    world.copy(
+        world.archive("b.tar.xz"),
+        world.archive(),
+        on_result=lambda result: told.append(
+            (result.name, [event.name for event in world.events if event.kind == "end"])
+        ),
+    )
+    assert told == [("a.tar.xz", ["a.tar.xz"]), ("b.tar.xz", ["a.tar.xz", "b.tar.xz"])]
 
 
 def test_an_archive_that_the_source_lacks_leaves_the_others_alone(world):
@@ -196,7 +226,7 @@ def test_every_look_tells_bytes_rate_and_state_of_all_activities(world):
         *going_well(1000)[2:],
     ]
     world.copy()
-    assert world.told("moved")[0] == "look Succeeded; copy InProgress, 3 MiB read, 2 MiB written, 512 KiB/s"
+    assert world.told("moved")[0] == "look Succeeded; copy InProgress, 3.1 MB read, 2.1 MB written, 524.3 kB/s"
 
 
 def test_a_try_that_failed_within_a_run_is_told_with_its_error(world):
@@ -229,7 +259,8 @@ def test_a_failed_run_says_code_and_message_of_its_activity(world):
     (result,) = world.copy()
     assert result.state == "failed"
     assert re.search(
-        r"run run-0001 failed: copy: 2200 Failed to read from http://127\S*/v2\.0/a\.tar\.xz\?\.\.\.", result.message
+        r"^a\.tar\.xz: run run-0001 failed: copy: 2200 Failed to read from http://127\S*/v2\.0/a\.tar\.xz\?\.\.\.",
+        result.message,
     )
     assert canaries_in(result, *world.events) == []
 
@@ -544,6 +575,9 @@ def test_a_plan_tells_what_would_be_done_and_starts_nothing(world, tmp_path):
         ("follow", 0),
         ("expired", 0),
     ]
+    (lacking,) = plan_copies([world.archive("z.tar.xz")], world.to, estate=world.estate, settings=QUICK)
+    assert lacking.action == "failed"
+    assert "z.tar.xz: does not exist at the source" in lacking.message
     assert world.num_started() == 0
     assert not (tmp_path / "cache").exists()
 
@@ -667,7 +701,7 @@ def test_a_pipeline_that_would_show_the_signature_is_refused(world):
 
 
 def test_two_archives_of_one_name_are_refused(world):
-    with pytest.raises(ConfigError, match=r"a\.tar\.xz: two archives would become one blob; leave one out with --only"):
+    with pytest.raises(ConfigError, match=r"a\.tar\.xz: two archives would become one file; leave one out with --only"):
         world.copy(world.archive(), world.archive())
 
 

@@ -269,6 +269,29 @@ def test_a_lost_quotation_mark_does_not_lose_the_links():
     assert links(text) == URLS
 
 
+def test_one_path_on_two_hosts_is_two_files():
+    urls = [make_url(NAME), make_url(NAME, base_url="https://mirror.example.org/")]
+    mail = parse_mail("\n".join(make_line(url) for url in urls))
+    assert [one.link.reveal() for one in mail.archives] == urls
+    assert [one.name for one in mail.archives] == [f"{HOST}_v2.0_{NAME}", f"mirror.example.org_v2.0_{NAME}"]
+    assert mail.num_duplicates == 0
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [("a/x.tar", "y.tar"), ("b/y.tar", None), ("c/y.tar", "c_y.tar")],
+        [("a/b/x.tar", None), ("a_b/x.tar", None), ("a/b_x.tar", "x.tar")],
+        [("a/x.tar", "x.tar"), ("b/x.tar", "x.tar"), ("c/b_x.tar", None)],
+    ],
+    ids=["output-of-another", "joined-folders", "folders-of-another"],
+)
+def test_every_file_has_a_name_of_its_own(lines):
+    text = "\n".join(make_line(make_url(path, folder=""), output) for path, output in lines)
+    names = [one.name for one in read_mail(text)]
+    assert len(set(names)) == len(names) == 3
+
+
 def test_a_repeated_mail_offers_the_same():
     mail = parse_mail(make_mail() * 3)
     assert [one.link.reveal() for one in mail.archives] == URLS

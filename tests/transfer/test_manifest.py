@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 from transfer.archives import random_members, tar_of, unpack_bytes
 
 from mrikit.errors import DataError, StorageError
+from mrikit.transfer.unpacking.completeness import Completeness, judge_completeness
 from mrikit.transfer.unpacking.manifest import (
     ArchiveRecord,
-    Completeness,
     Manifest,
     Member,
     archive_line,
     format_manifest,
-    judge_completeness,
     list_manifests,
     manifest_path,
     member_line,
     parse_manifest,
     read_manifest,
+    read_manifest_if_any,
 )
 
 RECORD = ArchiveRecord(
@@ -47,14 +47,39 @@ def test_a_torn_line_does_not_count(cut):
 
 
 def test_the_later_line_of_a_member_counts():
-    again = Member(name="knee/a.h5", size_bytes=5, sha256=None, state="refused", reason="removed again")
+    again = Member(name="knee/a.h5", size_bytes=5, sha256=None, state="taken back", reason="removed again")
     assert parse_manifest(format_manifest(WHOLE) + member_line(again), "m").members == (BAD, again)
 
 
-def test_members_of_an_archive_of_another_size_do_not_count():
-    other = ArchiveRecord(name=RECORD.name, size_bytes=200)
-    found = parse_manifest(format_manifest(WHOLE) + archive_line(other) + member_line(BAD), "m")
-    assert found == Manifest(archive=other, members=(BAD,))
+def test_members_of_another_file_of_the_name_stay_but_are_not_present():
+    other = ArchiveRecord(name=RECORD.name, size_bytes=200, version="200-7")
+    found = parse_manifest(format_manifest(WHOLE) + archive_line(other), "m")
+    assert found == Manifest(archive=other, members=(GOOD, BAD))
+    assert (found.done, found.present) == ((GOOD,), ())
+
+
+def test_a_refused_second_member_of_a_name_does_not_replace_the_first():
+    twice = Member(name="knee/a.h5", size_bytes=5, sha256=None, state="refused", reason="named twice")
+    assert parse_manifest(format_manifest(WHOLE) + member_line(twice), "m").members == (GOOD, BAD, twice)
+
+
+def test_a_manifest_that_a_kill_left_empty_is_none(tmp_path):
+    path = manifest_path(tmp_path, "a.tar")
+    path.parent.mkdir()
+    assert read_manifest_if_any(tmp_path, "a.tar") is None
+    path.write_bytes(b"")
+    assert read_manifest_if_any(tmp_path, "a.tar") is None
+
+
+def test_what_macos_keeps_beside_a_volume_is_no_volume():
+    found = judge_completeness(["knee/a.h5", "knee/._a.h5"], None, 1, is_stopped=False)
+    assert (found.state, found.num_unexpected) == ("complete", 0)
+
+
+def test_what_was_published_once_counts_where_nothing_is_known_now():
+    earlier = judge_completeness(["a.h5"], ["a.h5", "b.h5", "c.h5"], None, is_stopped=False)
+    found = judge_completeness(["a.h5", "b.h5"], None, None, is_stopped=False, earlier=earlier)
+    assert (found.state, found.num_expected, found.missing) == ("incomplete", 3, ("c.h5",))
 
 
 @given(st.binary(max_size=300))
@@ -63,10 +88,7 @@ def test_any_other_bytes_are_no_manifest(data):
         parse_manifest(data, "m")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [b"[]", b"1", b'{"archive": "a"}', b'{"name": "a", "size_bytes": 1, "sha256": null, "state": "odd", "reason": ""}'],
-)
+@pytest.mark.parametrize("line", [b"[]", b"1", b'{"archive": "a"}', member_line(GOOD).replace(b"done", b"odd")])
 def test_a_line_that_says_something_else_does_not_count(line):
     assert parse_manifest(archive_line(RECORD) + line, "m").members == ()
 
@@ -107,7 +129,7 @@ def test_an_archive_without_a_file_name_is_refused(tmp_path, name):
 def test_completeness_compares_base_names_of_members_that_are_there(
     published, count, is_stopped, state, num_missing, num_unexpected
 ):
-    found = judge_completeness([GOOD, BAD], published, count, is_stopped=is_stopped)
+    found = judge_completeness([GOOD.name], published, count, is_stopped=is_stopped)
     assert (found.state, found.num_missing, found.num_unexpected) == (state, num_missing, num_unexpected)
 
 

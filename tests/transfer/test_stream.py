@@ -1,28 +1,20 @@
 """Copying archives: what arrives, what is skipped, how the bounds hold."""
 
 import hashlib
-import logging
-import os
+import shutil
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from azurite import ACCOUNT, ACCOUNT_KEY
-from transfer.archive_server import Faults, running_server
-from transfer.copying import BLOCK, NAME, archive, settings, signatures_in, write_archive
+from transfer.archive_server import CANARY, Faults, running_server
+from transfer.copying import BLOCK, NAME, archive, digest_of, settings, write_archive
 
 from mrikit.errors import ConfigError, StorageError
-from mrikit.storage import BlobPath, file_state
-from mrikit.storage.blob import blob_client
-from mrikit.transfer.copying.blob_target import BlobTarget
 from mrikit.transfer.copying.blocks import plan_blocks
 from mrikit.transfer.copying.digest import InOrderDigest
+from mrikit.transfer.copying.folder_target import FolderTarget
 from mrikit.transfer.copying.limits import Buffers, RateLimit
 from mrikit.transfer.copying.stream import copy_archives, plan_copy
-from mrikit.transfer.copying.targets import FolderTarget
-from mrikit.transfer.link import Link
-from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -37,10 +29,6 @@ def data(tmp_path):
 def server(tmp_path, data):
     with running_server(tmp_path / "source", faults=Faults()) as server:
         yield server
-
-
-def digest_of(data: bytes) -> dict[str, str]:
-    return {NAME: hashlib.sha256(data).hexdigest()}
 
 
 def test_an_archive_arrives_whole_and_checked(server, data, tmp_path):
@@ -87,9 +75,9 @@ def test_an_archive_that_is_there_needs_no_valid_link(server, data, tmp_path):
 
 def test_an_archive_that_another_tool_brought_counts_by_its_size(server, data, tmp_path):
     (tmp_path / "to").mkdir()
-    (tmp_path / "to" / NAME).write_bytes(data)
-    [result] = copy_archives([archive(server)], tmp_path / "to", digests=digest_of(data), settings=settings())
-    assert (result.state, result.checksum) == ("present", "not checked")
+    (tmp_path / "to" / NAME).write_bytes(bytes(len(data)))
+    [result] = copy_archives([archive(server)], tmp_path / "to", settings=settings())
+    assert (result.state, result.checksum, result.sha256) == ("present", "unpublished", None)
 
 
 def test_a_digest_that_nobody_published_is_told(server, tmp_path):
@@ -153,10 +141,59 @@ def test_the_plan_says_what_is_there_and_changes_nothing(server, data, tmp_path)
     assert not (tmp_path / "to").exists()
 
 
+def test_the_plan_tells_what_is_tried_again(server, tmp_path):
+    server.faults.refusal = (503, "SlowDown", "", {})
+    said: list[str] = []
+    [plan] = plan_copy([archive(server)], tmp_path / "to", settings=settings(), on_retry=said.append)
+    assert "the server is busy (503), 20 times in a row" in str(plan.error)
+    assert len(said) == 19
+
+
 def test_what_cannot_be_held_is_refused_before_anything_comes(server, tmp_path, full_disk):
     with pytest.raises(StorageError, match="are to come but only"):
         copy_archives([archive(server)], full_disk, settings=settings())
     assert list(full_disk.iterdir()) == []
+
+
+def test_what_an_earlier_copy_holds_is_not_missing_space(server, tmp_path, full_disk):
+    data = write_archive(tmp_path / "source", size_bytes=10 * BLOCK)
+    server.faults.expire_after = {CANARY: 8}
+    copy_archives([archive(server)], full_disk, settings=settings(num_connections=1))
+    (full_disk / "taken").write_bytes(bytes(shutil.disk_usage(full_disk).free - 6 * BLOCK))
+    server.faults.expire_after, server.faults.etag = {}, '"etag-2"'
+    [result] = copy_archives([archive(server)], full_disk, settings=settings())
+    assert (result.state, result.moved_bytes) == ("copied", len(data))
+
+
+def test_files_of_earlier_copies_are_named_where_space_lacks(server, full_disk):
+    (full_disk / ".other.tar.partial").write_bytes(bytes(BLOCK))
+    with pytest.raises(
+        StorageError, match=r"1\.3 MB are to come but only .* kB .*earlier copies left \.other\.tar\.partial"
+    ):
+        copy_archives([archive(server)], full_disk, settings=settings())
+
+
+def test_what_a_kill_left_beside_a_whole_archive_is_removed(server, tmp_path):
+    copy_archives([archive(server)], tmp_path / "to", settings=settings())
+    for kind in ("partial", "journal"):
+        (tmp_path / "to" / f".{NAME}.{kind}").write_text("left over")
+    copy_archives([archive(server)], tmp_path / "to", settings=settings())
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == [".mrikit", NAME]
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_file_is_no_place_for_archives(server, tmp_path, place):
+    (tmp_path / "file").write_text("a report")
+    with pytest.raises(ConfigError, match=r"/file: a file, but archives go into a folder; choose another one$"):
+        copy_archives([archive(server)], tmp_path / place, settings=settings())
+    assert (tmp_path / "file").read_text() == "a report"
+
+
+def test_two_archives_of_one_name_are_refused(server, tmp_path):
+    twice = [archive(server), archive(server)]
+    for call in (plan_copy, copy_archives):
+        with pytest.raises(ConfigError, match=f"{NAME}: two archives would become one file"):
+            call(twice, tmp_path, settings=settings())
 
 
 def test_one_archive_that_fails_does_not_stop_the_others(server, data, tmp_path):
@@ -249,73 +286,3 @@ def test_a_digest_that_is_dropped_lets_go_of_everything():
     digest.drop()
     digest.add(0, memoryview(b"a"), lambda: released.append(0))
     assert (released, digest.hexdigest) == ([2, 0], None)
-
-
-class TestBlob:
-    def test_an_archive_arrives_whole_and_checked(self, server, data, blob_container):
-        events: list[CopyEvent] = []
-        [result] = copy_archives(
-            [archive(server)],
-            blob_container / "sub",
-            digests=digest_of(data),
-            settings=settings(),
-            on_event=events.append,
-        )
-        assert (result.state, result.checksum, result.target) == ("copied", "ok", f"{blob_container}/sub/{NAME}")
-        assert blob_client(blob_container / "sub" / NAME).download_blob().readall() == data
-        notes = [event.message for event in events if event.kind == "note"]
-        assert len(notes) == 1
-        assert notes[0].startswith("Azure does not fetch from the links itself (404 CannotVerifyCopySource)")
-
-    def test_a_mismatch_is_remembered(self, server, blob_container):
-        for state in ("copied", "present"):
-            [result] = copy_archives([archive(server)], blob_container, digests={NAME: "0" * 64}, settings=settings())
-            assert (result.state, result.checksum) == (state, "mismatch")
-
-    def test_a_resumed_blob_is_not_checked(self, server, data, blob_container):
-        target = BlobTarget(blob_container / NAME, plan_blocks(NAME, len(data), '"etag-1"', BLOCK))
-        target.put(3, memoryview(data)[3 * BLOCK : 4 * BLOCK])
-        [result] = copy_archives([archive(server)], blob_container, digests=digest_of(data), settings=settings())
-        assert (result.state, result.checksum, result.moved_bytes) == ("copied", "not checked", len(data) - BLOCK)
-        assert blob_client(blob_container / NAME).download_blob().readall() == data
-
-    def test_azure_fetches_from_links_that_it_accepts(self, blob_container, azurite_env, monkeypatch):
-        # Azurite fetches from itself only: the link is one to a blob of its own.
-        monkeypatch.setenv("SSL_CERT_FILE", azurite_env["REQUESTS_CA_BUNDLE"])
-        data = os.urandom(3 * BLOCK + 7)
-        offered = MailArchive(link=Link(_signed_url(blob_container / "source" / NAME, data)), name=NAME)
-        sent: list[int] = []
-        monkeypatch.setattr(BlobTarget, "put", lambda *_: sent.append(1))
-        events: list[CopyEvent] = []
-        [result] = copy_archives(
-            [offered], blob_container, digests=digest_of(data), settings=settings(), on_event=events.append
-        )
-        assert (result.state, result.checksum, result.moved_bytes) == ("copied", "not checked", len(data))
-        assert blob_client(blob_container / NAME).download_blob().readall() == data
-        assert not sent
-        assert not [event for event in events if event.kind == "note"]
-
-    def test_the_signature_is_in_no_log_of_azures_client(self, server, blob_container, caplog):
-        caplog.set_level(logging.DEBUG)
-        copy_archives([archive(server)], blob_container, settings=settings())
-        assert any("x-ms-copy-source" in record.getMessage() for record in caplog.records)
-        assert not signatures_in(caplog.text)
-
-    def test_an_empty_archive_arrives(self, server, blob_container, tmp_path):
-        write_archive(tmp_path / "source", size_bytes=0)
-        [result] = copy_archives([archive(server)], blob_container, settings=settings())
-        state = file_state(blob_container / NAME)
-        assert (result.state, state and state.size_bytes) == ("copied", 0)
-
-
-def _signed_url(path: BlobPath, data: bytes) -> str:
-    """A link that Azurite signs, to a blob of these bytes."""
-    from azure.storage.blob import generate_blob_sas
-
-    client = blob_client(path)
-    client.upload_blob(data)
-    expires_at = datetime.now(UTC) + timedelta(hours=1)
-    signature = generate_blob_sas(
-        ACCOUNT, path.container, path.key, account_key=ACCOUNT_KEY, permission="r", expiry=expires_at
-    )
-    return f"{client.url}?{signature}"

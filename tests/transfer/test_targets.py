@@ -1,19 +1,19 @@
 """Where blocks go: what is there after a kill, who may write, when an archive gets its name."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from transfer.copying import NAME
 
 from mrikit.errors import StorageError
-from mrikit.storage import file_state, write_bytes
-from mrikit.storage.blob import blob_client, container_client
-from mrikit.transfer.copying.blob_target import BlobTarget
 from mrikit.transfer.copying.blocks import BlockPlan, plan_blocks
 from mrikit.transfer.copying.copied import copied_before
-from mrikit.transfer.copying.targets import FolderTarget, open_target
+from mrikit.transfer.copying.folder_target import FolderTarget
 
 BLOCK = 1000
 DATA = os.urandom(3 * BLOCK + 500)
@@ -159,9 +159,94 @@ def test_nothing_is_written_after_closing(tmp_path):
         target.put(0, block(0))
 
 
-def test_a_disk_without_room_is_refused_before_anything_comes(full_disk):
-    with pytest.raises(StorageError, match=r"0\.01 GB are to come but only 0\.00 GB of disk are free"):
-        FolderTarget(full_disk, plan(size_bytes=8_000_000)).open()
+def test_partial_work_for_another_version_gives_its_space_back(tmp_path):
+    old = FolderTarget(tmp_path, plan(size_bytes=10**6, block_bytes=10**6))
+    old.open()
+    old.put(0, memoryview(bytes([1]) * 10**6))
+    old.close()
+    assert old.space_bytes() == 0
+    new = FolderTarget(tmp_path, plan(size_bytes=10**6, block_bytes=10**6, version='"v2"'))
+    assert new.space_bytes() == 0  # what the old one holds is used again
+    new.open()
+    new.close()
+    assert new.space_bytes() == 10**6
+    assert (tmp_path / f".{NAME}.partial").read_bytes() == bytes(10**6)
+
+
+@pytest.mark.parametrize("is_made_anew", [False, True], ids=["gone", "made-anew"])
+def test_a_journal_without_its_file_counts_for_nothing(tmp_path, is_made_anew):
+    target = FolderTarget(tmp_path, plan())
+    target.open()
+    target.put(0, block(0))
+    target.close()
+    (tmp_path / f".{NAME}.partial").unlink()
+    if is_made_anew:
+        (tmp_path / f".{NAME}.partial").touch()
+    again = FolderTarget(tmp_path, plan())
+    assert again.present() == again.open() == frozenset()
+    again.close()
+
+
+def filled(folder) -> FolderTarget:
+    """All blocks are there."""
+    target = FolderTarget(folder, plan())
+    target.open()
+    for number in range(4):
+        target.put(number, block(number))
+    return target
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["links", "no-links"])
+def test_a_file_that_appears_meanwhile_stays(tmp_path, monkeypatch, has_links):
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
+    target = filled(tmp_path)
+    (tmp_path / NAME).write_bytes(b"mine")
+    with pytest.raises(StorageError, match=r"has appeared|is there already"):
+        target.commit(None)
+    target.close()
+    assert (tmp_path / NAME).read_bytes() == b"mine"
+    assert (tmp_path / f".{NAME}.partial").read_bytes() == DATA
+
+
+def test_a_file_system_without_links_gets_the_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "link", no_links)
+    filled(tmp_path).commit("ab")
+    assert (tmp_path / NAME).read_bytes() == DATA
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mrikit", NAME]
+
+
+def no_links(*_names):
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_folder_that_cannot_lock_is_named_and_nothing_stays_open(tmp_path, monkeypatch):
+    def flock(*_args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    num_open = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(StorageError, match="files cannot be locked there: No locks available; choose another folder"):
+        FolderTarget(tmp_path, plan()).open()
+    assert len(list(Path("/proc/self/fd").iterdir())) == num_open
+
+
+def test_a_copy_that_was_stopped_is_no_damage(tmp_path):
+    target = filled(tmp_path)
+    target.close()
+    with pytest.raises(StorageError, match="closed; the same command goes on from here"):
+        target.read_back(0, lambda _piece: None)
+
+
+def test_a_disk_that_cannot_be_read_is_no_damage(tmp_path, monkeypatch):
+    def preadv(*_args):
+        raise OSError(errno.EIO, "Input/output error")
+
+    target = filled(tmp_path)
+    monkeypatch.setattr(os, "preadv", preadv)
+    with pytest.raises(StorageError, match="cannot be read: Input/output error; is the disk all right"):
+        target.read_back(0, lambda _piece: None)
+    target.close()
 
 
 def test_a_disk_that_fills_up_says_what_is_kept(full_disk):
@@ -212,65 +297,3 @@ def test_the_journal_holds_no_more_than_the_plan_and_the_blocks(tmp_path):
         ["host", "process"],
         ["block", "crc32"],
     ]
-
-
-@pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-class TestBlob:
-    def test_a_blob_gets_the_archive_in_any_order_of_blocks(self, blob_container):
-        target = open_target(blob_container / "sub", plan())
-        assert target.open() == frozenset()
-        for number in (3, 0, 2, 1):
-            target.put(number, block(number))
-        target.commit("abcdef")
-        path = blob_container / "sub" / NAME
-        assert blob_client(path).download_blob().readall() == DATA
-        state = file_state(path)
-        assert state is not None
-        assert state.metadata == {"mrikit_size": "3500", "sha256": "abcdef"}
-
-    def test_staged_blocks_are_there_at_the_next_start(self, blob_container):
-        BlobTarget(blob_container / NAME, plan()).put(2, block(2))
-        assert BlobTarget(blob_container / NAME, plan()).open() == {2}
-
-    def test_staged_blocks_of_another_size_or_version_are_not(self, blob_container):
-        target = BlobTarget(blob_container / NAME, plan())
-        target.put(2, block(2)[:10])
-        BlobTarget(blob_container / NAME, plan(version='"v2"')).put(1, block(1))
-        assert target.open() == frozenset()
-
-    def test_a_blob_of_the_right_size_is_complete(self, blob_container):
-        write_bytes(blob_container / NAME, DATA)
-        assert BlobTarget(blob_container / NAME, plan()).open() is None
-
-    def test_a_blob_of_another_size_stays(self, blob_container):
-        write_bytes(blob_container / NAME, b"mine")
-        with pytest.raises(StorageError, match="is there already with 4 bytes, but the archive has 3500; delete it"):
-            BlobTarget(blob_container / NAME, plan()).open()
-
-    def test_two_that_commit_the_same_blocks_do_no_harm(self, blob_container):
-        targets = [BlobTarget(blob_container / NAME, plan()) for _ in range(2)]
-        for target in targets:
-            for number in range(4):
-                target.put(number, block(number))
-        for target in targets:
-            target.commit("abcdef")
-        assert blob_client(blob_container / NAME).download_blob().readall() == DATA
-
-    def test_a_container_that_is_deleted_halfway_is_one_clear_line(self, blob_container):
-        target = BlobTarget(blob_container / NAME, plan())
-        target.put(0, block(0))
-        container_client(blob_container.container).delete_container()
-        with pytest.raises(StorageError, match="there is no container") as caught:
-            target.put(1, block(1))
-        assert "\n" not in str(caught.value)
-
-    def test_what_was_copied_is_known_without_asking(self, blob_container):
-        write_bytes(blob_container / "by-others.tar", DATA)
-        target = BlobTarget(blob_container / NAME, plan())
-        for number in range(4):
-            target.put(number, block(number))
-        target.commit(None)
-        copied = copied_before(blob_container, NAME)
-        assert copied is not None
-        assert (copied.size_bytes, copied.sha256) == (len(DATA), None)
-        assert copied_before(blob_container, "by-others.tar") is None

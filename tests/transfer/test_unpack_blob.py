@@ -8,6 +8,7 @@ from transfer.archives import compressed, files_in, random_members, sha256, tar_
 from mrikit.storage import file_state, remove, write_bytes
 from mrikit.transfer.source import FileSource
 from mrikit.transfer.unpacking.manifest import read_manifest
+from mrikit.transfer.unpacking.placing import Placer
 from mrikit.transfer.unpacking.unpack import UnpackSettings, unpack
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -25,8 +26,11 @@ def test_members_go_to_blob_with_their_digest(tmp_path, blob_container, size):
     assert read_manifest(to, "a.tar") == result.manifest
     state = file_state(to / "knee/file0_000.h5")
     assert state.metadata == {
-        "archive": "a.tar", "archive_size": str(path.stat().st_size), "sha256": sha256(members["knee/file0_000.h5"]),
-    }  # fmt: skip
+        "archive": "a.tar",
+        "archive_version": f"{path.stat().st_size}-{path.stat().st_mtime_ns}",
+        "sha256": sha256(members["knee/file0_000.h5"]),
+        "verified": "yes",
+    }
 
 
 def test_another_machine_goes_on_from_the_listing_alone(tmp_path, blob_container, monkeypatch):
@@ -46,3 +50,24 @@ def test_an_archive_in_blob_is_unpacked_into_blob(blob_container):
     source = FileSource(blob_container / "archives/a.tar.xz")
     assert unpack(source, blob_container / "out", settings=UnpackSettings()).manifest.archive.sha256 == sha256(data)
     assert files_in(blob_container / "out") == MEMBERS
+
+
+def test_a_large_blob_that_a_kill_left_without_its_digest_is_compared_and_noted(tmp_path, blob_container, monkeypatch):
+    members = random_members([9_000_000, 10])
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_of(members))
+
+    class KilledError(Exception):
+        pass
+
+    def kill(*_words):
+        raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(Placer, "_note_digest", kill)
+        unpack(FileSource(path), blob_container, settings=UnpackSettings())
+    result = unpack(FileSource(path), blob_container, settings=UnpackSettings())
+    assert (result.is_ok, result.num_written, files_in(blob_container)) == (True, 1, members)
+    assert [member.is_kept for member in result.manifest.done] == [False, False]
+    notes = file_state(blob_container / "knee/file0_000.h5").metadata
+    assert (notes["sha256"], notes["verified"]) == (sha256(members["knee/file0_000.h5"]), "yes")

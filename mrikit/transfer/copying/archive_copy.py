@@ -4,15 +4,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from mrikit.errors import MrikitError
-from mrikit.transfer.copying.blob_target import BlobTarget
+from mrikit.transfer.copying.arrivals import Arrivals
+from mrikit.transfer.copying.blob_target import BlobTarget, Refusal
 from mrikit.transfer.copying.blocks import BlockPlan
+from mrikit.transfer.copying.copied import hash_copied
 from mrikit.transfer.copying.digest import InOrderDigest
+from mrikit.transfer.copying.folder_target import FolderTarget
 from mrikit.transfer.copying.server_side import ServerSide
 from mrikit.transfer.copying.targets import Target
 from mrikit.transfer.link import Link
-from mrikit.transfer.results import ChecksumState, CopyEvent, CopyResult, CopyState, OnEvent
+from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent, judge_digest
 from mrikit.transfer.source import HttpSource, LinkExpired
 
 
@@ -21,12 +25,15 @@ class ArchiveCopy:
 
     Args:
         link: For blocks that the service fetches by itself.
-        source: Where the bytes come from.
+        source: Where the bytes come from; its `pace` calls `arrivals.count`.
         target: Where they go.
         plan: The blocks.
         expected: The published SHA256 as hex digits; None if there is none.
         server_side: Whether the service fetches by itself.
         on_event: Called with what happens.
+        arrivals: Bytes as they come.
+        is_stopped: Whether all copies are to end.
+        most_held: Blocks that may wait in memory to be hashed although the target could be read.
     """
 
     def __init__(
@@ -39,15 +46,20 @@ class ArchiveCopy:
         expected: str | None,
         server_side: ServerSide,
         on_event: OnEvent,
+        arrivals: Arrivals,
+        is_stopped: Callable[[], bool],
+        most_held: int,
     ) -> None:
-        self.name = plan.name
+        self.name, self._most_held = plan.name, most_held
         self._link, self._source, self._target, self._plan = link, source, target, plan
         self._expected, self._server_side, self._on_event = expected, server_side, on_event
+        self._arrivals, self._is_stopped = arrivals, is_stopped
         self._pending: deque[int] = deque()
         self._num_in_flight = 0
-        self._is_complete = False
+        self._is_complete = self._has_staged_by_service = False
         self._error: MrikitError | None = None
         self._digest: InOrderDigest | None = None
+        self._sha256: str | None = None
         self._moved_bytes = 0
         self._lock = threading.Lock()
         self._started_at = time.monotonic()
@@ -57,11 +69,19 @@ class ArchiveCopy:
         with self._lock:
             self._num_in_flight += 1
 
-    def take(self) -> int | None:
-        """The lowest block that nobody has taken, now the caller's; None if there is none for the moment."""
+    def take(self, most_ahead: int) -> int | None:
+        """The lowest block that nobody has taken, now the caller's; None if there is none for the moment.
+
+        Args:
+            most_ahead: How many blocks the copy may be ahead of its hash, at least 1, where they are held in memory:
+                one slow block must not keep all buffers from the other archives.
+        """
         with self._lock:
             is_alone = self._num_in_flight == 0
             if not self._pending or not (is_alone or self._source.facts.is_ranged):
+                return None
+            digest = self._digest
+            if digest is not None and digest.is_memory_bound and self._pending[0] >= digest.position + most_ahead:
                 return None
             self._num_in_flight += 1
             return self._pending.popleft()
@@ -78,8 +98,9 @@ class ArchiveCopy:
                 self._error = self._error or error
                 self._pending.clear()
             is_last = self._num_in_flight == 0 and not self._pending
-        if error is not None and self._digest is not None:
-            self._digest.drop()
+            digest = self._digest
+        if error is not None and digest is not None:
+            digest.drop()
         return is_last
 
     def open(self) -> None:
@@ -101,11 +122,11 @@ class ArchiveCopy:
             )
         )
         if self._is_complete:
+            self._hash_present()
             return
-        can_read_back = not isinstance(self._target, BlobTarget)
-        if can_read_back or not found:
-            read_back = self._read_back if can_read_back else None
-            self._digest = InOrderDigest(self._plan.num_blocks, found, read_back, self._on_damage)
+        read_back = self._target.read_back if isinstance(self._target, FolderTarget) else None
+        if read_back is not None or not found:
+            self._digest = InOrderDigest(self._plan.num_blocks, found, read_back, self._on_damage, self._most_held)
         with self._lock:
             self._pending.extend(number for number in range(self._plan.num_blocks) if number not in found)
         if self._digest is not None:
@@ -125,20 +146,23 @@ class ArchiveCopy:
         start, count = self._plan.span(number)
         data = memoryview(buffer)[:count]
         try:
-            is_staged = isinstance(self._target, BlobTarget) and self._server_side.stage(
-                self._target, self._link, number
-            )
+            is_staged, refusal = self._ask_service(number)
             if not is_staged:
-                self._source.read_into(start, data)
-                self._target.put(number, data)
+                # A server without ranges also sends what is only passed over.
+                with self._arrivals.of_block(count if self._source.facts.is_ranged else 0, self._moved):
+                    self._source.read_into(start, data)
+                    self._target.put(number, data)
         except BaseException:
             release()
             raise
-        self._moved(count)
+        if refusal is not None:
+            self._server_side.note(refusal)
+        if is_staged or not self._source.facts.is_ranged:
+            self._moved(count)
         with self._lock:
             digest = self._digest
             if is_staged:
-                self._digest = None
+                self._digest, self._has_staged_by_service = None, True
         if digest is None:
             release()
         elif is_staged:
@@ -151,6 +175,9 @@ class ArchiveCopy:
         """Commit if all is there; what has become of it."""
         if self._error is None and not self._is_complete:
             try:
+                if self._has_staged_by_service:
+                    # No request of the service can be bound to one version of the source.
+                    self._source.require_unchanged()
                 self._target.commit(self._digest.hexdigest if self._digest else None)
             except MrikitError as error:
                 self._error = error
@@ -164,11 +191,29 @@ class ArchiveCopy:
         self._target.close()
         self._source.close()
 
+    def _ask_service(self, number: int) -> tuple[bool, Refusal | None]:
+        """Whether the service has fetched a block by itself, and why not if it was asked to."""
+        if not isinstance(self._target, BlobTarget) or not self._server_side.is_allowed:
+            return False, None
+        refusal = self._target.put_from(self._link, number)
+        return refusal is None, refusal
+
+    def _hash_present(self) -> None:
+        """What another tool has brought is compared, too, where it can be read without a network."""
+        if self._expected is None or not isinstance(self._target, FolderTarget):
+            return
+        message = f"{self.name}: is there already; it is read to compare its SHA256 with the published one"
+        self._on_event(CopyEvent(kind="note", name=self.name, message=message))
+        path = Path(self._target.location)
+        self._sha256 = hash_copied(path.parent, path.name, lambda: not self._is_stopped())
+
     def _result(self) -> CopyResult:
         state: CopyState = "present" if self._is_complete else "copied"
         if self._error is not None:
             state = "expired" if isinstance(self._error, LinkExpired) else "failed"
-        sha256 = self._digest.hexdigest if self._digest and self._error is None else None
+        sha256 = self._sha256
+        if self._digest and self._error is None:
+            sha256 = self._digest.hexdigest
         checksum, message = judge_digest(self.name, self._expected, sha256)
         return CopyResult(
             name=self.name,
@@ -184,11 +229,8 @@ class ArchiveCopy:
 
     def _moved(self, num_bytes: int) -> None:
         with self._lock:
-            self._moved_bytes += max(num_bytes, 0)
+            self._moved_bytes += num_bytes
         self._on_event(CopyEvent(kind="moved", name=self.name, num_bytes=num_bytes))
-
-    def _read_back(self, number: int, feed: Callable[[memoryview], object]) -> bool:
-        return self._target.read_back(number, feed) is True
 
     def _on_damage(self, number: int) -> None:
         """A block on disk is not what was written there: fetch it again."""
@@ -198,17 +240,3 @@ class ArchiveCopy:
         message = f"{self.name}: block {number} is damaged on disk, as after a power cut; it is fetched again"
         self._on_event(CopyEvent(kind="retry", name=self.name, message=message))
         self._on_event(CopyEvent(kind="moved", name=self.name, num_bytes=-self._plan.span(number)[1]))
-
-
-def judge_digest(name: str, expected: str | None, found: str | None) -> tuple[ChecksumState, str]:
-    """The state of a checksum, and what to say of a mismatch."""
-    if expected is None:
-        return "unpublished", ""
-    if found is None:
-        return "not checked", ""
-    if found.lower() == expected.lower():
-        return "ok", ""
-    return "mismatch", (
-        f"{name}: SHA256 is {found[:12]}... but {expected[:12]}... is published; the archive is kept: `mrikit data "
-        f"unpack` tells whether it is damaged, deleting it and copying again may mend it"
-    )

@@ -1,12 +1,17 @@
 """What is known of an archive that an earlier run copied, without asking its source or reading it again."""
 
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrikit.errors import StorageError
 from mrikit.storage import BlobPath, Location, file_state, read_json, write_json
+from mrikit.transfer.places import MANIFEST_FOLDER
 
-_FOLDER = ".mrikit"
+_PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +59,38 @@ def write_copied(folder: Path, name: str, copied: Copied, mtime_ns: int) -> None
     write_json(copied_note(folder, name), note)
 
 
+def hash_copied(folder: Path, name: str, is_wanted: Callable[[], bool]) -> str | None:
+    """The SHA256 of a local archive that no run of ours has seen come; noted, so that it is read only once.
+
+    Args:
+        folder: Where it lies.
+        name: Of the archive.
+        is_wanted: Asked now and then; None is returned once it is not.
+
+    Raises:
+        StorageError: It cannot be read, or changed meanwhile.
+    """
+    path, digest = folder / name, hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            before, piece = os.fstat(file.fileno()), memoryview(bytearray(_PIECE_BYTES))
+            left = before.st_size
+            while left > 0 and (num_bytes := file.readinto(piece[:left])):
+                if not is_wanted():
+                    return None
+                digest.update(piece[:num_bytes])
+                left -= num_bytes
+            after = path.stat()
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read: {error.strerror}; is the disk all right?") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise StorageError(f"{path}: was replaced or changed while it was read; give the same command again")
+    with contextlib.suppress(StorageError):  # a folder that may only be read has no note
+        copied = Copied(size_bytes=after.st_size, sha256=digest.hexdigest())
+        write_copied(folder, name, copied, after.st_mtime_ns)
+    return digest.hexdigest()
+
+
 def copied_note(folder: Path, name: str) -> Path:
     """Where the note of a local archive lies."""
-    return folder / _FOLDER / f"{name}.copied.json"
+    return folder / MANIFEST_FOLDER / f"{name}.copied.json"

@@ -8,14 +8,15 @@ from collections.abc import Callable
 class InOrderDigest:
     """Takes blocks as they come, and hashes each when all before it are hashed.
 
-    Whichever thread brings the next one hashes it, and those behind it that wait. What waits is held in memory, or read
-    back from the target where that is possible.
+    Whichever thread brings the next one hashes it, and those behind it that wait. What waits is held in memory; where
+    it can be read back from the target, only so many blocks are.
 
     Args:
         num_blocks: Of the archive.
         present: Blocks that the target holds from an earlier run.
         read_back: See `Target.read_back`; None where nothing can be read back.
         on_damage: Called with the number of a block that is not as it was written; it has to come again.
+        most_held: Blocks that wait in memory although they could be read back.
     """
 
     def __init__(
@@ -24,14 +25,28 @@ class InOrderDigest:
         present: frozenset[int],
         read_back: Callable[[int, Callable[[memoryview], object]], bool] | None,
         on_damage: Callable[[int], None],
+        most_held: int = 0,
     ) -> None:
         self._num_blocks, self._read_back, self._on_damage = num_blocks, read_back, on_damage
+        self._most_held = most_held
         self._ready = set(present)
         self._held: dict[int, tuple[memoryview, Callable[[], None]]] = {}
         self._next = 0
         self._is_busy = self._is_dropped = False
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
+
+    @property
+    def position(self) -> int:
+        """The block that is to be hashed next."""
+        with self._lock:
+            return self._next
+
+    @property
+    def is_memory_bound(self) -> bool:
+        """Whether blocks that wait to be hashed are held in memory."""
+        with self._lock:
+            return self._read_back is None and not self._is_dropped
 
     @property
     def hexdigest(self) -> str | None:
@@ -43,7 +58,9 @@ class InOrderDigest:
     def add(self, number: int, data: memoryview, release: Callable[[], None]) -> None:
         """A block is at the target; `release` is called when `data` is no longer needed."""
         with self._lock:
-            is_held = not self._is_dropped and (self._read_back is None or (number == self._next and not self._is_busy))
+            is_next = number == self._next and not self._is_busy
+            is_room = self._read_back is None or is_next or len(self._held) < self._most_held
+            is_held = not self._is_dropped and is_room
             if is_held:
                 self._held[number] = (data, release)
             else:

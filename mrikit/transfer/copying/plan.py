@@ -1,20 +1,24 @@
 """What a copy will do: sizes, what is there already, what is to come."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrikit.errors import ConfigError, MrikitError, StorageError, TransferError
 from mrikit.storage import BlobPath, Location
+from mrikit.storage.amounts import in_bytes
 from mrikit.transfer.copying.blocks import BlockPlan, plan_blocks
 from mrikit.transfer.copying.copied import Copied, copied_before
 from mrikit.transfer.copying.targets import open_target
 from mrikit.transfer.http import Connections
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.retry import Patience
+from mrikit.transfer.selection import require_own_names
 from mrikit.transfer.source import HttpSource, SourceFacts
+
+_MARGIN_BYTES = 2**16  # what a file system needs besides the data
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +36,7 @@ class CopySettings:
     block_bytes: int = 8 * 2**20
     """Size of a block, but for archives of more than 50,000 of them."""
     is_server_side: bool = True
-    """Whether to let Azure fetch from the links itself, if it does."""
+    """Whether to let Azure fetch from the links itself, if it does; with `max_rate` it is not asked to."""
     patience: Patience = field(default_factory=Patience)
     """How long to try again."""
 
@@ -58,6 +62,8 @@ class PlannedArchive:
     """How it is cut; None without facts."""
     present_bytes: int = 0
     """At the target already."""
+    space_bytes: int = 0
+    """Of a local disk that it still takes."""
     copied: Copied | None = None
     """What an earlier run noted, where the archive is complete."""
     is_complete: bool = False
@@ -79,18 +85,30 @@ class PlannedArchive:
 
 
 def plan_copy(
-    archives: Sequence[MailArchive], to: Location, *, settings: CopySettings | None = None
+    archives: Sequence[MailArchive],
+    to: Location,
+    *,
+    settings: CopySettings | None = None,
+    on_retry: Callable[[str], None] = lambda _message: None,
 ) -> list[PlannedArchive]:
-    """Ask the links for sizes and look at the target; changes nothing.
+    """Ask the links for sizes and look at the target, with little patience; changes nothing.
+
+    Args:
+        archives: What to copy.
+        to: A folder, or a prefix of blobs.
+        settings: Bounds.
+        on_retry: Called with what failed, on one line, before it is tried again; from any thread.
 
     Raises:
-        ConfigError: The target cannot be used at all.
+        ConfigError: The target cannot be used at all, or two archives have one name.
     """
     settings = settings or CopySettings()
+    require_own_names(archives)
+    _require_folder(to)
     connections = Connections(settings.num_connections, settings.patience)
     pool = ThreadPoolExecutor(settings.num_connections)
     try:
-        return list(pool.map(lambda archive: _plan(archive, to, settings, connections), archives))
+        return list(pool.map(lambda archive: _plan(archive, to, settings, connections, on_retry), archives))
     finally:
         connections.close()
         pool.shutdown(cancel_futures=True)
@@ -104,11 +122,11 @@ def require_space(plans: Sequence[PlannedArchive], to: Location) -> None:
     """
     if isinstance(to, BlobPath):
         return
-    missing, free = sum(plan.missing_bytes for plan in plans if plan.error is None), free_bytes(to)
-    if missing > free:
+    needed, free = sum(plan.space_bytes for plan in plans if plan.error is None), free_bytes(to)
+    if needed and needed + _MARGIN_BYTES > free:
         raise StorageError(
-            f"{to}: {missing / 1e9:.2f} GB are to come but only {free / 1e9:.2f} GB of disk are free; free some space, "
-            f"choose another folder or fewer archives"
+            f"{to}: {in_bytes(needed)} are to come but only {in_bytes(free)} of disk are free; free some space"
+            f"{_hidden_files(plans, to)}, choose another folder or fewer archives"
         )
 
 
@@ -124,8 +142,31 @@ def free_bytes(folder: Path) -> int:
     raise StorageError(f"{folder}: no such disk")
 
 
-def _plan(archive: MailArchive, to: Location, settings: CopySettings, connections: Connections) -> PlannedArchive:
-    source = HttpSource(archive.link, name=archive.name, connections=connections, patience=settings.patience)
+def _require_folder(to: Location) -> None:
+    """Refuse a file, or a folder below one."""
+    if isinstance(to, BlobPath):
+        return
+    for place in (to, *to.parents):
+        if place.exists() and not place.is_dir():
+            raise ConfigError(f"{place}: a file, but archives go into a folder; choose another one")
+
+
+def _hidden_files(plans: Sequence[PlannedArchive], folder: Path) -> str:
+    """A hint at what earlier copies of other archives hold."""
+    wanted = {f".{plan.archive.name}.partial" for plan in plans}
+    others = [path for path in sorted(folder.glob(".*.partial")) if path.name not in wanted]
+    return f" (earlier copies left {', '.join(path.name for path in others)})" if others else ""
+
+
+def _plan(
+    archive: MailArchive,
+    to: Location,
+    settings: CopySettings,
+    connections: Connections,
+    on_retry: Callable[[str], None],
+) -> PlannedArchive:
+    patience = settings.patience.briefly()
+    source = HttpSource(archive.link, name=archive.name, connections=connections, patience=patience, on_retry=on_retry)
     try:
         copied = copied_before(to, archive.name)
         if copied is not None:
@@ -135,6 +176,14 @@ def _plan(archive: MailArchive, to: Location, settings: CopySettings, connection
         target = open_target(to, blocks)
         is_complete = target.is_complete()
         present = facts.size_bytes if is_complete else blocks.count_bytes(target.present())
+        space = 0 if is_complete else target.space_bytes()
     except (TransferError, StorageError) as error:
         return PlannedArchive(archive=archive, error=error)
-    return PlannedArchive(archive=archive, facts=facts, blocks=blocks, present_bytes=present, is_complete=is_complete)
+    return PlannedArchive(
+        archive=archive,
+        facts=facts,
+        blocks=blocks,
+        present_bytes=present,
+        space_bytes=space,
+        is_complete=is_complete,
+    )

@@ -1,14 +1,15 @@
-"""Blocks that Azure fetches by itself, as long as it does not refuse."""
+"""Whether Azure fetches blocks by itself."""
 
 import threading
 from collections.abc import Callable
 
-from mrikit.transfer.copying.blob_target import BlobTarget
-from mrikit.transfer.link import Link
+from mrikit.transfer.copying.blob_target import Refusal
 
 
 class ServerSide:
-    """Put Block From URL for one run: the first attempt decides for all threads, a refusal for the rest of the run.
+    """Put Block From URL for one run: a refusal for good, of a block that this machine could fetch, ends it for all.
+
+    A service that is busy or a connection that breaks costs one block its help.
 
     Args:
         is_allowed: Whether to try at all.
@@ -16,31 +17,23 @@ class ServerSide:
     """
 
     def __init__(self, *, is_allowed: bool, on_refusal: Callable[[str], None]) -> None:
-        self._is_allowed, self._is_tried = is_allowed, False
-        self._on_refusal = on_refusal
-        self._lock = threading.RLock()
+        self._is_allowed, self._on_refusal = is_allowed, on_refusal
+        self._lock = threading.Lock()
 
-    def stage(self, target: BlobTarget, link: Link, number: int) -> bool:
-        """Whether the service has staged the block; otherwise this process has to."""
-        if not self._is_allowed:
-            return False
-        if self._is_tried:
-            return self._try(target, link, number)
+    @property
+    def is_allowed(self) -> bool:
+        """Whether to ask for the next block."""
         with self._lock:
-            if not self._is_tried:
-                is_staged = self._try(target, link, number)
-                self._is_tried = True
-                return is_staged
-        return self.stage(target, link, number)
+            return self._is_allowed
 
-    def _try(self, target: BlobTarget, link: Link, number: int) -> bool:
-        refusal = target.put_from(link, number)
-        if refusal is None:
-            return True
+    def note(self, refusal: Refusal) -> None:
+        """This machine has fetched what was refused to the service: the link itself is good."""
+        if not refusal.is_for_good:
+            return
         with self._lock:
             was_allowed, self._is_allowed = self._is_allowed, False
         if was_allowed:
             self._on_refusal(
-                f"Azure does not fetch from the links itself ({refusal}); the bytes go through this machine instead"
+                f"Azure does not fetch from the links itself ({refusal.reason}); the bytes go through this machine "
+                f"instead"
             )
-        return False

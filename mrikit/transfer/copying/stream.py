@@ -1,20 +1,26 @@
 """Copy archives from signed links into a folder or into Blob: in parallel, resumable, in constant memory."""
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from mrikit.errors import MrikitError
 from mrikit.storage import Location
-from mrikit.transfer.copying.archive_copy import ArchiveCopy, judge_digest
+from mrikit.transfer.copying.archive_copy import ArchiveCopy
+from mrikit.transfer.copying.arrivals import Arrivals
+from mrikit.transfer.copying.folder_target import remove_leftovers
 from mrikit.transfer.copying.limits import Buffers, RateLimit
 from mrikit.transfer.copying.plan import CopySettings, PlannedArchive, plan_copy, require_space
 from mrikit.transfer.copying.server_side import ServerSide
 from mrikit.transfer.copying.targets import open_target
-from mrikit.transfer.http import Connections, LinkExpired
+from mrikit.transfer.http import Connections
+from mrikit.transfer.http_answer import LinkExpired
 from mrikit.transfer.mail import MailArchive
-from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent
+from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent, judge_digest
+from mrikit.transfer.selection import require_own_names
 from mrikit.transfer.source import HttpSource
 
 __all__ = ["CopySettings", "PlannedArchive", "copy_archives", "plan_copy"]
@@ -49,10 +55,11 @@ def copy_archives(
         What has become of each archive, in their order.
 
     Raises:
-        ConfigError: The target cannot be used at all.
+        ConfigError: The target cannot be used at all, or two archives have one name.
         StorageError: The disk cannot hold them.
     """
     settings, digests = settings or CopySettings(), digests or {}
+    require_own_names(archives)
     plans = plan_copy(archives, to, settings=settings) if plan is None else plan
     require_space(plans, to)
     event_lock = threading.Lock()
@@ -94,14 +101,20 @@ class _Run:
         self._settings, self._on_result = settings, on_result
         self._connections = Connections(settings.num_connections, settings.patience)
         block_bytes = max((plan.blocks.block_bytes for plan in plans if plan.blocks), default=settings.block_bytes)
-        self._buffers = Buffers(max(settings.memory_bytes // block_bytes, 1), block_bytes)
+        self._num_buffers = max(settings.memory_bytes // block_bytes, 1)
+        self._buffers = Buffers(self._num_buffers, block_bytes)
         limit = RateLimit(settings.max_rate, self._connections.closed.wait)
         server_side = ServerSide(
-            is_allowed=settings.is_server_side,
+            is_allowed=settings.is_server_side and settings.max_rate is None,
             on_refusal=lambda message: emit(CopyEvent(kind="note", name="", message=message)),
         )
+        # What is left beside a buffer for each connection: to read a block back costs as much as to receive it.
+        most_held = max(self._num_buffers - settings.num_connections, 0) // max(
+            min(settings.archives_at_once, len(plans)), 1
+        )
         self._waiting = deque(
-            _archive_copy(plan, to, digests, settings, self._connections, limit, server_side, emit) for plan in plans
+            _archive_copy(plan, to, digests, settings, self._connections, limit, server_side, emit, most_held)
+            for plan in plans
         )
         self._all = list(self._waiting)
         self._active: deque[ArchiveCopy] = deque()
@@ -167,9 +180,10 @@ class _Run:
         """A block to copy, or an archive to open; None when all is over."""
         with self._changed:
             while not (self._is_over() or self._connections.closed.is_set()):
+                most_ahead = self._share_of_buffers()
                 for _ in range(len(self._active)):
                     self._active.rotate(-1)
-                    number = self._active[0].take()
+                    number = self._active[0].take(most_ahead)
                     if number is not None:
                         return self._active[0], number
                 if self._waiting and len(self._active) < self._settings.archives_at_once:
@@ -179,6 +193,11 @@ class _Run:
                     return copy, None
                 self._changed.wait()
             return None
+
+    def _share_of_buffers(self) -> int:
+        """Of each archive among those that are on their way together, or could be."""
+        num_together = min(self._settings.archives_at_once, len(self._active) + len(self._waiting))
+        return max(self._num_buffers // max(num_together, 1), 2)
 
     def _leave(self, copy: ArchiveCopy, error: MrikitError | None) -> None:
         is_last = copy.leave(error)
@@ -201,9 +220,15 @@ def _archive_copy(
     limit: RateLimit,
     server_side: ServerSide,
     emit: OnEvent,
+    most_held: int,
 ) -> ArchiveCopy:
     assert plan.blocks is not None, "archives without facts are settled before"
-    name = plan.archive.name
+    name, arrivals = plan.archive.name, Arrivals()
+
+    def count(num_bytes: int) -> None:
+        arrivals.count(num_bytes)
+        limit.pace(num_bytes)
+
     source = HttpSource(
         plan.archive.link,
         name=name,
@@ -211,7 +236,7 @@ def _archive_copy(
         connections=connections,
         patience=settings.patience,
         on_retry=lambda message: emit(CopyEvent(kind="retry", name=name, message=message)),
-        pace=limit.pace,
+        pace=count,
     )
     return ArchiveCopy(
         plan.archive.link,
@@ -221,12 +246,18 @@ def _archive_copy(
         expected=digests.get(name),
         server_side=server_side,
         on_event=emit,
+        arrivals=arrivals,
+        is_stopped=connections.closed.is_set,
+        most_held=most_held,
     )
 
 
 def _settled(plan: PlannedArchive, to: Location, expected: str | None) -> CopyResult:
     """An archive that is known to be there, or cannot be copied."""
     sha256 = plan.copied.sha256 if plan.copied else None
+    if plan.copied and isinstance(to, Path):
+        with contextlib.suppress(OSError):  # a folder that may only be read keeps them
+            remove_leftovers(to, plan.archive.name)
     checksum, message = judge_digest(plan.archive.name, expected, sha256)
     state: CopyState = "present"
     if plan.error is not None:

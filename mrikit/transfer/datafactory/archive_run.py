@@ -7,15 +7,17 @@ from typing import Literal
 
 from mrikit.errors import MrikitError, StorageError, TransferError
 from mrikit.storage import BlobPath, FileState, file_state
+from mrikit.storage.amounts import in_bytes
 from mrikit.storage.estate import Estate
 from mrikit.transfer.datafactory.client import ActivityState, Factory, FactoryBusyError, RunState
 from mrikit.transfer.datafactory.record import RunRecord, RunRecordFile
 from mrikit.transfer.mail import MailArchive
-from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent
+from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent, judge_digest
+from mrikit.transfer.retry import Patience
 from mrikit.transfer.source import HttpSource, LinkExpired
 
-Action = Literal["copy", "follow", "wait", "present", "expired"]
-"""`wait`: a run may have started of which the factory does not tell yet."""
+Action = Literal["copy", "follow", "wait", "present", "expired", "failed"]
+"""`wait`: a run may have started of which the factory does not tell yet; `failed`: it cannot be known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +30,8 @@ class Finding:
     """Of the archive; 0 if unknown."""
     run_id: str = ""
     """`follow`: the run that is going on."""
+    sha256: str | None = None
+    """`present`: hex digest of the blob, if whoever wrote it noted one."""
     message: str = ""
     """What is worth knowing about it, on one line."""
 
@@ -40,6 +44,7 @@ class FactoryCopy:
         target: The blob to be.
         factory: Where the pipeline runs.
         estate: Names the factory, for messages and records.
+        expected: The published SHA256 as hex digits; None if there is none.
         settle_s: How long the factory may not tell of a run that has started.
         max_failures: Questions in a row that may stay unanswered.
         on_event: Called with what happens.
@@ -52,13 +57,14 @@ class FactoryCopy:
         *,
         factory: Factory,
         estate: Estate,
+        expected: str | None,
         settle_s: float,
         max_failures: int,
         on_event: OnEvent,
     ) -> None:
         self.archive, self.target = archive, target
         self.run_id = ""
-        self._factory, self._estate = factory, estate
+        self._factory, self._estate, self._expected = factory, estate, expected
         self._settle_s, self._max_failures, self._on_event = settle_s, max_failures, on_event
         self._record = RunRecordFile(estate, target)
         self._size_bytes = self._moved_bytes = self._num_failures = 0
@@ -110,11 +116,11 @@ class FactoryCopy:
             if blob is None:
                 return Finding(action="expired", message=str(error))
             message = f"there with {blob.size_bytes} bytes; its size is not verified, because the link expired"
-            return Finding(action="present", size_bytes=blob.size_bytes, message=message)
+            return Finding(action="present", size_bytes=blob.size_bytes, sha256=_noted_digest(blob), message=message)
         if blob is None:
             return Finding(action="copy", size_bytes=size_bytes)
         if blob.size_bytes == size_bytes:
-            return Finding(action="present", size_bytes=size_bytes)
+            return Finding(action="present", size_bytes=size_bytes, sha256=_noted_digest(blob))
         message = f"there with {blob.size_bytes} bytes instead of {size_bytes}: copied again"
         return Finding(action="copy", size_bytes=size_bytes, message=message)
 
@@ -122,8 +128,8 @@ class FactoryCopy:
         with self._record.locked():
             found = self.look()
             self._size_bytes = found.size_bytes
-            if found.message and found.action != "wait":
-                self._say("note", f"{self.archive.name}: {found.message}")
+            if found.message and found.action in ("copy", "follow"):
+                self._say("note", found.message)
             if found.action == "wait":
                 return None
             if found.action == "follow":
@@ -132,7 +138,7 @@ class FactoryCopy:
                 self.run_id = self._start()
             else:
                 self._record.forget()
-                return self._end(found.action, found.message if found.action == "expired" else "")
+                return self._end("expired" if found.action == "expired" else "present", found.message, found.sha256)
         self._on_event(CopyEvent(kind="begin", name=self.archive.name, size_bytes=self._size_bytes))
         return None
 
@@ -200,7 +206,7 @@ class FactoryCopy:
         changed = "; ".join(f"{a.name} {a.status} {a.error}".strip() for a in activities) or run.status
         if changed != self._said:
             self._said = changed
-            self._say("note", f"{self.archive.name}: run {run.run_id}: {words}")
+            self._say("note", f"run {run.run_id}: {words}")
 
     def _check(self, activities: list[ActivityState]) -> CopyResult:
         blob = file_state(self.target)
@@ -229,17 +235,20 @@ class FactoryCopy:
             return self._end("failed", f"{why}; {error}")
         return self._end("failed", f"{why}; the same command starts it again")
 
-    def _end(self, state: CopyState, message: str) -> CopyResult:
+    def _end(self, state: CopyState, message: str, sha256: str | None = None) -> CopyResult:
+        checksum, mismatch = judge_digest(self.archive.name, self._expected, sha256)
+        message = mismatch or self._named(message)
         self._on_event(CopyEvent(kind="end", name=self.archive.name, message=message))
         return CopyResult(
             name=self.archive.name,
             target=str(self.target),
             state=state,
-            checksum="not checked",
+            checksum=checksum,
             size_bytes=self._size_bytes,
             moved_bytes=self._moved_bytes,
             seconds=time.monotonic() - self._began_s,
             message=message,
+            sha256=sha256,
         )
 
     def _what_goes_on(self) -> str:
@@ -248,7 +257,12 @@ class FactoryCopy:
         return "the same command goes on from here"
 
     def _say(self, kind: Literal["note", "retry"], message: str) -> None:
-        self._on_event(CopyEvent(kind=kind, name=self.archive.name, message=message))
+        self._on_event(CopyEvent(kind=kind, name=self.archive.name, message=self._named(message)))
+
+    def _named(self, message: str) -> str:
+        """With the archive in front, but for messages that name it themselves."""
+        name = self.archive.name
+        return message if not message or message.startswith(f"{name}: ") else f"{name}: {message}"
 
 
 def source_size_bytes(archive: MailArchive) -> int:
@@ -258,11 +272,16 @@ def source_size_bytes(archive: MailArchive) -> int:
         LinkExpired: The link is too old.
         TransferError: The server cannot be asked.
     """
-    source = HttpSource(archive.link, num_connections=1)
+    source = HttpSource(archive.link, name=archive.name, num_connections=1, patience=Patience().briefly())
     try:
         return source.size_bytes
     finally:
         source.close()
+
+
+def _noted_digest(blob: FileState) -> str | None:
+    """What the writer of a blob noted, if that is about all of it."""
+    return blob.metadata.get("sha256") if blob.metadata.get("mrikit_size") == str(blob.size_bytes) else None
 
 
 def _writes(run: RunState, target: BlobPath) -> bool:
@@ -274,15 +293,7 @@ def _describe(activity: ActivityState) -> str:
     """An activity in words: state, bytes, rate, error."""
     words = f"{activity.name} {activity.status}"
     if activity.read_bytes or activity.written_bytes:
-        words += f", {_size(activity.read_bytes)} read, {_size(activity.written_bytes)} written"
+        words += f", {in_bytes(activity.read_bytes)} read, {in_bytes(activity.written_bytes)} written"
     if activity.bytes_per_s:
-        words += f", {_size(activity.bytes_per_s)}/s"
+        words += f", {in_bytes(activity.bytes_per_s)}/s"
     return f"{words}, {activity.error}" if activity.error else words
-
-
-def _size(num_bytes: float) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if num_bytes < 1024:
-            return f"{num_bytes:.0f} {unit}"
-        num_bytes /= 1024
-    return f"{num_bytes:.1f} GiB"

@@ -20,10 +20,10 @@ followed, whoever has started it. Two machines that ask within the same second m
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, StorageError, TransferError
 from mrikit.storage import BlobPath
 from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.estate import Estate, require_estate
@@ -31,6 +31,7 @@ from mrikit.transfer.datafactory.archive_run import FactoryCopy, Finding
 from mrikit.transfer.datafactory.client import Factory
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, OnEvent
+from mrikit.transfer.selection import require_own_names
 
 PARAMETERS = {
     "baseUrl": "String",
@@ -67,9 +68,11 @@ def copy_archives(
     archives: Sequence[MailArchive],
     to: BlobPath,
     *,
+    digests: Mapping[str, str] | None = None,
     estate: Estate | None = None,
     settings: DataFactorySettings | None = None,
     on_event: OnEvent = lambda _event: None,
+    on_result: Callable[[CopyResult], None] = lambda _result: None,
 ) -> list[CopyResult]:
     """Have the Data Factory copy archives into a prefix; what is there at its right size is not copied again.
 
@@ -78,10 +81,13 @@ def copy_archives(
     Args:
         archives: What to copy.
         to: The prefix that the blobs go to, under the archives' names.
+        digests: Published SHA256 of archives by name, hex digits. No byte passes through this machine: they are
+            compared with what an earlier copy noted on a blob.
         estate: The estate; the linked one if None.
         settings: How runs are started and followed.
         on_event: Called with what happens. Each look at a run is a `moved` event whose message tells of all its
             activities; what is new in it is a `note`, too.
+        on_result: Called with what has become of an archive as soon as it is over.
 
     Returns:
         One result for each archive, in their order.
@@ -91,7 +97,7 @@ def copy_archives(
         TransferError: The control plane cannot be reached to begin with.
     """
     settings, estate = settings or DataFactorySettings(), estate or require_estate()
-    copies = _prepare(archives, to, estate, settings, on_event)
+    copies = _prepare(archives, to, estate, settings, on_event, digests or {})
     waiting, going_on = deque(copies), list[FactoryCopy]()
     results: dict[int, CopyResult] = {}
 
@@ -99,6 +105,7 @@ def copy_archives(
         result = copy.advance()
         if result is not None:
             results[id(copy)] = result
+            on_result(result)
         return result is None
 
     try:
@@ -128,30 +135,39 @@ def plan_copies(
 
     Raises:
         ConfigError: No estate is linked, nobody is logged in, or the factory or its pipeline is not what is needed.
-        TransferError: The control plane or a source cannot be asked.
-        StorageError: The account cannot be asked.
+        TransferError: The control plane cannot be reached to begin with.
     """
     settings, estate = settings or DataFactorySettings(), estate or require_estate()
-    return [copy.look() for copy in _prepare(archives, to, estate, settings, lambda _event: None)]
+    return [_look(copy) for copy in _prepare(archives, to, estate, settings, lambda _event: None, {})]
+
+
+def _look(copy: FactoryCopy) -> Finding:
+    try:
+        return copy.look()
+    except (TransferError, StorageError) as error:
+        return Finding(action="failed", message=str(error))
 
 
 def _prepare(
-    archives: Sequence[MailArchive], to: BlobPath, estate: Estate, settings: DataFactorySettings, on_event: OnEvent
+    archives: Sequence[MailArchive],
+    to: BlobPath,
+    estate: Estate,
+    settings: DataFactorySettings,
+    on_event: OnEvent,
+    digests: Mapping[str, str],
 ) -> list[FactoryCopy]:
     """Find what is wrong with all archives alike, before anything is started."""
     _require_target(to, estate)
     factory = Factory(estate, retry_wait_s=settings.retry_wait_s)
     _require_parameters(factory.pipeline_parameters(), estate)
-    names = [archive.name for archive in archives]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(f"{', '.join(twice)}: two archives would become one blob; leave one out with --only")
+    require_own_names(archives)
     return [
         FactoryCopy(
             archive,
             to / archive.name,
             factory=factory,
             estate=estate,
+            expected=digests.get(archive.name),
             settle_s=settings.settle_s,
             max_failures=settings.max_failures,
             on_event=on_event,

@@ -1,6 +1,7 @@
 """The SHA256 of an archive that is read in order, but perhaps not all of it."""
 
 import hashlib
+from collections.abc import Callable
 
 from mrikit.transfer.source import ByteSource
 
@@ -13,10 +14,13 @@ class ArchiveDigest:
     Args:
         source: The archive.
         is_wanted: Read also what decoding skips; otherwise a skip ends the digest.
+        on_read: Called with the position while what was skipped is read; raises to stop.
     """
 
-    def __init__(self, source: ByteSource, *, is_wanted: bool) -> None:
-        self._source = source
+    def __init__(
+        self, source: ByteSource, *, is_wanted: bool, on_read: Callable[[int], None] = lambda _position: None
+    ) -> None:
+        self._source, self._on_read = source, on_read
         self._hash = hashlib.sha256()
         self._position = 0
         self._is_wanted = is_wanted
@@ -42,6 +46,7 @@ class ArchiveDigest:
 
     def _read_to(self, stop: int) -> None:
         while self._position < stop:
+            self._on_read(self._position)
             data = self._source.read(self._position, min(_READ_BYTES, stop - self._position))
             self._hash.update(data)
             self._position += len(data)

@@ -1,10 +1,13 @@
-"""What a file is, by its first bytes; never by its name, which is often wrong."""
+"""What a file is, by its first bytes, and what it was meant to be, by its name, which is often wrong."""
 
+import re
 import tarfile
 from typing import Literal
 
 Compression = Literal["none", "xz", "gz", "zst", "bz2"]
 
+ARCHIVE_NAME = re.compile(r".+\.(tar(\.(xz|gz|zst|bz2))?|t(xz|gz|zst|bz2?))", re.IGNORECASE)
+"""How archives are called: a file of such a name that is none was meant to be one."""
 HEAD_BYTES = 512
 """How many of the first bytes are enough to tell."""
 

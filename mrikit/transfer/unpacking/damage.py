@@ -2,14 +2,15 @@
 
 from typing import Literal
 
-from mrikit.errors import TransferError
+from mrikit.errors import DataError, TransferError
 
 ArchiveState = Literal["whole", "truncated", "damaged", "trailing bytes", "stopped", "partial"]
 """What the archive's own end and checks say.
 
-`whole`: decoded to its end, all checks passed; `truncated`: it ends too early; `damaged`: a check or a header failed;
-`trailing bytes`: whole, but something follows; `stopped`: its end was not asked for; `partial`: an unpack that was
-interrupted, or still goes on.
+`whole`: it came to its end, and no check of what was decoded failed; parts with nothing but finished members may have
+been skipped, and a plain tar checks nothing but its headers; `truncated`: it ends too early; `damaged`: a check or a
+header failed; `trailing bytes`: whole, but something follows; `stopped`: its end was not asked for; `partial`: an
+unpack that was interrupted, or still goes on.
 """
 
 
@@ -24,3 +25,11 @@ class ArchiveError(TransferError):
     def __init__(self, state: ArchiveState, where: str) -> None:
         super().__init__(f"{state}: {where}")
         self.state, self.where = state, where
+
+
+class LimitError(DataError):
+    """Nothing is wrong with the archive, but it takes more than it was allowed; one line without its name."""
+
+
+class NotAnArchiveError(DataError):
+    """Another kind of file."""

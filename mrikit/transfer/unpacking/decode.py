@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from mrikit.errors import DataError
 from mrikit.transfer.source import ByteSource
 from mrikit.transfer.unpacking.archive_digest import ArchiveDigest
 from mrikit.transfer.unpacking.archive_kind import HEAD_BYTES, describe_head, find_compression
-from mrikit.transfer.unpacking.damage import ArchiveError
+from mrikit.transfer.unpacking.damage import ArchiveError, LimitError, NotAnArchiveError
 from mrikit.transfer.unpacking.pieces import BlockPieces, Pieces, RawPieces, SequentialPieces
 from mrikit.transfer.unpacking.xz_blocks import read_blocks
 
@@ -36,11 +35,6 @@ class DecodedStream:
     def trailer(self) -> str | None:
         """What follows the compressed data, on one line; known at the end of the stream."""
         return self._pieces.trailer.where
-
-    @property
-    def max_bytes(self) -> int:
-        """How much the archive may hold."""
-        return self._max_bytes
 
     def tell(self) -> int:
         """Offset of the next decoded byte."""
@@ -87,13 +81,29 @@ class DecodedStream:
             if start > self._piece_stop:
                 # Only what is made of parts that are checked each for itself can be jumped over.
                 self._piece_stop = self.verified_position = start
-            self._require_plausible()
+            self.require_plausible(self._piece_stop, "it unpacks to too much")
         for _ in self.chunks(target - self.tell()):
             pass
 
     def close(self) -> None:
         """Stop reading and decoding."""
         self._pieces.close()
+
+    def require_plausible(self, stop: int, what: str) -> None:
+        """Refuse what is taken for a bomb.
+
+        Args:
+            stop: Up to which decoded byte the archive wants to be read.
+            what: Why, for the message.
+
+        Raises:
+            LimitError: That is more than it may hold.
+        """
+        if stop > self._max_bytes:
+            raise LimitError(
+                f"{what}: more than {self._max_bytes} bytes, far more than its size lets expect; a bomb, or damaged? "
+                f"If it is right, allow it with --max-expansion"
+            )
 
     def _take(self, count: int) -> memoryview | None:
         """At most `count` bytes; None at the end."""
@@ -106,15 +116,9 @@ class DecodedStream:
             self._piece_stop += len(self._piece)
             self.compressed_position = piece.compressed_stop
             self.verified_position = piece.verified_stop
-            self._require_plausible()
+            self.require_plausible(self._piece_stop, "it unpacks to too much")
         part, self._piece = self._piece[:count], self._piece[count:]
         return part
-
-    def _require_plausible(self) -> None:
-        if self._piece_stop > self._max_bytes:
-            raise ArchiveError(
-                "damaged", f"it unpacks to more than {self._max_bytes} bytes, far more than its size; a bomb?"
-            )
 
 
 def open_decoded(
@@ -135,29 +139,32 @@ def open_decoded(
         source: The archive.
         pool: Threads that read and decode; others may use them too.
         num_workers: How many of them.
-        memory_bytes: For blocks in flight, as they are and decoded; an .xz file whose largest block takes more is
-            decoded from front to back. The block that is being read comes on top; other kinds take about 30 MiB.
+        memory_bytes: For blocks in flight, as they are and decoded, and for the dictionaries that decode them; an .xz
+            file whose largest block takes more is decoded from front to back, with one dictionary of at most this size
+            or 256 MiB. The block that is being read comes on top; other kinds take about 60 MiB.
         max_bytes: Bound of what the archive may hold.
         digest: Is told every byte that is read.
         check: See `DecodedStream`.
 
     Raises:
-        DataError: It is not an archive.
+        NotAnArchiveError: It is another kind of file.
         TransferError: The source cannot be read.
         StorageError: The source cannot be read.
     """
     head = source.read(0, min(HEAD_BYTES, source.size_bytes))
     compression = find_compression(head)
     if compression is None or not any(head):
-        raise DataError(f"{source.name}: {describe_head(head)}; copy it again, or leave it out")
+        raise NotAnArchiveError(f"{source.name}: {describe_head(head)}; copy it again, or leave it out")
     # Only a server that ignores ranges is not ranged; going to the end and back would cost all of the file, twice.
     if compression == "xz" and getattr(source, "is_ranged", True):
         blocks = read_blocks(source)
-        largest = max((block.stop - block.start + block.size_bytes for block in blocks), default=1) if blocks else 0
+        # A dictionary takes no more room than its block has bytes.
+        largest = max((block.stop - block.start + 2 * block.size_bytes for block in blocks), default=1) if blocks else 0
         if blocks and largest <= memory_bytes:
             # More than one for each thread: they go on while the reader waits for a disk to flush a file.
             wanted = max(num_workers + 1, _AHEAD_BYTES // largest)
             depth = max(1, min(wanted, memory_bytes // largest))
-            return DecodedStream(BlockPieces(source, blocks, pool, depth, digest), max_bytes, check)
+            return DecodedStream(BlockPieces(source, blocks, pool, depth, memory_bytes, digest), max_bytes, check)
     raw = RawPieces(source, pool, digest)
-    return DecodedStream(raw if compression == "none" else SequentialPieces(raw, compression), max_bytes, check)
+    pieces = raw if compression == "none" else SequentialPieces(raw, compression, memory_bytes)
+    return DecodedStream(pieces, max_bytes, check)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import Location, file_state, list_files, read_range
 from mrikit.transfer.catalogue import archive_key
-from mrikit.transfer.unpacking.archive_kind import HEAD_BYTES, find_compression
+from mrikit.transfer.unpacking.archive_kind import ARCHIVE_NAME, HEAD_BYTES, find_compression
 
 _AT_ONCE = 16
 
@@ -18,25 +18,30 @@ class FoundArchives:
     """What is to be unpacked."""
 
     archives: tuple[Location, ...]
-    """Files that were named, and those in folders that begin as archives do."""
+    """Files that were named, and those in folders that begin as archives do or are called so."""
+    meant: frozenset[Location]
+    """Those that were named, or are called as archives are: if one turns out to be none, that is an error."""
     num_others: int
     """Other files that lie directly in those folders."""
 
 
 def find_archives(places: Sequence[Location]) -> FoundArchives:
-    """Archives by their first bytes; a file that is named is taken for one in any case, for its error to be seen.
+    """Archives by their first bytes.
 
-    Of a folder the files directly in it are looked at, without those whose names begin with a dot.
+    A file that is named, or called as archives are, is taken for one in any case, for its error to be seen. Of a folder
+    the files directly in it are looked at, without those whose names begin with a dot.
 
     Raises:
         StorageError: There is nothing, or it cannot be read.
     """
     archives: list[Location] = []
+    meant: set[Location] = set()
     num_others = 0
     for place in places:
         is_file = place.is_file() if isinstance(place, Path) else bool(place.key and file_state(place))
         if is_file:
             archives.append(place)
+            meant.add(place)
             continue
         names = [name for name in list_files(place) if "/" not in name and not name.startswith(".")]
         if not names:
@@ -46,10 +51,15 @@ def find_archives(places: Sequence[Location]) -> FoundArchives:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             heads = pool.map(lambda name, place=place: read_range(place / name, 0, HEAD_BYTES), names)
             pairs = zip(names, heads, strict=True)
-            found = [place / name for name, head in pairs if find_compression(head) and any(head)]
+            found = [
+                place / name
+                for name, head in pairs
+                if ARCHIVE_NAME.fullmatch(name) or (find_compression(head) and any(head))
+            ]
+            meant |= {place / name for name in names if ARCHIVE_NAME.fullmatch(name)}
         num_others += len(names) - len(found)
         archives += found
-    return FoundArchives(archives=tuple(dict.fromkeys(archives)), num_others=num_others)
+    return FoundArchives(archives=tuple(dict.fromkeys(archives)), meant=frozenset(meant), num_others=num_others)
 
 
 def read_member_lists(path: Path) -> dict[str, tuple[str, ...]]:

@@ -2,24 +2,25 @@
 
 JSON lines. The first is the archive; each further one a member. While an archive is unpacked into a local folder, lines
 are added as members are done, so a later line of the same member or of the archive counts; at the end the file is
-written anew, whole.
+written anew, whole. Members that came from an earlier file of the archive's name stay in it, with their own version.
 """
 
 import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from mrikit.errors import DataError
-from mrikit.storage import Location, list_files, read_bytes
+from mrikit.storage import Location, file_state, list_files, read_bytes
+from mrikit.transfer.places import MANIFEST_FOLDER
 from mrikit.transfer.results import ChecksumState
+from mrikit.transfer.unpacking.completeness import Completeness
 from mrikit.transfer.unpacking.damage import ArchiveState
-from mrikit.transfer.unpacking.members import MANIFEST_FOLDER
 
-MemberState = Literal["done", "refused"]
-CompletenessState = Literal["complete", "incomplete", "unknown"]
-_SUFFIX = ".jsonl"
+MemberState = Literal["done", "refused", "taken back"]
+"""`taken back`: it was in the folder until a check of the archive failed."""
+MANIFEST_SUFFIX = ".jsonl"
+"""Of a manifest's name, after the archive's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,27 +32,20 @@ class Member:
     size_bytes: int
     """As the archive says."""
     sha256: str | None
-    """Hex digest; None for a refused one."""
+    """Hex digest; None if it is not in the folder, or not known."""
     state: MemberState
     """Whether it is in the folder."""
     reason: str | None = None
-    """Why it was refused, on one line."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Completeness:
-    """What is there, compared with what was published."""
-
-    state: CompletenessState = "unknown"
-    """`unknown`: nothing is published, or the rest was not asked for."""
-    num_expected: int | None = None
-    """How many members were published."""
-    num_missing: int = 0
-    """How many of those are not in the folder."""
-    missing: tuple[str, ...] = ()
-    """Their names, where names were published."""
-    num_unexpected: int = 0
-    """How many volumes are in the folder that were not published."""
+    """Why it is not, on one line."""
+    version: str = ""
+    """Which file of the archive's name it came from; see `ArchiveRecord.version`."""
+    is_kept: bool = False
+    """Whether the file was there before, equal to the member: it is not ours to replace or to delete."""
+    file_version: int | None = None
+    """Time of modification of its local file in ns, as it was left; with another one it is compared again. A blob that
+    somebody else writes loses what says that it is ours."""
+    is_verified: bool = True
+    """Whether it lies before the last point where the archive's own checks passed; what does not is decoded again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,15 +56,21 @@ class ArchiveRecord:
     """Its file name."""
     size_bytes: int
     """As it was unpacked."""
+    version: str = ""
+    """Its size and what its source says of its version: another file of this name has another; "" if unknown."""
+    place: str = ""
+    """Where it lay, a path or `az://container/key`; "" if it came from a link."""
     sha256: str | None = None
     """Hex digest; None if not every byte was read."""
+    published_sha256: str | None = None
+    """Hex digest that is published; None if none is known."""
     checksum: ChecksumState = "not checked"
     """Whether the digest is the published one."""
     state: ArchiveState = "partial"
     """What its own end and checks say."""
     where: str | None = None
     """What is wrong with it and in which place, or why its end was not reached; on one line."""
-    completeness: Completeness = Completeness()
+    completeness: Completeness = field(default_factory=Completeness)
     """Whether all published members are there."""
 
 
@@ -85,13 +85,18 @@ class Manifest:
 
     @property
     def done(self) -> tuple[Member, ...]:
-        """Those that are in the folder."""
+        """Those that are in the folder, also from an earlier file of this name."""
         return tuple(member for member in self.members if member.state == "done")
+
+    @property
+    def present(self) -> tuple[Member, ...]:
+        """Those that are in the folder and came from this very file."""
+        return tuple(member for member in self.done if member.version == self.archive.version)
 
     @property
     def refused(self) -> tuple[Member, ...]:
         """Those that are not."""
-        return tuple(member for member in self.members if member.state == "refused")
+        return tuple(member for member in self.members if member.state != "done")
 
     @property
     def is_ok(self) -> bool:
@@ -113,7 +118,7 @@ def manifest_path(folder: Location, archive: str) -> Location:
     """
     if not archive or "/" in archive or archive in (".", "..") or not archive.isprintable():
         raise DataError(f"{archive!r}: not a file name that a manifest could have; rename the archive")
-    return folder / MANIFEST_FOLDER / f"{archive}{_SUFFIX}"
+    return folder / MANIFEST_FOLDER / f"{archive}{MANIFEST_SUFFIX}"
 
 
 def list_manifests(folder: Location) -> list[str]:
@@ -123,7 +128,7 @@ def list_manifests(folder: Location) -> list[str]:
         StorageError: It cannot be listed.
     """
     names = list_files(folder / MANIFEST_FOLDER)
-    return [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and "/" not in name]
+    return [name.removesuffix(MANIFEST_SUFFIX) for name in names if name.endswith(MANIFEST_SUFFIX) and "/" not in name]
 
 
 def read_manifest(folder: Location, archive: str) -> Manifest:
@@ -137,28 +142,53 @@ def read_manifest(folder: Location, archive: str) -> Manifest:
     return parse_manifest(read_bytes(path), str(path))
 
 
+def read_manifest_if_any(folder: Location, archive: str) -> Manifest | None:
+    """The manifest of an archive; None if there is none, or a full disk or a kill left nothing to read in it.
+
+    Raises:
+        StorageError: It cannot be read.
+        DataError: The archive's name is no file name.
+    """
+    path = manifest_path(folder, archive)
+    if file_state(path) is None:
+        return None
+    data = read_bytes(path)
+    with contextlib.suppress(DataError):
+        return parse_manifest(data, str(path))
+    return None
+
+
 def parse_manifest(data: bytes, path: str) -> Manifest:
     """The manifest of these lines; one that a kill has torn does not count.
 
-    Members noted before the archive's size changed do not count either: it was another file then.
+    A member that is there stays so if the archive names it once more and that is refused.
 
     Raises:
         DataError: There is no archive in it.
     """
     record: ArchiveRecord | None = None
-    members: dict[str, Member] = {}
+    members: dict[tuple[str, bool], Member] = {}
     for line in data.splitlines():
         found = _parse_line(line)
         if isinstance(found, ArchiveRecord):
-            if record is not None and record.size_bytes != found.size_bytes:
-                members.clear()
             record = found
         elif found is not None:
-            members.pop(found.name, None)
-            members[found.name] = found
+            is_done = found.state == "done"
+            members.pop((found.name, False), None)
+            if found.state != "refused":
+                members.pop((found.name, True), None)
+            members[found.name, is_done] = found
     if record is None:
         raise DataError(f"{path}: not a manifest of an archive; delete it and unpack again")
     return Manifest(archive=record, members=tuple(members.values()))
+
+
+def describe_mismatch(record: ArchiveRecord) -> str:
+    """How the digest of an archive differs from the published one, in words."""
+    found, published = (
+        f"{digest[:12]}..." if digest else "another" for digest in (record.sha256, record.published_sha256)
+    )
+    return f"its SHA256 is {found}, but {published} is published"
 
 
 def archive_line(record: ArchiveRecord) -> bytes:
@@ -176,45 +206,6 @@ def format_manifest(manifest: Manifest) -> bytes:
     return archive_line(manifest.archive) + b"".join(member_line(member) for member in manifest.members)
 
 
-def judge_completeness(
-    members: Sequence[Member], published: Sequence[str] | None, num_published: int | None, *, is_stopped: bool
-) -> Completeness:
-    """Compare the members that are there with what was published.
-
-    Args:
-        members: Of the archive.
-        published: Names of all its volumes, with or without folders; None if no list is known.
-        num_published: How many they are, where only that is known.
-        is_stopped: The rest was not asked for.
-    """
-    volumes = {_base(member.name) for member in members if member.state == "done" and member.name.endswith(".h5")}
-    if published is None and num_published is None:
-        return Completeness()
-    if published is None:
-        assert num_published is not None
-        found = Completeness(
-            num_expected=num_published,
-            num_missing=max(0, num_published - len(volumes)),
-            num_unexpected=max(0, len(volumes) - num_published),
-        )
-    else:
-        names = {_base(name) for name in published}
-        present = {_base(member.name) for member in members if member.state == "done"}
-        missing = tuple(sorted(names - present))
-        found = Completeness(
-            num_expected=len(names),
-            num_missing=len(missing),
-            missing=missing,
-            num_unexpected=len(volumes - names),
-        )
-    state: CompletenessState = "incomplete" if found.num_missing else "complete"
-    return replace(found, state="unknown" if is_stopped and found.num_missing else state)
-
-
-def _base(name: str) -> str:
-    return name.rpartition("/")[2]
-
-
 def _line(value: dict[str, Any]) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
@@ -228,7 +219,10 @@ def _parse_line(line: bytes) -> ArchiveRecord | Member | None:
             return ArchiveRecord(
                 name=str(value["archive"]),
                 size_bytes=int(value["size_bytes"]),
+                version=str(value["version"]),
+                place=str(value["place"]),
                 sha256=value["sha256"],
+                published_sha256=value["published_sha256"],
                 checksum=_one_of(value["checksum"], get_args(ChecksumState)),
                 state=_one_of(value["state"], get_args(ArchiveState)),
                 where=value["where"],
@@ -240,6 +234,10 @@ def _parse_line(line: bytes) -> ArchiveRecord | Member | None:
             sha256=value["sha256"],
             state=_one_of(value["state"], get_args(MemberState)),
             reason=value["reason"],
+            version=str(value["version"]),
+            is_kept=bool(value["is_kept"]),
+            file_version=value["file_version"],
+            is_verified=bool(value["is_verified"]),
         )
     return None
 

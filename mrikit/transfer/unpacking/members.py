@@ -4,13 +4,14 @@ import re
 import tarfile
 import unicodedata
 
-MANIFEST_FOLDER = ".mrikit"
-"""Below the folder that members go to; no member may lie in it."""
+from mrikit.storage import is_temporary
+from mrikit.transfer.places import MANIFEST_FOLDER
 
-_MAX_PART_BYTES = 200  # a file system takes 255, and a temporary name is longer
+_MAX_PART_BYTES = 160  # a file system takes 255, of which a temporary name needs some for host and process
 _MAX_NAME_BYTES = 900  # a blob's name takes 1,024
+_MAX_PARTS = 200  # and 254 folders
 _SHOWN_CHARACTERS = 200
-_TEMPORARY = re.compile(r"\..*\.\d+\.tmp(\.[^.]*)?")
+_OF_A_COPY = re.compile(r"\..+\.(partial|journal)")
 _KINDS = {
     tarfile.LNKTYPE: "a hard link",
     tarfile.SYMTYPE: "a symbolic link",
@@ -39,20 +40,20 @@ class SeenNames:
         parts = name.split("/")
         folders = ["/".join(parts[:count]) for count in range(1, len(parts) + is_folder)]
         for folder in folders:
-            key = _key(folder)
+            key = name_key(folder)
             if key in self._files:
                 return f"its folder {printable(folder)} is a file of the archive, {printable(self._files[key])}"
             if self._folders.get(key, folder) != folder:
                 return f"differs only by case or accents from {printable(self._folders[key])}"
         if not is_folder:
-            key = _key(name)
+            key = name_key(name)
             if key in self._folders:
                 return f"is a folder of the archive too, {printable(self._folders[key])}"
             if key in self._files:
                 same = self._files[key]
                 return "named twice" if same == name else f"differs only by case or accents from {printable(same)}"
             self._files[key] = name
-        self._folders.update((_key(folder), folder) for folder in folders)
+        self._folders.update((name_key(folder), folder) for folder in folders)
         return None
 
 
@@ -87,25 +88,27 @@ def printable(name: str) -> str:
     return shown if len(name) <= _SHOWN_CHARACTERS else f"{shown}..."
 
 
+def name_key(name: str) -> str:
+    """The same for names that some file system takes for one."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def _check_name(name: str) -> str | None:
     parts = name.split("/")
     categories = {unicodedata.category(letter) for letter in name}
     first = next((part for part in parts if part not in ("", ".")), "")
     refusals = (
         ("Cs" in categories, "its name is not UTF-8"),
-        ("Cc" in categories, "control characters in its name"),
+        (not categories.isdisjoint(("Cc", "Cf")), "control characters in its name"),
         (name.startswith("/"), "an absolute path"),
         (".." in parts, "leads out of its folder by '..'"),
         ("\\" in name, "a backslash in its name"),
         (bool(re.match(r"[A-Za-z]:", first)), "a drive letter in its name"),
-        (_key(first) == MANIFEST_FOLDER, f"lies in {MANIFEST_FOLDER}, which belongs to mrikit"),
-        (any(_TEMPORARY.fullmatch(part) for part in parts), "named as a temporary file"),
+        (any(name_key(part).startswith(MANIFEST_FOLDER) for part in parts), f"{MANIFEST_FOLDER} belongs to mrikit"),
+        (any(_OF_A_COPY.fullmatch(part) or is_temporary(part) for part in parts), "named as a temporary file"),
+        (any(part.endswith(".") and part not in (".", "..") for part in parts), "a dot at the end of its name"),
+        (len(parts) > _MAX_PARTS, "too many folders"),
         (max(len(part.encode("utf-8", "replace")) for part in parts) > _MAX_PART_BYTES, "its name is too long"),
         (len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES, "its path is too long"),
     )
     return next((reason for is_so, reason in refusals if is_so), None)
-
-
-def _key(name: str) -> str:
-    """The same for names that some file system takes for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

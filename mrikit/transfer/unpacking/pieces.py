@@ -36,7 +36,7 @@ class Pieces(Protocol):
 
 
 class RawPieces:
-    """The bytes of the file itself."""
+    """The bytes of the file itself, which nothing checks: what was read counts as verified."""
 
     def __init__(self, source: ByteSource, pool: ThreadPoolExecutor, digest: ArchiveDigest) -> None:
         self.trailer = Trailer()
@@ -72,11 +72,11 @@ class RawPieces:
 class SequentialPieces:
     """A compressed file from front to back."""
 
-    def __init__(self, raw: RawPieces, compression: Compression) -> None:
+    def __init__(self, raw: RawPieces, compression: Compression, memory_bytes: int) -> None:
         self.trailer = Trailer()
         self._raw = raw
-        data = (piece.data for piece in iter(raw.next, None))
-        self._decoded = OnThread(decode_sequentially(data, compression, self.trailer), _DECODED_DEPTH)
+        data = (bytes(piece.data) for piece in iter(raw.next, None))
+        self._decoded = OnThread(decode_sequentially(data, compression, self.trailer, memory_bytes), _DECODED_DEPTH)
 
     def next(self) -> Piece | None:
         """See `Pieces.next`."""
@@ -102,10 +102,12 @@ class BlockPieces:
         blocks: tuple[XzBlock, ...],
         pool: ThreadPoolExecutor,
         depth: int,
+        memory_bytes: int,
         digest: ArchiveDigest,
     ) -> None:
         self.trailer = Trailer()
         self._source, self._blocks, self._digest = source, blocks, digest
+        self._memory_bytes = memory_bytes
         self._is_closed = threading.Event()
         self._pieces: deque[bytes] = deque()
         self._ahead = ReadAhead(pool, self._decode, len(blocks), depth)
@@ -151,7 +153,8 @@ class BlockPieces:
         self._check_open()
         data = self._source.read(start, block.stop - start)
         try:
-            return data, decode_block(memoryview(data)[block.start - start :], block, self._check_open)
+            part = memoryview(data)[block.start - start :]
+            return data, decode_block(part, block, self._memory_bytes, self._check_open)
         except lzma.LZMAError as error:
             where = f"xz block {number + 1} of {len(self._blocks)}, from byte {block.start} on: {error}"
             return data, ArchiveError("damaged", where)

@@ -14,7 +14,7 @@ class UnpackSettings:
     num_workers: int = os.cpu_count() or 1
     """Threads that read and decode."""
     memory_bytes: int = 2**30
-    """For the blocks of .xz archives in flight, all archives together; 40 MiB for each archive come on top."""
+    """For the blocks of .xz archives in flight, all archives together; 60 MiB for each archive come on top."""
     max_expansion: float = 50.0
     """An archive that unpacks to more than this many times its size, and 64 MiB, is taken for a decompression bomb."""
     num_volumes: int | None = None
@@ -58,3 +58,8 @@ class UnpackResult:
     def is_ok(self) -> bool:
         """Whether nothing speaks against it."""
         return self.manifest.is_ok
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the archive is not needed any more: its end was reached, too."""
+        return self.is_ok and self.manifest.archive.state == "whole"

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mrikit.transfer.unpacking.archive_kind import Compression, find_compression
-from mrikit.transfer.unpacking.damage import ArchiveError
-from mrikit.transfer.unpacking.xz_blocks import MAX_DECODER_BYTES, PIECE_BYTES
+from mrikit.transfer.unpacking.damage import ArchiveError, LimitError
+from mrikit.transfer.unpacking.xz_blocks import PIECE_BYTES, XzDecoder, needs_memory
 
 _PART_BYTES = 2**18  # of compressed bytes in one call: a decoder copies what it cannot use at once
-_ZSTD_PART_BYTES = 2**11  # zstandard sets no bound on what one call returns: 2 KiB become 64 MiB at worst
+_ZSTD_PART_BYTES = 2**10  # zstandard sets no bound on what one call returns: 1 KiB becomes 32 MiB at worst
 _ZSTD_WINDOW_BYTES = 2**27
+_ZSTD_MAX_WINDOW_BYTES = 2**31
 _MAGIC_BYTES = 6
 
 
@@ -21,7 +22,7 @@ _MAGIC_BYTES = 6
 class Piece:
     """The next decoded bytes."""
 
-    data: bytes
+    data: bytes | memoryview
     """May be empty."""
     compressed_stop: int
     """How many compressed bytes have been used."""
@@ -37,21 +38,25 @@ class Trailer:
     """One line; None if nothing follows."""
 
 
-def decode_sequentially(raw: Iterator[bytes], compression: Compression, trailer: Trailer) -> Iterator[Piece]:
+def decode_sequentially(
+    raw: Iterator[bytes], compression: Compression, trailer: Trailer, memory_bytes: int
+) -> Iterator[Piece]:
     """Decode one unit (an xz stream, a gz member, a zst frame, a bz2 stream) after the other.
 
     Args:
         raw: The compressed file in order.
         compression: How it is compressed.
         trailer: Is told what follows the last unit if that is neither a unit nor padding.
+        memory_bytes: What a decoder may take, if that is more than it may take anyway.
 
     Raises:
+        LimitError: The decoder needs more.
         ArchiveError: After all that could be decoded before.
     """
     parts = _Parts(raw)
     decoded = verified = 0
     while True:
-        unit = _new_unit(compression)
+        unit = _new_unit(compression, memory_bytes)
         try:
             while not unit.eof:
                 part = parts.next() if unit.needs_input else b""
@@ -59,15 +64,18 @@ def decode_sequentially(raw: Iterator[bytes], compression: Compression, trailer:
                     raise ArchiveError("truncated", f"the {compression} data ends in the middle, at byte {parts.stop}")
                 data = unit.decompress(part, PIECE_BYTES)
                 decoded += len(data)
-                if data:
-                    yield Piece(data=data, compressed_stop=parts.stop, verified_stop=verified)
+                # In pieces of bounded size, so that a queue of them is bounded too.
+                for start in range(0, len(data), PIECE_BYTES):
+                    piece = memoryview(data)[start : start + PIECE_BYTES]
+                    yield Piece(data=piece, compressed_stop=parts.stop, verified_stop=verified)
         except (lzma.LZMAError, zlib.error, OSError, ValueError, EOFError) as error:
             # OSError is what bz2 raises for damage; ArchiveError and errors of the source are neither.
             raise ArchiveError("damaged", f"the {compression} data near byte {parts.stop}: {error}") from error
         verified = decoded
         parts.put_back(unit.unused_data)
         yield Piece(data=b"", compressed_stop=parts.stop, verified_stop=verified)
-        parts.skip_padding(compression)
+        for _ in parts.skip_padding(compression):
+            yield Piece(data=b"", compressed_stop=parts.stop, verified_stop=verified)  # lets the reader look up
         head = parts.peek(_MAGIC_BYTES)
         if not head:
             return
@@ -88,16 +96,16 @@ class _Unit(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-def _new_unit(compression: Compression) -> _Unit:
+def _new_unit(compression: Compression, memory_bytes: int) -> _Unit:
     match compression:
         case "xz":
-            return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DECODER_BYTES)
+            return XzDecoder(memory_bytes)
         case "bz2":
             return bz2.BZ2Decompressor()
         case "gz":
             return _Gzip()
         case "zst":
-            return _Zstd()
+            return _Zstd(memory_bytes)
         case "none":
             raise AssertionError("a plain tar has no units")
 
@@ -126,11 +134,12 @@ class _Gzip:
 class _Zstd:
     """A zst frame with the manners of lzma's decoder."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory_bytes: int) -> None:
         import zstandard
 
         self._error = zstandard.ZstdError
-        decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
+        self._limit_bytes = min(max(_ZSTD_WINDOW_BYTES, memory_bytes), _ZSTD_MAX_WINDOW_BYTES)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=self._limit_bytes)
         self._decoder = decompressor.decompressobj()
         self._rest = memoryview(b"")
 
@@ -156,6 +165,8 @@ class _Zstd:
             try:
                 decoded.append(self._decoder.decompress(part))
             except self._error as error:
+                if "too much memory" in str(error):
+                    raise LimitError(needs_memory("zst", self._limit_bytes)) from error
                 raise ValueError(str(error)) from error
             size += len(decoded[-1])
         return b"".join(decoded)
@@ -195,11 +206,17 @@ class _Parts:
             self._rest = memoryview(bytes(self._rest) + data)
         return bytes(self._rest[:count])
 
-    def skip_padding(self, compression: Compression) -> None:
-        """Zeros that may follow a unit: four at a time in xz, any number in gz, none in others."""
+    def skip_padding(self, compression: Compression) -> Iterator[None]:
+        """Zeros that may follow a unit: four at a time in xz, any number in gz, none in others; yields now and then."""
         if compression not in ("xz", "gz"):
             return
         step = 4 if compression == "xz" else 1
-        while (head := self.peek(step)) and len(head) == step and not any(head):
-            self._rest = self._rest[step:]
-            self.stop += step
+        while self.peek(step):
+            count = len(self._rest)
+            num_zeros = count - len(bytes(self._rest).lstrip(b"\x00"))
+            num_skipped = num_zeros - num_zeros % step
+            self._rest = self._rest[num_skipped:]
+            self.stop += num_skipped
+            if num_zeros < count or not num_skipped:
+                return
+            yield

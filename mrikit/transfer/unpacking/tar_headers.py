@@ -8,9 +8,8 @@ import re
 import tarfile
 from collections.abc import Iterator
 
-from mrikit.errors import DataError
 from mrikit.transfer.unpacking.archive_kind import describe_head
-from mrikit.transfer.unpacking.damage import ArchiveError
+from mrikit.transfer.unpacking.damage import ArchiveError, NotAnArchiveError
 from mrikit.transfer.unpacking.decode import DecodedStream
 
 _MAX_EXTENDED_BYTES = 2**20  # a name and a few notes
@@ -25,6 +24,8 @@ _EXTENDED = frozenset(
 )
 # Links, devices and folders have no data, whatever their size field says.
 _WITHOUT_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+_OLD_GNU_MAGIC = b"ustar  \x00"
+_SPARSE = "GNU.sparse."
 _RECORD = re.compile(rb"([1-9]\d{0,8}) ([^=]{1,1024})=")
 
 
@@ -36,7 +37,8 @@ def read_headers(stream: DecodedStream, archive: str) -> Iterator[tarfile.TarInf
         archive: File name, for messages.
 
     Raises:
-        DataError: This is not a tar at all.
+        NotAnArchiveError: This is not a tar at all, or one without anything in it.
+        LimitError: A member is larger than all that the archive may hold.
         ArchiveError: The tar is truncated or damaged; after every member before that.
     """
     extended: dict[str, str] = {}
@@ -44,7 +46,7 @@ def read_headers(stream: DecodedStream, archive: str) -> Iterator[tarfile.TarInf
     while True:
         start = stream.tell()
         block = stream.read(tarfile.BLOCKSIZE)
-        if block and not any(block):
+        if block and not any(block) and not is_first:
             _require_end(stream, start)
             return
         info = _parse(block, start, archive, is_first=is_first)
@@ -58,8 +60,10 @@ def read_headers(stream: DecodedStream, archive: str) -> Iterator[tarfile.TarInf
             _skip_sparse_map(stream)
         size = 0 if info.type in _WITHOUT_DATA else info.size
         data_start = stream.tell()
-        if size < 0 or data_start + size > stream.max_bytes:
-            raise ArchiveError("damaged", f"the header at byte {start} of the tar claims a member of {size} bytes")
+        claim = f"the header at byte {start} of the tar claims a member of {size} bytes"
+        if size < 0:
+            raise ArchiveError("damaged", claim)
+        stream.require_plausible(data_start + size, claim)
         info.size = size
         yield info
         stream.skip(data_start + size + -size % tarfile.BLOCKSIZE - stream.tell())
@@ -80,15 +84,22 @@ def read_rest(stream: DecodedStream) -> str | None:
 
 
 def _parse(block: bytes, start: int, archive: str, *, is_first: bool) -> tarfile.TarInfo:
-    if len(block) < tarfile.BLOCKSIZE:
+    if len(block) < tarfile.BLOCKSIZE and not is_first:
         where = f"the tar ends at byte {start + len(block)} without the two empty blocks that mark its end"
         raise ArchiveError("truncated", where)
     try:
-        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError) as error:
         if is_first:
-            raise DataError(f"{archive}: holds {describe_head(block)}; only tar archives are unpacked") from None
+            raise NotAnArchiveError(
+                f"{archive}: holds {describe_head(block)}; only tar archives are unpacked"
+            ) from None
         raise ArchiveError("damaged", f"the header at byte {start} of the tar: {error}") from None
+    if block[257:265] == _OLD_GNU_MAGIC and any(block[345:500]):
+        # Old GNU headers keep times where others keep the first part of a name.
+        name = block[:100].split(b"\x00", 1)[0].decode("utf-8", "surrogateescape")
+        info.name = name.rstrip("/") if info.isdir() else name
+    return info
 
 
 def _require_end(stream: DecodedStream, start: int) -> None:
@@ -117,10 +128,10 @@ def _read_extended(stream: DecodedStream, info: tarfile.TarInfo, start: int) -> 
 
 
 def _parse_records(data: bytes) -> dict[str, str]:
-    """Records such as `30 mtime=1321711775.9198899`, each of them a line."""
+    """Those that matter of records such as `30 mtime=1321711775.9198899`, each of them a line."""
     records = {}
-    position = 0
-    while position < len(data) and any(data[position:]):
+    position, end = 0, len(data.rstrip(b"\x00"))
+    while position < end:
         match = _RECORD.match(data, position)
         if match is None:
             raise ValueError("no record")
@@ -128,7 +139,10 @@ def _parse_records(data: bytes) -> dict[str, str]:
         if stop > len(data) or stop <= match.end() or data[stop - 1] != ord("\n"):
             raise ValueError("a record of another length")
         key = match[2].decode("utf-8", "surrogateescape")
-        records[key] = data[match.end() : stop - 1].decode("utf-8", "surrogateescape")
+        if key in ("path", "size"):
+            records[key] = data[match.end() : stop - 1].decode("utf-8", "surrogateescape")
+        elif key.startswith(_SPARSE):
+            records[_SPARSE] = ""  # that there is one is all that matters
         position = stop
     return records
 
@@ -140,7 +154,7 @@ def _extend(info: tarfile.TarInfo, extended: dict[str, str], start: int) -> None
         raise ArchiveError("damaged", f"the header at byte {start} of the tar claims a size of {size[:20]!r}")
     if "size" in extended:
         info.size = int(size)
-    if any(key.startswith("GNU.sparse.") for key in extended):
+    if _SPARSE in extended:
         info.type = tarfile.GNUTYPE_SPARSE
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from mrikit.errors import MrikitError
+from mrikit.errors import ConfigError, MrikitError
 from mrikit.storage import Location
 from mrikit.transfer.source import ByteSource
+from mrikit.transfer.unpacking.claims import Claims
 from mrikit.transfer.unpacking.unpack import UnpackEvent, UnpackResult, UnpackSettings, unpack
 
 
@@ -49,14 +50,19 @@ def unpack_all(
         settings: How; threads and memory are shared by all archives.
         at_once: How many archives at a time; as many as there are processors by default.
         on_event: Called as they go on, from several threads.
-        on_outcome: Called when one is over, from several threads.
+        on_outcome: Called when one is over, from several threads; what it raises is the outcome then.
 
     Returns:
         What has become of each, in the order of `jobs`.
+
+    Raises:
+        ConfigError: `at_once` is less than 1.
     """
+    if at_once is not None and at_once < 1:
+        raise ConfigError(f"at_once = {at_once}: at least 1 is needed")
     at_once = max(1, min(at_once or os.cpu_count() or 1, len(jobs)))
     share = replace(settings, memory_bytes=max(1, settings.memory_bytes // at_once))
-    stop = threading.Event()
+    stop, claims = threading.Event(), Claims()
     with ThreadPoolExecutor(settings.num_workers) as decoders, ThreadPoolExecutor(at_once) as archives:
 
         def work(job: UnpackJob) -> Outcome:
@@ -71,10 +77,14 @@ def unpack_all(
                     digest=job.digest,
                     on_event=on_event,
                     stop=stop,
+                    claims=claims,
                 )
             except MrikitError as error:
                 outcome = error
-            on_outcome(job, outcome)
+            try:
+                on_outcome(job, outcome)
+            except MrikitError as error:
+                return error
             return outcome
 
         futures: list[Future[Outcome]] = [archives.submit(work, job) for job in jobs]
@@ -83,6 +93,8 @@ def unpack_all(
         except BaseException:
             # Ctrl-C, above all: leaving the block waits for the threads, so tell them.
             stop.set()
+            for job in jobs:
+                job.source.close()  # ends reads that wait for a server
             archives.shutdown(wait=False, cancel_futures=True)
             decoders.shutdown(wait=False, cancel_futures=True)
             raise

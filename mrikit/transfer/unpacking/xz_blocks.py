@@ -13,20 +13,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mrikit.transfer.source import ByteSource
+from mrikit.transfer.unpacking.damage import LimitError
 
 PIECE_BYTES = 2**20
 """Decoded bytes are handed on in pieces of this size."""
-MAX_DECODER_BYTES = 2**28
-"""What a decoder may take for its dictionary and itself; `xz -9` makes files that need 65 MiB."""
+DECODER_BYTES = 2**28
+"""What a decoder may always take for its dictionary and itself; `xz -9` makes files that need 65 MiB."""
 
 _HEADER_MAGIC = b"\xfd7zXZ\x00"
 _FOOTER_MAGIC = b"YZ"
 _EDGE_BYTES = 12  # of a header, and of a footer
 _PART_BYTES = 2**18
-_MAX_INDEX_BYTES = 2**24
-_MAX_BLOCKS = 2**20
+_MAX_INDEX_BYTES = 2**22
+_MAX_BLOCKS = 2**18  # 60 MiB; with more it is decoded from front to back
 _MAX_STREAMS = 2**12
 _MAX_PADDING_BYTES = 2**20
+_MAX_GAP_BYTES = 2**22  # before a block, which is read together with it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,47 @@ class XzBlock:
     def output_stop(self) -> int:
         """Offset of what follows it in the decoded whole."""
         return self.output_start + self.size_bytes
+
+
+class XzDecoder:
+    """liblzma's decoder of a file, with a bound of its memory.
+
+    Args:
+        memory_bytes: What it may take, if that is more than `DECODER_BYTES`.
+    """
+
+    def __init__(self, memory_bytes: int) -> None:
+        self._limit_bytes = max(DECODER_BYTES, memory_bytes)
+        self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=self._limit_bytes)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the data was reached."""
+        return self._decoder.eof
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether nothing more comes without new data."""
+        return self._decoder.needs_input
+
+    @property
+    def unused_data(self) -> bytes:
+        """What follows the end."""
+        return self._decoder.unused_data
+
+    def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
+        """The next decoded bytes.
+
+        Raises:
+            lzma.LZMAError: The data are damaged.
+            LimitError: The decoder needs more memory.
+        """
+        try:
+            return self._decoder.decompress(data, max_length)
+        except lzma.LZMAError as error:
+            if "memory usage limit" in str(error).lower():
+                raise LimitError(needs_memory("xz", self._limit_bytes)) from error
+            raise
 
 
 class _NoIndexError(ValueError):
@@ -82,7 +125,8 @@ def read_blocks(source: ByteSource) -> tuple[XzBlock, ...] | None:
                 return None
     except _NoIndexError:
         return None
-    found, output_start = [], 0
+    found: list[XzBlock] = []
+    output_start = stop = 0
     for start, unpadded_size, size_bytes, flags in (block for stream in reversed(streams) for block in stream):
         found.append(
             XzBlock(
@@ -90,21 +134,28 @@ def read_blocks(source: ByteSource) -> tuple[XzBlock, ...] | None:
             )
         )
         output_start += size_bytes
-    return tuple(found)
+        if start - stop > _MAX_GAP_BYTES:
+            return None
+        stop = found[-1].stop
+    return tuple(found) if source.size_bytes - stop <= _MAX_INDEX_BYTES + _MAX_GAP_BYTES else None
 
 
-def decode_block(data: memoryview, block: XzBlock, check: Callable[[], None] = lambda: None) -> list[bytes]:
+def decode_block(
+    data: memoryview, block: XzBlock, memory_bytes: int = 0, check: Callable[[], None] = lambda: None
+) -> list[bytes]:
     """The decoded bytes of a block, in pieces; liblzma compares them with the block's own check and the index.
 
     Args:
         data: The block with its padding.
         block: What the index says of it.
+        memory_bytes: What the decoder may take, if that is more than `DECODER_BYTES`.
         check: Called before each piece; raises to stop.
 
     Raises:
         lzma.LZMAError: The block is damaged, or not what the index says.
+        LimitError: The decoder needs more.
     """
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DECODER_BYTES)
+    decoder = XzDecoder(memory_bytes)
     parts = _as_stream(data, block)
     pieces, size = [], 0
     while not decoder.eof:
@@ -121,6 +172,14 @@ def decode_block(data: memoryview, block: XzBlock, check: Callable[[], None] = l
     if size != block.size_bytes:
         raise lzma.LZMAError("not of the size that the index says")
     return pieces
+
+
+def needs_memory(compression: str, limit_bytes: int) -> str:
+    """What to say of an archive whose dictionary is too large."""
+    return (
+        f"its {compression} data need a dictionary of about {limit_bytes / 2**20:.0f} MiB or more; "
+        f"allow more with --memory, such as {limit_bytes // 2**19}MiB for each archive at a time"
+    )
 
 
 def _as_stream(data: memoryview, block: XzBlock) -> Iterator[bytes | memoryview]:

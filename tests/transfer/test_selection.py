@@ -4,7 +4,7 @@ import pytest
 
 from mrikit.errors import ConfigError
 from mrikit.transfer.mail import read_mail
-from mrikit.transfer.plan import checksum_lists, select
+from mrikit.transfer.selection import require_own_names, select
 from tests.transfer.mails import make_mail
 
 NAMES = (
@@ -44,8 +44,14 @@ def test_words_choose_archives_in_the_order_of_the_mail(only, chosen):
     assert [one.name for one in select(ARCHIVES, only)] == [NAMES[index] for index in chosen]
 
 
-def test_the_digests_are_kept_aside():
-    assert [one.name for one in checksum_lists(ARCHIVES)] == ["SHA256"]
+def test_a_mail_without_archives_is_refused():
+    with pytest.raises(ConfigError, match="a list of digests but no archive; paste all of it"):
+        select(read_mail(make_mail(["SHA256"])))
+
+
+def test_archives_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match=r"^knee_multicoil_val\.tar\.xz: two archives would become one file"):
+        require_own_names([*ARCHIVES, ARCHIVES[0]])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +61,9 @@ def test_the_digests_are_kept_aside():
             "knee_multicoil_vall",
             "--only knee_multicoil_vall: nothing in the mail has this name; is it knee_multicoil_val",
         ),
-        ("brain_multicoil", "nothing in the mail has this name"),
+        ("brain_multicoil", "although fastMRI has it: is it in another mail? Here is knee_multicoil, knee_singlecoil"),
+        ("val", "2 have it within: --only '*val*'"),
+        ("Multicoil_", "3 have it within: --only '*multicoil_*'"),
         ("*_test", "nothing in the mail"),
         ("SHA256", "nothing in the mail"),
         ("", "nothing in the mail"),
