@@ -2,6 +2,7 @@
 
 import functools
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -27,17 +28,41 @@ class Traffic:
 
 
 @contextmanager
-def azurite_here(folder: Path) -> Iterator[BlobPath]:
-    """A container on a fresh Azurite, and mrikit's caches below the folder; mrikit keeps no ranges."""
+def azurite_here(folder: Path, *, is_far: bool = False) -> Iterator[BlobPath]:
+    """A container on a fresh Azurite, and mrikit's caches below the folder; mrikit keeps no ranges.
+
+    Args:
+        folder: For all files.
+        is_far: Whether the line to it is slow; see `slow_line.py`.
+    """
     program = find_azurite()
     if program is None:
         sys.exit("no Azurite; `make azurite` installs it")
     with running_azurite(program, Path(tempfile.mkdtemp(dir=folder))) as environment:
         # The asynchronous client of adlfs looks for certificates elsewhere.
         environment["SSL_CERT_FILE"] = environment["REQUESTS_CA_BUNDLE"]
-        os.environ.update(environment, MRIKIT_CACHE=str(folder / "cache"), MRIKIT_CACHE_SIZE="0")
-        container_client("benchmark").create_container()
-        yield BlobPath("benchmark")
+        with _line(environment, is_far) as endpoint:
+            environment["MRIKIT_BLOB_ENDPOINT"] = endpoint
+            os.environ.update(environment, MRIKIT_CACHE=str(folder / "cache"), MRIKIT_CACHE_SIZE="0")
+            container_client("benchmark").create_container()
+            yield BlobPath("benchmark")
+
+
+@contextmanager
+def _line(environment: dict[str, str], is_far: bool) -> Iterator[str]:
+    """The endpoint at the near end of the line."""
+    endpoint = environment["MRIKIT_BLOB_ENDPOINT"]
+    if not is_far:
+        yield endpoint
+        return
+    port = endpoint.rpartition("/")[0].rpartition(":")[2]
+    command = [sys.executable, str(Path(__file__).with_name("slow_line.py")), port]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield endpoint.replace(f":{port}/", f":{process.stdout.readline().strip()}/")
+        finally:
+            process.kill()
 
 
 def upload(files: Sequence[Path], prefix: BlobPath, num_files: int) -> BlobPath:
