@@ -89,6 +89,14 @@ class CopyOptions:
             else parse_memory(self.memory, "--memory", "192MB", usual.block_bytes),
         )
 
+    def unpack_memory_bytes(self) -> int | None:
+        """What --memory leaves for unpacking, which goes on beside the stream; None for what is usual there.
+
+        Raises:
+            ConfigError: It makes no sense.
+        """
+        return None if self.memory is None else self.settings().memory_bytes
+
 
 def parse_memory(text: str, option: str, example: str, least_bytes: int) -> int:
     """Bytes of this machine's memory, such as 192MB; what is meant by 8MB may be 8 MiB, where that is the least.

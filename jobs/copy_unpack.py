@@ -34,10 +34,14 @@ class Unpacker:
         to: Where the archives are and their members go.
         digests: Published SHA256 by archive.
         say: Called with one line for each archive.
+        memory_bytes: For blocks that are unpacked; None for what is usual.
     """
 
-    def __init__(self, to: Location, digests: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, to: Location, digests: Mapping[str, str], say: Callable[[str], None], memory_bytes: int | None = None
+    ) -> None:
         self._to, self._digests, self._say = to, digests, say
+        self._settings = UnpackSettings() if memory_bytes is None else UnpackSettings(memory_bytes=memory_bytes)
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self._futures: dict[str, Future[UnpackResult]] = {}
@@ -69,7 +73,7 @@ class Unpacker:
         result = unpack(
             FileSource(self._to / name),
             self._to,
-            settings=UnpackSettings(),
+            settings=self._settings,
             num_published=load_catalogue().num_volumes(name),
             digest=self._digests.get(name),
             stop=self._stop,

@@ -45,7 +45,9 @@ def copy(
     connections: Annotated[int | None, typer.Option(min=1, help="To the source, all archives together; 8.")] = None,
     archives_at_once: Annotated[int | None, typer.Option(min=1, help="Archives on their way together; 4.")] = None,
     max_rate: Annotated[str | None, typer.Option(help="Bound on the rate, such as 50MB/s.")] = None,
-    memory: Annotated[str | None, typer.Option(help="Bound on blocks in memory, such as 64MB; 128MiB.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Bound on blocks in memory, such as 64MB, of unpacking too; 128MiB.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -126,7 +128,7 @@ def _run(
         return _bring(engine, plan, digests, messages, on_result=lambda _result: None), {}
     from jobs.copy_unpack import Unpacker
 
-    unpacker = Unpacker(to, digests, messages.print)
+    unpacker = Unpacker(to, digests, messages.print, options.unpack_memory_bytes())
     try:
         results = _bring(engine, plan, digests, messages, on_result=unpacker.submit)
         return results, unpacker.finish()

@@ -18,11 +18,12 @@ from jobs.copy_options import CopyOptions, parse_memory, parse_quantity
 from jobs.copy_progress import CopyProgress
 from jobs.copy_report import print_results
 from jobs.data_copy import copy
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import write_bytes
 from mrikit.transfer.published import published_digests
 from mrikit.transfer.results import CopyEvent, CopyResult
 from mrikit.transfer.unpacking.manifest import read_manifest
+from mrikit.transfer.unpacking.result import UnpackSettings
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -347,6 +348,21 @@ def test_a_few_volumes_do_not_cost_the_archive(app, server, tmp_path):
     assert sorted(path.name for path in (tmp_path / "to").rglob("*.h5")) == ["file0.h5", "file1.h5"]
     assert server.bytes_sent < (tmp_path / "source" / "prostate.tar").stat().st_size / 2
     assert not (tmp_path / "to" / "prostate.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "memory_bytes"), [((), UnpackSettings().memory_bytes), (("--memory", "64MB"), 64 * 10**6)]
+)
+def test_the_bound_on_memory_is_that_of_unpacking_too(app, server, tmp_path, monkeypatch, options, memory_bytes):
+    bounds = []
+
+    def unpack(*_: object, settings: UnpackSettings, **__: object):
+        bounds.append(settings.memory_bytes)
+        raise StorageError("stop here")
+
+    monkeypatch.setattr("jobs.copy_unpack.unpack", unpack)
+    call(app, tmp_path, "--no-keep-archives", "--only", NAME, *options)
+    assert bounds == [memory_bytes]
 
 
 @pytest.mark.parametrize(("options", "checksum"), [(["--volumes", "1"], "not checked"), (["--no-keep-archives"], "ok")])
