@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from mrikit.errors import ConfigError
@@ -81,11 +82,16 @@ class RangeCache:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._reserve(size)
-            with temporary.open("wb") as file:
+            with self._alone() as count:
+                self._reserve(size, count)
+                # At its full size at once, and renamed alone: whoever lists the folder sees it, and sees it once.
+                file = temporary.open("wb")
+                os.truncate(file.fileno(), size)
+            with file:
                 file.write(_HEAD.pack(_MAGIC, len(data), zlib.crc32(data)))
                 file.write(data)
-            temporary.replace(path)
+            with self._alone():
+                temporary.replace(path)
         except FileNotFoundError:
             pass  # somebody deletes the cache at this moment
         except OSError as error:
@@ -97,20 +103,25 @@ class RangeCache:
         digest = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / digest[:2] / digest[2:40]
 
-    def _reserve(self, size: int) -> None:
-        """Count `size` bytes as taken; where that is too much, make room first."""
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[int]:
+        """Keep other processes and threads from counting; yields the file of the count."""
         descriptor = os.open(self.folder / "size", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             with contextlib.suppress(OSError):  # a file system without locks; the count may be a little off there
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-            counted = os.pread(descriptor, 20, 0)
-            # Without a count, as in the first use or after a full disk, the folder tells.
-            taken = int(counted) + size if counted.isdigit() else self.max_bytes + 1
-            if taken > self.max_bytes:
-                taken = self._evict(max(int(self.max_bytes * _KEPT_SHARE) - size, 0)) + size
-            os.pwrite(descriptor, b"%020d" % taken, 0)
+            yield descriptor
         finally:
             os.close(descriptor)
+
+    def _reserve(self, size: int, count: int) -> None:
+        """Count `size` bytes as taken; where that is too much, make room first."""
+        counted = os.pread(count, 20, 0)
+        # Without a count, as in the first use or after a full disk, the folder tells.
+        taken = int(counted) + size if counted.isdigit() else self.max_bytes + 1
+        if taken > self.max_bytes:
+            taken = self._evict(max(int(self.max_bytes * _KEPT_SHARE) - size, 0)) + size
+        os.pwrite(count, b"%020d" % taken, 0)
 
     def _evict(self, limit: int) -> int:
         """Delete what was used longest ago until at most `limit` bytes are left; returns how many are."""

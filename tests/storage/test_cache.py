@@ -10,23 +10,14 @@ import time
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
+from storage.cache_child import data_of, hammer, loaded
 
 from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import cache, write_bytes
 from mrikit.storage.cache import RangeCache, parse_size, range_cache, read_into
 
 HEAD_BYTES = 20
-
-
-def data_of(key: str, num_bytes: int = 1000) -> bytes:
-    return np.random.default_rng(list(key.encode())).bytes(num_bytes)
-
-
-def loaded(ranges: RangeCache, key: str, num_bytes: int = 1000) -> bytes | None:
-    buffer = bytearray(num_bytes)
-    return bytes(buffer) if ranges.load(key, memoryview(buffer)) else None
 
 
 def entries(folder: Path) -> list[Path]:
@@ -197,19 +188,6 @@ def test_a_file_system_without_locks_keeps_entries_too(tmp_path, monkeypatch):
     ranges = RangeCache(tmp_path, 10**6)
     ranges.save("a", data_of("a"))
     assert loaded(ranges, "a") == data_of("a")
-
-
-def hammer(folder: Path, seed: int, failures) -> None:
-    """Load and save at random; whatever is served must be the data."""
-    ranges = RangeCache(folder, 50_000)
-    rng = np.random.default_rng(seed)
-    for number in rng.integers(0, 80, 400):
-        key = str(number)
-        found = loaded(ranges, key)
-        if found is None:
-            ranges.save(key, data_of(key))
-        elif found != data_of(key):
-            failures.put(key)
 
 
 def test_processes_and_threads_share_one_cache_without_damage(tmp_path):

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from azure.core.exceptions import HttpResponseError
+from volumes.read_child import read_in_child
 
 from mrikit.errors import DataError, StorageError
 from mrikit.storage import cache, read_bytes, remove, write_bytes
@@ -293,11 +294,6 @@ def test_h5py_is_not_held_up_while_a_blob_is_waited_for(local, blob_container, m
     open_volume(local / "gzip.h5")  # would wait for ever
     may_go.set()
     reader.join()
-
-
-def read_in_child(pickled: bytes, answers) -> None:
-    volume = pickle.loads(pickled)
-    answers.put(volume.kspace[2])
 
 
 @pytest.mark.parametrize("name", ["full_1.h5", "gzip.h5", "raw.mrd"])
