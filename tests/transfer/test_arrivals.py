@@ -1,25 +1,13 @@
 """Bytes are counted as they come, and each of them once."""
 
 import pytest
-from transfer.archive_server import Faults, running_server
-from transfer.copying import archive, settings, write_archive
+from transfer.copying import archive, settings
 
 from mrikit.transfer.copying.arrivals import Arrivals
 from mrikit.transfer.copying.stream import copy_archives
 from mrikit.transfer.results import CopyEvent
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from transfer.archive_server import CANARY, Faults, running_server
+from transfer.archive_server import CANARY
 from transfer.copying import BLOCK, NAME, archive, settings, signatures_in, traces_of, write_archive
 
 from mrikit.storage import list_files
@@ -25,17 +25,6 @@ from mrikit.transfer.results import CopyEvent
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 NEW = "new+canary+Sig/nature1="
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import time
 
 import pytest
 from transfer import archive_server
-from transfer.archive_server import CANARY, Faults, running_server
-from transfer.copying import IMPATIENT, NAME, failure_of, signatures_in, source_of, traces_of, write_archive
+from transfer.archive_server import CANARY
+from transfer.copying import IMPATIENT, NAME, failure_of, signatures_in, source_of, traces_of
 
 from mrikit.errors import TransferError
 from mrikit.transfer.link import Link
@@ -16,17 +16,6 @@ from mrikit.transfer.source import HttpSource, LinkExpired
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 MONDAY, TUESDAY = ({"Last-Modified": f"{day} Jan 2026 08:00:00 GMT"} for day in ("Mon, 05", "Tue, 06"))
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 def test_giving_up_takes_time_and_tries():

@@ -4,8 +4,7 @@ import hashlib
 import json
 
 import pytest
-from transfer.archive_server import Faults, running_server
-from transfer.copying import NAME, archive, digest_of, settings, write_archive
+from transfer.copying import NAME, archive, digest_of, settings
 
 from mrikit.errors import DataError, StorageError
 from mrikit.storage import read_bytes, write_bytes
@@ -15,17 +14,6 @@ from mrikit.transfer.published import note_published, published_digests
 from mrikit.transfer.results import CopyEvent
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 def test_an_archive_that_another_tool_brought_is_compared_where_a_digest_is_published(server, data, tmp_path):

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transfer.archive_server import Faults, running_server
-from transfer.copying import BLOCK, IMPATIENT, NAME, failure_of, source_of, write_archive
+from transfer.archive_server import running_server
+from transfer.copying import BLOCK, IMPATIENT, NAME, failure_of, source_of
 
 from mrikit.errors import StorageError, TransferError
 from mrikit.storage import write_bytes
@@ -19,17 +19,6 @@ from mrikit.transfer.source import FileSource
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 MONDAY, TUESDAY = ({"Last-Modified": f"{day} Jan 2026 08:00:00 GMT"} for day in ("Mon, 05", "Tue, 06"))
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 def test_size_is_known_without_a_head_request(server, data):

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from transfer.archive_server import CANARY, Faults, running_server
+from transfer.archive_server import CANARY
 from transfer.copying import BLOCK, NAME, archive, digest_of, settings, write_archive
 
 from mrikit.errors import ConfigError, StorageError
@@ -18,17 +18,6 @@ from mrikit.transfer.copying.stream import copy_archives, plan_copy
 from mrikit.transfer.results import CopyEvent
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 def test_an_archive_arrives_whole_and_checked(server, data, tmp_path):

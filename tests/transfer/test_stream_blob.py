@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponseTimeoutError
 from azurite import ACCOUNT, ACCOUNT_KEY
-from transfer.archive_server import CANARY, Faults, running_server
+from transfer.archive_server import CANARY
 from transfer.copying import BLOCK, NAME, archive, digest_of, settings, signatures_in, write_archive
 
 from mrikit.storage import BlobPath, file_state
@@ -22,17 +22,6 @@ from mrikit.transfer.results import CopyEvent
 from mrikit.transfer.source import HttpSource
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_archive(tmp_path / "source")
-
-
-@pytest.fixture
-def server(tmp_path, data):
-    with running_server(tmp_path / "source", faults=Faults()) as server:
-        yield server
 
 
 def test_an_archive_arrives_whole_and_checked(server, data, blob_container):
