@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 
+import jobs.app
 import mrikit
 
 MRIKIT = [sys.executable, "-m", "jobs.app"]
@@ -54,3 +55,9 @@ def test_a_closed_pipe_is_silent():
         f"{sys.executable} -m jobs.app --help | head -c 1", check=False, shell=True, capture_output=True, text=True
     )
     assert done.stderr == ""
+
+
+def test_a_warning_about_a_copy_of_a_prefix_names_the_prefix(tmp_path, monkeypatch):
+    monkeypatch.setenv("MRIKIT_CACHE", str(tmp_path))
+    copy = tmp_path / "mirror" / "0123456789ab" / "runs" / "knee" / "weights.safetensors"
+    assert jobs.app._one_line(f"{copy}: is old") == "warning: az://runs/knee/weights.safetensors: is old\n"

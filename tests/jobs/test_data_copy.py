@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -348,6 +349,12 @@ def test_a_few_volumes_do_not_cost_the_archive(app, server, tmp_path):
     assert sorted(path.name for path in (tmp_path / "to").rglob("*.h5")) == ["file0.h5", "file1.h5"]
     assert server.bytes_sent < (tmp_path / "source" / "prostate.tar").stat().st_size / 2
     assert not (tmp_path / "to" / "prostate.tar").exists()
+
+
+def test_every_bound_reaches_the_copy():
+    bounds = replace(OPTIONS, connections=3, archives_at_once=2, max_rate="5MB/s", memory="64MB").settings()
+    assert (bounds.num_connections, bounds.archives_at_once) == (3, 2)
+    assert (bounds.max_rate, bounds.memory_bytes) == (5e6, 64 * 10**6)
 
 
 @pytest.mark.parametrize(
