@@ -343,21 +343,24 @@ def test_settings_for_mlflow_are_taken_back(tmp_path):
 
 
 @pytest.fixture
-def wandb_service():
-    yield
+def end_wandb():
+    """Ends W&B's service, a process of its own, which may still be writing a finished run until then."""
     import wandb
 
+    yield wandb.teardown
     wandb.teardown()
 
 
-def test_wandb_writes_offline_and_a_resume_continues_the_same_run(tmp_path, monkeypatch, wandb_service):
+def test_wandb_writes_offline_and_a_resume_continues_the_same_run(tmp_path, monkeypatch, end_wandb):
     monkeypatch.setattr(sys, "argv", ["mrikit", "train", "--data", "https://lake.blob/knee?sig=SECRET"])
     track(tmp_path, ["wandb"], [train(1, 0.75), validation(1), train(2)])
+    end_wandb()
     (record,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     text = record.read_bytes()
     for word in (b"train/loss", b"validation/ssim", b"knee tiny", b"knee_multicoil"):
         assert word in text
     track(tmp_path, ["wandb"], [train(2, 0.25)], resume_step=1)
+    end_wandb()
     (run_id,) = json.loads((tmp_path / "trackers.json").read_text()).values()
     assert {path.name for path in (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")} == {f"run-{run_id}.wandb"}
     found = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
