@@ -1,0 +1,182 @@
+"""The Pulumi program: wires the parts of the estate together and exports what commands need to know of it."""
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+from pulumi_azure_native import authorization, resources
+
+from infra.budget import Budget, BudgetArgs
+from infra.compute import Compute, ComputeArgs
+from infra.config import SettingsError, read_settings
+from infra.datafactory import Factory, FactoryArgs
+from infra.grants import COPIED_TO, compute_rights, factory_rights, team_rights, workspace_rights
+from infra.identity import Identities, IdentitiesArgs
+from infra.monitoring import Monitoring, MonitoringArgs
+from infra.network import Network, NetworkArgs
+from infra.pipelines import COPY, UNPACK
+from infra.private import PrivateEndpoints, PrivateEndpointsArgs, Target
+from infra.registry import Registry, RegistryArgs
+from infra.rights import Rights, RightsArgs
+from infra.site import Site, make_suffix, make_tags
+from infra.storage import CONTAINERS, Storage, StorageArgs
+from infra.vault import Vault, VaultArgs
+from infra.workspace import Workspace, WorkspaceArgs
+
+try:
+    settings = read_settings(CONFIG.get(), pulumi.get_stack())
+except SettingsError as error:
+    # The engine prints this as one line, without a traceback.
+    raise pulumi.RunError(str(error)) from None
+
+client = authorization.get_client_config()
+tags = make_tags(settings)
+group = resources.ResourceGroup(
+    "group", resource_group_name=f"mrikit-{settings.stack}", location=settings.location, tags=tags
+)
+site = Site(
+    stack=settings.stack,
+    suffix=make_suffix(client.subscription_id, settings),
+    location=settings.location,
+    resource_group_name=group.name,
+    tags=tags,
+)
+
+# What everything else stands on.
+identities = Identities("identities", IdentitiesArgs(site=site))
+network = Network("network", NetworkArgs(site=site, subnet_id=settings.subnet_id))
+storage = Storage(
+    "storage",
+    StorageArgs(
+        site=site,
+        sku=settings.storage_sku,
+        subnet_id=network.subnet_id,
+        allowed_ips=settings.allowed_ips,
+        is_private=settings.is_private,
+        raw_cool_days=settings.raw_cool_days,
+        raw_delete_days=settings.raw_delete_days,
+        soft_delete_days=settings.soft_delete_days,
+        protect_data=settings.protect_data,
+    ),
+)
+monitoring = Monitoring("monitoring", MonitoringArgs(site=site))
+vault = Vault("vault", VaultArgs(site=site, tenant_id=client.tenant_id, is_private=settings.is_private)).vault
+registry = Registry("registry", RegistryArgs(site=site, is_private=settings.is_private)).registry
+
+# Where jobs and copies run, and the rights without which they could not.
+insights = monitoring.insights
+service_rights = Rights(
+    "service-rights",
+    RightsArgs(
+        site=site,
+        subscription_id=client.subscription_id,
+        rights=(
+            *workspace_rights(identities, storage, vault_id=vault.id, registry_id=registry.id, insights_id=insights.id),
+            *compute_rights(identities, storage, registry_id=registry.id),
+            *factory_rights(identities, storage),
+        ),
+    ),
+)
+workspace = Workspace(
+    "workspace",
+    WorkspaceArgs(
+        site=site,
+        work_account=storage.work,
+        data_account=storage.data,
+        containers=CONTAINERS,
+        vault=vault,
+        insights=insights,
+        registry=registry,
+        identity=identities.workspace,
+        rights=service_rights.assignments,
+        image_tag=settings.image_tag,
+        is_private=settings.is_private,
+    ),
+)
+Compute(
+    "compute",
+    ComputeArgs(
+        site=site,
+        clusters=settings.clusters,
+        workspace_name=workspace.workspace.name,
+        subnet_id=network.subnet_id,
+        is_private=settings.is_private,
+        identity=identities.compute,
+    ),
+)
+factory = Factory(
+    "datafactory",
+    FactoryArgs(
+        site=site,
+        identity=identities.factory,
+        blob_endpoint=storage.blob_endpoint,
+        copies_at_once=settings.copies_at_once,
+    ),
+).factory
+if settings.team_group_id:
+    people = team_rights(
+        settings.team_group_id,
+        storage,
+        workspace_id=workspace.workspace.id,
+        factory_id=factory.id,
+        registry_id=registry.id,
+    )
+    Rights("team-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=people))
+
+# What watches over it.
+Budget(
+    "budget",
+    BudgetArgs(
+        name=site.name(),
+        scope=group.id,
+        amount=settings.monthly_budget,
+        start=settings.budget_start,
+        email=settings.admin_email,
+    ),
+)
+blobs_id = pulumi.Output.concat(storage.data.id, "/blobServices/default")
+monitoring.collect("data-logs", of=blobs_id, categories=("StorageWrite", "StorageDelete"), metrics=("Transaction",))
+monitoring.collect("vault-logs", of=vault.id, categories=("AuditEvent",))
+monitoring.collect("registry-logs", of=registry.id, categories=("ContainerRegistryLoginEvents",))
+monitoring.collect("factory-logs", of=factory.id, categories=("PipelineRuns", "ActivityRuns"))
+monitoring.collect(
+    "workspace-logs", of=workspace.workspace.id, categories=("AmlComputeClusterEvent", "AmlComputeJobEvent")
+)
+if settings.is_private:
+    PrivateEndpoints(
+        "private-endpoints",
+        PrivateEndpointsArgs(
+            site=site,
+            subnet_id=settings.subnet_id,
+            targets=(
+                Target(name="data-blob", resource_id=storage.data.id, part="blob"),
+                Target(name="work-blob", resource_id=storage.work.id, part="blob"),
+                Target(name="work-file", resource_id=storage.work.id, part="file"),
+                Target(name="vault", resource_id=vault.id, part="vault"),
+                Target(name="registry", resource_id=registry.id, part="registry"),
+                Target(name="workspace", resource_id=workspace.workspace.id, part="amlworkspace"),
+            ),
+        ),
+    )
+
+# By the names of the file that `mrikit infra link` writes; nothing of it is secret.
+outputs = {
+    "subscription_id": client.subscription_id,
+    "resource_group": group.name,
+    "location": settings.location,
+    "blob_endpoint": storage.blob_endpoint,
+    "containers": list(COPIED_TO),
+    "factory_name": factory.name,
+    "copy_pipeline": COPY,
+    "unpack_pipeline": UNPACK,
+    "workspace_name": workspace.workspace.name,
+    "datastores": list(CONTAINERS),
+    "registry_server": registry.login_server,
+    "gpu_environment": workspace.environments["gpu"],
+    "cpu_environment": workspace.environments["cpu"],
+    "compute_client_id": identities.compute.client_id,
+    "clusters": [
+        {"name": one.name, "sku": one.sku, "priority": one.priority, "max_nodes": one.max_nodes}
+        for one in settings.clusters
+    ],
+}
+for name, value in outputs.items():
+    pulumi.export(name, value)
