@@ -12,7 +12,7 @@ from infra.grants import COPIED_TO, compute_rights, factory_rights, team_rights,
 from infra.identity import Identities, IdentitiesArgs
 from infra.monitoring import Monitoring, MonitoringArgs
 from infra.network import Network, NetworkArgs
-from infra.pipelines import COPY, UNPACK
+from infra.pipelines import COPY
 from infra.private import PrivateEndpoints, PrivateEndpointsArgs, Target
 from infra.registry import Registry, RegistryArgs
 from infra.rights import Rights, RightsArgs
@@ -166,7 +166,6 @@ outputs = {
     "containers": list(COPIED_TO),
     "factory_name": factory.name,
     "copy_pipeline": COPY,
-    "unpack_pipeline": UNPACK,
     "workspace_name": workspace.workspace.name,
     "datastores": list(CONTAINERS),
     "registry_server": registry.login_server,

@@ -113,9 +113,9 @@ class Factory(pulumi.ComponentResource):
             activities=activities,
             parameters=parameters(name),
             concurrency=self._args.copies_at_once,
-            annotations=[],
+            factory_name=self.factory.name,
+            resource_group_name=self._args.site.resource_group_name,
             opts=pulumi.ResourceOptions(parent=self, depends_on=made),
-            **self._place(),
         )
 
     def _place(self) -> dict[str, pulumi.Input[str]]:

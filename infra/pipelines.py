@@ -62,13 +62,16 @@ def archive_activity() -> df.CopyActivityArgs:
 
 def unpack_activities() -> list[df.CopyActivityArgs | df.SwitchActivityArgs]:
     """One way for each format; what is neither, xz above all, is for `mrikit data unpack`."""
-    ways = {"tar": df.TarReadSettingsArgs, "tar.gz": df.TarGZipReadSettingsArgs}
-    kinds = {"tar": "TarReadSettings", "tar.gz": "TarGZipReadSettings"}
+    # Else members come in a folder named after the archive.
+    ways: dict[str, df.TarReadSettingsArgs | df.TarGZipReadSettingsArgs] = {
+        "tar": df.TarReadSettingsArgs(type="TarReadSettings", preserve_compression_file_name_as_folder=False),
+        "tar.gz": df.TarGZipReadSettingsArgs(
+            type="TarGZipReadSettings", preserve_compression_file_name_as_folder=False
+        ),
+    }
     cases = []
     for form, (name, _) in _PACKED.items():
-        # Else members come in a folder named after the archive.
-        settings = ways[form](type=kinds[form], preserve_compression_file_name_as_folder=False)
-        reading = df.BinaryReadSettingsArgs(type="BinaryReadSettings", compression_properties=settings)
+        reading = df.BinaryReadSettingsArgs(type="BinaryReadSettings", compression_properties=ways[form])
         copy = _copy(f"unpack {form.replace('.', ' ')}", name, _FOLDER, ("container", "folder"), reading)
         cases.append(df.SwitchCaseArgs(value=form, activities=[copy]))
     refuse = df.FailActivityArgs(
