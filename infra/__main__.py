@@ -6,7 +6,7 @@ from pulumi_azure_native import authorization, resources
 
 from infra.budget import Budget, BudgetArgs
 from infra.compute import Compute, ComputeArgs
-from infra.config import SettingsError, read_settings
+from infra.config import read_settings
 from infra.datafactory import Factory, FactoryArgs
 from infra.grants import COPIED_TO, compute_rights, factory_rights, team_rights, workspace_rights
 from infra.identity import Identities, IdentitiesArgs
@@ -18,6 +18,7 @@ from infra.registry import Registry, RegistryArgs
 from infra.rights import Rights, RightsArgs
 from infra.site import Site, make_suffix, make_tags
 from infra.storage import CONTAINERS, Storage, StorageArgs
+from infra.values import SettingsError
 from infra.vault import Vault, VaultArgs
 from infra.workspace import Workspace, WorkspaceArgs
 

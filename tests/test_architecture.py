@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted(path for part in ("mrikit", "jobs") for path in (ROOT / part).rglob("*.py"))
+SOURCES = sorted(path for part in ("mrikit", "jobs", "infra") for path in (ROOT / part).rglob("*.py"))
 HEAVY = {"torch", "h5py", "scipy", "matplotlib", "ismrmrd"}
 
 
@@ -55,6 +55,12 @@ def test_functions_fit_a_screen(path):
 def test_every_public_name_exists(path):
     module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
     assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
+
+
+def test_the_commands_of_the_estate_load_nothing_that_is_heavy():
+    loaded = modules_after("import jobs.estate.plan, jobs.estate.record, jobs.infra, jobs.doctor")
+    assert not loaded & HEAVY
+    assert not {name for name in loaded if name.partition(".")[0] in ("pulumi", "infra", "azure")}
 
 
 def test_every_room_has_its_row_in_the_design():

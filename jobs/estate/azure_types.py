@@ -81,9 +81,12 @@ def azure_type(pulumi_type: str) -> AzureType:
     """The type in Azure's API.
 
     Raises:
-        KeyError: The program declares a type that is not in the table above.
+        LookupError: The program declares a type that is not in the table above.
     """
-    arm, names, is_tagged = AZURE_TYPES[pulumi_type.removeprefix(_PREFIX)]
+    plain = pulumi_type.removeprefix(_PREFIX)
+    if plain not in AZURE_TYPES:
+        raise LookupError(f"jobs/estate/azure_types.py lacks {plain}")
+    arm, names, is_tagged = AZURE_TYPES[plain]
     return AzureType(arm=arm, names=names, is_tagged=is_tagged)
 
 

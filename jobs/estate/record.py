@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.estate.azure_types import AZURE_TYPES, azure_type, path_names
+from jobs.estate.azure_types import azure_type, path_names
 from mrikit.errors import ConfigError, JobError
 
 _PREFIX = "azure-native:"
@@ -40,11 +40,18 @@ class Declared:
     """Inputs that are kept as they were first."""
     has_secrets: bool
     """Whether the program marks something of it as secret."""
+    principal_id: str
+    """Object id of an identity; empty for what is none."""
 
     @property
     def azure_name(self) -> str:
         """Its name in Azure."""
         return path_names(self.type, self.inputs)[-1]
+
+    @property
+    def is_tagged(self) -> bool:
+        """Whether Azure takes tags on it."""
+        return azure_type(self.type).is_tagged
 
     @property
     def arm_type(self) -> str:
@@ -74,10 +81,10 @@ def program_folder() -> Path:
     Raises:
         ConfigError: It is not installed.
     """
-    found = importlib.util.find_spec("infra")
-    if found is None or not found.submodule_search_locations:
-        raise ConfigError("the estate's program is not installed; run this in a clone of mrikit, after `make demo`")
-    return Path(next(iter(found.submodule_search_locations)))
+    folder = Path(__file__).parents[2] / "infra"
+    if not (folder / "__main__.py").exists():
+        raise ConfigError(f"{folder}: the estate's program is not installed there; run this in a clone of mrikit")
+    return folder
 
 
 def record_program(config: Mapping[str, str], stack: str, program: Path | None = None) -> Record:
@@ -105,21 +112,18 @@ def record_program(config: Mapping[str, str], stack: str, program: Path | None =
         cwd=program.parent,
     )
     if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode} and said nothing"]
-        raise JobError(f"the estate's program breaks: {words[-1]}")
+        words = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise JobError(f"the estate's program ended with {done.returncode}: {words[-1]}")
     answer = json.loads(done.stdout)
     if "error" in answer:
         raise ConfigError(str(answer["error"]))
+    if "broken" in answer:
+        raise JobError(f"the estate's program breaks: {' '.join(str(answer['broken']).split())}")
     return _record(stack, answer["resources"], answer["outputs"])
 
 
 def _record(stack: str, registered: Sequence[Mapping[str, Any]], outputs: Mapping[str, Any]) -> Record:
     components = {one["urn"]: one["name"] for one in registered if not one["custom"]}
-    unknown = {
-        one["type"] for one in registered if one["custom"] and one["type"].removeprefix(_PREFIX) not in AZURE_TYPES
-    }
-    if unknown:
-        raise JobError(f"the program declares {', '.join(sorted(unknown))}, which jobs/estate/azure_types.py lacks")
     resources = [
         Declared(
             type=one["type"].removeprefix(_PREFIX),
@@ -132,6 +136,7 @@ def _record(stack: str, registered: Sequence[Mapping[str, Any]], outputs: Mappin
             protect=one["protect"],
             ignore_changes=tuple(one["ignore_changes"]),
             has_secrets=one["has_secrets"],
+            principal_id=one["principal_id"],
         )
         for one in registered
         if one["custom"]

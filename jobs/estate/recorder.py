@@ -38,14 +38,17 @@ class AzureMocks(runtime.Mocks):
         identity = outputs.get("identity")
         if isinstance(identity, Mapping) and isinstance(identity.get("userAssignedIdentities"), list):
             # A list of ids goes in, a table of them comes out.
-            ids = {one: {} for one in identity["userAssignedIdentities"]}
-            outputs["identity"] = {**identity, "userAssignedIdentities": ids}
+            outputs["identity"] = {
+                **identity,
+                "userAssignedIdentities": dict.fromkeys(identity["userAssignedIdentities"]),
+            }
         return resource_id(args.typ, args.inputs, SUBSCRIPTION), outputs | _computed(args.typ, name)
 
-    def call(self, args: runtime.MockCallArgs) -> dict[Any, Any]:
+    def call(self, args: runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         """Who is asking."""
         assert args.token.endswith(":getClientConfig"), args.token
-        return {"subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "clientId": SUBSCRIPTION, "objectId": SUBSCRIPTION}
+        asking = {"subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "clientId": SUBSCRIPTION}
+        return {**asking, "objectId": SUBSCRIPTION}, []
 
 
 class RecordingMonitor(mocks.MockMonitor):
@@ -57,25 +60,26 @@ class RecordingMonitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802, ANN401 - protobuf's
         """Record it, and answer as a mock does."""
-        response = super().RegisterResource(request)
+        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
             self.record.append({**describe(request), "urn": response.urn, "id": response.id})
         return response
 
 
 def describe(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
-    """What a program says of a resource."""
+    """What a program says of a resource, and whom an identity stands for."""
+    inputs = _plain(rpc.deserialize_properties(request.object))
+    name = path_names(request.type, inputs)[-1] if request.custom else ""
     return {
+        "principal_id": _computed(request.type, name).get("principalId", ""),
         "type": request.type,
         "name": request.name,
         "parent": request.parent,
         "custom": bool(request.custom),
-        "inputs": _plain(rpc.deserialize_properties(request.object)),
+        "inputs": inputs,
         "dependencies": sorted(request.dependencies),
         "protect": bool(request.protect),
         "ignore_changes": list(request.ignoreChanges),
-        "replace_on_changes": list(request.replaceOnChanges),
-        "delete_before_replace": bool(request.deleteBeforeReplace),
         "has_secrets": rpc._special_secret_sig in json_format.MessageToJson(request.object),  # noqa: SLF001
     }
 
@@ -88,7 +92,7 @@ def run(program: str, project: str, stack: str, config: Mapping[str, str]) -> di
     runtime.set_all_config(dict(config))
     outputs: dict[str, Any] = {}
 
-    @runtime.test
+    @runtime.test  # type: ignore[untyped-decorator]
     def declare() -> pulumi.Output[None]:
         runpy.run_path(program, run_name="__main__")
         exported = runtime.get_root_resource().outputs  # type: ignore[union-attr]  # there is one while a program runs
@@ -118,12 +122,14 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON holds
 
 
 def main() -> None:
-    """Read the request, print the record; a mistake in the configuration is `{"error": ...}`."""
+    """Read the request, print the record, or `error`, a mistake in the configuration, or `broken`, one in the program."""
     request = json.load(sys.stdin)
     try:
         record = run(**request)
     except pulumi.RunError as error:
         record = {"error": str(error)}
+    except Exception as error:  # noqa: BLE001 - whatever the program raises, its caller tells in one line
+        record = {"broken": f"{type(error).__name__}: {error}"}
     json.dump(record, sys.stdout)
 
 

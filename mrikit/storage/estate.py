@@ -1,4 +1,4 @@
-"""The linked estate: which storage account and Data Factory in Azure this user's commands work with."""
+"""The linked estate: which storage account, Data Factory and Azure ML workspace this user's commands work with."""
 
 import os
 import re
@@ -14,6 +14,7 @@ from mrikit.storage.location import CONTAINER_NAME
 
 ESTATE = "MRIKIT_ESTATE"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][\w.-]*:[\w.-]+")
 _NAMES = {
     "resource_group": (
         re.compile(r"[\w().-]{0,89}[\w()-]"),
@@ -24,7 +25,27 @@ _NAMES = {
         "3 to 63 letters, digits and single hyphens",
     ),
     "copy_pipeline": (re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}"), "1 to 140 characters, none of <>*#.%&:\\+?/"),
+    "location": (re.compile(r"[a-z][a-z0-9]+"), "a region as `az account list-locations` names it"),
+    "workspace_name": (re.compile(r"[A-Za-z0-9][\w-]{2,32}"), "3 to 33 letters, digits, hyphens and underscores"),
+    "registry_server": (re.compile(r"[a-z0-9]{5,50}\.[a-z0-9.-]+"), "the registry's address, such as NAME.azurecr.io"),
+    "gpu_environment": (_ENVIRONMENT, "name:version of an environment"),
+    "cpu_environment": (_ENVIRONMENT, "name:version of an environment"),
+    "compute_client_id": (_GUID, "the GUID of the client that jobs act as"),
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EstateCluster:
+    """One Azure ML cluster."""
+
+    name: str
+    """Its name in the workspace."""
+    sku: str
+    """Size of its machines, such as Standard_NC24ads_A100_v4."""
+    priority: str
+    """Dedicated, or LowPriority, whose nodes may be taken away."""
+    max_nodes: int
+    """It never has more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +55,9 @@ class Estate:
     subscription_id: str
     """The subscription's GUID."""
     resource_group: str
-    """The resource group of the Data Factory."""
+    """The resource group of everything."""
+    location: str
+    """Its region."""
     blob_endpoint: str
     """URL of the data account, https://NAME.blob.core.windows.net."""
     containers: tuple[str, ...]
@@ -43,6 +66,20 @@ class Estate:
     """The Data Factory."""
     copy_pipeline: str
     """The pipeline that copies one archive as it is; `mrikit.transfer.datafactory.engine` lists its parameters."""
+    workspace_name: str
+    """The Azure ML workspace."""
+    datastores: tuple[str, ...]
+    """Its datastores, each the container of the data account that has its name."""
+    registry_server: str
+    """Address of the registry that container images are pushed to."""
+    gpu_environment: str
+    """Azure ML's name:version of the container image for GPUs."""
+    cpu_environment: str
+    """The same for CPUs."""
+    compute_client_id: str
+    """Client id of the identity that jobs act as."""
+    clusters: tuple[EstateCluster, ...]
+    """Where jobs run."""
 
     def __post_init__(self) -> None:
         if not _GUID.fullmatch(self.subscription_id):
@@ -51,7 +88,7 @@ class Estate:
             )
         for key, (pattern, rule) in _NAMES.items():
             if not pattern.fullmatch(getattr(self, key)):
-                raise ConfigError(f"estate.{key} has {rule}; found '{getattr(self, key)}'")
+                raise ConfigError(f"estate.{key}: {rule}; found '{getattr(self, key)}'")
         _require_endpoint(self.blob_endpoint)
         for name in self.containers:
             if not CONTAINER_NAME.fullmatch(name):
@@ -60,6 +97,8 @@ class Estate:
                 )
         if not self.containers:
             raise ConfigError("estate.containers names no container; name those that the Data Factory may write to")
+        if not self.clusters:
+            raise ConfigError("estate.clusters names no cluster; jobs need one")
 
 
 def estate_file() -> Path:
@@ -157,7 +196,7 @@ def _require_endpoint(endpoint: str) -> None:
 
 
 def _how_to_write(path: Path) -> str:
-    return f"write its names to {path} as JSON: {_keys()} (docs/azure.md shows one)"
+    return f"`mrikit infra link` writes {path} from what `pulumi up` has made (docs/azure.md)"
 
 
 def _keys() -> str:

@@ -5,6 +5,7 @@ import sys
 import threading
 
 import pytest
+from estates import example_estate
 
 from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import (
@@ -187,16 +188,7 @@ def test_the_linked_estate_is_read_once(monkeypatch, tmp_path):
     for name in ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
-    estate.save_estate(
-        estate.Estate(
-            subscription_id="0" * 8 + "-0000" * 3 + "-" + "0" * 12,
-            resource_group="group",
-            blob_endpoint="https://mydata.blob.core.windows.net",
-            containers=("data",),
-            factory_name="factory",
-            copy_pipeline="copy",
-        )
-    )
+    estate.save_estate(example_estate(blob_endpoint="https://mydata.blob.core.windows.net"))
     assert blob_endpoint() == "https://mydata.blob.core.windows.net"
     monkeypatch.setattr(estate, "load_estate", None)
     assert blob_endpoint() == "https://mydata.blob.core.windows.net"

@@ -1,22 +1,16 @@
 """The linked estate: found where it belongs, refused by name where it is wrong."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from estates import example_estate
 
 from mrikit.errors import ConfigError, StorageError
-from mrikit.storage.estate import Estate, estate_file, load_estate, read_estate, require_estate, save_estate
+from mrikit.storage.estate import estate_file, load_estate, read_estate, require_estate, save_estate
 
-ESTATE = Estate(
-    subscription_id="0a1b2c3d-0000-4000-8000-00000000000f",
-    resource_group="mrikit-dev",
-    blob_endpoint="https://mrikitdev.blob.core.windows.net",
-    containers=("raw", "datasets", "runs"),
-    factory_name="mrikit-dev-factory",
-    copy_pipeline="copy archive",
-)
+ESTATE = example_estate()
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +21,7 @@ def _home(tmp_path, monkeypatch):
 
 
 def settings(**changes):
-    return {field.name: getattr(ESTATE, field.name) for field in fields(Estate)} | changes
+    return asdict(ESTATE) | changes
 
 
 def test_without_a_file_no_estate_is_linked():
@@ -54,29 +48,26 @@ def test_a_named_file_goes_before_every_folder(tmp_path, monkeypatch):
 
 def test_a_named_file_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "prod.json"))
-    with pytest.raises(ConfigError, match=r"MRIKIT_ESTATE names .*prod\.json, which is not there; write its names to"):
+    with pytest.raises(
+        ConfigError, match=r"MRIKIT_ESTATE names .*prod\.json, which is not there; `mrikit infra link` writes"
+    ):
         load_estate()
 
 
-def test_who_needs_an_estate_is_told_the_file_and_its_keys(tmp_path):
+def test_who_needs_an_estate_is_told_the_file_and_the_command(tmp_path):
     with pytest.raises(ConfigError) as caught:
         require_estate()
     message = str(caught.value)
-    assert message.startswith("no estate in Azure is linked; ")
+    assert message.startswith("no estate in Azure is linked; `mrikit infra link` writes ")
     assert str(tmp_path / ".config" / "mrikit" / "estate.json") in message
-    assert all(field.name in message for field in fields(Estate))
     assert "\n" not in message
 
 
 def test_the_file_holds_its_names_as_json(tmp_path):
-    assert json.loads(save_estate(ESTATE).read_text()) == {
-        "subscription_id": "0a1b2c3d-0000-4000-8000-00000000000f",
-        "resource_group": "mrikit-dev",
-        "blob_endpoint": "https://mrikitdev.blob.core.windows.net",
-        "containers": ["raw", "datasets", "runs"],
-        "factory_name": "mrikit-dev-factory",
-        "copy_pipeline": "copy archive",
-    }
+    written = json.loads(save_estate(ESTATE).read_text())
+    assert written == json.loads(json.dumps(asdict(ESTATE)))
+    assert written["containers"] == ["raw", "datasets", "runs"]
+    assert written["clusters"][0]["sku"] == "Standard_NC24ads_A100_v4"
 
 
 def test_a_misspelt_key_names_the_nearest():
@@ -106,6 +97,15 @@ def test_missing_keys_are_named():
         ("factory_name", "a-" * 40 + "b", "3 to 63 letters, digits and single hyphens"),
         ("containers", [], "estate.containers names no container"),
         ("containers", [3], "estate.containers is of type str, found 3"),
+        ("location", "West Europe", "estate.location: a region as"),
+        ("workspace_name", "a", "3 to 33 letters"),
+        ("registry_server", "mrikitdev", "such as NAME.azurecr.io; found 'mrikitdev'"),
+        ("gpu_environment", "mrikit", "name:version of an environment; found 'mrikit'"),
+        ("cpu_environment", "", "name:version"),
+        ("compute_client_id", "jobs", "the GUID of the client that jobs act as; found 'jobs'"),
+        ("clusters", [], "estate.clusters names no cluster; jobs need one"),
+        ("clusters", ["gpu"], "estate.clusters is a group of settings"),
+        ("clusters", [{"name": "gpu", "size": "x"}], "has no setting 'size'"),
         ("factory_name", None, "estate.factory_name is of type str, found None"),
     ],
 )

@@ -1,0 +1,30 @@
+"""A linked estate for tests: whole, with what a test needs to be otherwise."""
+
+from dataclasses import replace
+
+from mrikit.storage.estate import Estate, EstateCluster
+
+_EXAMPLE = Estate(
+    subscription_id="0a1b2c3d-0000-4000-8000-00000000000f",
+    resource_group="mrikit-dev",
+    location="westeurope",
+    blob_endpoint="https://mrikitdev.blob.core.windows.net",
+    containers=("raw", "datasets", "runs"),
+    factory_name="mrikit-dev-factory",
+    copy_pipeline="copy archive",
+    workspace_name="mrikit-dev-workspace",
+    datastores=("raw", "datasets", "runs"),
+    registry_server="mrikitdev.azurecr.io",
+    gpu_environment="mrikit:0.1.0",
+    cpu_environment="mrikit-cpu:0.1.0",
+    compute_client_id="0a1b2c3d-0000-4000-8000-00000000000e",
+    clusters=(
+        EstateCluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=1),
+        EstateCluster(name="cpu", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
+    ),
+)
+
+
+def example_estate(**changes) -> Estate:
+    """The example with some fields changed."""
+    return replace(_EXAMPLE, **changes)

@@ -1,0 +1,81 @@
+"""What the estate's program declares for each stack, recorded once, and Microsoft's schemas of it."""
+
+import fcntl
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from jobs.estate.record import Record, record_program
+from jobs.estate.stack_file import read_stack
+from mrikit.errors import MrikitError
+
+from .arm_schemas import ArmSchemas
+
+_PROJECT = Path(__file__).parents[2]
+STACKS = {"dev": "dev", "prod": "prod", "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml")}
+"""Name of each stack, and what is read for it."""
+
+
+class _Records(dict[str, Record]):
+    """By stack; each takes seconds, so it is made when it is first asked for, and all workers of a run share it.
+
+    Args:
+        folder: Of this run; it holds what is shared.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._refused: dict[str, MrikitError] = {}
+
+    def __missing__(self, stack: str) -> Record:
+        if stack in self._refused:
+            raise self._refused[stack]
+        file = self._folder / f"{stack}.record"
+        with file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not file.exists():
+                file.write_bytes(pickle.dumps(self._make(stack)))
+        self[stack] = pickle.loads(file.read_bytes())
+        return self[stack]
+
+    def _make(self, stack: str) -> Record:
+        found = read_stack(STACKS[stack], _PROJECT)
+        try:
+            return record_program(found.config, found.stack)
+        except MrikitError as error:
+            self._refused[stack] = error
+            raise
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Record]:
+    """What the program declares, by stack; ask for `records[stack]`."""
+    own = tmp_path_factory.getbasetemp()
+    return _Records(own if worker_id == "master" else own.parent)
+
+
+@pytest.fixture(scope="session", params=STACKS)
+def record(request: pytest.FixtureRequest, records: dict[str, Record]) -> Record:
+    """What the program declares, for one stack after another."""
+    return records[request.param]
+
+
+@pytest.fixture(scope="session")
+def dev_record(records: dict[str, Record]) -> Record:
+    """What the program declares for the stack `dev`."""
+    return records["dev"]
+
+
+@pytest.fixture(scope="session")
+def arm_schemas() -> ArmSchemas:
+    """Microsoft's schemas of Azure's resources; CI fails without them, elsewhere their tests skip."""
+    folder = Path(os.environ.get("MRIKIT_ARM_SCHEMAS", _PROJECT.parent / "shared" / "arm-schemas"))
+    if folder.is_dir():
+        return ArmSchemas(folder)
+    reason = f"no schemas at {folder}; set MRIKIT_ARM_SCHEMAS"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,225 @@
+"""The estate's program over Pulumi's own wire: it does what its record says, plans without Azure, tells no secret."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.estate.azure_types import path_names
+from jobs.estate.stack_file import read_stack
+
+from .engine import SECRET, STACK_TYPE, UNKNOWN, Run, run_program
+
+# gRPC listens on loopback.
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
+
+PROJECT_FOLDER = Path(__file__).parents[2]
+PROGRAM = PROJECT_FOLDER / "infra"
+PRIVATE = Path(__file__).parent / "stacks" / "Pulumi.private.yaml"
+DEV = read_stack("dev", PROJECT_FOLDER).config
+CLUSTER = {"name": "gpu", "sku": "Standard_NC24ads_A100_v4", "priority": "lowPriority", "maxNodes": 1}
+TOLD_BY_AZURE = {
+    # names of what a resource is part of
+    *("resourceGroupName", "accountName", "workspaceName", "factoryName", "virtualNetworkName"),
+    # ids, and names made of them
+    *("id", "scope", "principalId", "resourceId", "resourceUri", "workspaceId", "workspaceResourceId"),
+    *("userAssignedIdentities", "primaryUserAssignedIdentity", "virtualNetworkResourceId", "roleAssignmentName"),
+    *("storageAccount", "keyVault", "applicationInsights", "containerRegistry"),
+    # addresses
+    *("serviceEndpoint", "image"),
+}
+"""Inputs that a preview may leave open."""
+KEY_LIKE = re.compile(
+    r"sig=|account_?key|access_?key|password|passwd|secret|token|connection_?string|private key|[a-z0-9+/]{40,}=",
+    re.IGNORECASE,
+)
+REFUSED = {
+    "an unknown region": ({"mrikit:location": "West Urope"}, "location:"),
+    "nobody to tell": ({"mrikit:adminEmail": None}, "adminEmail:"),
+    "a key of another project": ({"other:location": "westeurope"}, "other:location:"),
+    "a budget of nothing": ({"mrikit:monthlyBudget": "0"}, "monthlyBudget:"),
+    "a cluster without a bound": (
+        {"mrikit:clusters": json.dumps([{key: CLUSTER[key] for key in ("name", "sku", "priority")}])},
+        "clusters[0].maxNodes:",
+    ),
+    "two clusters of one name": ({"mrikit:clusters": json.dumps([CLUSTER, {**CLUSTER, "name": "GPU"}])}, "clusters:"),
+    "a range mistyped": ({"mrikit:allowedIps": '["203.0.113.0/42"]'}, "allowedIps:"),
+}
+"""A change to the stack `dev`, None for a key that is left out, and how the one line of the refusal begins."""
+
+
+@pytest.fixture(scope="module")
+def up() -> Run:
+    return run_program(PROGRAM, DEV)
+
+
+@pytest.fixture(scope="module")
+def preview() -> Run:
+    return run_program(PROGRAM, DEV, is_preview=True)
+
+
+@pytest.fixture(scope="module")
+def private_up() -> Run:
+    """A stack with private endpoints whose data may be destroyed."""
+    stack = read_stack(str(PRIVATE), PROJECT_FOLDER)
+    return run_program(PROGRAM, stack.config, stack.stack)
+
+
+def leaves(value, path=()) -> Iterator[tuple]:
+    """Path and value of all that is no table and no list."""
+    if isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(one, (*path, key))
+    else:
+        yield path, value
+
+
+def dependencies(resource):
+    return set(resource.request.dependencies)
+
+
+def test_up_ends_well_and_without_a_warning(up):
+    assert (up.exit_code, up.messages, up.printed) == (0, [], "")
+
+
+def test_up_registers_the_same_as_the_record(up, records):
+    recorded = records["dev"]
+    resources = {(one.type, one.name): (one.id, one.inputs, one.protect) for one in recorded.resources}
+    registered = [one for one in up.resources if one.request.custom]
+    assert {(one.type, one.name): (one.id, one.inputs, one.request.protect) for one in registered} == resources
+    assert len(registered) == len(resources)
+    # Mocks put the stack's type into URNs; the engine does not.
+    before = {
+        (one.type, one.name): {urn.replace(f"{STACK_TYPE}$", "") for urn in one.dependencies}
+        for one in recorded.resources
+    }
+    assert {(one.type, one.name): dependencies(one) for one in registered} == before
+    assert up.exports == recorded.outputs
+
+
+def test_resources_stand_in_components_and_components_in_the_stack(up):
+    (stack,) = up.of(STACK_TYPE)
+    components = {one.urn: one for one in up.resources if not one.request.custom}
+    assert all(one.type.startswith("mrikit:infra:") for one in components.values())
+    assert {one.request.parent for one in components.values()} == {stack.urn}
+    (alone,) = [one for one in up.resources if one.request.custom and one.request.parent not in components]
+    assert (alone.type, alone.request.parent) == ("resources:ResourceGroup", stack.urn)
+
+
+def test_every_component_says_when_it_is_complete(up):
+    components = {one.urn for one in up.registered if not one.request.custom}
+    assert set(up.outputs) == components
+    assert components == {one.request.parent for one in up.resources}
+
+
+def test_the_workspace_waits_for_the_rights_of_its_identity(up):
+    identity = up.one("managedidentity:UserAssignedIdentity", "workspace-identity").urn
+    rights = {
+        one.urn
+        for one in up.of("authorization:RoleAssignment")
+        if identity in one.request.propertyDependencies["principalId"].urns
+    }
+    assert len(rights) == 7
+    assert rights <= dependencies(up.one("machinelearningservices:Workspace", "workspace"))
+
+
+def test_pipelines_wait_for_datasets_and_datasets_for_services(up):
+    datasets = {one.urn for one in up.of("datafactory:Dataset")}
+    services = {one.urn for one in up.of("datafactory:LinkedService")}
+    assert all(datasets <= dependencies(one) for one in up.of("datafactory:Pipeline"))
+    assert all(services <= dependencies(one) for one in up.of("datafactory:Dataset"))
+    (credential,) = up.of("datafactory:CredentialOperation")
+    assert credential.urn in dependencies(up.one("datafactory:LinkedService", "data_account"))
+
+
+def test_data_is_protected_and_nothing_else(up):
+    protected = {(one.type, one.name) for one in up.registered if one.request.protect}
+    containers = {("storage:BlobContainer", name) for name in ("raw", "datasets", "runs")}
+    assert protected == {("storage:StorageAccount", "data"), *containers}
+
+
+def test_the_first_month_of_the_budget_stays(up):
+    (budget,) = up.of("consumption:Budget")
+    assert list(budget.request.ignoreChanges) == ["timePeriod"]
+    assert "timePeriod" in budget.inputs
+
+
+def test_a_cluster_of_another_size_takes_the_place_of_the_old_one(up):
+    clusters = up.of("machinelearningservices:Compute")
+    assert {one.inputs["computeName"] for one in clusters} == {"gpu", "cpu"}
+    for one in clusters:
+        made_once = set(one.request.replaceOnChanges)
+        paths = {".".join(map(str, path)) for path, _ in leaves(one.inputs)}
+        assert {"properties.properties.vmSize", "properties.properties.vmPriority"} <= made_once & paths
+        assert one.request.deleteBeforeReplace
+
+
+@pytest.mark.parametrize("stack", ["up", "private_up"])
+def test_what_is_needed_is_registered_before(stack, request):
+    seen = {""}
+    for one in request.getfixturevalue(stack).registered:
+        named = {urn for of_input in one.request.propertyDependencies.values() for urn in of_input.urns}
+        assert dependencies(one) | named | {one.request.parent} <= seen, one.urn
+        seen.add(one.urn)
+
+
+@pytest.mark.parametrize("stack", ["up", "private_up"])
+def test_nothing_is_secret_because_nothing_has_to_be(stack, request):
+    run = request.getfixturevalue(stack)
+    said = json.dumps([[one.inputs for one in run.registered], run.outputs])
+    assert SECRET not in said
+    assert not [one.urn for one in run.registered if one.request.additionalSecretOutputs]
+    assert not KEY_LIKE.findall(said)
+
+
+def test_nothing_is_protected_where_data_may_go(private_up):
+    assert (private_up.exit_code, private_up.messages, private_up.printed) == (0, [], "")
+    assert not [one.urn for one in private_up.registered if one.request.protect]
+
+
+def test_a_preview_plans_the_same_without_azure(preview, up):
+    assert (preview.exit_code, preview.messages, preview.printed) == (0, [], "")
+    assert not any(one.id for one in preview.registered)
+    assert sorted(one.urn for one in preview.registered) == sorted(one.urn for one in up.registered)
+
+
+def test_a_preview_shows_what_everything_will_be_called(preview):
+    unnamed = {
+        one.type
+        for one in preview.resources
+        if one.request.custom and UNKNOWN in path_names(one.request.type, one.inputs)[-1]
+    }
+    assert unnamed == {"authorization:RoleAssignment"}
+
+
+def test_a_preview_leaves_open_only_what_azure_tells(preview):
+    open_keys = {
+        [key for key in path if isinstance(key, str)][-1]
+        for one in preview.resources
+        for path, value in leaves(one.inputs)
+        if value == UNKNOWN
+    }
+    assert open_keys <= TOLD_BY_AZURE
+
+
+def test_up_does_what_the_preview_showed(preview, up):
+    done = {(one.urn, *path): value for one in up.resources for path, value in leaves(one.inputs)}
+    shown = {(one.urn, *path): value for one in preview.resources for path, value in leaves(one.inputs)}
+    assert set(done) == set(shown)
+    known = {where: value for where, value in shown.items() if value != UNKNOWN}
+    assert {where: done[where] for where in known} == known
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_a_wrong_configuration_is_one_line_before_anything_is_asked_or_registered(mistake):
+    changes, beginning = REFUSED[mistake]
+    config = {key: value for key, value in {**DEV, **changes}.items() if value is not None}
+    run = run_program(PROGRAM, config)
+    assert run.exit_code == 1
+    ((severity, line),) = run.messages
+    assert severity == "ERROR"
+    assert line.startswith(beginning)
+    assert "\n" not in line
+    assert (run.printed, run.resources, run.invoked, run.exports) == ("", [], [], {})

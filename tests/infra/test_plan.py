@@ -1,0 +1,109 @@
+"""What the plan says of an estate: everything that is declared, who may do what, who gets in, and what it costs."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs.estate.costs import estimate
+from jobs.estate.plan import ROLES, plan_facts
+from jobs.prices import load_prices
+
+GOLDEN = Path(__file__).parent / "golden"
+PRICES = load_prices()
+
+
+def golden(record):
+    """What a stack declares, as text; the budget's first month is this one unless the stack names it."""
+    facts = plan_facts(record, PRICES, data_tb=1.0)
+    kept = {"resources": facts["resources"], "outputs": facts["outputs"]}
+    for one in kept["resources"]:
+        del one["id"]
+        if one["type"] == "consumption:Budget" and record.stack != "private":
+            one["inputs"]["timePeriod"] = "of the first month"
+    return json.dumps(kept, indent=1, sort_keys=True) + "\n"
+
+
+def test_a_stack_declares_what_it_did_before(record):
+    """MRIKIT_UPDATE_GOLDEN=1 writes the files anew; read their diff as what `pulumi up` would change."""
+    file = GOLDEN / f"{record.stack}.json"
+    if os.environ.get("MRIKIT_UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(golden(record))
+    assert golden(record) == file.read_text()
+
+
+def test_names_differ_between_stacks_and_stay_for_one(records):
+    ids = {stack: {one.id for one in records[stack].resources} for stack in ("dev", "prod", "private")}
+    assert not ids["dev"] & ids["prod"]
+    assert not ids["dev"] & ids["private"]
+
+
+def test_roles_are_called_what_they_are(record):
+    """The program's names of roles and ours are two tables; they agree on every id."""
+    for one in record.of("authorization:RoleAssignment"):
+        guid = one.inputs["roleDefinitionId"].rpartition("/")[2]
+        assert f": {ROLES[guid]} of " in one.inputs["description"]
+
+
+def test_rights_name_identities_groups_and_resources(records):
+    rows = {tuple(row.values()) for row in plan_facts(records["prod"], PRICES, 1.0)["rights"]}
+    assert ("mrikit-prod-compute", "Storage Blob Data Reader", "BlobContainer raw") in rows
+    assert ("mrikit-prod-factory", "Storage Blob Data Contributor", "BlobContainer datasets") in rows
+    team = {(role, what.split()[0]) for who, role, what in rows if who.startswith("Group 0f1e2d3c")}
+    assert ("AzureML Data Scientist", "Workspace") in team
+    assert ("Data Factory Contributor", "Factory") in team
+    # Nobody may delete archives but the team, and nobody's right reaches the whole data account.
+    assert not any(what.startswith("StorageAccount mriproddata") for _, _, what in rows)
+
+
+def test_ways_in_are_the_named_addresses_the_nodes_and_trusted_services(records):
+    ways = {row["what"].split()[0]: row["from"] for row in plan_facts(records["prod"], PRICES, 1.0)["ways_in"]}
+    assert ways["account"] == "203.0.113.0/24, 198.51.100.7, the nodes' subnet, services of Azure that it trusts"
+    assert ways["vault"] == "services of Azure that it trusts"
+    assert ways["cluster"] == "public addresses; SSH is off"
+
+
+def test_with_a_network_of_ones_own_only_private_endpoints_lead_in(records):
+    facts = plan_facts(records["private"], PRICES, 1.0)
+    ways = {row["what"].split()[0]: row["from"] for row in facts["ways_in"]}
+    assert ways["account"] == ways["vault"] == "private endpoint, services of Azure that it trusts"
+    assert ways["registry"] == ways["workspace"] == "private endpoint"
+    assert ways["cluster"] == "no public address; SSH is off"
+
+
+def test_components_name_what_they_consist_of_and_need(records):
+    components = {one["name"]: one for one in plan_facts(records["dev"], PRICES, 1.0)["components"]}
+    assert components["storage"]["kinds"]["BlobContainer"] == 3
+    assert components["workspace"]["needs"] == [
+        "identities", "monitoring", "registry", "service-rights", "storage", "vault",
+    ]  # fmt: skip
+    assert sum(sum(one["kinds"].values()) for one in components.values()) == len(records["dev"].resources)
+
+
+def test_an_idle_estate_costs_its_data_its_registry_and_its_endpoints(records):
+    dev = estimate(records["dev"], PRICES, data_tb=2.0)
+    assert dev.idle == pytest.approx(2000 * 0.0208 + 5.1)
+    private = estimate(records["private"], PRICES, data_tb=0.0)
+    assert private.idle == pytest.approx(50.7 + 6 * 7.3 + 6 * 0.5)
+
+
+def test_a_full_month_is_every_node_and_all_logs(records):
+    bill = estimate(records["dev"], PRICES, data_tb=0.0)
+    nodes = 730 * (3.673 * 0.2 + 0.768)
+    assert bill.full == pytest.approx(5.1 + 25 * 2.3 + nodes)
+    assert bill.unknown == ()
+
+
+def test_a_size_without_a_price_is_named_and_not_counted(records):
+    poor = load_prices_without("Standard_NC24ads_A100_v4")
+    bill = estimate(records["dev"], poor, data_tb=0.0)
+    assert bill.unknown == ("Standard_NC24ads_A100_v4",)
+    assert not any("NC24ads" in line.what for line in bill.lines)
+
+
+def load_prices_without(sku):
+    from dataclasses import replace
+
+    return replace(PRICES, machines={name: one for name, one in PRICES.machines.items() if name != sku})
