@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs import data, weights
+from jobs import data, infra, weights
 from jobs.demo import demo
+from jobs.doctor import doctor
 from jobs.evaluate import evaluate
 from jobs.reconstruct import reconstruct
 from jobs.report import report
@@ -42,10 +43,11 @@ def options(
         raise typer.Exit
 
 
-for command in (demo, simulate, tasks, train, reconstruct, evaluate, report):
+for command in (demo, simulate, tasks, train, reconstruct, evaluate, report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)
+app.add_typer(infra.app)
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
-from azurite import find_azurite, running_azurite
+from azurite import find_azurite, make_certificate, running_azurite, token_server
+from fake_arm import FakeArm
 
-from mrikit.storage import BlobPath
+from mrikit.storage import BlobPath, blob
 from mrikit.storage.blob import container_client
 
 
@@ -68,3 +69,29 @@ def blob_container(azurite_env: dict[str, str], monkeypatch: pytest.MonkeyPatch,
     yield BlobPath(client.container_name)
     with contextlib.suppress(ResourceNotFoundError):  # a test may have deleted it
         client.delete_container()
+
+
+@pytest.fixture(scope="session")
+def azure_login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a managed identity, which trusts the certificate of the tests' own servers."""
+    certificate, _ = make_certificate(tmp_path_factory.mktemp("identity"))
+    with token_server() as identity:
+        yield identity | {"REQUESTS_CA_BUNDLE": str(certificate)}
+
+
+@pytest.fixture
+def fake_arm(azure_login: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeArm]:
+    """A control plane for this test, and a managed identity; no estate is linked, and no program on the PATH."""
+    for name, value in azure_login.items():
+        monkeypatch.setenv(name, value)
+    for name in ("MRIKIT_ESTATE", "AZURE_SUBSCRIPTION_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"))
+    certificate = Path(azure_login["REQUESTS_CA_BUNDLE"])
+    plane = FakeArm(certificate, certificate.with_name("key.pem"))
+    monkeypatch.setenv("MRIKIT_ARM_ENDPOINT", plane.endpoint)
+    blob._credential.cache_clear()
+    yield plane
+    plane.close()
+    blob._credential.cache_clear()

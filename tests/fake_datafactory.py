@@ -3,18 +3,17 @@
 A run moves one step of its script each time somebody asks for its state, so tests need no clock.
 """
 
-import contextlib
 import datetime as dt
-import http.server
 import itertools
 import json
 import re
-import ssl
 import threading
 import urllib.parse
 import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
+
+from https_server import HttpsServer, refusal
 
 COPY_PARAMETERS = {
     "baseUrl": {"type": "String"},
@@ -100,24 +99,11 @@ class FakeDataFactory:
         self.most_at_once = 0
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
-        fake = self
-
-        class Handler(_Handler):
-            plane = fake
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.endpoint = f"https://localhost:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
+        self._server = HttpsServer(self.answer, certificate, key)
+        self.endpoint = self._server.endpoint
 
     def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def add_run(self, pipeline, parameters, script):
         """Start a run, as a request or somebody else does; its id."""
@@ -143,7 +129,7 @@ class FakeDataFactory:
             if self.faults[operation]:
                 return self.faults[operation].pop(0)
             if not headers.get("Authorization", "").startswith("Bearer "):
-                return _error(401, "AuthenticationFailed", "The 'Authorization' header is missing.")
+                return refusal(401, "AuthenticationFailed", "The 'Authorization' header is missing.")
             match = _FACTORY.fullmatch(urllib.parse.unquote(urllib.parse.urlsplit(path).path))
             for key, code in (
                 ("subscription", "SubscriptionNotFound"),
@@ -151,35 +137,35 @@ class FakeDataFactory:
                 ("factory", "ResourceNotFound"),
             ):
                 if match[key] != getattr(self, key):
-                    return _error(404, code, f"'{match[key]}' could not be found.")
+                    return refusal(404, code, f"'{match[key]}' could not be found.")
             return getattr(self, f"_{operation}")(match["rest"].split("/"), json.loads(body or "null"))
 
     def _get_pipeline(self, parts, _body):
         name = parts[1]
         if name not in self.pipelines:
-            return _error(404, "EntityNotFound", f"The document of pipeline {name} could not be retrieved.")
+            return refusal(404, "EntityNotFound", f"The document of pipeline {name} could not be retrieved.")
         return 200, {}, {"name": name, "properties": {"activities": [], "parameters": self.pipelines[name]}}
 
     def _create_run(self, parts, body):
         name = parts[1]
         if name not in self.pipelines:
-            return _error(404, "EntityNotFound", f"pipeline {name} was not found.")
+            return refusal(404, "EntityNotFound", f"pipeline {name} was not found.")
         declared, given = self.pipelines[name], body or {}
         wrong = [key for key in given if key not in declared or not isinstance(given[key], str)]
         wrong += [key for key in declared if key not in given and "defaultValue" not in declared[key]]
         if wrong:
             # The worst that a service could do: it repeats what it was given.
-            return _error(400, "BadRequest", f"The parameters are invalid: {wrong}; found {json.dumps(given)}")
+            return refusal(400, "BadRequest", f"The parameters are invalid: {wrong}; found {json.dumps(given)}")
         run_id = self.add_run(name, given, self.scripts.get(given["fileName"]) or going_well(1000))
         if self.loses_answers:
             self.loses_answers -= 1
-            return _error(500, "InternalServerError", "The answer was lost.")
+            return refusal(500, "InternalServerError", "The answer was lost.")
         return 200, {}, {"runId": run_id}
 
     def _get_run(self, parts, _body):
         run = self.runs.get(parts[1])
         if run is None:
-            return _error(404, "EntityNotFound", f"The document of run {parts[1]} could not be retrieved.")
+            return refusal(404, "EntityNotFound", f"The document of run {parts[1]} could not be retrieved.")
         run.position = min(run.position + 1, len(run.script) - 1)
         if run.step.status == "Succeeded" and not run.delivered:
             run.delivered = True
@@ -224,31 +210,6 @@ def deliver(parameters):
     write_bytes(BlobPath(parameters["container"], parameters.get("folder", "")) / parameters["fileName"], data)
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    plane: FakeDataFactory
-
-    def log_message(self, *_words):
-        pass
-
-    def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        status, headers, value = self.plane.answer(self.command, self.path, dict(self.headers), body)
-        if status is None:
-            self.close_connection = True
-            return
-        data = json.dumps(value).encode()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):
-            self.send_response(status)
-            for key, text in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
-                self.send_header(key, text)
-            self.end_headers()
-            self.wfile.write(data)
-
-    do_POST = do_GET  # noqa: N815 - the name that http.server looks for
-
-
 def _operation(path):
     rest = _FACTORY.fullmatch(urllib.parse.unquote(urllib.parse.urlsplit(path).path))["rest"].split("/")
     if rest == ["queryPipelineRuns"]:
@@ -265,10 +226,6 @@ def _require_window(body):
 def _passes(run, wanted):
     assert wanted["operator"] in ("Equals", "In")
     return {"PipelineName": run.pipeline, "Status": run.step.status}[wanted["operand"]] in wanted["values"]
-
-
-def _error(status, code, message):
-    return status, {}, {"error": {"code": code, "message": message}}
 
 
 def _now():

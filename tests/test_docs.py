@@ -1,18 +1,23 @@
 """Every command in README and docs runs as it stands there, and every link leads somewhere."""
 
 import hashlib
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from azurite import find_azurite
+from estates import example_estate
+from fake_arm import SUBSCRIPTION, FakeArm
 from transfer.archive_server import running_server
 
 from mrikit.physics.coils import rss
@@ -22,7 +27,9 @@ from mrikit.volumes import ScanInfo, Volume, write_fastmri
 
 ROOT = Path(__file__).parents[1]
 # The plan and the style guide show commands that are not there yet.
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+]  # fmt: skip
 PAGES = [page for page in PAGES if page.name not in {"design.md", "style.md"}]
 
 
@@ -101,6 +108,29 @@ def azure(azurite_env, monkeypatch, tmp_path):
         client.delete_container()
 
 
+@pytest.fixture
+def deployed(workplace, azurite_env, monkeypatch):
+    """Stand-ins for Pulumi's command line that knows a deployed stack, and for the control plane behind it."""
+    folder, _ = workplace
+    outputs = json.dumps(asdict(example_estate()))
+    (folder / "outputs.json").write_text(outputs)
+    (folder / "bin" / "pulumi").write_text(f"#!/bin/sh\ncat {folder}/outputs.json\n")
+    (folder / "bin" / "pulumi").chmod(0o755)
+    (folder / "bin" / "az").symlink_to("/bin/true")
+    for name, value in azurite_env.items():
+        monkeypatch.setenv(name, value)
+    certificate = Path(azurite_env["REQUESTS_CA_BUNDLE"])
+    plane = FakeArm(certificate, certificate.with_name("key.pem"))
+    plane.limits = dict.fromkeys(plane.limits, 1000)
+    yield {
+        **azurite_env,
+        "MRIKIT_ARM_ENDPOINT": plane.endpoint,
+        "XDG_CONFIG_HOME": str(folder / "settings"),
+        "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+    }
+    plane.close()
+
+
 @pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_mrikit_command_of_a_page_runs(page, request):
@@ -112,9 +142,11 @@ def test_every_mrikit_command_of_a_page_runs(page, request):
         request.getfixturevalue("download")
     # Where there is no Azurite the other commands run all the same; CI has it, or fails.
     if find_azurite() is None and not os.environ.get("CI"):
-        wanted = [command for command in wanted if "az://" not in command]
+        wanted = [command for command in wanted if not re.search("az://|doctor|infra link", command)]
     elif any("az://" in command for command in wanted):
         environment |= request.getfixturevalue("azure")
+    if any(re.search("doctor|infra link", command) for command in wanted):
+        environment |= request.getfixturevalue("deployed")
     for command in wanted:
         done = run(command, folder, **environment)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
@@ -128,8 +160,16 @@ def test_every_command_of_a_page_is_known(page):
         elif command.startswith("python benchmarks/"):
             assert (ROOT / command.split()[1]).exists(), command
         else:
-            known = ("mrikit ", "torchrun ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install")
+            known = ("mrikit ", "torchrun ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install", "pulumi ", "az login")
             assert command.startswith(known), command
+
+
+def test_every_setting_of_the_runbook_is_one_of_the_program():
+    described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    page = (ROOT / "infra" / "README.md").read_text()
+    named = re.findall(r"pulumi config set (?:--path ')?(\w+)", page)
+    assert set(named) >= {"adminEmail", "allowedIps", "protectData", "generation"}
+    assert set(named) <= set(described)
 
 
 def test_the_real_data_make_one_report(workplace):

@@ -122,7 +122,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON holds
 
 
 def main() -> None:
-    """Read the request, print the record, or `error`, a mistake in the configuration, or `broken`, one in the program."""
+    """Read the request, print the record; or `error`, a mistake in the configuration; or `broken`, in the program."""
     request = json.load(sys.stdin)
     try:
         record = run(**request)

@@ -8,8 +8,13 @@ _OF_ACCOUNT = "is the account's name right, the network up?"
 _OF_CERTIFICATE = "name its authority in REQUESTS_CA_BUNDLE, if you trust it"
 
 
-def why_unreachable(error: BaseException) -> str:
-    """The reason that lies in an error of a client, and what would do."""
+def why_unreachable(error: BaseException, doubt: str = _OF_ACCOUNT) -> str:
+    """The reason that lies in an error of a client, and what would do.
+
+    Args:
+        error: Of the client.
+        doubt: What to look at where the reason does not say it.
+    """
     found = tuple(_all_in(error))
     for one in found:
         if isinstance(one, ssl.SSLCertVerificationError):
@@ -22,8 +27,8 @@ def why_unreachable(error: BaseException) -> str:
         (ConnectionError, "the connection was lost"),
     ):
         if any(isinstance(one, kind) for one in found):
-            return f"{words}; {_OF_ACCOUNT}"
-    return f"{type(found[-1]).__name__}; {_OF_ACCOUNT}"
+            return f"{words}; {doubt}"
+    return f"{type(found[-1]).__name__}; {doubt}"
 
 
 def _all_in(error: BaseException) -> Iterator[BaseException]:

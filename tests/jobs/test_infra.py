@@ -197,9 +197,7 @@ def test_a_link_asks_pulumi_in_the_folder_of_the_project(pulumi, tmp_path):
 
 def test_without_pulumi_a_link_says_what_else_would_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        JobError, match=r"Pulumi's command line is not on the PATH; .* outputs\.json`"
-    ):
+    with pytest.raises(JobError, match=r"Pulumi's command line is not on the PATH; .* outputs\.json`"):
         run("link")
 
 

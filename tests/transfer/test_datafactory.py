@@ -14,13 +14,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from estates import example_estate
 from fake_datafactory import FakeDataFactory, Step, activity, failing, going_well
 from transfer.archive_server import running_server
 
 from mrikit.errors import ConfigError, TransferError
 from mrikit.storage import file_state, list_files, read_bytes, remove, write_bytes, write_stream
 from mrikit.storage.blob import container_client
-from mrikit.storage.estate import Estate, read_estate, save_estate
+from mrikit.storage.estate import read_estate, save_estate
 from mrikit.transfer import Link, MailArchive
 from mrikit.transfer.datafactory import client as datafactory_client
 from mrikit.transfer.datafactory import engine
@@ -80,13 +81,12 @@ def world(blob_container, tmp_path, monkeypatch):
     fake = FakeDataFactory(certificate, certificate.with_name("key.pem"))
     monkeypatch.setenv("MRIKIT_ARM_ENDPOINT", fake.endpoint)
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
-    estate = Estate(
+    estate = example_estate(
         subscription_id=fake.subscription,
         resource_group=fake.group,
         blob_endpoint=os.environ["MRIKIT_BLOB_ENDPOINT"],
         containers=(blob_container.container,),
         factory_name=fake.factory,
-        copy_pipeline="copy archive",
     )
     save_estate(estate)
     with running_server(folder) as server:
@@ -708,7 +708,7 @@ def test_two_archives_of_one_name_are_refused(world):
 def test_no_estate_says_what_to_write(world, monkeypatch, tmp_path):
     monkeypatch.delenv("MRIKIT_ESTATE")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing"))
-    with pytest.raises(ConfigError, match="no estate in Azure is linked; write its names to"):
+    with pytest.raises(ConfigError, match="no estate in Azure is linked; `mrikit infra link` writes"):
         copy_archives([world.archive()], world.to)
 
 

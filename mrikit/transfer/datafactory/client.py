@@ -214,13 +214,23 @@ def make_client(subscription_id: str, retry_wait_s: float) -> "DataFactoryManage
         raise ConfigError(
             f"--engine datafactory needs packages that are not installed; `pip install 'mrikit[azure]'` ({error.name})"
         ) from error
-    endpoint = os.environ.get(ARM_ENDPOINT, "").rstrip("/")
-    if endpoint and not endpoint.startswith("https://"):
-        raise ConfigError(f"{ARM_ENDPOINT}: tokens travel over https only; found '{hide(endpoint)}'")
+    endpoint = arm_endpoint()
     place: dict[str, Any] = {"base_url": endpoint, "credential_scopes": [f"{endpoint}/.default"]} if endpoint else {}
     return DataFactoryManagementClient(
         credential(), subscription_id, retry_total=_NUM_RETRIES, retry_backoff_factor=retry_wait_s, **place
     )
+
+
+def arm_endpoint() -> str:
+    """The control plane that `MRIKIT_ARM_ENDPOINT` names, without a slash at its end; empty for Azure's public cloud.
+
+    Raises:
+        ConfigError: It is not an https URL.
+    """
+    endpoint = os.environ.get(ARM_ENDPOINT, "").rstrip("/")
+    if endpoint and not endpoint.startswith("https://"):
+        raise ConfigError(f"{ARM_ENDPOINT}: tokens travel over https only; found '{hide(endpoint)}'")
+    return endpoint
 
 
 def _explain(error: "AzureError", estate: Estate, secrets: Iterable[str]) -> MrikitError | None:
