@@ -20,6 +20,7 @@ from jobs.tasks import tasks
 from jobs.train import train
 from mrikit import __version__
 from mrikit.errors import MrikitError
+from mrikit.launch import adopt_launch
 from mrikit.storage import shown
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ def main() -> None:
     warnings.formatwarning = _one_line
     signal.signal(signal.SIGINT, _interrupt)
     try:
+        adopt_launch(os.environ)
         app()
     except MrikitError as error:
         errors.print(f"mrikit: {error}")

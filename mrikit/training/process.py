@@ -16,8 +16,8 @@ import torch
 import torch.distributed as dist
 
 from mrikit.errors import ConfigError, JobError, MrikitError
+from mrikit.launch import read_launch
 
-_LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 _MEETINGS = itertools.count()
 """Of this process with the others, one for each run; all count alike, because all do the same runs."""
 
@@ -69,7 +69,8 @@ def joined(device: str) -> Iterator[Process]:
     kind = torch.device(device).type
     os.environ["DS_ACCELERATOR"] = kind  # read when deepspeed is imported
     os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(_extensions_folder()))
-    rank, world_size, local_rank = _place()
+    launch = read_launch(os.environ)
+    rank, world_size, local_rank = launch.rank, launch.world_size, launch.local_rank
     target = torch.device(device)
     if kind == "cuda":
         target = torch.device("cuda", local_rank if world_size > 1 else target.index or 0)
@@ -105,24 +106,6 @@ def told_once(process: Process) -> Iterator[None]:
         if teller != process.rank:
             raise ToldElsewhereError(f"process {teller} of the run tells what went wrong") from error
         raise
-
-
-def _place() -> tuple[int, int, int]:
-    """Rank, number of processes and rank on this machine."""
-    found = [name for name in _LAUNCHED if name in os.environ]
-    if "RANK" not in found and "WORLD_SIZE" not in found:
-        return 0, 1, 0
-    missing = [name for name in _LAUNCHED if name not in os.environ]
-    if missing:
-        raise ConfigError(
-            f"the environment sets {', '.join(found)} but not {', '.join(missing)}; start the processes with torchrun, "
-            f"or unset RANK and WORLD_SIZE for one process"
-        )
-    try:
-        rank, world_size, local_rank = (int(os.environ[name]) for name in _LAUNCHED[:3])
-    except ValueError as error:
-        raise ConfigError(f"RANK, WORLD_SIZE and LOCAL_RANK in the environment are whole numbers: {error}") from error
-    return rank, world_size, local_rank
 
 
 def _meet(backend: str, rank: int, world_size: int) -> dist.Store:  # type: ignore[name-defined]

@@ -471,7 +471,7 @@ def test_one_patient_cannot_be_split(study, tmp_path):
         ),
         (
             {"RANK": "a", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "h", "MASTER_PORT": "1"},
-            "RANK, WORLD_SIZE and LOCAL_RANK in the environment are whole numbers: ",
+            "RANK, WORLD_SIZE, LOCAL_RANK in the environment are whole numbers; found RANK='a'",
         ),
     ],
 )
