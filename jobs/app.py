@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs import data, infra, weights
+from jobs import data, infra, jobs, weights
 from jobs.demo import demo
 from jobs.doctor import doctor
+from jobs.elsewhere import elsewhere
 from jobs.evaluate import evaluate
 from jobs.reconstruct import reconstruct
 from jobs.report import report
@@ -44,11 +45,14 @@ def options(
         raise typer.Exit
 
 
-for command in (demo, simulate, tasks, train, reconstruct, evaluate, report, doctor):
+for command in (elsewhere(demo), simulate, tasks, elsewhere(train), elsewhere(reconstruct), elsewhere(evaluate)):
+    app.command()(command)
+for command in (report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)
 app.add_typer(infra.app)
+app.add_typer(jobs.app)
 
 
 def main() -> None:

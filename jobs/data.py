@@ -8,6 +8,7 @@ from jobs.data_import import import_array
 from jobs.data_index import index
 from jobs.data_mail import mail
 from jobs.data_unpack import unpack
+from jobs.elsewhere import elsewhere
 
 app = typer.Typer(
     name="data",
@@ -15,6 +16,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-for command in (mail, copy, unpack, index, check):
+for command in (mail, copy, elsewhere(unpack), elsewhere(index), check):
     app.command()(command)
 app.command("import")(import_array)

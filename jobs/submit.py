@@ -1,0 +1,189 @@
+"""Submitting a command to a back end: its job, its plan, its price, and never the same job twice."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jobs.backends import open_backend
+from jobs.backends.job import GOING_ON, SUCCEEDED, Backend, JobPlan, JobSpec
+from jobs.backends.records import JobRecord, load_record, new_record, save_record
+from jobs.elsewhere import Chosen, digest, places
+from jobs.output import counted, messages_console
+from mrikit.errors import ConfigError, JobError
+
+_CHAINED = ("slurm", "azure")
+"""Back ends that run the stages of a training as jobs of their own."""
+_MAX_LABEL = 54
+
+
+def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> None:
+    """Show what a command would do elsewhere, and submit it unless that is all that is asked for.
+
+    Args:
+        words: The command after `mrikit`, without the options of `--on`.
+        params: Its options as they were read.
+        chosen: The options of `--on`.
+
+    Raises:
+        ConfigError: It makes no sense there.
+        JobError: It costs too much, or the back end refuses it.
+    """
+    backend = open_backend(chosen.on or "")
+    chain = job_chain(words, params, chosen)
+    plans = backend.plan(chain)
+    _require_affordable(chain, plans, chosen.max_cost)
+    _show(chain, plans)
+    if chosen.dry_run:
+        return
+    rest = _not_done(backend, chain)
+    if rest:
+        handles = backend.submit(rest)
+        for spec, handle in zip(rest, handles, strict=True):
+            save_record(new_record(spec, backend.name, handle))
+            typer.echo(f"submitted {spec.name} as {handle}")
+    typer.echo(f"next: mrikit jobs logs {chain[0].name} --follow")
+
+
+def job_chain(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> list[JobSpec]:
+    """The jobs of a command, each after the one before: a training's stages, or one."""
+    words = list(words)
+    if words[0] == "train":
+        words, stages = _training(words, params, chosen)
+    else:
+        stages = [""]
+    reads, writes = places(params)
+    folder = str(Path.cwd())
+    specs = []
+    for stage in stages:
+        command = (*words, *(("--stage", stage) if stage else ()))
+        label = _label(words, params, stage)
+        specs.append(
+            JobSpec(
+                name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, folder)}",
+                command=command,
+                folder=folder,
+                nodes=chosen.nodes,
+                processes_per_node=chosen.processes or max(chosen.gpus, 1),
+                gpus_per_node=chosen.gpus,
+                inputs=reads,
+                outputs=writes,
+                max_hours=chosen.max_hours,
+                max_restarts=chosen.max_restarts,
+                max_errors=chosen.max_errors,
+                spot=chosen.spot,
+                simulates_preemption=chosen.simulate_preemption,
+                resources=_resources(chosen.resource or []),
+            )
+        )
+    return specs
+
+
+def resubmit(record: JobRecord) -> JobRecord:
+    """Start a job again that is over: what it had done it keeps.
+
+    Raises:
+        JobError: It goes on, or is done, or the back end refuses it.
+    """
+    backend = open_backend(record.backend)
+    status = backend.status(record.spec, record.handle)
+    if status.state in (*GOING_ON, SUCCEEDED):
+        raise JobError(f"job {record.spec.name} is {status.state}; only a job that failed or was cancelled is resumed")
+    (handle,) = backend.submit([record.spec])
+    renewed = new_record(record.spec, backend.name, handle)
+    save_record(renewed)
+    return renewed
+
+
+def _training(words: list[str], params: Mapping[str, Any], chosen: Chosen) -> tuple[list[str], list[str]]:
+    """The words of a training with a place for its run, and the stages that are jobs of their own."""
+    from mrikit.recipes import recipes
+
+    configs = recipes(params["task"], params["size"])
+    if chosen.on == "azure" and params["out"] is None:
+        run = f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
+        words = [*words, "--out", f"az://runs/{run}"]
+    is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
+    return words, [str(config.stage) for config in configs] if is_chain else [""]
+
+
+def _label(words: Sequence[str], params: Mapping[str, Any], stage: str) -> str:
+    """What a job does, in letters that every back end takes."""
+    path = list(words[: next((index for index, word in enumerate(words) if word.startswith("-")), len(words))])
+    names = [str(params["task"])] if words[0] == "train" else [word for word in path[:2] if word.isalpha()]
+    number = stage or (str(params["stage"]) if words[0] == "train" and params["stage"] else "")
+    text = "-".join([*names, *(["stage", number] if number else [])]).lower()
+    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in text)[:_MAX_LABEL].strip("-")
+
+
+def _stage_name(name: str | None, stage: str) -> str:
+    return "" if name is None else f"{name}-stage-{stage}" if stage else name
+
+
+def _resources(given: Sequence[str]) -> dict[str, str]:
+    from mrikit.config import parse_assignments
+
+    return parse_assignments(list(given))
+
+
+def _require_affordable(chain: Sequence[JobSpec], plans: Sequence[JobPlan], max_cost: float | None) -> None:
+    if max_cost is None:
+        return
+    hourly = [plan.hourly_cost for plan in plans]
+    if any(cost is None for cost in hourly):
+        raise ConfigError(
+            "--max-cost: no price of these machines is known; add it to jobs/prices.toml, or leave it out"
+        )
+    most = sum((cost or 0) * spec.max_hours for cost, spec in zip(hourly, chain, strict=True))
+    if most > max_cost:
+        raise JobError(
+            f"this could cost {most:,.2f} {plans[0].currency}, more than --max-cost {max_cost:g}; take fewer nodes or "
+            f"hours, or --spot"
+        )
+
+
+def _show(chain: Sequence[JobSpec], plans: Sequence[JobPlan]) -> None:
+    """What would happen: where, what, for how long, for how much, and the text that the back end is given."""
+    messages = messages_console()
+    for spec, plan in zip(chain, plans, strict=True):
+        typer.echo(f"job {spec.name}: {plan.where}")
+        machines = counted(spec.nodes, "node")
+        gpus = f" with {counted(spec.gpus_per_node, 'GPU')}" if spec.gpus_per_node else ""
+        processes = "1 process" if spec.num_processes == 1 else f"{spec.num_processes} processes"
+        typer.echo(f"machines: {machines}{gpus}, {processes}")
+        typer.echo(f"command: {shlex.join(plan.command)}")
+        for name, value in plan.env.items():
+            typer.echo(f"environment: {name}={value}")
+        cost = "" if plan.hourly_cost is None else f", at most {plan.hourly_cost * spec.max_hours:,.2f} {plan.currency}"
+        again = f"{spec.max_restarts} starts after a preemption, {spec.max_errors} after an error"
+        typer.echo(f"bounds: {spec.max_hours:g} h a start{cost}, {again}")
+        for note in plan.notes:
+            messages.print(note)
+        typer.echo(plan.job_file.rstrip())
+
+
+def _not_done(backend: Backend, chain: Sequence[JobSpec]) -> list[JobSpec]:
+    """The jobs of a chain that have to be submitted; says so of the others."""
+    states = {spec.name: _state(backend, spec) for spec in chain}
+    rest = list(chain)
+    while rest and states[rest[0].name] == SUCCEEDED:
+        typer.echo(f"job {rest.pop(0).name} is done")
+    going = [spec.name for spec in rest if states[spec.name] in GOING_ON]
+    if going:
+        typer.echo(f"{', '.join(going)} going on already; nothing is submitted again")
+        return []
+    return rest
+
+
+def _state(backend: Backend, spec: JobSpec) -> str:
+    """The state of the job of this name, whoever submitted it; empty if nobody did."""
+    record = load_record(spec.name)
+    if record is None or record.backend != backend.name:
+        handle = next((handle for other, handle in backend.find() if other.name == spec.name), None)
+        if handle is None:
+            return ""
+        record = new_record(spec, backend.name, handle)
+        save_record(record)
+    return backend.status(spec, record.handle).state
