@@ -44,7 +44,7 @@ class Chosen:
     """After failures."""
     simulate_preemption: Annotated[
         bool,
-        typer.Option("--simulate-preemption", help="With --on local or slurm: kill it at random, and start again."),
+        typer.Option("--simulate-preemption", help="With --on local or slurm: kill it now and then, at random."),
     ] = False
     """Whether it is killed now and then, to see that it survives that."""
     max_cost: Annotated[float | None, typer.Option(help="With --on: refuse what could cost more.")] = None
