@@ -12,10 +12,13 @@ from jobs.backends.job import GOING_ON, SUCCEEDED, Backend, JobPlan, JobSpec
 from jobs.backends.records import JobRecord, load_record, new_record, save_record
 from jobs.elsewhere import Chosen, digest, places
 from jobs.output import counted, messages_console
+from jobs.places import Location
 from mrikit.errors import ConfigError, JobError
+from mrikit.storage import BlobPath
 
 _CHAINED = ("slurm", "azure")
 """Back ends that run the stages of a training as jobs of their own."""
+_SIMULATING = ("local", "slurm")
 _MAX_LABEL = 54
 
 
@@ -31,6 +34,8 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
         ConfigError: It makes no sense there.
         JobError: It costs too much, or the back end refuses it.
     """
+    if chosen.simulate_preemption and chosen.on not in _SIMULATING:
+        raise ConfigError(f"--simulate-preemption is for --on {' or '.join(_SIMULATING)}, found --on {chosen.on}")
     backend = open_backend(chosen.on or "")
     chain = job_chain(words, params, chosen)
     plans = backend.plan(chain)
@@ -49,11 +54,11 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
 
 def job_chain(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> list[JobSpec]:
     """The jobs of a command, each after the one before: a training's stages, or one."""
-    words = list(words)
+    stages = [""]
     if words[0] == "train":
-        words, stages = _training(words, params, chosen)
-    else:
-        stages = [""]
+        out, stages = _training(params, chosen)
+        words = words if params["out"] else (*words, "--out", str(out))
+        params = {**params, "out": out}
     reads, writes = places(params)
     folder = str(Path.cwd())
     specs = []
@@ -97,16 +102,15 @@ def resubmit(record: JobRecord) -> JobRecord:
     return renewed
 
 
-def _training(words: list[str], params: Mapping[str, Any], chosen: Chosen) -> tuple[list[str], list[str]]:
-    """The words of a training with a place for its run, and the stages that are jobs of their own."""
+def _training(params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
+    """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
     from mrikit.recipes import recipes
 
     configs = recipes(params["task"], params["size"])
-    if chosen.on == "azure" and params["out"] is None:
-        run = f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
-        words = [*words, "--out", f"az://runs/{run}"]
+    base = BlobPath("runs") if chosen.on == "azure" else Path("runs")
+    run = base / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
     is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
-    return words, [str(config.stage) for config in configs] if is_chain else [""]
+    return params["out"] or run, [str(config.stage) for config in configs] if is_chain else [""]
 
 
 def _label(words: Sequence[str], params: Mapping[str, Any], stage: str) -> str:

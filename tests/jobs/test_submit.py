@@ -1,0 +1,306 @@
+"""`--on`: the same command elsewhere, by one description, one price, and never twice; against a back end in memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jobs import jobs as jobs_module
+from jobs import submit
+from jobs.backends.job import JobPlan, JobSpec, JobStatus
+from jobs.backends.records import (
+    job_folder,
+    load_record,
+    load_records,
+    new_record,
+    require_record,
+    save_record,
+    spec_from_json,
+    spec_to_json,
+)
+from jobs.data_index import index
+from jobs.elsewhere import elsewhere
+from jobs.reconstruct import reconstruct
+from jobs.train import train
+from mrikit.errors import ConfigError, JobError
+
+app = typer.Typer(pretty_exceptions_enable=False)
+for command in (train, reconstruct, index):
+    app.command()(elsewhere(command))
+runner = CliRunner()
+
+
+class FakeBackend:
+    """Keeps what it is given, and tells the states that a test sets."""
+
+    name = "slurm"
+
+    def __init__(self):
+        self.submitted, self.states, self.known = [], {}, []
+        self.hourly_cost = 10.0
+
+    def plan(self, chain):
+        return [
+            JobPlan(
+                where="a cluster in memory", command=("mrikit", *spec.command), env={"A": "b"}, notes=("a note",),
+                job_file=f"#!{spec.name}", hourly_cost=self.hourly_cost, currency="USD",
+            )
+            for spec in chain
+        ]  # fmt: skip
+
+    def submit(self, chain):
+        self.submitted.append([spec.name for spec in chain])
+        for spec in chain:
+            self.states[spec.name] = "running"
+        return [f"{len(self.submitted)}.{index}" for index, _ in enumerate(chain)]
+
+    def status(self, spec, handle):
+        return JobStatus(state=self.states.get(spec.name, "unknown"), message=f"handle {handle}")
+
+    def find(self):
+        return self.known
+
+
+@pytest.fixture
+def backend(monkeypatch, tmp_path):
+    fake = FakeBackend()
+    for module in (submit, jobs_module):
+        monkeypatch.setattr(module, "open_backend", lambda _name: fake)
+    monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def run(*words, code=0):
+    result = runner.invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+TRAIN = ("train", "--task", "knee_multicoil", "--data", "DATA", "--on", "slurm")
+
+
+def test_a_command_goes_with_its_words_but_without_those_of_on(backend, tmp_path):
+    run(*TRAIN, "--nodes", "2", "--gpus=4", "--spot", "--set", "training.seed=3", "--resource", "partition=gpu")
+    (record,) = load_records()
+    words = ("train", "--task", "knee_multicoil", "--data", "DATA", "--set", "training.seed=3")
+    spec = record.spec
+    # Where the run lies is said, because it is written.
+    assert spec.command == (*words, "--out", "runs/knee_multicoil-varnet-tiny")
+    assert (spec.nodes, spec.gpus_per_node, spec.processes_per_node, spec.num_processes) == (2, 4, 4, 8)
+    assert spec.spot
+    assert spec.resources == {"partition": "gpu"}
+    assert spec.inputs == (str(tmp_path / "DATA"),)
+    assert spec.outputs == (str(tmp_path / "runs/knee_multicoil-varnet-tiny"),)
+    assert spec.folder == str(tmp_path)
+    assert (record.backend, record.handle) == ("slurm", "1.0")
+
+
+def test_places_that_are_written_are_told_from_those_that_are_read(backend, tmp_path):
+    run(
+        "reconstruct",
+        "--data",
+        "az://raw/knee",
+        "--weights",
+        "runs/a",
+        "--weights",
+        "runs/b",
+        "--out",
+        "R",
+        "--on",
+        "slurm",
+    )
+    (record,) = load_records()
+    assert record.spec.inputs == ("az://raw/knee", str(tmp_path / "runs/a"), str(tmp_path / "runs/b"))
+    assert record.spec.outputs == (str(tmp_path / "R"),)
+
+
+def test_the_name_says_what_it_does_and_the_same_command_has_the_same(backend):
+    run(*TRAIN, "--set", "training.seed=3", "--dry-run")
+    first = run("train", "--set", "training.seed=3", *TRAIN[1:], "--dry-run").stdout.splitlines()[0]
+    assert first == run(*TRAIN, "--set=training.seed=3", "--size", "tiny", "--dry-run").stdout.splitlines()[0]
+    assert first.startswith("job knee-multicoil-")
+    assert first != run(*TRAIN, "--set", "training.seed=4", "--dry-run").stdout.splitlines()[0]
+    # Where it runs and on how many machines is not what it does.
+    assert first == run(*TRAIN, "--set", "training.seed=3", "--nodes", "2", "--dry-run").stdout.splitlines()[0]
+
+
+def test_a_dry_run_shows_everything_and_submits_nothing(backend):
+    result = run(*TRAIN, "--nodes", "2", "--max-hours", "6", "--dry-run")
+    lines = result.stdout.splitlines()
+    assert lines[0].endswith(": a cluster in memory")
+    assert lines[1] == "machines: 2 nodes, 2 processes"
+    assert lines[2].startswith("command: mrikit train --task knee_multicoil --data DATA --out runs/")
+    assert lines[3] == "environment: A=b"
+    assert lines[4] == "bounds: 6 h a start, at most 60.00 USD, 10 starts after a preemption, 0 after an error"
+    assert lines[5].startswith("#!knee-multicoil-")
+    assert result.stderr == "a note\n"
+    assert backend.submitted == []
+    assert load_records() == []
+
+
+def test_stages_are_a_chain_of_jobs(backend):
+    run("train", "--task", "knee_acc8", "--data", "D", "--on", "slurm")
+    ((one, two, three),) = backend.submitted
+    assert [name.rpartition("-")[0] for name in (one, two, three)] == [f"knee-acc8-stage-{n}" for n in (1, 2, 3)]
+    assert load_record(two).spec.command[-2:] == ("--stage", "2")
+    assert {load_record(name).handle for name in (one, two, three)} == {"1.0", "1.1", "1.2"}
+
+
+def test_one_stage_is_one_job(backend):
+    run("train", "--task", "knee_acc8", "--stage", "2", "--data", "D", "--on", "slurm")
+    ((name,),) = backend.submitted
+    assert name.startswith("knee-acc8-stage-2-")
+
+
+def test_the_same_command_again_attaches_instead_of_paying_twice(backend):
+    run(*TRAIN)
+    result = run(*TRAIN)
+    assert "going on already; nothing is submitted again" in result.stdout
+    assert len(backend.submitted) == 1
+    (name,) = backend.submitted[0]
+    backend.states[name] = "succeeded"
+    assert f"job {name} is done" in run(*TRAIN).stdout
+    assert len(backend.submitted) == 1
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "unknown"])
+def test_a_job_that_is_over_without_success_is_submitted_again_and_remembers(backend, state):
+    run(*TRAIN)
+    (name,) = backend.submitted[0]
+    backend.states[name] = state
+    run(*TRAIN)
+    assert backend.submitted == [[name], [name]]
+    assert (load_record(name).handle, load_record(name).earlier) == ("2.0", ("1.0",))
+
+
+def test_of_a_chain_only_what_is_not_done_is_submitted(backend):
+    words = ("train", "--task", "knee_acc8", "--data", "D", "--on", "slurm")
+    run(*words)
+    one, two, three = backend.submitted[0]
+    backend.states |= {one: "succeeded", two: "failed", three: "cancelled"}
+    assert f"job {one} is done" in run(*words).stdout
+    assert backend.submitted[1] == [two, three]
+
+
+def test_a_job_that_another_machine_submitted_is_attached_to(backend):
+    run(*TRAIN)
+    record = load_records()[0]
+    (job_folder(record.spec.name) / "job.json").unlink()
+    backend.known = [(record.spec, "from elsewhere")]
+    assert "going on already" in run(*TRAIN).stdout
+    assert load_record(record.spec.name).handle == "from elsewhere"
+    assert len(backend.submitted) == 1
+
+
+def test_what_could_cost_too_much_is_refused_before_it_is_submitted(backend):
+    with pytest.raises(JobError, match=r"could cost 240\.00 USD, more than --max-cost 100; take fewer nodes or hours"):
+        run(*TRAIN, "--max-cost", "100")
+    run(*TRAIN, "--max-cost", "240")
+    backend.hourly_cost = None
+    with pytest.raises(ConfigError, match="--max-cost: no price of these machines is known"):
+        run(*TRAIN, "--max-cost", "240", "--set", "training.seed=1")
+    assert len(backend.submitted) == 1
+
+
+def test_options_of_jobs_need_on(backend):
+    for words in (["--nodes", "2"], ["--spot"], ["--resource", "a=b"], ["--max-cost", "3"], ["--simulate-preemption"]):
+        result = run("index", ".", *words, code=2)
+        assert f"{words[0]} is for a job elsewhere; give --on too" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--nodes", "0"), "--nodes 0: at least 1 is needed"),
+        (("--processes", "-1"), "--processes -1: at least 1 is needed"),
+        (("--gpus", "-1"), "--gpus -1: 0 or more is needed"),
+        (("--max-hours", "0"), "--max-hours 0: more than 0 is needed"),
+        (("--max-restarts", "-1"), "--max-restarts -1: 0 or more"),
+        (("--job-name", "Not_Valid"), "lower-case letters, digits and hyphens; found 'Not_Valid'"),
+        (("--resource", "gpu"), "a setting is written key=value, found 'gpu'"),
+    ],
+)
+def test_a_job_that_cannot_be_meant_is_one_line(backend, words, message):
+    with pytest.raises(ConfigError, match=message):
+        run("index", ".", "--on", "slurm", *words)
+
+
+def test_preemption_is_simulated_where_it_can_be(backend):
+    run("index", ".", "--on", "slurm", "--simulate-preemption")
+    assert load_records()[0].spec.simulates_preemption
+    with pytest.raises(ConfigError, match="--simulate-preemption is for --on local or slurm, found --on docker"):
+        run("index", ".", "--on", "docker", "--simulate-preemption")
+
+
+def test_a_task_that_does_not_exist_is_told_before_anything_is_submitted(backend):
+    with pytest.raises(ConfigError, match="elbow"):
+        run("train", "--task", "elbow", "--data", "D", "--on", "slurm")
+    assert backend.submitted == []
+
+
+def test_on_azure_a_training_has_a_place_in_blob(backend):
+    backend.name = "azure"
+    run("train", "--task", "knee_acc8", "--stage", "1", "--data", "az://datasets/x", "--on", "azure")
+    (record,) = load_records()
+    assert record.spec.command[-2:] == ("--out", "az://runs/knee_acc8-promptmr-tiny")
+    assert record.spec.outputs == ("az://runs/knee_acc8-promptmr-tiny",)
+
+
+def test_a_name_of_ones_own_is_taken_and_told_apart_by_stage(backend):
+    run("train", "--task", "knee_acc8", "--data", "D", "--on", "slurm", "--job-name", "mine")
+    assert backend.submitted == [["mine-stage-1", "mine-stage-2", "mine-stage-3"]]
+
+
+def spec(name="a-job", **changes):
+    return JobSpec(**{"name": name, "command": ("tasks",), "folder": "/data", **changes})
+
+
+def test_a_record_is_read_as_it_was_written(backend):
+    wanted = spec(env={"A": "b"}, inputs=("/in",), outputs=("az://runs/x",), resources={"partition": "gpu"}, spot=True)
+    save_record(new_record(wanted, "slurm", "7"))
+    assert load_record("a-job").spec == wanted
+    assert spec_from_json(spec_to_json(wanted)) == wanted
+
+
+def test_a_job_is_found_by_the_beginning_of_its_name(backend):
+    save_record(new_record(spec("knee-1"), "slurm", "7"))
+    save_record(new_record(spec("knee-2"), "slurm", "8"))
+    save_record(new_record(spec("brain"), "slurm", "9"))
+    assert require_record("bra").handle == "9"
+    assert require_record("knee-1").handle == "7"
+    with pytest.raises(JobError, match="several jobs begin with 'knee': knee-2, knee-1; write more of the name"):
+        require_record("knee")
+    with pytest.raises(JobError, match="no job is called 'spine'; there are "):
+        require_record("spine")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"spec": {}, "earlier": []}', '{"spec": {"name": "A B"}, "earlier": []}']
+)
+def test_a_damaged_record_is_named(backend, text):
+    job_folder("broken").mkdir(parents=True)
+    (job_folder("broken") / "job.json").write_text(text)
+    with pytest.raises(JobError, match=r"broken/job\.json: not the record of a job"):
+        load_records()
+
+
+def test_a_record_of_a_later_version_is_read_without_what_is_new(backend):
+    path = save_record(new_record(spec(), "slurm", "7"))
+    found = json.loads(path.read_text())
+    found["spec"]["colour"] = "blue"
+    path.write_text(json.dumps(found))
+    assert load_record("a-job").spec == spec()
+
+
+def test_jobs_live_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("MRIKIT_JOBS", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert job_folder("x") == tmp_path / "state" / "mrikit" / "jobs" / "x"
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert job_folder("x") == tmp_path / ".local" / "state" / "mrikit" / "jobs" / "x"
+    monkeypatch.setenv("MRIKIT_JOBS", "here")
+    assert job_folder("x") == Path.cwd() / "here" / "x"
