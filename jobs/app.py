@@ -17,6 +17,7 @@ from jobs.evaluate import evaluate
 from jobs.reconstruct import reconstruct
 from jobs.report import report
 from jobs.simulate import simulate
+from jobs.sweep import sweep
 from jobs.tasks import tasks
 from jobs.train import train
 from mrikit import __version__
@@ -47,7 +48,7 @@ def options(
 
 for command in (elsewhere(demo), simulate, tasks, elsewhere(train), elsewhere(reconstruct), elsewhere(evaluate)):
     app.command()(command)
-for command in (report, doctor):
+for command in (sweep, report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)

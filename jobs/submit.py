@@ -52,11 +52,14 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     typer.echo(f"next: mrikit jobs logs {chain[0].name} --follow")
 
 
-def job_chain(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> list[JobSpec]:
-    """The jobs of a command, each after the one before: a training's stages, or one."""
+def job_chain(
+    words: Sequence[str], params: Mapping[str, Any], chosen: Chosen, *, is_one: bool = False
+) -> list[JobSpec]:
+    """The jobs of a command, each after the one before: a training's stages, or one; always one with `is_one`."""
     stages = [""]
     if words[0] == "train":
         out, stages = _training(params, chosen)
+        stages = [""] if is_one else stages
         words = words if params["out"] else (*words, "--out", str(out))
         params = {**params, "out": out}
     reads, writes = places(params)

@@ -1,0 +1,220 @@
+"""`mrikit sweep`: one training many times with other settings, on any back end, and the best by validation."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs.backends import open_backend
+from jobs.backends.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, Backend, JobSpec
+from jobs.backends.records import load_record, new_record, save_record
+from jobs.output import counted, messages_console, results_console
+from jobs.places import Location, results_of
+from jobs.sweep_file import Member, Sweep, read_sweep
+from mrikit.config import parse_assignments
+from mrikit.errors import ConfigError
+from mrikit.storage import BlobPath
+
+_NEW = "new"
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One member as the table shows it."""
+
+    member: Member
+    spec: JobSpec
+    state: str
+    """Of its job; `new` before it is submitted."""
+    score: float | None
+    """The best validation so far."""
+    epoch: float | None
+    """Of that."""
+    message: str
+    """What its back end says of it."""
+
+
+def sweep(
+    file: Annotated[Path, typer.Argument(help="A TOML file: task, data, and settings with their values.")],
+    on: Annotated[str, typer.Option(help="Where members run: local, docker, slurm or azure.")] = "local",
+    at_once: Annotated[int, typer.Option(min=1, help="Members that run at the same time.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs of each member.")] = 0,
+    spot: Annotated[bool, typer.Option("--spot", help="Machines that may be taken away, for less.")] = False,
+    max_hours: Annotated[float, typer.Option(help="A member is stopped after so long.")] = 24.0,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="partition=gpu, cluster=gpu, image=NAME, ...; repeatable.")
+    ] = None,
+    is_retry: Annotated[
+        bool, typer.Option("--retry-failed", help="Start members again that failed or were cancelled.")
+    ] = False,
+    memory: Annotated[str | None, typer.Option(help="With --retry-failed: memory of each, such as 64GB.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the members, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Train every member of a sweep that was not trained yet, and show all by their best validation score.
+
+    The same command again goes on, and shows what is new. Members are found by the records of their jobs. On this
+    machine and in Docker it waits for them; Ctrl-C leaves those that run. Slurm and Azure ML have queues of their own:
+    there it submits and shows.
+    """
+    from jobs.elsewhere import Chosen
+
+    if memory is not None and not is_retry:
+        raise ConfigError("--memory is for --retry-failed; give that too, or --resource memory=...")
+    found = read_sweep(file)
+    given = parse_assignments([*(resource or []), *([f"memory={memory}"] if memory else [])])
+    chosen = Chosen(on=on, gpus=gpus, spot=spot, max_hours=max_hours, resource=[f"{k}={v}" for k, v in given.items()])
+    members = {member.name: (member, _spec(found, member, chosen)) for member in found.members()}
+    backend = open_backend(on)
+    specs = [spec for _, spec in members.values()]
+    plans = backend.plan(specs)
+    messages_console().print(f"{found.name}: {counted(len(specs), 'member')} on {plans[0].where}")
+    if dry_run:
+        for member, spec in members.values():
+            typer.echo(f"{spec.name}: {_settings(member)}")
+        return
+    waiting = _waiting(backend, specs, is_retry=is_retry)
+    if on in ("local", "docker"):
+        _run(backend, specs, waiting, at_once)
+    else:
+        _submit(backend, waiting, at_once)
+    _print([_row(backend, *pair) for pair in members.values()], as_json=as_json)
+
+
+def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401 - the options of `--on`
+    """The job of a member: its training, into a folder of its own below the sweep's."""
+    from jobs.submit import job_chain
+
+    base: Location = BlobPath("runs") if chosen.on == "azure" else Path("runs")
+    out = base / found.name / member.name
+    words = ["train", "--task", found.task, "--data", found.data, "--size", found.size, "--out", str(out)]
+    words += ["--stage", str(found.stage)] if found.stage else []
+    for key, value in member.settings.items():
+        words += ["--set", f"{key}={value}"]
+    data: Location = parse(found.data)
+    params = {"task": found.task, "size": found.size, "stage": found.stage or None, "data": data, "out": out}
+    (spec, *more) = job_chain(words, params, chosen, is_one=True)
+    assert not more
+    return replace(spec, name=member.name)
+
+
+def parse(text: str) -> Location:
+    """A location as the command line reads it."""
+    from mrikit.storage import parse_location
+
+    return parse_location(text)
+
+
+def _waiting(backend: Backend, specs: Sequence[JobSpec], *, is_retry: bool) -> list[JobSpec]:
+    """Members to submit: those that are new, and with `is_retry` those that are over without success."""
+    again = (FAILED, CANCELLED) if is_retry else ()
+    return [spec for spec in specs if _state(backend, spec) in (_NEW, *again)]
+
+
+def _state(backend: Backend, spec: JobSpec) -> str:
+    record = load_record(spec.name)
+    if record is None:
+        return _NEW
+    return backend.status(record.spec, record.handle).state
+
+
+def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int) -> None:
+    """Submit members, as one array where the back end has such a thing."""
+    array = getattr(backend, "submit_array", None)
+    handles = array(specs, at_once) if array and len(specs) > 1 else [backend.submit([spec])[0] for spec in specs]
+    for spec, handle in zip(specs, handles, strict=True):
+        save_record(new_record(spec, backend.name, handle))
+
+
+def _run(backend: Backend, specs: Sequence[JobSpec], waiting: list[JobSpec], at_once: int) -> None:
+    """Keep so many going until all are over."""
+    messages, told = messages_console(), {spec.name for spec in specs if _state(backend, spec) not in (_NEW, *GOING_ON)}
+    told -= {spec.name for spec in waiting}
+    while True:
+        states = {spec.name: _state(backend, spec) for spec in specs}
+        started = {spec.name for spec in waiting}
+        for name, state in states.items():
+            if name not in told and name not in started and state not in (_NEW, *GOING_ON):
+                told.add(name)
+                messages.print(f"{name}: {state} ({len(told)} of {len(specs)})")
+        free = at_once - sum(state in GOING_ON for state in states.values())
+        for spec in waiting[: max(free, 0)]:
+            _submit(backend, [spec], 1)
+        del waiting[: max(free, 0)]
+        if not waiting and not any(_state(backend, spec) in GOING_ON for spec in specs):
+            return
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _row(backend: Backend, member: Member, spec: JobSpec) -> Row:
+    record = load_record(spec.name)
+    status = backend.status(record.spec, record.handle) if record else None
+    best = _best(spec)
+    return Row(
+        member=member,
+        spec=spec,
+        state=status.state if status else _NEW,
+        score=best[1] if best else None,
+        epoch=best[0] if best else None,
+        message=status.message if status else "",
+    )
+
+
+def _best(spec: JobSpec) -> tuple[float, float] | None:
+    """Epoch and score of the best validation of a member; of its last stage, where it has several."""
+    from mrikit.report.training import find_training_runs
+    from mrikit.storage import pulled
+
+    (out,) = spec.outputs
+    place = parse(out)
+    folder = pulled(place, results_of) if isinstance(place, BlobPath) else place
+    runs = find_training_runs(folder) if folder.exists() else []
+    points = [run.best for run in runs if run.best]
+    return points[-1] if points else None
+
+
+def _print(rows: Sequence[Row], *, as_json: bool) -> None:
+    """The best first; those without a score last."""
+    ranked = sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.spec.name))
+    if as_json:
+        typer.echo(json.dumps({"members": [_facts(row) for row in ranked]}))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    for column in ("member", "state", "score", "epoch", "settings"):
+        table.add_column(column, justify="right" if column in ("score", "epoch") else "left", overflow="fold")
+    for row in ranked:
+        score, epoch = ("" if value is None else f"{value:.4g}" for value in (row.score, row.epoch))
+        table.add_row(*map(Text, (row.spec.name, row.state, score, epoch, _settings(row.member))))
+    console = results_console()
+    console.print(table)
+    failed = [row for row in ranked if row.state in (FAILED, CANCELLED)]
+    for row in failed:
+        console.print(f"{row.spec.name} {row.state}{': ' if row.message else ''}{row.message}")
+    if failed:
+        console.print("next: the same command with --retry-failed, and --memory 64GB where memory was the reason")
+    elif ranked[0].score is not None and all(row.state == SUCCEEDED for row in ranked):
+        console.print(f"best: {ranked[0].spec.name}; next: mrikit report {ranked[0].spec.outputs[0]}")
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    return {
+        "name": row.spec.name,
+        "state": row.state,
+        "score": row.score,
+        "epoch": row.epoch,
+        "settings": dict(row.member.settings),
+        "out": row.spec.outputs[0],
+        "message": row.message,
+    }
+
+
+def _settings(member: Member) -> str:
+    return ", ".join(f"{key}={value}" for key, value in member.settings.items())

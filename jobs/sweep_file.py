@@ -1,0 +1,143 @@
+"""A sweep's file: one training, and the settings that its members differ in."""
+
+import hashlib
+import itertools
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrikit.config import build_config
+from mrikit.errors import ConfigError
+from mrikit.randomness import generator
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_KINDS = ("grid", "random")
+_MOST_MEMBERS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """One training of a sweep."""
+
+    name: str
+    """The sweep's name and a digest of the settings: the same settings are the same member."""
+    settings: Mapping[str, str]
+    """What `--set` is given, by key."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sweep:
+    """What a file says. Every field but `settings` is one of its keys."""
+
+    name: str
+    """The file's, without its ending: 1 to 40 lower-case letters, digits and hyphens."""
+    task: str
+    """What is trained."""
+    data: str
+    """Volumes: a folder or az://."""
+    size: str = "tiny"
+    """Of the recipe."""
+    stage: int = 0
+    """One stage of it; 0 for all."""
+    kind: str = "grid"
+    """grid: every combination; random: `num_members` draws."""
+    num_members: int = 0
+    """Of a random sweep."""
+    seed: int = 0
+    """Of a random sweep."""
+    settings: Mapping[str, Any]
+    """Key of the configuration: a list of values; in a random sweep also a table of low, high, and log = true."""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(f"a sweep's file is named by lower-case letters, digits and hyphens; found '{self.name}'")
+        if self.kind not in _KINDS:
+            raise ConfigError(f"sweep.kind is one of {', '.join(_KINDS)}; found '{self.kind}'")
+        if (self.kind == "random") != (self.num_members > 0):
+            raise ConfigError("sweep.num_members is for a random sweep, which needs it")
+        if not self.settings:
+            raise ConfigError("sweep.settings names nothing that members differ in")
+        for key, values in self.settings.items():
+            _require_values(key, values, self.kind)
+
+    def members(self) -> list[Member]:
+        """All trainings of the sweep, each once.
+
+        Raises:
+            ConfigError: There are more than 1000.
+        """
+        rows = self._grid() if self.kind == "grid" else self._draws()
+        members = [self._member(row) for row in rows]
+        return list({member.name: member for member in members}.values())
+
+    def _grid(self) -> list[dict[str, Any]]:
+        count = math.prod(len(values) for values in self.settings.values())
+        if count > _MOST_MEMBERS:
+            raise ConfigError(
+                f"the grid has {count:,} members, more than {_MOST_MEMBERS:,}; draw some with kind = 'random'"
+            )
+        return [dict(zip(self.settings, row, strict=True)) for row in itertools.product(*self.settings.values())]
+
+    def _draws(self) -> list[dict[str, Any]]:
+        if self.num_members > _MOST_MEMBERS:
+            raise ConfigError(f"sweep.num_members is at most {_MOST_MEMBERS:,}; found {self.num_members:,}")
+        # A draw depends on its number and key alone, so a longer sweep has the members of a shorter one.
+        return [
+            {key: _draw(values, self.seed, key, index) for key, values in self.settings.items()}
+            for index in range(self.num_members)
+        ]
+
+    def _member(self, row: Mapping[str, Any]) -> Member:
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
+        plain = json.dumps([self.task, self.data, self.size, self.stage, sorted(texts.items())])
+        return Member(name=f"{self.name}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}", settings=texts)
+
+
+def read_sweep(file: Path) -> Sweep:
+    """The sweep of a TOML file.
+
+    Raises:
+        ConfigError: It is not there, or not of this form.
+    """
+    try:
+        found = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}; README.md shows such a file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not a TOML file ({error})") from error
+    for key in ("task", "data", "settings"):
+        if key not in found:
+            raise ConfigError(f"{file}: no {key}; a sweep has task, data and settings")
+    try:
+        return build_config(Sweep, {**found, "name": file.stem}, "sweep")
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def _require_values(key: str, values: object, kind: str) -> None:
+    if isinstance(values, list) and values:
+        return
+    if kind == "random" and isinstance(values, Mapping) and set(values) <= {"low", "high", "log"}:
+        low, high = values.get("low"), values.get("high")
+        is_range = isinstance(low, int | float) and isinstance(high, int | float) and low < high
+        if is_range and (not values.get("log") or values["low"] > 0):
+            return
+    what = "a list of values" if kind == "grid" else "a list of values, or a table of low, high and log"
+    raise ConfigError(f"sweep.settings.{key} is {what}, low below high and above 0 with log; found {values}")
+
+
+def _draw(values: Any, seed: int, key: str, index: int) -> Any:  # noqa: ANN401 - what TOML holds
+    random = generator(seed, "sweep", key, index)
+    if isinstance(values, list):
+        return values[int(random.integers(len(values)))]
+    low, high = values["low"], values["high"]
+    if isinstance(low, int) and isinstance(high, int) and not values.get("log"):
+        return int(random.integers(low, high + 1))
+    if values.get("log"):
+        return float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.4g}")
+    return float(f"{random.uniform(low, high):.4g}")

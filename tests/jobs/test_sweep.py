@@ -1,0 +1,246 @@
+"""`mrikit sweep`: which members a file has, that each is trained once, and which of them is best."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jobs import sweep as sweep_module
+from jobs.backends.job import JobPlan, JobStatus
+from jobs.backends.records import load_record
+from jobs.sweep import sweep
+from jobs.sweep_file import read_sweep
+from mrikit.errors import ConfigError
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(sweep)
+runner = CliRunner()
+HEAD = 'task = "knee_multicoil"\ndata = "DATA"\n'
+GRID = HEAD + '[settings]\n"training.max_lr" = [1e-3, 1e-4]\n"training.seed" = [1, 2, 3]\n'
+
+
+class InMemory:
+    """Trains in no time: the score is the learning rate's, and seeds that a test names fail."""
+
+    name = "local"
+
+    def __init__(self):
+        self.submitted, self.fails, self.running, self.ends, self.arrays = [], {}, {}, {}, []
+        self.most = 0
+
+    def plan(self, chain):
+        return [JobPlan(where="memory", command=(), env={}, job_file="") for _ in chain]
+
+    def submit(self, chain):
+        (spec,) = chain
+        self.submitted.append(spec)
+        self.running[spec.name] = 2
+        self.most = max(self.most, sum(left > 0 for left in self.running.values()))
+        return [str(len(self.submitted))]
+
+    def status(self, spec, handle):
+        self.running[spec.name] -= 1
+        if self.running[spec.name] > 0:
+            return JobStatus(state="running")
+        if handle not in self.ends:
+            self.ends[handle] = self.end(spec)
+        return self.ends[handle]
+
+    def end(self, spec):
+        settings = dict(word.split("=") for word in spec.command if "=" in word)
+        if settings["training.seed"] in self.fails:
+            return JobStatus(state="failed", exit_code=137, message=self.fails[settings["training.seed"]])
+        write_run(spec, float(settings["training.max_lr"]) + float(settings["training.seed"]) / 1e6)
+        return JobStatus(state="succeeded", exit_code=0)
+
+
+def write_run(spec, score):
+    folder = Path(spec.outputs[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"task": "knee_multicoil", "size": "tiny", "model": "varnet"}
+    (folder / "config.json").write_text(json.dumps(config))
+    rows = [{"kind": "validation", "step": step, "epoch": step, "ssim": score / step} for step in (1, 2)]
+    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+@pytest.fixture
+def backend(monkeypatch, tmp_path):
+    fake = InMemory()
+    monkeypatch.setattr(sweep_module, "open_backend", lambda _name: fake)
+    monkeypatch.setattr(sweep_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rates.toml").write_text(GRID)
+    return fake
+
+
+def run(*words):
+    result = runner.invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def read(tmp_path, text, name="rates.toml"):
+    (tmp_path / name).write_text(text)
+    return read_sweep(tmp_path / name)
+
+
+def test_a_grid_is_every_combination_once(tmp_path):
+    members = read(tmp_path, GRID + '"training.batch_size" = [4, 4]\n').members()
+    pairs = {(one.settings["training.max_lr"], one.settings["training.seed"]) for one in members}
+    assert pairs == {(rate, seed) for rate in ("0.001", "0.0001") for seed in "123"}
+    assert len({one.name for one in members}) == len(members) == 6
+    assert all(one.name.startswith("rates-") for one in members)
+
+
+def test_members_keep_their_names_when_a_sweep_grows(tmp_path):
+    few = {one.name for one in read(tmp_path, GRID).members()}
+    more = {one.name for one in read(tmp_path, GRID.replace("[1, 2, 3]", "[1, 2, 3, 4]")).members()}
+    assert few < more
+    assert not few & {one.name for one in read(tmp_path, GRID.replace("DATA", "OTHER")).members()}
+
+
+RANDOM = (
+    HEAD
+    + 'kind = "random"\nnum_members = 40\nseed = 3\n[settings]\n'
+    + '"training.max_lr" = {low = 1e-5, high = 1e-2, log = true}\n"training.seed" = {low = 1, high = 3}\n'
+    + '"augment.strength" = {low = 0.25, high = 0.5}\n"training.loss" = ["ssim", "l1"]\n'
+)
+
+
+def test_draws_lie_in_their_ranges_and_are_the_same_every_time(tmp_path):
+    members = read(tmp_path, RANDOM).members()
+    assert members == read(tmp_path, RANDOM).members()
+    rates = [float(one.settings["training.max_lr"]) for one in members]
+    assert all(1e-5 <= rate <= 1e-2 for rate in rates)
+    # By the logarithm, about half lie below the geometric mean.
+    assert 10 < sum(rate < math.sqrt(1e-5 * 1e-2) for rate in rates) < 30
+    assert {one.settings["training.seed"] for one in members} == {"1", "2", "3"}
+    assert all(0.25 <= float(one.settings["augment.strength"]) <= 0.5 for one in members)
+    assert {one.settings["training.loss"] for one in members} == {"ssim", "l1"}
+
+
+def test_a_longer_random_sweep_has_the_members_of_a_shorter_one(tmp_path):
+    short = {one.name for one in read(tmp_path, RANDOM.replace("40", "10")).members()}
+    assert short < {one.name for one in read(tmp_path, RANDOM).members()}
+    assert not short & {one.name for one in read(tmp_path, RANDOM.replace("seed = 3", "seed = 4")).members()}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", r"rates\.toml: not a TOML file"),
+        ('task = "a"\n[settings]\na = [1]', r"rates\.toml: no data; a sweep has task, data and settings"),
+        (HEAD + "[settings]\n", "sweep.settings names nothing"),
+        (HEAD + "[settings]\na = 3", "sweep.settings.a is a list of values, low below .*; found 3"),
+        (HEAD + "[settings]\na = []", "sweep.settings.a is a list of values"),
+        (HEAD + "[settings]\na = {low = 1, high = 2}", "sweep.settings.a is a list of values"),
+        (HEAD + 'kind = "random"\n[settings]\na = [1]', "num_members is for a random sweep, which needs it"),
+        (HEAD + "num_members = 3\n[settings]\na = [1]", "num_members is for a random sweep"),
+        (HEAD + 'kind = "bayes"\n[settings]\na = [1]', "sweep.kind is one of grid, random; found 'bayes'"),
+        (HEAD + 'kind = "random"\nnum_members = 2\n[settings]\na = {low = 2, high = 1}', "low below high"),
+        (
+            HEAD + 'kind = "random"\nnum_members = 2\n[settings]\na = {low = 0, high = 1, log = true}',
+            "above 0 with log",
+        ),
+        (HEAD + 'kind = "random"\nnum_members = 2\n[settings]\na = {low = 0, hi = 1}', "a table of low, high and log"),
+        (HEAD + "sise = 3\n[settings]\na = [1]", "sweep has no setting 'sise'; did you mean 'size'"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_one_line(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_many_members_are_refused(tmp_path):
+    values = list(range(40))
+    with pytest.raises(ConfigError, match="the grid has 1,600 members, more than 1,000"):
+        read(tmp_path, HEAD + f"[settings]\na = {values}\nb = {values}").members()
+    with pytest.raises(ConfigError, match="at most 1,000; found 1,001"):
+        read(tmp_path, RANDOM.replace("40", "1001")).members()
+
+
+def test_a_sweep_needs_a_name_that_jobs_can_have(tmp_path):
+    with pytest.raises(ConfigError, match="named by lower-case letters, digits and hyphens; found 'My Rates'"):
+        read(tmp_path, GRID, "My Rates.toml")
+
+
+def test_every_member_is_trained_once_and_the_best_stands_first(backend):
+    result = run("rates.toml", "--at-once", "2")
+    assert len(backend.submitted) == 6
+    assert backend.most == 2
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["member", "state", "score", "epoch", "settings"]
+    assert [line.split()[1:4] for line in lines[1:3]] == [
+        ["succeeded", "0.001003", "1"],
+        ["succeeded", "0.001002", "1"],
+    ]
+    best = lines[1].split()[0]
+    assert lines[-1].startswith(f"best: {best}; next: mrikit report ")
+    assert "rates: 6 members on memory" in result.stderr
+    run("rates.toml")
+    assert len(backend.submitted) == 6
+
+
+def test_each_member_is_the_training_command_with_its_settings_in_a_folder_of_its_own(backend, tmp_path):
+    run("rates.toml", "--gpus", "1", "--resource", "image=ours")
+    spec = backend.submitted[0]
+    assert spec.command[:5] == ("train", "--task", "knee_multicoil", "--data", "DATA")
+    assert spec.command[-4:] == ("--set", "training.max_lr=0.001", "--set", "training.seed=1")
+    assert spec.outputs == (str(tmp_path / "runs" / "rates" / spec.name),)
+    assert (spec.gpus_per_node, spec.resources) == (1, {"image": "ours"})
+
+
+def test_failed_members_are_named_and_started_again_with_more_memory(backend):
+    backend.fails = {"2": "out of memory"}
+    result = run("rates.toml", "--at-once", "6")
+    failed = [spec.name for spec in backend.submitted if "training.seed=2" in spec.command]
+    for name in failed:
+        assert f"{name} failed: out of memory" in result.stdout
+    assert "--retry-failed" in result.stdout.splitlines()[-1]
+    run("rates.toml")
+    assert len(backend.submitted) == 6
+    backend.fails = {}
+    run("rates.toml", "--retry-failed", "--memory", "64GB")
+    assert sorted(spec.name for spec in backend.submitted[6:]) == sorted(failed)
+    assert all(spec.resources == {"memory": "64GB"} for spec in backend.submitted[6:])
+    assert load_record(failed[0]).earlier != ()
+
+
+def test_memory_is_for_a_retry(backend):
+    with pytest.raises(ConfigError, match="--memory is for --retry-failed"):
+        run("rates.toml", "--memory", "64GB")
+
+
+def test_a_dry_run_names_the_members_and_starts_none(backend):
+    lines = run("rates.toml", "--dry-run").stdout.splitlines()
+    assert len(lines) == 6
+    assert lines[0].endswith(": training.max_lr=0.001, training.seed=1")
+    assert backend.submitted == []
+
+
+def test_the_table_is_json_for_programs(backend):
+    members = json.loads(run("rates.toml", "--json").stdout)["members"]
+    assert len(members) == 6
+    assert members[0]["settings"] == {"training.max_lr": "0.001", "training.seed": "3"}
+    assert members[0]["score"] == pytest.approx(0.001003)
+
+
+def test_where_there_are_arrays_a_sweep_is_one(backend, monkeypatch):
+    backend.name = "slurm"
+
+    def submit_array(specs, at_once):
+        backend.arrays.append((len(specs), at_once))
+        for spec in specs:
+            backend.running[spec.name] = 5
+        return [f"7_{index}" for index, _ in enumerate(specs)]
+
+    monkeypatch.setattr(backend, "submit_array", submit_array, raising=False)
+    result = run("rates.toml", "--on", "slurm", "--at-once", "3")
+    assert backend.arrays == [(6, 3)]
+    assert backend.submitted == []
+    assert result.stdout.count("running") == 6
