@@ -60,14 +60,7 @@ def measured() -> str:
 def slices_per_second(out: Path, launcher: list[str], data: Path, num_processes: int) -> float:
     """The median of a short training's own rows, all processes together."""
     words = ["train", "--task", "knee_multicoil", "--data", str(data), "--out", str(out)]
-    words += [
-        "--set",
-        "training.num_epochs=3",
-        "--set",
-        "training.batch_size=2",
-        "--set",
-        "data.validation_fraction=0.1",
-    ]
+    words += ["--set", "training.num_epochs=3", "--set", f"training.batch_size={num_processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launcher, "jobs.app", *words], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
