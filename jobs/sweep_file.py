@@ -13,7 +13,6 @@ from typing import Any
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.randomness import generator
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KINDS = ("grid", "random")
@@ -132,6 +131,8 @@ def _require_values(key: str, values: object, kind: str) -> None:
 
 
 def _draw(values: Any, seed: int, key: str, index: int) -> Any:  # noqa: ANN401 - what TOML holds
+    from mrikit.randomness import generator
+
     random = generator(seed, "sweep", key, index)
     if isinstance(values, list):
         return values[int(random.integers(len(values)))]
