@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.backends import open_backend
-from jobs.backends.job import UNKNOWN, JobStatus
+from jobs.backends.job import FAILED, SUCCEEDED, UNKNOWN, JobStatus
 from jobs.backends.records import JobRecord, load_record, load_records, new_record, require_record, save_record
 from jobs.output import in_time, results_console
 from mrikit.errors import JobError
@@ -82,8 +82,13 @@ def logs(
 def cancel(name: Name) -> None:
     """End a job, and see that nothing starts it again; what it has written stays."""
     record = require_record(name)
-    open_backend(record.backend).cancel(record.spec, record.handle)
-    typer.echo(f"{record.spec.name} is cancelled; next: mrikit jobs resume {record.spec.name}")
+    backend = open_backend(record.backend)
+    backend.cancel(record.spec, record.handle)
+    found = backend.status(record.spec, record.handle).state
+    if found in (SUCCEEDED, FAILED):
+        typer.echo(f"{record.spec.name} has {found} already")
+    else:
+        typer.echo(f"{record.spec.name} is cancelled; next: mrikit jobs resume {record.spec.name}")
 
 
 @app.command()
