@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs import data, infra, jobs, weights
+from jobs import data, image, infra, jobs, weights
 from jobs.demo import demo
 from jobs.doctor import doctor
 from jobs.elsewhere import elsewhere
@@ -54,6 +54,7 @@ app.add_typer(data.app)
 app.add_typer(weights.app)
 app.add_typer(infra.app)
 app.add_typer(jobs.app)
+app.add_typer(image.app)
 
 
 def main() -> None:

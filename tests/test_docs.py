@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from mrikit.volumes import ScanInfo, Volume, write_fastmri
 ROOT = Path(__file__).parents[1]
 # The plan and the style guide show commands that are not there yet.
 PAGES = [
-    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "infra" / "README.md", ROOT / "images" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
 ]  # fmt: skip
 PAGES = [page for page in PAGES if page.name not in {"design.md", "style.md"}]
 
@@ -38,6 +40,16 @@ def commands(page):
     blocks = re.findall(r"^```(?:sh|console)?\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+
+
+def indented_block(page, first):
+    """The file that a page shows, by the words that it begins with."""
+    (block,) = [
+        match
+        for match in re.findall(r"(?:^    .*\n|^\n)+", page.read_text(), re.MULTILINE)
+        if match.strip().startswith(first)
+    ]
+    return textwrap.dedent(block)
 
 
 def run(command, folder, **environment):
@@ -58,7 +70,8 @@ def workplace(tmp_path, real_data):
         published = {name[3:]: torch.from_numpy(golden[name]) for name in golden if name.startswith("w::")}
     torch.save(published, tmp_path / "varnet_knee.pt")
     path = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {"PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MRIKIT_JOBS": str(tmp_path / "jobs")}
+    (tmp_path / "rates.toml").write_text(indented_block(ROOT / "docs" / "jobs.md", "task ="))
     for words in ("knee --volumes 6 --out DATA", "brain --volumes 6 --out BRAINS"):
         done = run(f"mrikit simulate {words} --coils 4 --slices 1", tmp_path, **environment)
         assert done.returncode == 0, done.stderr
