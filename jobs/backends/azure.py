@@ -5,6 +5,7 @@ is never given twice. Nobody watches a job while this machine is off, so that as
 again: a job that lost its machine, or failed with `--max-errors` to spare, goes on when somebody looks.
 """
 
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ from mrikit.errors import JobError
 from mrikit.storage.estate import Estate, require_estate
 
 _MAX_STARTS = 1000
+_GPUS = ("T4", "V100", "A100", "H100", "H200")
+"""Those in names of sizes that `mrikit train --gpu` knows."""
 
 
 class AzureBackend:
@@ -60,7 +63,10 @@ class AzureBackend:
                     job_file=text if index == 0 else f"# a step of the pipeline {name} above",
                     hourly_cost=None if hourly is None else hourly * spec.nodes,
                     currency=prices.currency,
-                    notes=_notes(spec, cluster.priority, f"{prices.region}, {prices.date}"),
+                    notes=(
+                        *_notes(spec, cluster.priority, f"{prices.region}, {prices.date}"),
+                        *_prediction(spec, cluster.sku, hourly),
+                    ),
                 )
             )
         return plans
@@ -250,3 +256,13 @@ def _notes(spec: JobSpec, priority: str, prices: str) -> tuple[str, ...]:
     if not any(place.startswith("az://runs") for place in spec.outputs):
         notes.append("it writes to no place in az://runs; what it writes elsewhere on its machine is lost")
     return tuple(notes)
+
+
+def _prediction(spec: JobSpec, sku: str, hourly: float | None) -> tuple[str, ...]:
+    """What predicts hours and cost of a training from its data, which a plan does not look at."""
+    gpu = next((name for name in _GPUS if f"_{name}" in f"{sku}_".upper()), None)
+    if spec.command[0] != "train" or gpu is None or not spec.gpus_per_node or hourly is None:
+        return ()
+    price = hourly / spec.gpus_per_node
+    words = shlex.join(["mrikit", *spec.command, "--dry-run", "--gpu", gpu.lower(), "--price-per-hour", f"{price:.3g}"])
+    return (f"hours and cost of one such GPU, predicted from the data: {words}",)

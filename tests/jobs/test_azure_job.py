@@ -6,6 +6,7 @@ import pytest
 import yaml
 from estates import example_estate
 
+from jobs.backends.azure import AzureBackend
 from jobs.backends.azure_cluster import choose_cluster
 from jobs.backends.azure_errors import quiet
 from jobs.backends.azure_job import job_text, read_job, root_name
@@ -14,7 +15,7 @@ from jobs.backends.job import JobSpec
 from jobs.prices import load_prices
 from mrikit import __version__
 from mrikit.errors import ConfigError, JobError
-from mrikit.storage.estate import EstateCluster
+from mrikit.storage.estate import EstateCluster, save_estate
 
 PRICES = load_prices()
 CLUSTERS = (
@@ -247,3 +248,13 @@ def test_tags_of_others_are_told_apart(tags):
     with pytest.raises(JobError, match="not those of a job of mrikit"):
         chain_of(tags)
     assert starts_of(tags) == Starts()
+
+
+def test_a_training_names_the_command_that_predicts_its_hours(monkeypatch, tmp_path):
+    monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
+    save_estate(ESTATE)
+    (plan,) = AzureBackend().plan([SPEC])
+    words = " ".join(["mrikit", *SPEC.command])
+    assert plan.notes[-1].endswith(f"{words} --dry-run --gpu a100 --price-per-hour 0.735")
+    (plan,) = AzureBackend().plan([replace(SPEC, command=("evaluate", "--recon", "az://runs/knee"))])
+    assert not any("--price-per-hour" in note for note in plan.notes)
