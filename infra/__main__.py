@@ -92,6 +92,25 @@ workspace = Workspace(
         is_private=settings.is_private,
     ),
 )
+ways_in: list[pulumi.Resource] = []
+if settings.is_private:
+    ways_in.append(
+        PrivateEndpoints(
+            "private-endpoints",
+            PrivateEndpointsArgs(
+                site=site,
+                subnet_id=settings.subnet_id,
+                targets=(
+                    Target(name="data-blob", resource_id=storage.data.id, part="blob"),
+                    Target(name="work-blob", resource_id=storage.work.id, part="blob"),
+                    Target(name="work-file", resource_id=storage.work.id, part="file"),
+                    Target(name="vault", resource_id=vault.id, part="vault"),
+                    Target(name="registry", resource_id=registry.id, part="registry"),
+                    Target(name="workspace", resource_id=workspace.workspace.id, part="amlworkspace"),
+                ),
+            ),
+        )
+    )
 Compute(
     "compute",
     ComputeArgs(
@@ -101,6 +120,7 @@ Compute(
         subnet_id=network.subnet_id,
         is_private=settings.is_private,
         identity=identities.compute,
+        ways_in=tuple(ways_in),
     ),
 )
 factory = Factory(
@@ -141,23 +161,6 @@ monitoring.collect("factory-logs", of=factory.id, categories=("PipelineRuns", "A
 monitoring.collect(
     "workspace-logs", of=workspace.workspace.id, categories=("AmlComputeClusterEvent", "AmlComputeJobEvent")
 )
-if settings.is_private:
-    PrivateEndpoints(
-        "private-endpoints",
-        PrivateEndpointsArgs(
-            site=site,
-            subnet_id=settings.subnet_id,
-            targets=(
-                Target(name="data-blob", resource_id=storage.data.id, part="blob"),
-                Target(name="work-blob", resource_id=storage.work.id, part="blob"),
-                Target(name="work-file", resource_id=storage.work.id, part="file"),
-                Target(name="vault", resource_id=vault.id, part="vault"),
-                Target(name="registry", resource_id=registry.id, part="registry"),
-                Target(name="workspace", resource_id=workspace.workspace.id, part="amlworkspace"),
-            ),
-        ),
-    )
-
 # By the names of the file that `mrikit infra link` writes; nothing of it is secret.
 outputs = {
     "subscription_id": client.subscription_id,

@@ -24,6 +24,8 @@ class ComputeArgs:
     """Whether nodes have no public address."""
     identity: managedidentity.UserAssignedIdentity
     """Whom jobs act as."""
+    ways_in: tuple[pulumi.Resource, ...]
+    """Private endpoints, by which alone nodes without public addresses reach the workspace."""
 
 
 class Compute(pulumi.ComponentResource):
@@ -63,5 +65,10 @@ class Compute(pulumi.ComponentResource):
                 ),
             ),
             tags=args.site.tagged("compute"),
-            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=list(_FIXED), delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(args.ways_in),
+                replace_on_changes=list(_FIXED),
+                delete_before_replace=True,
+            ),
         )

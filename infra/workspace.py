@@ -107,6 +107,7 @@ class Workspace(pulumi.ComponentResource):
                 is_anonymous=False,
                 tags=args.site.tagged("workspace"),
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            # Another tag is another version, and jobs that name the one before may go on.
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
         return f"{image}:{args.image_tag}"

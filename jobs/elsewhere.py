@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import inspect
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ import typer
 
 from mrikit.storage import BlobPath
 
-_WRITTEN = ("out", "to")
+_WRITTEN = ("out", "to", "index_file")
 """Options that name a place which is written; every other place is read."""
+_WRITTEN_TOO = {("evaluate",): ("recon",), ("data", "index"): ("data",)}
+"""Commands that write beside what they read: scores, an index."""
+_READ_AS_TEXT = ("boxes",)
+"""Options that take a path or a word."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,36 +95,43 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
 
 def words_of(context: typer.Context, leaving_out: Mapping[str, object]) -> tuple[str, ...]:
     """The command as it was given, in the order of its options and without what is as by default."""
-    words = _path(context)
+    words, arguments = _path(context), list[str]()
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         if parameter.name in leaving_out or value is None or value == parameter.get_default(context):
             continue
         values = value if isinstance(value, list | tuple) else [value]
         if parameter.param_type_name == "argument":
-            words += [str(one) for one in values]
+            arguments += [str(one) for one in values]
         elif isinstance(value, bool):
             words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
         else:
             words += [word for one in values for word in (parameter.opts[0], str(one))]
-    return tuple(words)
+    dashes = ["--"] if any(one.startswith("-") for one in arguments) else []
+    return (*words, *dashes, *arguments)
 
 
-def places(params: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The places that a command reads and those that it writes, as absolute paths or az://."""
     reads: list[str] = []
     writes: list[str] = []
+    written = (*_WRITTEN, *_WRITTEN_TOO.get(tuple(words[:1]), ()), *_WRITTEN_TOO.get(tuple(words[:2]), ()))
     for name, value in params.items():
         for one in value if isinstance(value, list | tuple) else [value]:
+            if name in _READ_AS_TEXT and isinstance(one, str) and one != "stored":
+                one = Path(one)
             if isinstance(one, Path | BlobPath):
                 text = str(one) if isinstance(one, BlobPath) else str(one.absolute())
-                (writes if name in _WRITTEN else reads).append(text)
+                (writes if name in written else reads).append(text)
     return tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes))
 
 
 def digest(words: Sequence[str], folder: str) -> str:
-    """8 hexadecimal digits of a command and the folder that its paths start from."""
-    return hashlib.sha256(json.dumps([*words, folder]).encode()).hexdigest()[:8]
+    """8 hexadecimal digits of a command, whatever the order of its options, and the folder of its relative paths."""
+    starts = [index for index, word in enumerate(words) if word.startswith("--")]
+    options = [list(words[start:end]) for start, end in itertools.pairwise([*starts, len(words)])]
+    plain = json.dumps([list(words[: starts[0]] if starts else words), sorted(options), folder])
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
 
 
 def _path(context: typer.Context) -> list[str]:

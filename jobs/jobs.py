@@ -12,7 +12,7 @@ from jobs.backends import open_backend
 from jobs.backends.job import FAILED, SUCCEEDED, UNKNOWN, JobStatus
 from jobs.backends.records import JobRecord, load_record, load_records, new_record, require_record, save_record
 from jobs.output import in_time, results_console
-from mrikit.errors import JobError
+from mrikit.errors import MrikitError
 
 app = typer.Typer(
     name="jobs",
@@ -127,7 +127,7 @@ def _status(record: JobRecord) -> JobStatus:
     """How a job stands; `unknown`, with the reason, where its back end cannot be asked."""
     try:
         return open_backend(record.backend).status(record.spec, record.handle)
-    except JobError as error:
+    except MrikitError as error:
         return JobStatus(state=UNKNOWN, message=str(error))
 
 

@@ -1,5 +1,6 @@
 """Submitting a command to a back end: its job, its plan, its price, and never the same job twice."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from mrikit.storage import BlobPath
 _CHAINED = ("slurm", "azure")
 """Back ends that run the stages of a training as jobs of their own."""
 _SIMULATING = ("local", "slurm")
+_PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
+"""What says where az:// is, which is the same elsewhere; on Azure the estate says it."""
 _MAX_LABEL = 54
 
 
@@ -62,20 +65,24 @@ def job_chain(
         stages = [""] if is_one else stages
         words = words if params["out"] else (*words, "--out", str(out))
         params = {**params, "out": out}
-    reads, writes = places(params)
+    reads, writes = places(words, params)
+    # On Azure every place is in az://, and the same command from another folder is the same job.
     folder = str(Path.cwd())
+    origin = "" if chosen.on == "azure" else folder
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and chosen.on != "azure"}
     specs = []
     for stage in stages:
         command = (*words, *(("--stage", stage) if stage else ()))
         label = _label(words, params, stage)
         specs.append(
             JobSpec(
-                name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, folder)}",
+                name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, origin)}",
                 command=command,
                 folder=folder,
                 nodes=chosen.nodes,
-                processes_per_node=chosen.processes or max(chosen.gpus, 1),
+                processes_per_node=max(chosen.gpus, 1) if chosen.processes is None else chosen.processes,
                 gpus_per_node=chosen.gpus,
+                env=env,
                 inputs=reads,
                 outputs=writes,
                 max_hours=chosen.max_hours,
@@ -97,6 +104,8 @@ def resubmit(record: JobRecord) -> JobRecord:
     """
     backend = open_backend(record.backend)
     status = backend.status(record.spec, record.handle)
+    if "/" in record.handle:
+        raise JobError(f"job {record.spec.name} is a step of a pipeline; give its whole command again")
     if status.state in (*GOING_ON, SUCCEEDED):
         raise JobError(f"job {record.spec.name} is {status.state}; only a job that failed or was cancelled is resumed")
     (handle,) = backend.submit([record.spec])
@@ -113,6 +122,10 @@ def _training(params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list
     base = BlobPath("runs") if chosen.on == "azure" else Path("runs")
     run = base / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
     is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
+    if params.get("start") and params["stage"] is None and len(configs) > 1:
+        raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")
+    if params.get("gpu") or params.get("price_per_hour") is not None:
+        raise ConfigError("--gpu and --price-per-hour are for a --dry-run here; GPUs of a job are --gpus")
     return params["out"] or run, [str(config.stage) for config in configs] if is_chain else [""]
 
 
@@ -143,11 +156,11 @@ def _require_affordable(chain: Sequence[JobSpec], plans: Sequence[JobPlan], max_
         raise ConfigError(
             "--max-cost: no price of these machines is known; add it to jobs/prices.toml, or leave it out"
         )
-    most = sum((cost or 0) * spec.max_hours for cost, spec in zip(hourly, chain, strict=True))
+    most = sum((cost or 0) * spec.max_hours * spec.max_starts for cost, spec in zip(hourly, chain, strict=True))
     if most > max_cost:
         raise JobError(
-            f"this could cost {most:,.2f} {plans[0].currency}, more than --max-cost {max_cost:g}; take fewer nodes or "
-            f"hours, or --spot"
+            f"this could cost {most:,.2f} {plans[0].currency} with all its starts, more than --max-cost {max_cost:g}; "
+            f"take fewer nodes, --max-hours or --max-restarts"
         )
 
 
@@ -163,9 +176,12 @@ def _show(chain: Sequence[JobSpec], plans: Sequence[JobPlan]) -> None:
         typer.echo(f"command: {shlex.join(plan.command)}")
         for name, value in plan.env.items():
             typer.echo(f"environment: {name}={value}")
-        cost = "" if plan.hourly_cost is None else f", at most {plan.hourly_cost * spec.max_hours:,.2f} {plan.currency}"
+        cost = ""
+        if plan.hourly_cost is not None:
+            once = plan.hourly_cost * spec.max_hours
+            cost = f" at most {once:,.2f} {plan.currency}, {once * spec.max_starts:,.2f} if all are needed"
         again = f"{spec.max_restarts} starts after a preemption, {spec.max_errors} after an error"
-        typer.echo(f"bounds: {spec.max_hours:g} h a start{cost}, {again}")
+        typer.echo(f"bounds: {again}; a start is {spec.max_hours:g} h{cost}")
         for note in plan.notes:
             messages.print(note)
         typer.echo(plan.job_file.rstrip())
@@ -176,7 +192,7 @@ def _not_done(backend: Backend, chain: Sequence[JobSpec]) -> list[JobSpec]:
     states = {spec.name: _state(backend, spec) for spec in chain}
     rest = list(chain)
     while rest and states[rest[0].name] == SUCCEEDED:
-        typer.echo(f"job {rest.pop(0).name} is done")
+        typer.echo(f"job {rest.pop(0).name} is done; with another --job-name it runs again")
     going = [spec.name for spec in rest if states[spec.name] in GOING_ON]
     if going:
         typer.echo(f"{', '.join(going)} going on already; nothing is submitted again")
@@ -187,6 +203,8 @@ def _not_done(backend: Backend, chain: Sequence[JobSpec]) -> list[JobSpec]:
 def _state(backend: Backend, spec: JobSpec) -> str:
     """The state of the job of this name, whoever submitted it; empty if nobody did."""
     record = load_record(spec.name)
+    if record is not None:
+        _require_same(record, spec, backend)
     if record is None or record.backend != backend.name:
         handle = next((handle for other, handle in backend.find() if other.name == spec.name), None)
         if handle is None:
@@ -194,3 +212,19 @@ def _state(backend: Backend, spec: JobSpec) -> str:
         record = new_record(spec, backend.name, handle)
         save_record(record)
     return backend.status(spec, record.handle).state
+
+
+def _require_same(record: JobRecord, spec: JobSpec, backend: Backend) -> None:
+    """A name that says what a command is belongs to one; `--job-name`, and another back end, may mix them up."""
+    if record.spec.command != spec.command:
+        raise JobError(
+            f"a job {spec.name} was submitted as `{shlex.join(('mrikit', *record.spec.command))}`; give this command "
+            f"another --job-name"
+        )
+    if record.backend != backend.name:
+        other = open_backend(record.backend).status(record.spec, record.handle)
+        if other.state in GOING_ON:
+            raise JobError(
+                f"job {spec.name} is {other.state} on {record.backend}, and two would write the same; wait for it, or "
+                f"`mrikit jobs cancel {spec.name}`"
+            )

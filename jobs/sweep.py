@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.backends import open_backend
-from jobs.backends.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, Backend, JobSpec
+from jobs.backends.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
 from jobs.backends.records import load_record, new_record, save_record
 from jobs.output import counted, messages_console, results_console
 from jobs.places import Location, results_of
@@ -20,6 +20,8 @@ from mrikit.errors import ConfigError
 from mrikit.storage import BlobPath
 
 _NEW = "new"
+_RETRIED = (FAILED, CANCELLED, UNKNOWN)
+"""States of members that `--retry-failed` starts again; unknown is what a lost machine leaves."""
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
@@ -42,7 +44,9 @@ class Row:
 def sweep(
     file: Annotated[Path, typer.Argument(help="A TOML file: task, data, and settings with their values.")],
     on: Annotated[str, typer.Option(help="Where members run: local, docker, slurm or azure.")] = "local",
-    at_once: Annotated[int, typer.Option(min=1, help="Members that run at the same time.")] = 1,
+    at_once: Annotated[
+        int, typer.Option(min=1, help="Members at the same time; on azure as many as the cluster has nodes for.")
+    ] = 1,
     gpus: Annotated[int, typer.Option(help="GPUs of each member.")] = 0,
     spot: Annotated[bool, typer.Option("--spot", help="Machines that may be taken away, for less.")] = False,
     max_hours: Annotated[float, typer.Option(help="A member is stopped after so long.")] = 24.0,
@@ -52,7 +56,9 @@ def sweep(
     is_retry: Annotated[
         bool, typer.Option("--retry-failed", help="Start members again that failed or were cancelled.")
     ] = False,
-    memory: Annotated[str | None, typer.Option(help="With --retry-failed: memory of each, such as 64GB.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="With --retry-failed on docker or slurm: memory of each, such as 64GB.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the members, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
@@ -72,8 +78,10 @@ def sweep(
     members = {member.name: (member, _spec(found, member, chosen)) for member in found.members()}
     backend = open_backend(on)
     specs = [spec for _, spec in members.values()]
-    plans = backend.plan(specs)
-    messages_console().print(f"{found.name}: {counted(len(specs), 'member')} on {plans[0].where}")
+    plans = [backend.plan([spec])[0] for spec in specs]
+    cost = sum((plan.hourly_cost or 0) * spec.max_hours for plan, spec in zip(plans, specs, strict=True))
+    bound = f", at most {cost:,.2f} {plans[0].currency} for one start of each" if cost else ""
+    messages_console().print(f"{found.name}: {counted(len(specs), 'member')} on {plans[0].where}{bound}")
     if dry_run:
         for member, spec in members.values():
             typer.echo(f"{spec.name}: {_settings(member)}")
@@ -83,7 +91,7 @@ def sweep(
         _run(backend, specs, waiting, at_once)
     else:
         _submit(backend, waiting, at_once)
-    _print([_row(backend, *pair) for pair in members.values()], as_json=as_json)
+    _print([_row(backend, *pair) for pair in members.values()], on, as_json=as_json)
 
 
 def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401 - the options of `--on`
@@ -112,7 +120,7 @@ def parse(text: str) -> Location:
 
 def _waiting(backend: Backend, specs: Sequence[JobSpec], *, is_retry: bool) -> list[JobSpec]:
     """Members to submit: those that are new, and with `is_retry` those that are over without success."""
-    again = (FAILED, CANCELLED) if is_retry else ()
+    again = _RETRIED if is_retry else ()
     return [spec for spec in specs if _state(backend, spec) in (_NEW, *again)]
 
 
@@ -120,15 +128,20 @@ def _state(backend: Backend, spec: JobSpec) -> str:
     record = load_record(spec.name)
     if record is None:
         return _NEW
+    if record.backend != backend.name:
+        raise ConfigError(f"member {spec.name} was submitted with --on {record.backend}; go on there")
     return backend.status(record.spec, record.handle).state
 
 
 def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int) -> None:
     """Submit members, as one array where the back end has such a thing."""
     array = getattr(backend, "submit_array", None)
-    handles = array(specs, at_once) if array and len(specs) > 1 else [backend.submit([spec])[0] for spec in specs]
-    for spec, handle in zip(specs, handles, strict=True):
-        save_record(new_record(spec, backend.name, handle))
+    if array and len(specs) > 1:
+        for spec, handle in zip(specs, array(specs, at_once), strict=True):
+            save_record(new_record(spec, backend.name, handle))
+        return
+    for spec in specs:
+        save_record(new_record(spec, backend.name, backend.submit([spec])[0]))
 
 
 def _run(backend: Backend, specs: Sequence[JobSpec], waiting: list[JobSpec], at_once: int) -> None:
@@ -178,7 +191,7 @@ def _best(spec: JobSpec) -> tuple[float, float] | None:
     return points[-1] if points else None
 
 
-def _print(rows: Sequence[Row], *, as_json: bool) -> None:
+def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
     """The best first; those without a score last."""
     ranked = sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.spec.name))
     if as_json:
@@ -195,11 +208,12 @@ def _print(rows: Sequence[Row], *, as_json: bool) -> None:
         table.add_row(*map(Text, (row.spec.name, row.state, score, epoch, _settings(row.member))))
     console = results_console()
     console.print(table)
-    failed = [row for row in ranked if row.state in (FAILED, CANCELLED)]
+    failed = [row for row in ranked if row.state in _RETRIED]
     for row in failed:
         console.print(f"{row.spec.name} {row.state}{': ' if row.message else ''}{row.message}")
     if failed:
-        console.print("next: the same command with --retry-failed, and --memory 64GB where memory was the reason")
+        more = ", and --memory 64GB where memory was the reason" if on in ("docker", "slurm") else ""
+        console.print(f"next: the same command with --retry-failed{more}")
     elif ranked[0].score is not None and all(row.state == SUCCEEDED for row in ranked):
         console.print(f"best: {ranked[0].spec.name}; next: mrikit report {ranked[0].spec.outputs[0]}")
 

@@ -93,7 +93,8 @@ class Sweep:
 
     def _member(self, row: Mapping[str, Any]) -> Member:
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
-        plain = json.dumps([self.task, self.data, self.size, self.stage, sorted(texts.items())])
+        data = self.data if self.data.startswith("az://") else str(Path(self.data).absolute())
+        plain = json.dumps([self.task, data, self.size, self.stage, sorted(texts.items())])
         return Member(name=f"{self.name}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}", settings=texts)
 
 

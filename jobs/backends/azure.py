@@ -145,6 +145,8 @@ class AzureBackend:
             return
         state = self._whole_state(_chain(latest), latest).state
         if state in (*GOING_ON, UNKNOWN):
+            # First: a job that loses its machine before it is cancelled must not be started again.
+            self._workspace.forbid(latest.name)
             self._workspace.cancel(latest.name)
         elif state == FAILED and CANCELLED not in latest.tags:
             self._workspace.forbid(latest.name)

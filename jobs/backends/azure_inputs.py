@@ -51,10 +51,13 @@ def given_inputs(spec: JobSpec) -> list[Given]:
     """What the command reads, as Azure ML's inputs; each is named for the option before it."""
     found: dict[str, Given] = {}
     for before, word in zip(("", *spec.command), spec.command, strict=False):
-        if not word.startswith("az://") or word in found or str(parse_location(word)) not in spec.inputs:
+        named = str(parse_location(word)) if word.startswith("az://") else ""
+        if word in found or named not in (*spec.inputs, *spec.outputs) or (before == "--out" or before == "--to"):
             continue
         location = parse_location(word)
         assert isinstance(location, BlobPath)
+        if word in spec.outputs:
+            raise ConfigError(f"--resource data_mode: {word} is written, too; leave data_mode out")
         found[word] = Given(
             word=word,
             name=_input_name(before, {one.name for one in found.values()}),

@@ -75,7 +75,9 @@ def _status(state: str, status: str, details: Mapping[str, Any]) -> JobStatus:
     error = found.get("error", found) if isinstance(found, Mapping) else {}
     code, words = str(error.get("code") or ""), str(error.get("message") or "")
     exit_code = _EXIT_CODE.search(words)
-    is_taken_away = state == FAILED and _IS_TAKEN_AWAY.search(f"{code} {words}") is not None
+    # A message with an exit code is the command's own, which may speak of evictions of whatever kind.
+    said = code if exit_code else f"{code} {words}"
+    is_taken_away = state == FAILED and _IS_TAKEN_AWAY.search(said) is not None
     own = sum(
         int(value)
         for key, value in (details.get("properties") or {}).items()

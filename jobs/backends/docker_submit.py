@@ -94,7 +94,10 @@ def _require_image(image: str) -> None:
             raise
         if "/" in image:  # `docker run` brings it
             return
-        which = "" if image.startswith("mrikit:") else " --cpu"
+        ours = {"mrikit": "", "mrikit-cpu": " --cpu"}
+        which = ours.get(image.partition(":")[0])
+        if which is None:
+            raise JobError(f"container image {image} is not here; pull it, or name another one") from error
         raise JobError(
             f"container image {image} is not here; `mrikit image build{which}` makes it, or name another one with "
             f"--resource image=NAME"

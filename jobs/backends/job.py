@@ -1,5 +1,6 @@
 """What a job is, how it stands, and what a back end has to be able to do with it. Data only."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,8 +65,13 @@ class JobSpec:
         }.items():
             if count < 0:
                 raise ConfigError(f"{option} {count}: 0 or more is needed")
-        if not self.max_hours > 0:
-            raise ConfigError(f"--max-hours {self.max_hours:g}: more than 0 is needed")
+        if not 0 < self.max_hours < math.inf:
+            raise ConfigError(f"--max-hours {self.max_hours:g}: more than 0 is needed, and an end")
+
+    @property
+    def max_starts(self) -> int:
+        """Times that it may be started in all; each may take all its hours."""
+        return 1 + self.max_restarts + self.max_errors
 
     @property
     def num_processes(self) -> int:

@@ -12,7 +12,7 @@ from mrikit.storage.amounts import in_bytes
 OLDEST_PYTHON = (3, 11)
 SMALL_DISK_BYTES = 20 * 10**9
 EXTRAS = {
-    "azure": ("azure-identity", "azure-storage-blob", "azure-mgmt-datafactory"),
+    "azure": ("azure-ai-ml", "azure-identity", "azure-storage-blob", "azure-mgmt-datafactory"),
     "infra": ("pulumi", "pulumi-azure-native"),
 }
 """The packages of each extra that Azure needs, as pip names them."""

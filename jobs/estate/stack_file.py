@@ -1,5 +1,6 @@
 """A stack's file and the project's, read as Pulumi's engine reads them: defaults, namespaces, texts and JSON."""
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ def _stack_name(file: Path) -> str:
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - what YAML holds
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    # An unquoted date is one in YAML, and a text for the engine.
+    return value if isinstance(value, str) else str(value) if isinstance(value, dt.date) else json.dumps(value)
 
 
 def _load(file: Path, hint: str) -> Mapping[str, Any]:

@@ -71,6 +71,8 @@ def test_with_a_network_of_ones_own_only_private_endpoints_lead_in(records):
     assert ways["account"] == ways["vault"] == "private endpoint, services of Azure that it trusts"
     assert ways["registry"] == ways["workspace"] == "private endpoint"
     assert ways["cluster"] == "no public address; SSH is off"
+    cluster = next(one for one in facts["resources"] if one["name"] == "cluster-gpu")
+    assert {"endpoint-workspace", "names-workspace"} <= set(cluster["needs"])
 
 
 def test_components_name_what_they_consist_of_and_need(records):

@@ -250,6 +250,16 @@ def test_tags_of_others_are_told_apart(tags):
     assert starts_of(tags) == Starts()
 
 
+def test_what_is_written_too_is_not_mounted():
+    words = ("evaluate", "--recon", "az://runs/knee")
+    written = replace(
+        SPEC, command=words, inputs=(), outputs=("az://runs/knee",), resources={"data_mode": "mount"}, gpus_per_node=0,
+        spot=False, nodes=1,
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="data_mode: az://runs/knee is written, too; leave data_mode out"):
+        text_of(written)
+
+
 def test_a_training_names_the_command_that_predicts_its_hours(monkeypatch, tmp_path):
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
     save_estate(ESTATE)

@@ -132,6 +132,11 @@ def test_defaults_are_those_of_the_project_and_values_are_texts_or_json(stack_fi
     assert json.loads(found.config["mrikit:tags"]) == {"owner": "mri"}
 
 
+def test_an_unquoted_date_is_the_text_that_it_looks_like(stack_file):
+    file = stack_file("config:\n  mrikit:adminEmail: me@example.org\n  mrikit:budgetStart: 2026-12-01\n")
+    assert read_stack(str(file), ROOT).config["mrikit:budgetStart"] == "2026-12-01"
+
+
 def test_a_program_that_breaks_is_one_line(tmp_path):
     (tmp_path / "infra").mkdir()
     (tmp_path / "infra" / "__main__.py").write_text('raise ValueError("two\\nlines")')

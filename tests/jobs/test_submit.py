@@ -21,7 +21,7 @@ from jobs.backends.records import (
     spec_to_json,
 )
 from jobs.data_index import index
-from jobs.elsewhere import elsewhere
+from jobs.elsewhere import elsewhere, places
 from jobs.reconstruct import reconstruct
 from jobs.train import train
 from mrikit.errors import ConfigError, JobError
@@ -134,7 +134,8 @@ def test_a_dry_run_shows_everything_and_submits_nothing(backend):
     assert lines[1] == "machines: 2 nodes, 2 processes"
     assert lines[2].startswith("command: mrikit train --task knee_multicoil --data DATA --out runs/")
     assert lines[3] == "environment: A=b"
-    assert lines[4] == "bounds: 6 h a start, at most 60.00 USD, 10 starts after a preemption, 0 after an error"
+    bounds = "bounds: 10 starts after a preemption, 0 after an error; a start is 6 h"
+    assert lines[4] == f"{bounds} at most 60.00 USD, 660.00 if all are needed"
     assert lines[5].startswith("#!knee-multicoil-")
     assert result.stderr == "a note\n"
     assert backend.submitted == []
@@ -196,9 +197,9 @@ def test_a_job_that_another_machine_submitted_is_attached_to(backend):
 
 
 def test_what_could_cost_too_much_is_refused_before_it_is_submitted(backend):
-    with pytest.raises(JobError, match=r"could cost 240\.00 USD, more than --max-cost 100; take fewer nodes or hours"):
-        run(*TRAIN, "--max-cost", "100")
-    run(*TRAIN, "--max-cost", "240")
+    with pytest.raises(JobError, match=r"could cost 480\.00 USD with all its starts, more than --max-cost 240; "):
+        run(*TRAIN, "--max-restarts", "1", "--max-cost", "240")
+    run(*TRAIN, "--max-restarts", "0", "--max-cost", "240")
     backend.hourly_cost = None
     with pytest.raises(ConfigError, match="--max-cost: no price of these machines is known"):
         run(*TRAIN, "--max-cost", "240", "--set", "training.seed=1")
@@ -218,6 +219,8 @@ def test_options_of_jobs_need_on(backend):
         (("--processes", "-1"), "--processes -1: at least 1 is needed"),
         (("--gpus", "-1"), "--gpus -1: 0 or more is needed"),
         (("--max-hours", "0"), "--max-hours 0: more than 0 is needed"),
+        (("--max-hours", "inf"), "--max-hours inf: more than 0 is needed, and an end"),
+        (("--processes", "0"), "--processes 0: at least 1 is needed"),
         (("--max-restarts", "-1"), "--max-restarts -1: 0 or more"),
         (("--job-name", "Not_Valid"), "lower-case letters, digits and hyphens; found 'Not_Valid'"),
         (("--resource", "gpu"), "a setting is written key=value, found 'gpu'"),
@@ -247,6 +250,71 @@ def test_on_azure_a_training_has_a_place_in_blob(backend):
     (record,) = load_records()
     assert record.spec.command[-2:] == ("--out", "az://runs/knee_acc8-promptmr-tiny")
     assert record.spec.outputs == ("az://runs/knee_acc8-promptmr-tiny",)
+
+
+def test_a_name_belongs_to_one_command(backend):
+    run("index", ".", "--on", "slurm", "--job-name", "mine")
+    backend.states["mine"] = "succeeded"
+    with pytest.raises(JobError, match=r"a job mine was submitted as `mrikit index \.`; give this command "):
+        run("index", "./x", "--on", "slurm", "--job-name", "mine")
+
+
+def test_two_back_ends_do_not_run_one_command_at_once(backend):
+    run("index", ".", "--on", "slurm", "--job-name", "mine")
+    backend.name = "docker"
+    with pytest.raises(JobError, match="job mine is running on slurm, and two would write the same; wait for it, or"):
+        run("index", ".", "--on", "docker", "--job-name", "mine")
+    backend.states["mine"] = "failed"
+    run("index", ".", "--on", "docker", "--job-name", "mine")
+    assert load_record("mine").backend == "docker"
+
+
+def test_the_order_of_options_and_the_folder_of_an_azure_job_do_not_change_its_name(backend, monkeypatch, tmp_path):
+    out = ("--out", "runs/knee_multicoil-varnet-tiny")
+    names = [run(*words, "--dry-run").stdout.splitlines()[0] for words in (TRAIN, (TRAIN[0], *out, *TRAIN[1:]))]
+    assert names[0] == names[1]
+    backend.name = "azure"
+    words = ("train", "--task", "knee_multicoil", "--data", "az://datasets/x", "--on", "azure", "--dry-run")
+    first = run(*words).stdout.splitlines()[0]
+    monkeypatch.chdir(tmp_path.parent)
+    assert run(*words).stdout.splitlines()[0] == first
+
+
+def test_arguments_that_look_like_options_stay_arguments(backend):
+    run("index", "--on", "slurm", "--workers", "2", "--", "-x")
+    assert load_records()[0].spec.command == ("index", "--workers", "2", "--", "-x")
+
+
+def test_what_a_command_writes_beside_what_it_reads_is_written(backend, tmp_path):
+    assert places(("evaluate",), {"recon": [Path("R")], "boxes": "b.csv"}) == (
+        (str(tmp_path / "b.csv"),),
+        (str(tmp_path / "R"),),
+    )
+    assert places(("data", "index"), {"data": Path("D"), "index_file": Path("i")}) == (
+        (),
+        (str(tmp_path / "D"), str(tmp_path / "i")),
+    )
+    assert places(("evaluate",), {"boxes": "stored"}) == ((), ())
+
+
+def test_where_az_is_goes_along_but_not_to_azure(backend, monkeypatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "ours")
+    monkeypatch.delenv("MRIKIT_BLOB_ENDPOINT", raising=False)
+    run(*TRAIN)
+    assert load_records()[0].spec.env == {"AZURE_STORAGE_ACCOUNT": "ours"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--task", "knee_acc8", "--start", "W"), "--start W is where one stage begins; name it with --stage"),
+        (("--task", "knee_acc8", "--gpu", "h100"), "--gpu and --price-per-hour are for a --dry-run here"),
+    ],
+)
+def test_what_a_training_would_refuse_there_is_refused_here(backend, words, message):
+    with pytest.raises(ConfigError, match=message):
+        run("train", *words, "--data", "D", "--on", "slurm")
+    assert backend.submitted == []
 
 
 def test_a_name_of_ones_own_is_taken_and_told_apart_by_stage(backend):

@@ -201,7 +201,7 @@ def test_failed_members_are_named_and_started_again_with_more_memory(backend):
     failed = [spec.name for spec in backend.submitted if "training.seed=2" in spec.command]
     for name in failed:
         assert f"{name} failed: out of memory" in result.stdout
-    assert "--retry-failed" in result.stdout.splitlines()[-1]
+    assert result.stdout.splitlines()[-1] == "next: the same command with --retry-failed"
     run("rates.toml")
     assert len(backend.submitted) == 6
     backend.fails = {}
@@ -209,6 +209,31 @@ def test_failed_members_are_named_and_started_again_with_more_memory(backend):
     assert sorted(spec.name for spec in backend.submitted[6:]) == sorted(failed)
     assert all(spec.resources == {"memory": "64GB"} for spec in backend.submitted[6:])
     assert load_record(failed[0]).earlier != ()
+
+
+def test_members_of_one_back_end_are_not_looked_for_on_another(backend):
+    run("rates.toml")
+    backend.name = "docker"
+    with pytest.raises(ConfigError, match="was submitted with --on local; go on there"):
+        run("rates.toml", "--on", "docker")
+
+
+def test_a_member_whose_machine_was_lost_is_named_and_started_again(backend):
+    run("rates.toml")
+    lost = backend.submitted[0].name
+    handle = load_record(lost).handle
+    backend.ends[handle] = JobStatus(state="unknown", message="its supervisor is gone")
+    assert f"{lost} unknown: its supervisor is gone" in run("rates.toml").stdout
+    run("rates.toml", "--retry-failed")
+    assert [spec.name for spec in backend.submitted[6:]] == [lost]
+
+
+def test_members_of_another_folder_are_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = {one.name for one in read(tmp_path, GRID).members()}
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert not here & {one.name for one in read(tmp_path, GRID).members()}
 
 
 def test_memory_is_for_a_retry(backend):
