@@ -262,6 +262,15 @@ def test_a_failure_tells_its_code_and_its_times(azure, workspace):
     assert status.ended_at - status.started_at == pytest.approx(3600, abs=1)
 
 
+def test_a_command_that_speaks_of_evictions_has_failed_by_itself(azure, workspace):
+    azure.submit([SPEC])
+    words = "Execution failed. User process exited with status code 1. ValueError: cache evicted"
+    workspace.set_status("knee-1", "Failed", error=("UserError", words))
+    status = azure.status(SPEC, "knee-1")
+    assert (status.state, status.exit_code, status.num_preemptions) == (FAILED, 1, 0)
+    assert workspace.asked("PUT job") == ["/jobs/knee-1"]
+
+
 def test_a_job_that_nobody_knows_is_unknown(azure):
     assert azure.status(SPEC, "nobody").state == UNKNOWN
 
