@@ -17,7 +17,7 @@ from jobs.places import Location, results_of
 from jobs.sweep_file import Member, Sweep, read_sweep
 from mrikit.config import parse_assignments
 from mrikit.errors import ConfigError
-from mrikit.storage import BlobPath
+from mrikit.storage import BlobPath, parse_location
 
 _NEW = "new"
 _RETRIED = (FAILED, CANCELLED, UNKNOWN)
@@ -104,18 +104,11 @@ def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401
     words += ["--stage", str(found.stage)] if found.stage else []
     for key, value in member.settings.items():
         words += ["--set", f"{key}={value}"]
-    data: Location = parse(found.data)
+    data: Location = parse_location(found.data)
     params = {"task": found.task, "size": found.size, "stage": found.stage or None, "data": data, "out": out}
     (spec, *more) = job_chain(words, params, chosen, is_one=True)
     assert not more
     return replace(spec, name=member.name)
-
-
-def parse(text: str) -> Location:
-    """A location as the command line reads it."""
-    from mrikit.storage import parse_location
-
-    return parse_location(text)
 
 
 def _waiting(backend: Backend, specs: Sequence[JobSpec], *, is_retry: bool) -> list[JobSpec]:
@@ -184,7 +177,7 @@ def _best(spec: JobSpec) -> tuple[float, float] | None:
     from mrikit.storage import pulled
 
     (out,) = spec.outputs
-    place = parse(out)
+    place = parse_location(out)
     folder = pulled(place, results_of) if isinstance(place, BlobPath) else place
     runs = find_training_runs(folder) if folder.exists() else []
     points = [run.best for run in runs if run.best]
