@@ -94,8 +94,8 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def words_of(context: typer.Context, leaving_out: Mapping[str, object]) -> tuple[str, ...]:
-    """The command as it was given, in the order of its options and without what is as by default."""
-    words, arguments = _path(context), list[str]()
+    """The command in the order of its help, its arguments first, and without what is as by default."""
+    options, arguments = list[str](), list[str]()
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")
         if parameter.name in leaving_out or value is None or value == parameter.get_default(context):
@@ -104,11 +104,12 @@ def words_of(context: typer.Context, leaving_out: Mapping[str, object]) -> tuple
         if parameter.param_type_name == "argument":
             arguments += [str(one) for one in values]
         elif isinstance(value, bool):
-            words.append(parameter.opts[0] if value else parameter.secondary_opts[0])
+            options.append(parameter.opts[0] if value else parameter.secondary_opts[0])
         else:
-            words += [word for one in values for word in (parameter.opts[0], str(one))]
-    dashes = ["--"] if any(one.startswith("-") for one in arguments) else []
-    return (*words, *dashes, *arguments)
+            options += [word for one in values for word in (parameter.opts[0], str(one))]
+    if any(one.startswith("-") for one in arguments):  # after "--" nothing is an option
+        return (*_path(context), *options, "--", *arguments)
+    return (*_path(context), *arguments, *options)
 
 
 def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
