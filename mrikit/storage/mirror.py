@@ -5,7 +5,6 @@ told from its blob by three states: as it is here, as the blob is, and as both w
 """
 
 import contextlib
-import fcntl
 import hashlib
 import posixpath
 import re
@@ -21,7 +20,7 @@ from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.choose import Choose, everything, nothing
 from mrikit.storage.held_folder import HeldFolder
 from mrikit.storage.ledger import Entry, Ledger
-from mrikit.storage.local import is_temporary
+from mrikit.storage.local import alone, is_temporary
 from mrikit.storage.location import SCHEME, BlobPath
 from mrikit.storage.state import FileState
 from mrikit.storage.twin import ConflictError, Twin, is_other, is_pending, signature
@@ -262,16 +261,7 @@ class Mirror:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Let one thread of one process of this machine work at a time; the others find it done."""
-        try:
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            file = self._lock.open("w")
-        except OSError as error:
-            raise StorageError(
-                f"{self._lock}: cannot be written: {error.strerror}; set MRIKIT_CACHE to another folder"
-            ) from error
-        with file:
-            with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with alone(self._lock, "set MRIKIT_CACHE to another folder"):
             yield
 
 
