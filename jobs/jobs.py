@@ -136,6 +136,7 @@ def _facts(record: JobRecord, found: JobStatus) -> dict[str, Any]:
         "name": record.spec.name,
         "on": record.backend,
         "handle": record.handle,
+        "earlier_handles": list(record.earlier),
         "state": found.state,
         "exit_code": found.exit_code,
         "num_preemptions": found.num_preemptions,

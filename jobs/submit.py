@@ -10,7 +10,7 @@ import typer
 
 from jobs.backends import open_backend
 from jobs.backends.job import GOING_ON, SUCCEEDED, Backend, JobPlan, JobSpec
-from jobs.backends.records import JobRecord, load_record, new_record, save_record
+from jobs.backends.records import JobRecord, load_record, new_record, save_record, submitting
 from jobs.elsewhere import Chosen, digest, places
 from jobs.output import counted, messages_console
 from jobs.places import Location
@@ -46,9 +46,9 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     _show(chain, plans)
     if chosen.dry_run:
         return
-    rest = _not_done(backend, chain)
-    if rest:
-        handles = backend.submit(rest)
+    with submitting():
+        rest = _not_done(backend, chain)
+        handles = backend.submit(rest) if rest else []
         for spec, handle in zip(rest, handles, strict=True):
             save_record(new_record(spec, backend.name, handle))
             typer.echo(f"submitted {spec.name} as {handle}")
@@ -102,15 +102,17 @@ def resubmit(record: JobRecord) -> JobRecord:
     Raises:
         JobError: It goes on, or is done, or the back end refuses it.
     """
-    backend = open_backend(record.backend)
-    status = backend.status(record.spec, record.handle)
     if "/" in record.handle:
         raise JobError(f"job {record.spec.name} is a step of a pipeline; give its whole command again")
-    if status.state in (*GOING_ON, SUCCEEDED):
-        raise JobError(f"job {record.spec.name} is {status.state}; only a job that failed or was cancelled is resumed")
-    (handle,) = backend.submit([record.spec])
-    renewed = new_record(record.spec, backend.name, handle)
-    save_record(renewed)
+    backend = open_backend(record.backend)
+    with submitting():
+        record = load_record(record.spec.name) or record  # another terminal may have resumed it
+        state = backend.status(record.spec, record.handle).state
+        if state in (*GOING_ON, SUCCEEDED):
+            raise JobError(f"job {record.spec.name} is {state}; only a job that failed or was cancelled is resumed")
+        (handle,) = backend.submit([record.spec])
+        renewed = new_record(record.spec, backend.name, handle)
+        save_record(renewed)
     return renewed
 
 

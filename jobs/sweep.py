@@ -11,7 +11,7 @@ import typer
 
 from jobs.backends import open_backend
 from jobs.backends.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
-from jobs.backends.records import load_record, new_record, save_record
+from jobs.backends.records import load_record, new_record, save_record, submitting
 from jobs.output import counted, messages_console, results_console
 from jobs.places import Location, results_of
 from jobs.sweep_file import Member, Sweep, read_sweep
@@ -86,11 +86,10 @@ def sweep(
         for member, spec in members.values():
             typer.echo(f"{spec.name}: {_settings(member)}")
         return
-    waiting = _waiting(backend, specs, is_retry=is_retry)
     if on in ("local", "docker"):
-        _run(backend, specs, waiting, at_once)
+        _run(backend, specs, at_once, is_retry=is_retry)
     else:
-        _submit(backend, waiting, at_once)
+        _submit(backend, specs, at_once, is_retry=is_retry)
     _print([_row(backend, *pair) for pair in members.values()], on, as_json=as_json)
 
 
@@ -126,19 +125,22 @@ def _state(backend: Backend, spec: JobSpec) -> str:
     return backend.status(record.spec, record.handle).state
 
 
-def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int) -> None:
-    """Submit members, as one array where the back end has such a thing."""
+def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retry: bool) -> None:
+    """Submit those that still wait, as one array where the back end has such a thing."""
     array = getattr(backend, "submit_array", None)
-    if array and len(specs) > 1:
-        for spec, handle in zip(specs, array(specs, at_once), strict=True):
-            save_record(new_record(spec, backend.name, handle))
-        return
-    for spec in specs:
-        save_record(new_record(spec, backend.name, backend.submit([spec])[0]))
+    with submitting():
+        waiting = _waiting(backend, specs, is_retry=is_retry)
+        if array and len(waiting) > 1:
+            for spec, handle in zip(waiting, array(waiting, at_once), strict=True):
+                save_record(new_record(spec, backend.name, handle))
+            return
+        for spec in waiting:
+            save_record(new_record(spec, backend.name, backend.submit([spec])[0]))
 
 
-def _run(backend: Backend, specs: Sequence[JobSpec], waiting: list[JobSpec], at_once: int) -> None:
+def _run(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retry: bool) -> None:
     """Keep so many going until all are over."""
+    waiting = _waiting(backend, specs, is_retry=is_retry)
     messages, told = messages_console(), {spec.name for spec in specs if _state(backend, spec) not in (_NEW, *GOING_ON)}
     told -= {spec.name for spec in waiting}
     while True:
@@ -150,7 +152,7 @@ def _run(backend: Backend, specs: Sequence[JobSpec], waiting: list[JobSpec], at_
                 messages.print(f"{name}: {state} ({len(told)} of {len(specs)})")
         free = at_once - sum(state in GOING_ON for state in states.values())
         for spec in waiting[: max(free, 0)]:
-            _submit(backend, [spec], 1)
+            _submit(backend, [spec], 1, is_retry=is_retry)
         del waiting[: max(free, 0)]
         if not waiting and not any(_state(backend, spec) in GOING_ON for spec in specs):
             return

@@ -1,9 +1,10 @@
 """A small file for each job that was submitted from this machine: what it is, where it runs, and what it is called."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from jobs.backends.job import JobSpec
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, JobError
-from mrikit.storage.local import read_json, write_json
+from mrikit.storage.local import alone, read_json, write_json
 
 JOBS = "MRIKIT_JOBS"
 RECORD_FILE = "job.json"
+_LOCK_FILE = "submit.lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,8 +58,19 @@ def job_folder(name: str) -> Path:
     return jobs_folder() / name
 
 
+@contextlib.contextmanager
+def submitting() -> Iterator[None]:
+    """Let one command look at the jobs and submit some; another waits, and then finds them submitted.
+
+    Raises:
+        StorageError: The folder of jobs cannot be written.
+    """
+    with alone(jobs_folder() / _LOCK_FILE, f"set {JOBS} to another folder"):
+        yield
+
+
 def save_record(record: JobRecord) -> Path:
-    """Write a record, whole or not at all; what an earlier one of the same job was called is kept."""
+    """Write a record, whole or not at all."""
     path = job_folder(record.spec.name) / RECORD_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(record))
@@ -65,7 +78,7 @@ def save_record(record: JobRecord) -> Path:
 
 
 def new_record(spec: JobSpec, backend: str, handle: str) -> JobRecord:
-    """The record of a job that has just been submitted."""
+    """The record of a job that has just been submitted; what an earlier one of it was called is kept."""
     before = load_record(spec.name)
     earlier = (*before.earlier, before.handle) if before and before.handle != handle else ()
     return JobRecord(spec=spec, backend=backend, handle=handle, submitted_at=time.time(), earlier=earlier)

@@ -77,7 +77,10 @@ def test_a_command_is_run_elsewhere_says_the_same_there_and_is_not_run_twice(stu
     assert {key: found[key] for key in wanted} == wanted
     assert found["command"] == ["data", "index", str(study), "--index", str(tmp_path / "there")]
     again = invoke(*words, "--on", "local").splitlines()
-    assert again[-2:] == [f"job {name} is done", f"next: mrikit jobs logs {name} --follow"]
+    assert again[-2:] == [
+        f"job {name} is done; with another --job-name it runs again",
+        f"next: mrikit jobs logs {name} --follow",
+    ]
     assert invoke("jobs", "cancel", name) == f"{name} has succeeded already\n"
     with pytest.raises(JobError, match=f"job {name} is succeeded; only a job that failed or was cancelled is resumed"):
         invoke("jobs", "resume", name)
@@ -143,7 +146,8 @@ def test_two_terminals_that_submit_at_once_start_one_job(study, tmp_path, jobs):
     said = ["".join(process.communicate(timeout=60)) for process in running]
     assert "".join(said).count("\nsubmitted ") == 1
     assert re.search(r"(going on already|is done)", "".join(said))
-    (folder,) = jobs.iterdir()
+    (record,) = jobs.glob(f"*/{RECORD_FILE}")
+    folder = record.parent
     assert over(folder.name)["state"] == "succeeded"
     assert len(list(folder.glob("log-*"))) == 1
 

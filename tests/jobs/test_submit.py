@@ -1,6 +1,7 @@
 """`--on`: the same command elsewhere, by one description, one price, and never twice; against a back end in memory."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from jobs.backends.records import (
     spec_to_json,
 )
 from jobs.data_index import index
-from jobs.elsewhere import elsewhere, places
+from jobs.elsewhere import Chosen, elsewhere, places
 from jobs.reconstruct import reconstruct
 from jobs.train import train
 from mrikit.errors import ConfigError, JobError
@@ -125,6 +126,36 @@ def test_the_name_says_what_it_does_and_the_same_command_has_the_same(backend):
     assert first != run(*TRAIN, "--set", "training.seed=4", "--dry-run").stdout.splitlines()[0]
     # Where it runs and on how many machines is not what it does.
     assert first == run(*TRAIN, "--set", "training.seed=3", "--nodes", "2", "--dry-run").stdout.splitlines()[0]
+
+
+def test_of_two_terminals_one_submits_and_the_other_finds_it(backend, monkeypatch):
+    def of_two(command):
+        """What both return or raise, when the second begins while the first one submits."""
+        real, second = backend.submit, ThreadPoolExecutor(1)
+
+        def submit(chain):
+            monkeypatch.setattr(backend, "submit", real)
+            submit.waits = second.submit(command)
+            with pytest.raises(TimeoutError):
+                submit.waits.result(timeout=0.3)
+            return real(chain)
+
+        monkeypatch.setattr(backend, "submit", submit)
+        return command(), submit.waits
+
+    words = ("index", "data")
+    first, second = of_two(lambda: submit.submit_command(words, {}, Chosen(on="slurm")))
+    assert first is second.result() is None
+    assert backend.submitted == [[load_records()[0].spec.name]]
+    (record,) = load_records()
+    backend.states[record.spec.name] = "failed"
+    first, second = of_two(lambda: submit.resubmit(record))
+    assert first.handle == "2.0"
+    with pytest.raises(JobError, match="is running; only a job that failed or was cancelled is resumed"):
+        second.result()
+    assert len(backend.submitted) == 2
+    facts = json.loads(runner.invoke(jobs_module.app, ["status", "index", "--json"]).stdout)
+    assert (facts["handle"], facts["earlier_handles"]) == ("2.0", ["1.0"])
 
 
 def test_a_dry_run_shows_everything_and_submits_nothing(backend):

@@ -255,6 +255,20 @@ def test_the_table_is_json_for_programs(backend):
     assert members[0]["score"] == pytest.approx(0.001003)
 
 
+def test_a_member_that_another_terminal_has_started_meanwhile_is_not_started_again(backend, monkeypatch):
+    found = sweep_module._waiting
+
+    def waiting(*given, **more):
+        names = found(*given, **more)
+        monkeypatch.setattr(sweep_module, "_waiting", found)
+        run("rates.toml")  # the other terminal is faster than this one
+        return names
+
+    monkeypatch.setattr(sweep_module, "_waiting", waiting)
+    run("rates.toml")
+    assert len(backend.submitted) == 6
+
+
 def test_where_there_are_arrays_a_sweep_is_one(backend, monkeypatch):
     backend.name = "slurm"
 
