@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ from fake_arm import FakeArm
 
 from mrikit.storage import BlobPath, blob
 from mrikit.storage.blob import container_client
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, which a shell has its background jobs ignore: tests send it, and would wait for ever."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
