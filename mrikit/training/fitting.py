@@ -7,7 +7,7 @@ from typing import Any
 from mrikit.data import BatchShape
 from mrikit.errors import ConfigError
 from mrikit.training.config import RunConfig
-from mrikit.training.footprint import Footprint, trace_step
+from mrikit.training.footprint import trace_step
 from mrikit.training.memory import largest_shape, memory_of
 
 _COILS_AT_A_TIME = (2, 1)
@@ -37,13 +37,10 @@ def fit(
         ConfigError: Nothing makes it fit, or the batch cannot be shared equally by the processes.
     """
     shape = largest_shape(config, shapes)
-    traces: dict[str, Footprint] = {}
 
     def peak_of(config: RunConfig) -> int:
-        key = str(config.model_config)
-        if key not in traces:
-            traces[key] = trace_step(config, shape, is_gpu=device.startswith("cuda"))
-        return memory_of(traces[key], config, shape, device=device, world_size=world_size).total_bytes
+        footprint = trace_step(config, shape, is_gpu=device.startswith("cuda"))
+        return memory_of(footprint, config, shape, device=device, world_size=world_size).total_bytes
 
     peak = peak_of(config)
     lines: list[str] = []

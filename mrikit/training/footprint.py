@@ -1,10 +1,11 @@
 """One training step on tensors that have shapes but no memory: what it would hold, compute and move."""
 
+import functools
 import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -18,6 +19,7 @@ from mrikit.data import BatchShape, Example
 from mrikit.models import build_model
 from mrikit.models.choices import assuming
 from mrikit.training.config import RunConfig
+from mrikit.training.losses import Loss
 from mrikit.training.network import InPrecision
 from mrikit.training.objective import objective_of
 
@@ -52,7 +54,7 @@ class Footprint:
 
 
 def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backward: bool = True) -> Footprint:
-    """Run one micro-batch without memory and without arithmetic, for seconds, and watch.
+    """Run one micro-batch without memory and without arithmetic, for seconds, and watch; the same one only once.
 
     What an operation takes inside itself and gives back, such as workspaces of convolutions, is not seen.
 
@@ -62,13 +64,48 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
         is_gpu: Whether to choose as the network does on a GPU: how many coils go through it together, and so on.
         has_backward: Whether it is trained, else validated.
     """
+    num_coils, _, num_columns = shape.kspace
+    step = _Step(
+        model=config.model,
+        settings=tuple(sorted((name, _hashable(value)) for name, value in config.model_config.items())),
+        precision=config.training.precision,
+        loss=objective_of(config).loss,
+        num_slices=config.training.micro_batch_size,
+        num_adjacent=config.num_adjacent,
+        kspace=(num_coils, readout_rows(config, shape), num_columns),
+        window=shape.window,
+        anatomy=config.data.anatomy or "knee",  # a loss or a class wants one; memory is the same
+    )
+    return _trace(step, is_gpu=is_gpu, has_backward=has_backward)
+
+
+class _Step(NamedTuple):
+    """All that a footprint depends on; stages of a run often differ in nothing of it."""
+
+    model: str
+    settings: tuple[tuple[str, Any], ...]
+    precision: str
+    loss: Loss
+    num_slices: int
+    num_adjacent: int
+    kspace: tuple[int, int, int]
+    window: tuple[int, int]
+    anatomy: str
+
+
+def _hashable(value: object) -> object:
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+@functools.cache
+def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
     with torch.device("meta"):
-        network = InPrecision(build_model(config.model, config.model_config), config.training.precision)
+        network = InPrecision(build_model(step.model, dict(step.settings)), step.precision)
     with FakeTensorMode(allow_non_fake_inputs=True), assuming("cuda" if is_gpu else "cpu"), _Watch() as watch:
         network.to_empty(device="cpu").train(has_backward)
         trained = [weight for weight in network.parameters() if weight.requires_grad]
         weights_bytes = watch.live_bytes
-        example = _example(config, shape)
+        example = _example(step)
         batch_bytes = watch.live_bytes - weights_bytes
         if has_backward:
             # They are there at every micro-batch but the first, and then are added to.
@@ -78,8 +115,7 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
         with torch.set_grad_enabled(has_backward):
             output = network(example.masked_kspace, example.mask, example.num_center_lines)
             if has_backward:
-                loss = objective_of(config).loss(output, example).sum()
-                loss.backward()
+                step.loss(output, example).sum().backward()
     return Footprint(
         peak_bytes=watch.peak_bytes,
         batch_bytes=batch_bytes,
@@ -98,23 +134,19 @@ def readout_rows(config: RunConfig, shape: BatchShape) -> int:
     return min(rows, max(wanted, shape.window[0])) if wanted else rows
 
 
-def _example(config: RunConfig, shape: BatchShape) -> Example:
+def _example(step: _Step) -> Example:
     """A micro-batch of nothing, as `mrikit.data.prepare_batch` makes them."""
-    num_slices = config.training.micro_batch_size
-    slices = (config.num_adjacent,) if config.num_adjacent > 1 else ()
-    num_coils, _, num_columns = shape.kspace
-    anatomy = config.data.anatomy or "knee"  # a loss or a class wants one; memory is the same
+    num_slices = step.num_slices
+    slices = (step.num_adjacent,) if step.num_adjacent > 1 else ()
     return Example(
-        masked_kspace=torch.empty(
-            num_slices, *slices, num_coils, readout_rows(config, shape), num_columns, dtype=torch.complex64
-        ),
-        mask=torch.empty(num_slices, *(1 for _ in slices), 1, 1, num_columns, dtype=torch.bool),
+        masked_kspace=torch.empty(num_slices, *slices, *step.kspace, dtype=torch.complex64),
+        mask=torch.empty(num_slices, *(1 for _ in slices), 1, 1, step.kspace[2], dtype=torch.bool),
         num_center_lines=torch.empty(num_slices, dtype=torch.int64),
-        reference=torch.empty(num_slices, *shape.window),
+        reference=torch.empty(num_slices, *step.window),
         data_range=torch.empty(num_slices),
-        crop=shape.window,
+        crop=step.window,
         volume_ids=("",) * num_slices,
-        anatomies=(anatomy,) * num_slices,
+        anatomies=(step.anatomy,) * num_slices,
         slice_index=(0,) * num_slices,
     )
 
