@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,8 @@ _WRITTEN = ("out", "to", "index_file")
 """Options that name a place which is written; every other place is read."""
 _WRITTEN_TOO = {("evaluate",): ("recon",), ("data", "index"): ("data",)}
 """Commands that write beside what they read: scores, an index."""
+_ASKED = ("gpu", "price_per_hour")
+"""Options that only a dry run answers."""
 _READ_AS_TEXT = ("boxes",)
 """Options that take a path or a word."""
 
@@ -33,8 +35,14 @@ class Chosen:
     """Name of the back end; None to run here."""
     nodes: Annotated[int, typer.Option(help="With --on: machines.")] = 1
     """How many."""
-    gpus: Annotated[int, typer.Option(help="With --on: GPUs of each machine, with a process for each.")] = 0
-    """Of each machine."""
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            help="With --on: GPUs of each machine, a process for each; by default none, on azure for train and "
+            "reconstruct those that it has."
+        ),
+    ] = None
+    """Of each machine; None for the default of the back end."""
     processes: Annotated[
         int | None, typer.Option(help="With --on: processes on each machine, if not one for each GPU.")
     ] = None
@@ -84,7 +92,7 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
             return
         from jobs.submit import submit_command
 
-        submit_command(words_of(context, leaving_out=own), given, chosen)
+        submit_command(words_of(context, leaving_out=(*own, *_ASKED)), given, chosen)
 
     parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*signature.parameters.values(), *added)]
     first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -93,7 +101,7 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def words_of(context: typer.Context, leaving_out: Mapping[str, object]) -> tuple[str, ...]:
+def words_of(context: typer.Context, leaving_out: Collection[str]) -> tuple[str, ...]:
     """The command in the order of its help, its arguments first, and without what is as by default."""
     options, arguments = list[str](), list[str]()
     for parameter in context.command.params:

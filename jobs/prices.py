@@ -24,6 +24,8 @@ class Machine:
     """Virtual processors, which quotas count."""
     memory_gb: float
     """Main memory."""
+    gpu: str = ""
+    """What its GPUs are called in `mrikit.training.GPUS`; empty for none, or others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,9 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,6 +18,11 @@ from jobs.places import Location
 from mrikit.errors import ConfigError, JobError
 from mrikit.storage import BlobPath
 
+if TYPE_CHECKING:
+    from mrikit.training import RunConfig
+
+_COMPUTING = ("train", "reconstruct")
+"""Commands that a GPU makes faster."""
 _CHAINED = ("slurm", "azure")
 """Back ends that run the stages of a training as jobs of their own."""
 _SIMULATING = ("local", "slurm")
@@ -45,6 +51,8 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     _require_affordable(chain, plans, chosen.max_cost)
     _show(chain, plans)
     if chosen.dry_run:
+        if words[0] == "train":
+            _show_expected(chain, plans, params)
         return
     with submitting():
         rest = _not_done(backend, chain)
@@ -59,9 +67,10 @@ def job_chain(
     words: Sequence[str], params: Mapping[str, Any], chosen: Chosen, *, is_one: bool = False
 ) -> list[JobSpec]:
     """The jobs of a command, each after the one before: a training's stages, or one; always one with `is_one`."""
-    stages = [""]
+    stages, configs = [""], list["RunConfig"]()
     if words[0] == "train":
-        out, stages = _training(params, chosen)
+        configs = _configs(params)
+        out, stages = _training(configs, params, chosen)
         stages = [""] if is_one else stages
         words = words if params["out"] else (*words, "--out", str(out))
         params = {**params, "out": out}
@@ -80,8 +89,7 @@ def job_chain(
                 command=command,
                 folder=folder,
                 nodes=chosen.nodes,
-                processes_per_node=max(chosen.gpus, 1) if chosen.processes is None else chosen.processes,
-                gpus_per_node=chosen.gpus,
+                gpus_per_node=chosen.gpus or 0,
                 env=env,
                 inputs=reads,
                 outputs=writes,
@@ -93,7 +101,10 @@ def job_chain(
                 resources=_resources(chosen.resource or []),
             )
         )
-    return specs
+    placed = [_placed(spec, chosen) for spec in specs]
+    for config in configs:
+        _require_shared(config, placed[0].num_processes, params)
+    return placed
 
 
 def resubmit(record: JobRecord) -> JobRecord:
@@ -116,18 +127,45 @@ def resubmit(record: JobRecord) -> JobRecord:
     return renewed
 
 
-def _training(params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
-    """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
-    from mrikit.recipes import recipes
+def _placed(spec: JobSpec, chosen: Chosen) -> JobSpec:
+    """With its GPUs and processes; on Azure what computes gets the GPUs of its machines unless it says otherwise."""
+    gpus = spec.gpus_per_node
+    if chosen.gpus is None and chosen.on == "azure" and spec.command[0] in _COMPUTING:
+        from jobs.backends.azure_cluster import default_gpus
+        from jobs.prices import load_prices
+        from mrikit.storage.estate import require_estate
 
-    configs = recipes(params["task"], params["size"])
+        gpus = default_gpus(spec, require_estate().clusters, load_prices())
+    processes = max(gpus, 1) if chosen.processes is None else chosen.processes
+    return replace(spec, gpus_per_node=gpus, processes_per_node=processes)
+
+
+def _configs(params: Mapping[str, Any]) -> list["RunConfig"]:
+    """What a training would train, stage by stage, with the settings that decide its result."""
+    from jobs.train import chosen_configs
+
+    execution = {name: params.get(name) for name in ("keep", "max_disk_gb")}
+    return chosen_configs(params["task"], params["size"], params["stage"], params.get("settings") or [], execution)
+
+
+def _require_shared(config: "RunConfig", num_processes: int, params: Mapping[str, Any]) -> None:
+    """Refuse here what would be refused there, after it has waited for its machines."""
+    from mrikit.training import accumulation_steps
+
+    accumulation_steps(config.training, num_processes)
+    if params.get("fit") and num_processes > 1:
+        raise ConfigError(f"--fit {params['fit']} is for one process; ask here with --dry-run, and give what it names")
+
+
+def _training(configs: Sequence["RunConfig"], params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
+    """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
     base = BlobPath("runs") if chosen.on == "azure" else Path("runs")
     run = base / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
     is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
     if params.get("start") and params["stage"] is None and len(configs) > 1:
         raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")
-    if params.get("gpu") or params.get("price_per_hour") is not None:
-        raise ConfigError("--gpu and --price-per-hour are for a --dry-run here; GPUs of a job are --gpus")
+    if (params.get("gpu") or params.get("price_per_hour") is not None) and not chosen.dry_run:
+        raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; GPUs of a job are --gpus")
     return params["out"] or run, [str(config.stage) for config in configs] if is_chain else [""]
 
 
@@ -187,6 +225,37 @@ def _show(chain: Sequence[JobSpec], plans: Sequence[JobPlan]) -> None:
         for note in plan.notes:
             messages.print(note)
         typer.echo(plan.job_file.rstrip())
+
+
+def _show_expected(chain: Sequence[JobSpec], plans: Sequence[JobPlan], params: Mapping[str, Any]) -> None:
+    """What a training is expected to take, by the GPU that a back end or the user names, or by this machine."""
+    import torch
+
+    from jobs.training_plan import show_expected, show_sum
+    from mrikit.training import Prediction, known_gpu
+
+    configs = _configs(params)
+    stages = [configs] if len(chain) == 1 else [[config] for config in configs]
+    predictions: list[Prediction] = []
+    for spec, plan, jobs_own in zip(chain, plans, stages, strict=True):
+        runs_on = known_gpu(params["gpu"]) or plan.runs_on
+        if not runs_on or (runs_on == "cuda" and not torch.cuda.is_available()):
+            typer.echo("expected: nobody knows how fast its machine is; --gpu names one that is known")
+            return
+        price = params["price_per_hour"]
+        if price is None and plan.hourly_cost is not None:
+            price = plan.hourly_cost / spec.num_processes
+        predictions += show_expected(
+            jobs_own,
+            params["data"],
+            params["validation_data"],
+            runs_on=runs_on,
+            num_processes=spec.num_processes,
+            price_per_hour=price,
+        )
+        if sum(prediction.hours for prediction in predictions[-len(jobs_own) :]) > spec.max_hours:
+            typer.echo(f"warning: it is longer than a start may take, --max-hours {spec.max_hours:g}")
+    show_sum(predictions)
 
 
 def _not_done(backend: Backend, chain: Sequence[JobSpec]) -> list[JobSpec]:

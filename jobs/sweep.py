@@ -47,7 +47,9 @@ def sweep(
     at_once: Annotated[
         int, typer.Option(min=1, help="Members at the same time; on azure as many as the cluster has nodes for.")
     ] = 1,
-    gpus: Annotated[int, typer.Option(help="GPUs of each member.")] = 0,
+    gpus: Annotated[
+        int | None, typer.Option(help="GPUs of each member; by default none, on azure those of a machine.")
+    ] = None,
     spot: Annotated[bool, typer.Option("--spot", help="Machines that may be taken away, for less.")] = False,
     max_hours: Annotated[float, typer.Option(help="A member is stopped after so long.")] = 24.0,
     resource: Annotated[
@@ -101,10 +103,11 @@ def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401
     out = base / found.name / member.name
     words = ["train", "--task", found.task, "--data", found.data, "--size", found.size, "--out", str(out)]
     words += ["--stage", str(found.stage)] if found.stage else []
-    for key, value in member.settings.items():
-        words += ["--set", f"{key}={value}"]
+    settings = [f"{key}={value}" for key, value in member.settings.items()]
+    words += [word for one in settings for word in ("--set", one)]
     data: Location = parse_location(found.data)
-    params = {"task": found.task, "size": found.size, "stage": found.stage or None, "data": data, "out": out}
+    params: dict[str, Any] = {"task": found.task, "size": found.size, "stage": found.stage or None}
+    params |= {"data": data, "out": out, "settings": settings}
     (spec, *more) = job_chain(words, params, chosen, is_one=True)
     assert not more
     return replace(spec, name=member.name)

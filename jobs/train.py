@@ -2,7 +2,7 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +67,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda; auto takes a GPU if there is one.")] = "auto",
     gpu: Annotated[
-        str, typer.Option(help="With --dry-run: time on a GPU that is not here; gtx1080, t4, v100, a100, h100, h200.")
+        str,
+        typer.Option(help="With --dry-run: time on a GPU that is not here; gtx1080, t4, v100, a10, a100, h100, h200."),
     ] = "",
     price_per_hour: Annotated[
         float | None, typer.Option(min=0, help="Of one device, in any currency, for what --dry-run tells.")
@@ -78,19 +79,13 @@ def train(
 ) -> None:
     """Train a network; the same command again goes on. Several processes: `torchrun --no-python mrikit train ...`."""
     from jobs.device import pick_device
-    from mrikit.config import change_config, parse_assignments
-    from mrikit.recipes import recipe, recipes
     from mrikit.storage import mirrored, nothing, pulled
     from mrikit.training import known_gpu, require_trackers
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
-    given = {f"execution.{name}": value for name, value in options.items() if value is not None}
     with contextlib.ExitStack() as held:
         with _told_once():
-            changes = parse_assignments(settings or [])
-            extent = _take_extent(changes)
-            stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
-            configs = [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
+            configs = chosen_configs(task, size, stage, settings or [], options)
             if (gpu or price_per_hour is not None) and not dry_run:
                 raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
             gpu = known_gpu(gpu)
@@ -121,6 +116,31 @@ def train(
         run_stages(configs, places, data, validation_data=validation_data, start=begin, trackers=track, device=device)
     if is_first():
         _show_next(configs[-1], base, data)
+
+
+def chosen_configs(
+    task: str, size: str, stage: int | None, settings: Sequence[str], execution: Mapping[str, Any]
+) -> list["RunConfig"]:
+    """The runs of a task with what the command line changes of them.
+
+    Args:
+        task: A name of `mrikit tasks`.
+        size: One of its sizes.
+        stage: One of its stages; None for all.
+        settings: Assignments, such as `training.max_lr=1e-4`.
+        execution: Settings that have options of their own; None where they are not given.
+
+    Raises:
+        ConfigError: There is no such task, size, stage or setting.
+    """
+    from mrikit.config import change_config, parse_assignments
+    from mrikit.recipes import recipe, recipes
+
+    changes = parse_assignments(list(settings))
+    extent = _take_extent(changes)
+    given = {f"execution.{name}": value for name, value in execution.items() if value is not None}
+    stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
+    return [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
 
 
 def _take_extent(changes: dict[str, str]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from jobs.places import Location
 from jobs.training_run import num_processes
 
 if TYPE_CHECKING:
-    from mrikit.training import RunConfig
+    from mrikit.data import BatchShape
+    from mrikit.training import Prediction, RunConfig
 
 
 def show_plan(
@@ -53,11 +54,80 @@ def show_plan(
         predictions.append(prediction)
         for line in describe_prediction(prediction):
             typer.echo(line)
-    if len(predictions) > 1:
-        hours = sum(prediction.hours for prediction in predictions)
-        cost = sum(prediction.cost or 0 for prediction in predictions)
-        duration = f"{hours:.3g} hours" if hours >= 1 else f"{60 * hours:.3g} min"
-        typer.echo(f"all stages: {duration}{'' if price_per_hour is None else f', cost {cost:.2f}'}")
+    show_sum(predictions)
+
+
+def show_expected(
+    configs: Sequence["RunConfig"],
+    data: Location,
+    validation_data: Location | None,
+    *,
+    runs_on: str,
+    num_processes: int,
+    price_per_hour: float | None,
+) -> list["Prediction"]:
+    """Print what each stage of a job is expected to need.
+
+    Args:
+        configs: The stages.
+        data: Looked into where it is a folder here; otherwise it is taken to be fastMRI's own set.
+        validation_data: As in `mrikit train`.
+        runs_on: `cpu` or `cuda` of this machine, where a part of a step is timed, or a GPU of a data sheet.
+        num_processes: Each with a device of its own; on a CPU all share it.
+        price_per_hour: Of the device of one process.
+
+    Returns:
+        One for each stage.
+    """
+    from mrikit.training import describe_prediction, predict_run
+
+    is_here = runs_on in ("cpu", "cuda")
+    predictions = []
+    for config in configs:
+        training, validation, why = _shapes(config, data, validation_data)
+        stage = f", stage {config.stage}" if config.stage else ""
+        typer.echo(f"expected of {config.task} ({config.size}{stage}), {why}:")
+        prediction = predict_run(
+            config,
+            training,
+            validation,
+            device=runs_on if is_here else "cuda",
+            gpu="" if is_here else runs_on,
+            world_size=1 if runs_on == "cpu" else num_processes,
+            price_per_hour=price_per_hour,
+        )
+        predictions.append(prediction)
+        for line in describe_prediction(prediction):
+            typer.echo(line)
+    return predictions
+
+
+def show_sum(predictions: Sequence["Prediction"]) -> None:
+    """Print what several stages need together; nothing of one."""
+    if len(predictions) < 2:
+        return
+    hours = sum(prediction.hours for prediction in predictions)
+    costs = [prediction.cost for prediction in predictions if prediction.cost is not None]
+    duration = f"{hours:.3g} hours" if hours >= 1 else f"{60 * hours:.3g} min"
+    typer.echo(f"all stages: {duration}{f', cost {sum(costs):.2f}' if costs else ''}")
+
+
+def _shapes(
+    config: "RunConfig", data: Location, validation_data: Location | None
+) -> tuple[Sequence["BatchShape"], Sequence["BatchShape"], str]:
+    """Shapes of the volumes on both sides, and in words where they are from."""
+    from mrikit.data import published_shapes
+    from mrikit.training import plan_run
+
+    if isinstance(data, Path) and data.is_dir():
+        plan = plan_run(config, data, validation_data)
+        training, validation, found = plan.training, plan.validation, "found in the data"
+    else:
+        whole, val = (published_shapes(config.data.challenge, config.data.anatomy, side) for side in ("train", "val"))
+        training = whole[: config.data.num_volumes or None]
+        validation = val if config.data.num_validation else ()
+        found = "fastMRI's own, because nobody has looked into the data"
+    return training, validation, f"{len(training)} volumes to train on and {len(validation)} to validate on, {found}"
 
 
 def _size(num_bytes: float) -> str:

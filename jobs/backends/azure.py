@@ -5,7 +5,6 @@ is never given twice. Nobody watches a job while this machine is off, so that as
 again: a job that lost its machine, or failed with `--max-errors` to spare, goes on when somebody looks.
 """
 
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -21,13 +20,11 @@ from jobs.backends.azure_state import run_state, step_state
 from jobs.backends.azure_tags import CANCELLED, Starts, chain_of, starts_of
 from jobs.backends.job import CANCELLED as IS_CANCELLED
 from jobs.backends.job import FAILED, GOING_ON, RESTARTING, UNKNOWN, JobPlan, JobSpec, JobStatus
-from jobs.prices import load_prices
+from jobs.prices import Prices, load_prices
 from mrikit.errors import JobError
 from mrikit.storage.estate import Estate, require_estate
 
 _MAX_STARTS = 1000
-_GPUS = ("T4", "V100", "A100", "H100", "H200")
-"""Those in names of sizes that `mrikit train --gpu` knows."""
 
 
 class AzureBackend:
@@ -63,10 +60,8 @@ class AzureBackend:
                     job_file=text if index == 0 else f"# a step of the pipeline {name} above",
                     hourly_cost=None if hourly is None else hourly * spec.nodes,
                     currency=prices.currency,
-                    notes=(
-                        *_notes(spec, cluster.priority, f"{prices.region}, {prices.date}"),
-                        *_prediction(spec, cluster.sku, hourly),
-                    ),
+                    runs_on=_gpu(spec, prices, cluster.sku),
+                    notes=_notes(spec, cluster.priority, f"{prices.region}, {prices.date}"),
                 )
             )
         return plans
@@ -251,6 +246,11 @@ def _next_starts(spec: JobSpec, state: JobStatus, starts: Starts) -> Starts | No
     return replace(starts, errors=starts.errors + 1) if starts.errors < spec.max_errors else None
 
 
+def _gpu(spec: JobSpec, prices: Prices, sku: str) -> str:
+    """The GPU of a size; empty where the table lacks it or the job has none."""
+    return prices.machines[sku].gpu if spec.gpus_per_node and sku in prices.machines else ""
+
+
 def _notes(spec: JobSpec, priority: str, prices: str) -> tuple[str, ...]:
     notes = [f"prices: list prices of {prices}; a node costs from its allocation on, until it was idle for a while"]
     if priority == "LowPriority":
@@ -258,13 +258,3 @@ def _notes(spec: JobSpec, priority: str, prices: str) -> tuple[str, ...]:
     if not any(place.startswith("az://runs") for place in spec.outputs):
         notes.append("it writes to no place in az://runs; what it writes elsewhere on its machine is lost")
     return tuple(notes)
-
-
-def _prediction(spec: JobSpec, sku: str, hourly: float | None) -> tuple[str, ...]:
-    """What predicts hours and cost of a training from its data, which a plan does not look at."""
-    gpu = next((name for name in _GPUS if f"_{name}" in f"{sku}_".upper()), None)
-    if spec.command[0] != "train" or gpu is None or not spec.gpus_per_node or hourly is None:
-        return ()
-    price = hourly / spec.gpus_per_node
-    words = shlex.join(["mrikit", *spec.command, "--dry-run", "--gpu", gpu.lower(), "--price-per-hour", f"{price:.3g}"])
-    return (f"hours and cost of one such GPU, predicted from the data: {words}",)

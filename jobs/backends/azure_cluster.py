@@ -1,6 +1,7 @@
 """The cluster of an estate that a job runs on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from jobs.backends.job import JobSpec
 from jobs.prices import Prices
@@ -42,6 +43,27 @@ def choose_cluster(spec: JobSpec, clusters: Sequence[EstateCluster], prices: Pri
             f"{'leave out --spot' if spec.spot else 'add --spot for LowPriority'}, or name one: --resource cluster=NAME"
         )
     return min(fitting, key=lambda one: (prices.node_hour(one.sku, one.priority) or 0.0, one.name))
+
+
+def default_gpus(spec: JobSpec, clusters: Sequence[EstateCluster], prices: Prices) -> int:
+    """GPUs of each machine for a job that computes and does not say how many: all that a machine has.
+
+    Args:
+        spec: The job, whose own number is not looked at.
+        clusters: Of the estate.
+        prices: Tells how many GPUs a machine has.
+
+    Returns:
+        0 where the estate has none, or the named cluster has none.
+
+    Raises:
+        ConfigError: No cluster with GPUs fits otherwise; the message lists them all.
+    """
+    if not any(_has_gpus(one, 1, prices) for one in clusters):
+        return 0
+    needed = 0 if "cluster" in spec.resources else 1
+    machine = prices.machines.get(choose_cluster(replace(spec, gpus_per_node=needed), clusters, prices).sku)
+    return 0 if machine is None else machine.gpus
 
 
 def _has_gpus(cluster: EstateCluster, needed: int, prices: Prices) -> bool:

@@ -123,6 +123,7 @@ def _plan(spec: JobSpec) -> JobPlan:
         command=docker_run.command_of(spec, 0),
         env=docker_run.environment_of(spec),
         job_file="\n".join(shlex.join(["docker", *words]) for words in lines),
+        runs_on="cuda" if spec.gpus_per_node else "cpu",
         notes=tuple(notes),
     )
 

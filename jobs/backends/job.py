@@ -115,6 +115,9 @@ class JobPlan:
     """Of all machines together; None where nobody asks for money, or no price is known."""
     currency: str = ""
     """Of the cost."""
+    runs_on: str = ""
+    """What time can be predicted for: `cpu` or `cuda` of this machine, or a GPU of `mrikit.training.GPUS`; empty where
+    nobody knows what it will get."""
     notes: tuple[str, ...] = ()
     """What else is worth knowing."""
 

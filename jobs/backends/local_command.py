@@ -47,6 +47,7 @@ def plan_of(spec: JobSpec, folder: Path, program: tuple[str, ...] = PROGRAM) -> 
         command=command,
         env=env,
         job_file=f"cd {shlex.quote(spec.folder)} && {words}\n",
+        runs_on="cuda" if spec.gpus_per_node else "cpu",
         notes=tuple(notes),
     )
 

@@ -5,6 +5,7 @@ from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_
 from mrikit.data.example import Example
 from mrikit.data.loader import load_batches
 from mrikit.data.prepare import make_example, prepare_batch
+from mrikit.data.published import published_shapes
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
 from mrikit.data.window import center_crop, scored_window
@@ -31,6 +32,7 @@ __all__ = [
     "make_example",
     "plan_epoch",
     "prepare_batch",
+    "published_shapes",
     "rank_share",
     "scored_window",
     "split_patients",

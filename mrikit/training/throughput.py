@@ -49,6 +49,7 @@ GPUS = {
     "gtx1080": Gpu(fp32_tflops=8.9, bf16_tflops=0, bandwidth_gbps=320, memory_gb=8),
     "t4": Gpu(fp32_tflops=8.1, bf16_tflops=0, bandwidth_gbps=320, memory_gb=16),
     "v100": Gpu(fp32_tflops=15.7, bf16_tflops=0, bandwidth_gbps=900, memory_gb=32),
+    "a10": Gpu(fp32_tflops=31.2, bf16_tflops=125, bandwidth_gbps=600, memory_gb=24),
     "a100": Gpu(fp32_tflops=19.5, bf16_tflops=312, bandwidth_gbps=2039, memory_gb=80),
     "h100": Gpu(fp32_tflops=67, bf16_tflops=989, bandwidth_gbps=3350, memory_gb=80),
     "h200": Gpu(fp32_tflops=67, bf16_tflops=989, bandwidth_gbps=4800, memory_gb=141),

@@ -7,7 +7,7 @@ import yaml
 from estates import example_estate
 
 from jobs.backends.azure import AzureBackend
-from jobs.backends.azure_cluster import choose_cluster
+from jobs.backends.azure_cluster import choose_cluster, default_gpus
 from jobs.backends.azure_errors import quiet
 from jobs.backends.azure_job import job_text, read_job, root_name
 from jobs.backends.azure_tags import MAX_TAG_LETTERS, Starts, chain_of, starts_of, tags_of
@@ -260,11 +260,22 @@ def test_what_is_written_too_is_not_mounted():
         text_of(written)
 
 
-def test_a_training_names_the_command_that_predicts_its_hours(monkeypatch, tmp_path):
+def test_what_computes_gets_the_gpus_of_the_cluster_that_it_runs_on():
+    def gpus(clusters=CLUSTERS, **changes):
+        return default_gpus(changed(gpus_per_node=0, **changes), clusters, PRICES)
+
+    assert gpus(nodes=1) == 1
+    assert gpus(nodes=1, resources={"cluster": "spot8"}) == 8
+    assert gpus(nodes=1, resources={"cluster": "cpu"}, spot=False) == 0
+    assert gpus([one for one in CLUSTERS if one.name == "cpu"]) == 0
+    with pytest.raises(ConfigError, match=r"no LowPriority cluster of the estate has 99 nodes with 1 GPUs or more"):
+        gpus(nodes=99)
+
+
+def test_the_gpu_of_a_training_is_known(monkeypatch, tmp_path):
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
     save_estate(ESTATE)
     (plan,) = AzureBackend().plan([SPEC])
-    words = " ".join(["mrikit", *SPEC.command])
-    assert plan.notes[-1].endswith(f"{words} --dry-run --gpu a100 --price-per-hour 0.735")
-    (plan,) = AzureBackend().plan([replace(SPEC, command=("evaluate", "--recon", "az://runs/knee"))])
-    assert not any("--price-per-hour" in note for note in plan.notes)
+    assert plan.runs_on == "a100"
+    (plan,) = AzureBackend().plan([replace(SPEC, gpus_per_node=0, spot=False, nodes=1)])
+    assert plan.runs_on == ""

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from estates import example_estate
 from fake_azureml import FakeAzureml
+from predicted import hours_of
 from typer.testing import CliRunner
 
 from jobs.app import app
@@ -490,11 +492,14 @@ DRY = ["train", "--task", "knee_acc8", "--stage", "2", "--data", "az://datasets/
 
 
 def test_a_dry_run_of_the_command_line_contacts_nobody(workspace):
-    words = [*DRY, "--nodes", "4", "--gpus", "1", "--spot", "--dry-run"]
+    words = [*DRY, "--nodes", "4", "--spot", "--set", "training.batch_size=4", "--dry-run"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, (done.output, done.exception)
     assert "instance_count: 4" in done.stdout
     assert "compute: azureml:gpu" in done.stdout
+    memory, time, cost = done.stdout.splitlines()[-3:]
+    assert " GB at the peak on a100 " in memory
+    assert float(re.match(r"cost: ([\d.]+) in", cost)[1]) == pytest.approx(4 * 3.673 * 0.2 * hours_of(time), rel=0.02)
     assert workspace.requests == []
 
 
@@ -507,7 +512,7 @@ def test_submitting_twice_by_the_command_line_pays_once(workspace):
 
 
 def test_data_of_this_machine_is_refused_by_the_command_line(workspace, tmp_path):
-    words = ["train", "--task", "knee_acc8", "--stage", "2", "--data", tmp_path, "--on", "azure", "--dry-run"]
+    words = ["train", "--task", "knee_acc8", "--stage", "2", "--data", tmp_path, "--on", "azure", "--spot", "--dry-run"]
     done = CliRunner().invoke(app, list(map(str, words)))
     assert isinstance(done.exception, ConfigError)
     assert "is on this machine" in str(done.exception)

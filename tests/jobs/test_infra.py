@@ -16,6 +16,7 @@ from jobs.infra import app
 from jobs.prices import PRICES_FILE, load_prices
 from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.storage.estate import load_estate
+from mrikit.training.throughput import GPUS
 
 ROOT = Path(__file__).parents[2]
 runner = CliRunner()
@@ -245,6 +246,12 @@ def test_the_price_table_names_its_date_currency_and_region():
     dedicated, low = (prices.node_hour("Standard_NC24ads_A100_v4", one) for one in ("Dedicated", "LowPriority"))
     assert low == pytest.approx(dedicated * prices.low_priority_share)
     assert prices.node_hour("Standard_X1", "Dedicated") is None
+
+
+def test_every_size_with_gpus_says_which_so_that_its_time_can_be_predicted():
+    assert {sku: machine.gpu in GPUS for sku, machine in load_prices().machines.items()} == {
+        sku: machine.gpus > 0 for sku, machine in load_prices().machines.items()
+    }
 
 
 def test_a_table_of_ones_own_is_counted_with(tmp_path):

@@ -1,11 +1,14 @@
 """`--on`: the same command elsewhere, by one description, one price, and never twice; against a back end in memory."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import typer
+from estates import example_estate
+from predicted import hours_of
 from typer.testing import CliRunner
 
 from jobs import jobs as jobs_module
@@ -26,6 +29,7 @@ from jobs.elsewhere import Chosen, elsewhere, places
 from jobs.reconstruct import reconstruct
 from jobs.train import train
 from mrikit.errors import ConfigError, JobError
+from mrikit.storage.estate import save_estate
 
 app = typer.Typer(pretty_exceptions_enable=False)
 for command in (train, reconstruct, index):
@@ -66,6 +70,8 @@ class FakeBackend:
 
 @pytest.fixture
 def backend(monkeypatch, tmp_path):
+    monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
+    save_estate(example_estate())
     fake = FakeBackend()
     for module in (submit, jobs_module):
         monkeypatch.setattr(module, "open_backend", lambda _name: fake)
@@ -84,9 +90,9 @@ TRAIN = ("train", "--task", "knee_multicoil", "--data", "DATA", "--on", "slurm")
 
 
 def test_a_command_goes_with_its_words_but_without_those_of_on(backend, tmp_path):
-    run(*TRAIN, "--nodes", "2", "--gpus=4", "--spot", "--set", "training.seed=3", "--resource", "partition=gpu")
+    run(*TRAIN, "--nodes", "2", "--gpus=4", "--spot", "--set", "training.batch_size=8", "--resource=partition=gpu")
     (record,) = load_records()
-    words = ("train", "--task", "knee_multicoil", "--data", "DATA", "--set", "training.seed=3")
+    words = ("train", "--task", "knee_multicoil", "--data", "DATA", "--set", "training.batch_size=8")
     spec = record.spec
     # Where the run lies is said, because it is written.
     assert spec.command == (*words, "--out", "runs/knee_multicoil-varnet-tiny")
@@ -119,13 +125,12 @@ def test_places_that_are_written_are_told_from_those_that_are_read(backend, tmp_
 
 
 def test_the_name_says_what_it_does_and_the_same_command_has_the_same(backend):
-    run(*TRAIN, "--set", "training.seed=3", "--dry-run")
-    first = run("train", "--set", "training.seed=3", *TRAIN[1:], "--dry-run").stdout.splitlines()[0]
-    assert first == run(*TRAIN, "--set=training.seed=3", "--size", "tiny", "--dry-run").stdout.splitlines()[0]
+    first = run("train", "--set", "training.batch_size=2", *TRAIN[1:], "--dry-run").stdout.splitlines()[0]
+    assert first == run(*TRAIN, "--set=training.batch_size=2", "--size", "tiny", "--dry-run").stdout.splitlines()[0]
     assert first.startswith("job knee-multicoil-")
-    assert first != run(*TRAIN, "--set", "training.seed=4", "--dry-run").stdout.splitlines()[0]
+    assert first != run(*TRAIN, "--set", "training.batch_size=4", "--dry-run").stdout.splitlines()[0]
     # Where it runs and on how many machines is not what it does.
-    assert first == run(*TRAIN, "--set", "training.seed=3", "--nodes", "2", "--dry-run").stdout.splitlines()[0]
+    assert first == run(*TRAIN, "--set", "training.batch_size=2", "--nodes", "2", "--dry-run").stdout.splitlines()[0]
 
 
 def test_of_two_terminals_one_submits_and_the_other_finds_it(backend, monkeypatch):
@@ -159,18 +164,55 @@ def test_of_two_terminals_one_submits_and_the_other_finds_it(backend, monkeypatc
 
 
 def test_a_dry_run_shows_everything_and_submits_nothing(backend):
-    result = run(*TRAIN, "--nodes", "2", "--max-hours", "6", "--dry-run")
+    result = run(*TRAIN, "--nodes", "2", "--set", "training.batch_size=2", "--max-hours", "6", "--dry-run")
     lines = result.stdout.splitlines()
     assert lines[0].endswith(": a cluster in memory")
     assert lines[1] == "machines: 2 nodes, 2 processes"
-    assert lines[2].startswith("command: mrikit train --task knee_multicoil --data DATA --out runs/")
+    assert lines[2].startswith(
+        "command: mrikit train --task knee_multicoil --data DATA --set training.batch_size=2 --out runs/"
+    )
     assert lines[3] == "environment: A=b"
     bounds = "bounds: 10 starts after a preemption, 0 after an error; a start is 6 h"
     assert lines[4] == f"{bounds} at most 60.00 USD, 660.00 if all are needed"
     assert lines[5].startswith("#!knee-multicoil-")
+    assert lines[6:] == ["expected: nobody knows how fast its machine is; --gpu names one that is known"]
     assert result.stderr == "a note\n"
     assert backend.submitted == []
     assert load_records() == []
+
+
+def test_a_dry_run_tells_what_to_expect_of_a_gpu(backend):
+    two = (*TRAIN, "--gpus", "2", "--set", "training.batch_size=2", "--dry-run")
+    without = run(*two).stdout.splitlines()
+    asked = ("--gpu", "A100", "--price-per-hour", "3")
+    for price, words in ((5.0, asked[:2]), (3.0, asked)):
+        lines = run(*two, *words).stdout.splitlines()
+        assert lines[:-4] == without[:-1]  # it is the same job
+        told, memory, time, cost = lines[-4:]
+        volumes = (
+            "973 volumes to train on and 199 to validate on, fastMRI's own, because nobody has looked into the data"
+        )
+        assert told == f"expected of knee_multicoil (tiny), {volumes}:"
+        assert " GB at the peak on a100 " in memory
+        assert "from a table of data sheets" in time
+        assert float(re.match(r"cost: ([\d.]+) in", cost)[1]) == pytest.approx(2 * price * hours_of(time), rel=0.02)
+
+
+def test_a_dry_run_of_few_volumes_expects_less_and_one_that_is_too_long_is_told(backend):
+    words = ("--gpus", "1", "--gpu", "t4", "--dry-run", "--max-hours", "0.01")
+    changes = ("--set", "data.num_volumes=2", "--set", "data.num_validation=0")
+    lines = run(*TRAIN, *words, *changes).stdout.splitlines()
+    assert any(", 2 volumes to train on and 0 to validate on, " in line for line in lines)
+    assert lines[-1] == "warning: it is longer than a start may take, --max-hours 0.01"
+
+
+def test_stages_are_expected_one_by_one(backend):
+    words = ("--data", "az://datasets/x", "--on", "slurm", "--gpus", "1", "--gpu", "h100", "--dry-run")
+    lines = run("train", "--task", "knee_acc8", *words).stdout.splitlines()
+    told = [line for line in lines if line.startswith("expected of knee_acc8 (tiny, stage ")]
+    assert [line.split(",")[1].strip()[:7] for line in told] == ["stage 1", "stage 2", "stage 3"]
+    assert sum(line.startswith("time: ") for line in lines) == 3
+    assert lines[-1].startswith("all stages: ")
 
 
 def test_stages_are_a_chain_of_jobs(backend):
@@ -275,10 +317,14 @@ def test_a_task_that_does_not_exist_is_told_before_anything_is_submitted(backend
     assert backend.submitted == []
 
 
-def test_on_azure_a_training_has_a_place_in_blob(backend):
+def test_on_azure_a_training_has_a_place_in_blob_and_the_gpus_of_its_machine(backend):
     backend.name = "azure"
-    run("train", "--task", "knee_acc8", "--stage", "1", "--data", "az://datasets/x", "--on", "azure")
-    (record,) = load_records()
+    words = ("train", "--task", "knee_acc8", "--stage", "1", "--data", "az://datasets/x", "--on", "azure", "--spot")
+    run(*words, "--gpus", "0", "--resource=cluster=cpu", "--job-name", "without")
+    assert load_records()[0].spec.gpus_per_node == 0
+    run(*words)
+    record = load_records()[0]
+    assert (record.spec.gpus_per_node, record.spec.processes_per_node) == (1, 1)
     assert record.spec.command[-2:] == ("--out", "az://runs/knee_acc8-promptmr-tiny")
     assert record.spec.outputs == ("az://runs/knee_acc8-promptmr-tiny",)
 
@@ -306,7 +352,7 @@ def test_the_order_of_options_and_the_folder_of_an_azure_job_do_not_change_its_n
     names = [run(*TRAIN, *seed, *given, "--dry-run").stdout.splitlines()[0] for given in ((), out)]
     assert names[0] == names[1]
     backend.name = "azure"
-    words = ("train", "--task", "knee_multicoil", "--data", "az://datasets/x", "--on", "azure", "--dry-run")
+    words = ("train", "--task", "knee_multicoil", "--data", "az://datasets/x", "--on", "azure", "--spot", "--dry-run")
     first = run(*words).stdout.splitlines()[0]
     monkeypatch.chdir(tmp_path.parent)
     assert run(*words).stdout.splitlines()[0] == first
@@ -340,7 +386,13 @@ def test_where_az_is_goes_along_but_not_to_azure(backend, monkeypatch):
     ("words", "message"),
     [
         (("--task", "knee_acc8", "--start", "W"), "--start W is where one stage begins; name it with --stage"),
-        (("--task", "knee_acc8", "--gpu", "h100"), "--gpu and --price-per-hour are for a --dry-run here"),
+        (("--task", "knee_acc8", "--nodes", "4"), "1 slices of an optimizer step cannot be shared by 4 processes"),
+        (("--task", "knee_acc8", "--set", "training.lr=1"), "lr"),
+        (
+            ("--task", "knee_acc8", "--size", "full", "--gpus", "2", "--fit", "8GB"),
+            "--fit 8GB is for one process; ask here with --dry-run",
+        ),
+        (("--task", "knee_acc8", "--gpu", "h100"), "--gpu and --price-per-hour are for what --dry-run tells"),
     ],
 )
 def test_what_a_training_would_refuse_there_is_refused_here(backend, words, message):
