@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,28 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(reason)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A file: a process that writes its id there gets 128 MiB with its children, and what takes more is killed."""
+    groups, first = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")  # the second and the first version
+    group = (first if first.is_dir() else groups) / f"mrikit-test-{uuid.uuid4().hex[:8]}"
+    try:
+        if not first.is_dir():
+            (groups / "cgroup.subtree_control").write_text("+memory")
+        group.mkdir()
+        (group / ("memory.limit_in_bytes" if first.is_dir() else "memory.max")).write_text(f"{2**27}")
+    except OSError as error:
+        reason = f"cannot bound the memory of a process: {error}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield group / "cgroup.procs"
+    until = time.monotonic() + 10
+    while (group / "cgroup.procs").read_text() and time.monotonic() < until:
+        time.sleep(0.05)
+    group.rmdir()
 
 
 @pytest.fixture(scope="session")

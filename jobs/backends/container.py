@@ -21,15 +21,13 @@ from typing import Any
 from jobs.backends import job_processes
 from jobs.backends.job import CANCELLED, FAILED, GOING_ON, QUEUED, RESTARTING, RUNNING
 from jobs.backends.job_state import CANCEL_FILE, JobState, read_order, read_state, write_state
-from jobs.backends.starts import Next, code_from_torchrun, what_follows
+from jobs.backends.starts import OUT_OF_MEMORY, Next, code_from_torchrun, num_memory_kills, what_follows
 from mrikit.errors import MrikitError, StorageError
 
 GRACE_S = 20.0
 """For the command, between SIGTERM and SIGKILL; Docker waits longer for this process."""
 _TOLD_TO_GO = 128 + signal.SIGTERM
 _NOT_STARTED = 127
-_OUT_OF_MEMORY = 12
-"""The system's own number for that."""
 _PERIOD_S = 0.25
 _TAIL_BYTES = 16_384
 _HOUR_S = 3600.0
@@ -76,7 +74,7 @@ class ContainerJob:
     def _start(self) -> tuple[int, str]:
         """One start of the command: its exit code, and why this process ended it, if it did or knows better."""
         self._save(state=RUNNING, started_at=self._state.started_at or time.time(), message="")
-        num_kills = _num_memory_kills()
+        num_kills = num_memory_kills(_MEMORY_EVENTS)
         environment = {**os.environ, **self._order.env, job_processes.MARK: str(self._folder)}
         try:
             process = subprocess.Popen(  # noqa: S603 - the job's command
@@ -94,9 +92,9 @@ class ContainerJob:
             return code, f"stopped after {self._spec.max_hours:g} h (--max-hours)"
         if self._spec.num_processes > 1:
             code = code_from_torchrun(code, said)
-        if code and _num_memory_kills() > num_kills:
+        if code and num_memory_kills(_MEMORY_EVENTS) > num_kills:
             _say("--- a process of the job was killed because the container has no memory left")
-            code = _OUT_OF_MEMORY
+            code = OUT_OF_MEMORY
         return code, ""
 
     def _stay_with(self, process: "subprocess.Popen[bytes]") -> tuple[bool, str]:
@@ -127,8 +125,6 @@ class ContainerJob:
         """What follows after a start has ended with a code, written down."""
         counts = {"num_preemptions": self._state.num_preemptions, "num_errors": self._state.num_errors}
         following = what_follows(self._spec, code, **counts)
-        if code == _OUT_OF_MEMORY:
-            following = replace(following, message=f"out of memory; {following.message}")
         changes: dict[str, Any] = {"state": following.state, "exit_code": code, "message": following.message}
         if following.state == RESTARTING:
             kind = "num_preemptions" if following.is_preemption else "num_errors"
@@ -161,14 +157,6 @@ class ContainerJob:
 
     def _leave(self, *_where: object) -> None:
         self._is_leaving = True
-
-
-def _num_memory_kills() -> int:
-    """Processes of this container that were killed because it had no memory left."""
-    for path in _MEMORY_EVENTS:
-        with contextlib.suppress(OSError):
-            return sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith("oom_kill "))
-    return 0
 
 
 def _say(line: str) -> None:

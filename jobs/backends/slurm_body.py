@@ -13,7 +13,7 @@ mkdir -p "$here" && cd "$work_folder" || exit 1
 note() { echo "$@" >>"$here/starts.txt" || exit 1; }
 count() { grep -c "$1" "$here/starts.txt" 2>/dev/null; }
 number=$(($(count '^start ') + 1))
-num_errors=$(($(count '^end .* error .* again$') + 0))
+num_errors=$(($(count '^end .* \(error\|memory\) .* again$') + 0))
 num_restarts=$((number - 1 - num_errors))
 if [ "$num_restarts" -gt "$max_restarts" ]; then
     note end $((number - 1)) "$(date +%s)" taken 143 over
@@ -46,6 +46,11 @@ trap 'woken=1; why=${why:-taken}' TERM
 trap 'woken=1; why=limit; signal_step TERM; after "$grace_s" USR2' USR1
 trap 'woken=1; why=${why:-rehearsal}; signal_step KILL' USR2
 
+# Where Slurm watches memory, the log of a step ends with its words.
+is_out_of_memory() {
+    tail -q -n 5 "$here"/task-*/log-$((number - 1)).txt | grep -q 'slurmstepd: .*oom[-_]kill'
+}
+
 for ((task = 0; task < num_tasks; task++)); do mkdir -p "$here/task-$task" || exit 1; done
 note start "$number" "$(date +%s)" "${SLURMD_NODENAME:-$HOSTNAME}"
 srun "${processes[@]}" --distribution=block --input=/dev/null --kill-on-bad-exit=0 --wait=0 --open-mode=append \
@@ -68,13 +73,14 @@ if [ "$code" -eq 0 ]; then
     note end "$number" "$now" done 0 over
     exit 0
 fi
+[ "$code" -eq 137 ] && [ -z "$why" ] && is_out_of_memory && why=memory
 case $code in 137 | 143) why=${why:-taken} ;; *) [ "$why" = taken ] && why= ;; esac
 if ! is_ours; then
     note end "$number" "$now" taken "$code" -
     exit "$code"
 fi
 why=${why:-error}
-if [ "$why" = error ]; then left=$((max_errors - num_errors)); else left=$((max_restarts - num_restarts)); fi
+case $why in error | memory) left=$((max_errors - num_errors)) ;; *) left=$((max_restarts - num_restarts)) ;; esac
 if [ "$left" -gt 0 ]; then
     note end "$number" "$now" "$why" "$code" again
     scontrol requeue "$SLURM_JOB_ID" && exit "$code"
@@ -83,7 +89,7 @@ fi
 # What the first process says is shown; another one may be the one that knows why.
 for ((task = 1; task < num_tasks; task++)); do
     other=$here/task-$task/log-$((number - 1)).txt
-    [ "$why" = error ] && [ -s "$other" ] && {
+    [[ $why = @(error|memory) && -s $other ]] && {
         echo "--- process $task said last"
         tail -n 20 "$other"
     } >>"$here/task-0/log-$((number - 1)).txt"

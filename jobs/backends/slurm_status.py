@@ -11,16 +11,19 @@ from jobs.output import counted
 STARTS_FILE = "starts.txt"
 CANCELLED_FILE = "cancelled"
 _START = re.compile(r"start (\d+) (\d+) .*")
-_END = re.compile(r"end (\d+) (\d+) (done|error|limit|rehearsal|taken) (\d+) (again|over|-)")
+_END = re.compile(r"end (\d+) (\d+) (done|error|limit|memory|rehearsal|taken) (\d+) (again|over|-)")
+_MORE_MEMORY = "--resource memory=64GB asks for more"
 _GONE = {
     "BOOT_FAIL": "its machine did not start",
     "DEADLINE": "Slurm's deadline for it is over",
     "NODE_FAIL": "its machine failed",
-    "OUT_OF_MEMORY": "it needed more memory than it has; --resource memory=64GB asks for more",
+    "OUT_OF_MEMORY": f"it needed more memory than it has; {_MORE_MEMORY}",
     "PREEMPTED": "Slurm took it off its machine for good; the partition does not queue such jobs again",
     "TIMEOUT": "it did not end within its time limit",
 }
 """States of Slurm after which nothing starts a job again."""
+_ERRORS = ("error", "memory")
+"""Reasons that are faults of the command."""
 _NO_OUTPUT = 53
 """Signal that Slurm reports for a job whose output it cannot open."""
 _SHELL_BASE = 128
@@ -59,7 +62,7 @@ def read_starts(folder: Path) -> Starts:
     ends = [match for line in lines if (match := _END.fullmatch(line))]
     # A start after an end says that the end was not the last one.
     last = ends[-1] if ends and int(ends[-1][1]) >= len(begun) else None
-    repeated = [match for match in ends if match[3] == "error" and match[5] == "again"]
+    repeated = [match for match in ends if match[3] in _ERRORS and match[5] == "again"]
     return Starts(
         started_at=tuple(begun),
         num_errors=len(repeated) - (last in repeated),
@@ -117,11 +120,14 @@ def _over(spec: JobSpec, starts: Starts) -> tuple[str, str]:
         times = counted(len(starts.started_at), "time")
         message = f"stopped {times} after {spec.max_hours:g} h (--max-hours), --max-restarts is {spec.max_restarts}"
         return FAILED, f"{message}; `mrikit jobs resume {spec.name}` goes on"
-    if starts.reason == "error":
+    if starts.reason in _ERRORS:
         bound = (
             f" {counted(starts.num_errors + 1, 'time')}, --max-errors is {spec.max_errors}" if spec.max_errors else ""
         )
-        return FAILED, f"failed{bound} (exit code {starts.exit_code}); `mrikit jobs logs {spec.name}` says why"
+        failed = f"failed{bound} (exit code {starts.exit_code})"
+        if starts.reason == "memory":
+            return FAILED, f"out of memory; {failed}; {_MORE_MEMORY}"
+        return FAILED, f"{failed}; `mrikit jobs logs {spec.name}` says why"
     message = (
         f"taken off its machine {counted(starts.num_preemptions + 1, 'time')}, --max-restarts is {spec.max_restarts}"
     )

@@ -1,17 +1,22 @@
 """How a start of a job's command ended: on purpose, by an error, or because it was taken off its machine; what follows.
 
 The back ends that start a command again themselves count alike: what is killed from outside is no fault of the command
-and has a bound of its own.
+and has a bound of its own. What is killed for lack of memory would be again: that is an error.
 """
 
+import contextlib
 import re
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jobs.backends.job import FAILED, RESTARTING, SUCCEEDED, JobSpec
 
 _TAKEN_AWAY = (signal.SIGKILL, signal.SIGTERM)
 """Signals that say that somebody wants the machine back."""
+OUT_OF_MEMORY = 12
+"""Stands for the exit code of what was killed for lack of memory; the system's own number for that."""
 _SHELL_BASE = 128
 _MOST_WAIT_S = 60.0
 _ROOT_CAUSE = re.compile(r"^Root Cause.*?exitcode\s*: (-?\d+) \(pid", re.MULTILINE | re.DOTALL)
@@ -38,6 +43,34 @@ def is_preemption(code: int) -> bool:
     return code in {sign * number + base for number in _TAKEN_AWAY for sign, base in ((-1, 0), (1, _SHELL_BASE))}
 
 
+def memory_counters(groups: str) -> tuple[Path, ...]:
+    """Files in which the system counts what it kills in the control group of a process, for lack of memory.
+
+    Args:
+        groups: What /proc says in `cgroup` of the process: lines of `number:controllers:/path`.
+    """
+    files = []
+    for number, controllers, path in (line.split(":", 2) for line in groups.splitlines()):
+        if number == "0":
+            files.append(Path("/sys/fs/cgroup", path[1:], "memory.events"))
+        elif "memory" in controllers.split(","):
+            files.append(Path("/sys/fs/cgroup/memory", path[1:], "memory.oom_control"))
+    return tuple(files)
+
+
+def num_memory_kills(counters: Sequence[Path]) -> int:
+    """Processes that were killed so far for lack of memory.
+
+    Args:
+        counters: Files that may count them; the first that can be read does.
+    """
+    for path in counters:
+        with contextlib.suppress(OSError):
+            lines = path.read_text().splitlines()
+            return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return 0
+
+
 def what_follows(spec: JobSpec, code: int, *, num_preemptions: int, num_errors: int) -> Next:
     """Whether a job is done, is started again, or has failed.
 
@@ -55,11 +88,14 @@ def what_follows(spec: JobSpec, code: int, *, num_preemptions: int, num_errors: 
             return Next(state=RESTARTING, is_preemption=True, message=f"started again after it was {why}")
         count = f"{num_preemptions + 1} times, --max-restarts is {spec.max_restarts}"
         return Next(state=FAILED, is_preemption=True, message=f"{why}, {count}; `mrikit jobs resume` goes on")
+    memory = "out of memory; " if code == OUT_OF_MEMORY else ""
     if num_errors < spec.max_errors:
-        message = f"started again after an error ({in_words(code)})"
+        message = f"{memory}started again after an error ({in_words(code)})"
         return Next(state=RESTARTING, wait_s=min(2.0**num_errors, _MOST_WAIT_S), message=message)
     bound = f" {num_errors + 1} times, --max-errors is {spec.max_errors}" if spec.max_errors else ""
-    return Next(state=FAILED, message=f"failed{bound} ({in_words(code)}); `mrikit jobs logs {spec.name}` says why")
+    return Next(
+        state=FAILED, message=f"{memory}failed{bound} ({in_words(code)}); `mrikit jobs logs {spec.name}` says why"
+    )
 
 
 def in_words(code: int) -> str:

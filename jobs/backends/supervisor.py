@@ -23,7 +23,7 @@ from jobs.backends.job import CANCELLED, FAILED, GOING_ON, QUEUED, RESTARTING, R
 from jobs.backends.job_logs import log_path, num_logs, tail, tails_of_others
 from jobs.backends.job_state import CANCEL_FILE, JobState, Order, current_state, read_order, read_state, write_state
 from jobs.backends.local_command import grace_s, kill_delays_s
-from jobs.backends.starts import code_from_torchrun, what_follows
+from jobs.backends.starts import OUT_OF_MEMORY, code_from_torchrun, memory_counters, num_memory_kills, what_follows
 from mrikit.errors import MrikitError, StorageError
 
 _PERIOD_S = 0.25
@@ -165,6 +165,8 @@ class Supervisor:
                 )
         except OSError as error:
             return _End(code=_NOT_STARTED, message=f"cannot be started: {error.filename}: {error.strerror}")
+        counters = memory_counters(Path("/proc/self/cgroup").read_text())
+        num_kills = num_memory_kills(counters)
         command = f"{process.pid}-{job_processes.started_at(process.pid)}"
         began = self._state.started_at or time.time()
         self._save(state=RUNNING, started_at=began, command=command)
@@ -172,6 +174,8 @@ class Supervisor:
         code = process.wait()
         if self._spec.processes_per_node > 1:
             code = code_from_torchrun(code, tail(path, _REPORT_LINES))
+        if code == -signal.SIGKILL and not why and num_memory_kills(counters) > num_kills:
+            code = OUT_OF_MEMORY
         return _End(code=code, why=why)
 
     def _stay_with(self, process: "subprocess.Popen[bytes]") -> str:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from local_jobs import (
@@ -17,6 +19,8 @@ from local_jobs import (
     until_started,
 )
 
+from jobs.backends.records import spec_to_json
+from jobs.backends.starts import memory_counters, num_memory_kills
 from mrikit.errors import JobError
 
 
@@ -87,6 +91,28 @@ def test_a_job_that_is_taken_away_too_often_fails_and_can_be_submitted_again(her
     (status,) = run(spec)
     assert (status.state, status.num_preemptions) == ("succeeded", 1)
     assert "--- started again by hand\nstart 3" in log_of(spec)
+
+
+def test_what_is_killed_for_lack_of_memory_has_failed_and_was_not_taken_away(here, little_memory):
+    spec = job(here, "start == 2 and bytearray(2**28); os.kill(0, signal.SIGKILL)", max_errors=0)
+    submit = "LocalBackend((sys.executable, '-c')).submit([spec_from_json(sys.stdin.read())])"
+    imports = (
+        "import sys; from jobs.backends.local import LocalBackend; from jobs.backends.records import spec_from_json"
+    )
+    shell = f'echo $$ > {little_memory}; exec "$0" -c "{imports}; {submit}"'
+    subprocess.run(["sh", "-c", shell, sys.executable], input=spec_to_json(spec), text=True, check=True)
+    status = finished(spec)
+    assert (status.state, status.exit_code, status.num_preemptions) == ("failed", 12, 1)
+    assert status.message == "out of memory; failed (exit code 12); `mrikit jobs logs job` says why"
+
+
+def test_kills_are_counted_in_the_group_of_a_process_by_either_version():
+    both = "12:memory,cpu:/user/one\n1:name=systemd:/\n0::/user.slice\n"
+    assert [str(path) for path in memory_counters(both)] == [
+        "/sys/fs/cgroup/memory/user/one/memory.oom_control",
+        "/sys/fs/cgroup/user.slice/memory.events",
+    ]
+    assert num_memory_kills(()) == 0
 
 
 def test_a_job_is_stopped_when_its_time_is_over_and_keeps_what_it_has(here):

@@ -31,6 +31,8 @@ shift 3
 case $1 in
 show) echo "$SLURM_PROCID of $SLURM_STEP_NUM_TASKS, $WORD, $2, in $PWD, rank ${RANK:-not set}" ;;
 fail) echo "broken $SLURM_PROCID"; exit "$2" ;;
+take) echo "slurmstepd: error: Detected 1 oom_kill event in StepId=7.0. Some of the step tasks have been OOM Killed."
+    kill -9 $$ ;;
 mend) echo "try"; [ -e "$2" ] || { touch "$2"; exit 3; } ;;
 wait) trap 'echo "told to stop"; exit 143' TERM; echo begun; until [ -e "$2" ]; do sleep 0.05; done; echo done ;;
 esac
@@ -179,6 +181,15 @@ def test_a_job_that_fails_too_often_says_how_and_starts_no_more(spec):
     assert (status.state, status.exit_code, status.num_errors, status.num_preemptions) == ("failed", 3, 1, 0)
     assert status.message == f"failed 2 times, --max-errors is 1 (exit code 3); `mrikit jobs logs {spec.name}` says why"
     assert log_of(spec, handle) == "broken 0\nbroken 0\n"
+
+
+def test_what_slurm_kills_for_lack_of_memory_has_failed(spec):
+    spec = replace(spec, command=("take",), max_errors=1)
+    handle = submit(spec)
+    status = over(spec, handle)
+    assert (status.state, status.exit_code, status.num_errors, status.num_preemptions) == ("failed", 137, 1, 0)
+    failed = "out of memory; failed 2 times, --max-errors is 1 (exit code 137)"
+    assert status.message == f"{failed}; --resource memory=64GB asks for more"
 
 
 def test_what_another_process_says_of_an_error_stands_in_the_log_that_is_shown(spec):
