@@ -97,7 +97,7 @@ def sweep(
 
 def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401 - the options of `--on`
     """The job of a member: its training, into a folder of its own below the sweep's."""
-    from jobs.submit import job_chain
+    from jobs.chain import job_chain
 
     base: Location = BlobPath("runs") if chosen.on == "azure" else Path("runs")
     out = base / found.name / member.name
