@@ -1,6 +1,7 @@
 """Starting the containers of a job, all of them or none: their image, what they need on this machine, their network."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from jobs.backends.records import job_folder
 from mrikit.errors import JobError, StorageError
 
 _TAKEN = "is already in use by container"
+_IN_USE = "has active endpoints"
+_LEAVING_S, _PERIOD_S = 5.0, 0.1
 
 
 def submit_containers(spec: JobSpec) -> str:
@@ -59,10 +62,21 @@ def state_folder(spec: JobSpec, number: int) -> Path:
 
 
 def remove_network(spec: JobSpec) -> None:
-    """Remove the network that a job on several nodes has for itself, if it is still there and nobody uses it."""
-    if spec.nodes > 1 and "network" not in spec.resources:
-        with contextlib.suppress(JobError):
+    """Remove the network that a job on several nodes has for itself, if it is still there and nobody uses it.
+
+    A container that has written how it ended is still in it for a moment.
+    """
+    if spec.nodes == 1 or "network" in spec.resources:
+        return
+    until = time.monotonic() + _LEAVING_S
+    while True:
+        try:
             docker("network", "rm", docker_run.network_of(spec))
+        except JobError as error:
+            if _IN_USE in str(error) and time.monotonic() < until:
+                time.sleep(_PERIOD_S)
+                continue
+        return
 
 
 def _make_places(spec: JobSpec, folders: Sequence[Path]) -> None:

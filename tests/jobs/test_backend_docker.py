@@ -8,6 +8,7 @@ from estates import example_estate
 from typer.testing import CliRunner
 
 from jobs.app import app
+from jobs.backends import docker_submit
 from jobs.backends.docker import DockerBackend
 from jobs.backends.docker_client import docker, explained
 from jobs.backends.job import JobSpec
@@ -215,3 +216,26 @@ def test_a_docker_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(JobError, match=r"`docker ps` has not answered for 0.2 s; is its engine well"):
         docker("ps", timeout_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("answers", "num_calls"),
+    [
+        (["network mrikit-a-job has active endpoints"] * 2 + [""], 3),
+        (["network mrikit-a-job not found", ""], 1),
+        ([""], 1),
+    ],
+)
+def test_a_network_that_a_container_is_just_leaving_is_asked_for_again(monkeypatch, answers, num_calls):
+    calls = []
+
+    def docker(*words):
+        calls.append(words)
+        if answers[len(calls) - 1]:
+            raise JobError(answers[len(calls) - 1])
+
+    monkeypatch.setattr(docker_submit, "docker", docker)
+    docker_submit.remove_network(spec_of(nodes=2))
+    assert [words[:2] for words in calls] == [("network", "rm")] * num_calls
+    docker_submit.remove_network(spec_of(nodes=1))
+    assert len(calls) == num_calls
