@@ -43,14 +43,21 @@ def is_preemption(code: int) -> bool:
     return code in {sign * number + base for number in _TAKEN_AWAY for sign, base in ((-1, 0), (1, _SHELL_BASE))}
 
 
-def memory_counters(groups: str) -> tuple[Path, ...]:
+def memory_counters(groups: Path = Path("/proc/self/cgroup")) -> tuple[Path, ...]:
     """Files in which the system counts what it kills in the control group of a process, for lack of memory.
 
     Args:
-        groups: What /proc says in `cgroup` of the process: lines of `number:controllers:/path`.
+        groups: Says what the groups of the process are, in lines of `number:controllers:/path`.
+
+    Returns:
+        None where the system has no such groups.
     """
-    files = []
-    for number, controllers, path in (line.split(":", 2) for line in groups.splitlines()):
+    files: list[Path] = []
+    try:
+        lines = groups.read_text().splitlines()
+    except OSError:
+        return ()
+    for number, controllers, path in (line.split(":", 2) for line in lines):
         if number == "0":
             files.append(Path("/sys/fs/cgroup", path[1:], "memory.events"))
         elif "memory" in controllers.split(","):

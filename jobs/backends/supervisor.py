@@ -147,6 +147,8 @@ class Supervisor:
     def _run_command(self, number: int) -> _End:
         """One start of the command, and why it ended."""
         path = log_path(self._folder, number)
+        counters = memory_counters()
+        num_kills = num_memory_kills(counters)
         try:
             with path.open("ab") as log:
                 if number:
@@ -165,8 +167,6 @@ class Supervisor:
                 )
         except OSError as error:
             return _End(code=_NOT_STARTED, message=f"cannot be started: {error.filename}: {error.strerror}")
-        counters = memory_counters(Path("/proc/self/cgroup").read_text())
-        num_kills = num_memory_kills(counters)
         command = f"{process.pid}-{job_processes.started_at(process.pid)}"
         began = self._state.started_at or time.time()
         self._save(state=RUNNING, started_at=began, command=command)

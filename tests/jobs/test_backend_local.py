@@ -106,12 +106,13 @@ def test_what_is_killed_for_lack_of_memory_has_failed_and_was_not_taken_away(her
     assert status.message == "out of memory; failed (exit code 12); `mrikit jobs logs job` says why"
 
 
-def test_kills_are_counted_in_the_group_of_a_process_by_either_version():
-    both = "12:memory,cpu:/user/one\n1:name=systemd:/\n0::/user.slice\n"
-    assert [str(path) for path in memory_counters(both)] == [
+def test_kills_are_counted_in_the_group_of_a_process_by_either_version(tmp_path):
+    (tmp_path / "cgroup").write_text("12:memory,cpu:/user/one\n1:name=systemd:/\n0::/user.slice\n")
+    assert [str(path) for path in memory_counters(tmp_path / "cgroup")] == [
         "/sys/fs/cgroup/memory/user/one/memory.oom_control",
         "/sys/fs/cgroup/user.slice/memory.events",
     ]
+    assert memory_counters(tmp_path / "none") == ()
     assert num_memory_kills(()) == 0
 
 
