@@ -52,11 +52,11 @@ def given_inputs(spec: JobSpec) -> list[Given]:
     found: dict[str, Given] = {}
     for before, word in zip(("", *spec.command), spec.command, strict=False):
         named = str(parse_location(word)) if word.startswith("az://") else ""
-        if word in found or named not in (*spec.inputs, *spec.outputs) or (before == "--out" or before == "--to"):
+        if word in found or named not in (*spec.inputs, *spec.outputs) or before in ("--out", "--to"):
             continue
         location = parse_location(word)
         assert isinstance(location, BlobPath)
-        if word in spec.outputs:
+        if named in spec.outputs:
             raise ConfigError(f"--resource data_mode: {word} is written, too; leave data_mode out")
         found[word] = Given(
             word=word,

@@ -258,6 +258,8 @@ def test_what_is_written_too_is_not_mounted():
     )  # fmt: skip
     with pytest.raises(ConfigError, match="data_mode: az://runs/knee is written, too; leave data_mode out"):
         text_of(written)
+    with pytest.raises(ConfigError, match="data_mode: az://runs/knee/ is written, too; leave data_mode out"):
+        text_of(replace(written, command=("evaluate", "--recon", "az://runs/knee/")))
 
 
 def test_what_computes_gets_the_gpus_of_the_cluster_that_it_runs_on():
