@@ -50,7 +50,7 @@ def memory_counters(groups: Path = Path("/proc/self/cgroup")) -> tuple[Path, ...
         groups: Says what the groups of the process are, in lines of `number:controllers:/path`.
 
     Returns:
-        None where the system has no such groups.
+        Empty where the system has no such groups.
     """
     files: list[Path] = []
     try:
