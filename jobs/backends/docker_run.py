@@ -1,5 +1,6 @@
 """From a job to the words of `docker run`: image, user, mounts, network, limits. Contacts nobody."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,8 +21,8 @@ _AZURE = "az://"
 _PORT = 29_500
 _SHM = "1g"
 _OF_THE_IMAGE = ("/opt/venv", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev")
-_WRITING_WHERE_THEY_READ = (("data", "index"), ("data", "unpack"), ("evaluate",))
-"""Commands that write an index or scores beside what they read, or delete an archive that is unpacked."""
+_FILE_OPTIONS = ("--index",)
+"""Options that name a file to write, which may not be there yet: its folder is what can be mounted."""
 
 
 def image_of(spec: JobSpec) -> str:
@@ -128,10 +129,10 @@ def restart_policy(spec: JobSpec) -> str:
 
 def mounts(spec: JobSpec, folder: Path) -> list[str]:
     """Mounts at the paths that they have here: the working folder and outputs to write, inputs only to read."""
-    is_writing = any(spec.command[: len(words)] == words for words in _WRITING_WHERE_THEY_READ)
+    is_deleting = spec.command[:2] == ("data", "unpack")  # an archive that is unpacked
     read = read_places(spec)
-    written = [spec.folder, str(folder), *local_places(spec.outputs)]
-    if is_writing:
+    written = [spec.folder, str(folder), *written_folders(spec)]
+    if is_deleting:
         written += [place if Path(place).is_dir() else str(Path(place).parent) for place in local_places(spec.inputs)]
     if uses_azure(spec) and estate_file().exists():
         read.append(str(estate_file().absolute()))
@@ -140,7 +141,7 @@ def mounts(spec: JobSpec, folder: Path) -> list[str]:
     for place, mode in sorted(modes.items()):
         outer = [other for other in modes if other != place and Path(place).is_relative_to(other)]
         is_there = bool(outer) and modes[max(outer, key=len)] == mode
-        if not is_there and not (mode and is_writing and outer):
+        if not is_there and not (mode and is_deleting and outer):
             lines.append(f"type=bind,{_field('src', place)},{_field('dst', place)}{mode}")
     return lines
 
@@ -148,6 +149,13 @@ def mounts(spec: JobSpec, folder: Path) -> list[str]:
 def read_places(spec: JobSpec) -> list[str]:
     """The places on this machine that a job reads: those of its command, and others that `--resource mount` names."""
     return [*local_places(spec.inputs), *filter(None, spec.resources.get("mount", "").split(","))]
+
+
+def written_folders(spec: JobSpec) -> list[str]:
+    """The folders on this machine that a job writes into: its outputs, and of those that are files where they lie."""
+    pairs = itertools.pairwise(spec.command)
+    files = {str(Path(spec.folder, word)) for option, word in pairs if option in _FILE_OPTIONS}
+    return [str(Path(place).parent) if place in files else place for place in local_places(spec.outputs)]
 
 
 def local_places(given: Sequence[str]) -> list[str]:
@@ -180,7 +188,7 @@ def require_possible(spec: JobSpec) -> None:
         raise ConfigError("--resource network=none: several nodes and az:// places need a network; leave it out")
     if "cpus" in spec.resources:
         _cpus(spec)
-    for place in [spec.folder, *local_places(spec.outputs), *read_places(spec)]:
+    for place in [spec.folder, *written_folders(spec), *read_places(spec)]:
         if not place.startswith("/"):
             raise ConfigError(f"--resource mount={place}: an absolute path is needed")
         path = PurePosixPath(place)

@@ -85,7 +85,7 @@ def _make_places(spec: JobSpec, folders: Sequence[Path]) -> None:
         if not Path(place).exists():
             raise JobError(f"{place}: no such file or folder; it would be mounted into the container")
     try:
-        for place in docker_run.local_places(spec.outputs):
+        for place in docker_run.written_folders(spec):
             Path(place).mkdir(parents=True, exist_ok=True)
         for node, folder in enumerate(folders):
             folder.mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,13 @@ def test_a_job_is_submitted_once_followed_to_its_end_and_its_files_are_here(mrik
     assert "job once is done" in mrikit(*words).stdout
 
 
+def test_an_index_is_written_as_a_file_into_a_folder_that_was_not_there(mrikit, status, study, tmp_path):
+    index = tmp_path / "kept" / "index"
+    mrikit("data", "index", study, "--index", index, *ON, "index")
+    assert status("index", "succeeded", "failed")["state"] == "succeeded", mrikit("jobs", "logs", "index").stdout
+    assert index.is_file()
+
+
 def test_another_machine_finds_the_job_by_its_labels(mrikit, status, study, tmp_path):
     mrikit("reconstruct", "--data", study, "--out", "out", *ON, "found")
     status("found", "succeeded")

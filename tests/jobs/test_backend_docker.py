@@ -13,6 +13,7 @@ from jobs.backends.docker import DockerBackend
 from jobs.backends.docker_client import docker, explained
 from jobs.backends.job import JobSpec
 from jobs.backends.records import JOBS, spec_from_json
+from jobs.elsewhere import places
 from mrikit import __version__
 from mrikit.errors import ConfigError, JobError
 from mrikit.storage.estate import ESTATE, save_estate
@@ -132,9 +133,25 @@ def test_places_below_others_are_mounted_only_if_they_differ():
     assert mounts_of(*train, inputs=("/data/run",), outputs=("/data/run",))["/data/run"] == "write"
 
 
-@pytest.mark.parametrize("command", [("evaluate", "--recon", "/data/in"), ("data", "index", "/data/in")])
-def test_commands_that_write_beside_what_they_read_may_do_so(command, tmp_path):
-    assert mounts_of(*command, inputs=(str(tmp_path),), outputs=())[str(tmp_path)] == "write"
+@pytest.mark.parametrize(
+    ("command", "name"), [(("evaluate",), "recon"), (("data", "index"), "data"), (("data", "unpack"), "archives")]
+)
+def test_commands_that_write_beside_what_they_read_may_do_so(command, name, tmp_path):
+    inputs, outputs = places(command, {name: tmp_path})
+    assert mounts_of(*command, str(tmp_path), inputs=inputs, outputs=outputs)[str(tmp_path)] == "write"
+
+
+def test_the_folder_of_a_file_to_write_is_mounted_and_made_and_not_the_file(tmp_path):
+    (tmp_path / "study").mkdir()
+    outputs = (str(tmp_path / "study"), str(tmp_path / "kept" / "index.json"))
+    words = ("data", "index", "study", "--index", "kept/index.json")
+    facts = {"folder": str(tmp_path), "inputs": (), "outputs": outputs}
+    assert mounts_of(*words, **facts)[str(tmp_path)] == "write"
+    elsewhere = (*words[:-1], "/store/index.json")
+    assert mounts_of(*elsewhere, inputs=(), outputs=("/store/index.json",))["/store"] == "write"
+    docker_submit._make_places(spec_of(*words, **facts), [tmp_path / "order"])
+    assert (tmp_path / "kept").is_dir()
+    assert not (tmp_path / "kept" / "index.json").exists()
 
 
 def test_other_folders_can_be_named():
