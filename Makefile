@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # One torch thread for each of xdist's processes: more would fight over the same cores.
 TEST_ENV = OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test azurite lint types contracts check real clean
+.PHONY: demo test azurite lint types contracts check real clean FORCE
 
 demo: $(VENV)/installed
 	$(BIN)/mrikit demo
@@ -28,11 +28,16 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/installed-dev
-	$(BIN)/mypy
+# mypy and import-linter know no package-dir: they are shown the tree that setup.py describes, made of links.
+build/linked: FORCE
+	@rm -rf $@ && mkdir -p $@/mrikit
+	@ln -s $(CURDIR)/infra $(CURDIR)/pyproject.toml $@ && ln -s $(CURDIR)/mrikit/* $@/mrikit && ln -s $(CURDIR)/jobs $@/mrikit/commands
 
-contracts: $(VENV)/installed-dev
-	$(BIN)/lint-imports
+types: $(VENV)/installed-dev build/linked
+	cd build/linked && $(abspath $(BIN))/mypy --cache-dir $(CURDIR)/.mypy_cache
+
+contracts: $(VENV)/installed-dev build/linked
+	cd build/linked && PYTHONPATH=. $(abspath $(BIN))/lint-imports --cache-dir $(CURDIR)/.import_linter_cache
 
 check: lint types contracts test
 

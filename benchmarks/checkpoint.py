@@ -24,7 +24,7 @@ from mrikit.checkpoint import read_tensors, write_tensors
 from mrikit.models import build_model
 
 NUM_TIMES = 5
-TRAIN = ("-m", "jobs.app", "train", "--task", "knee_multicoil", "--size", "full", "--device", "cpu")
+TRAIN = ("-m", "mrikit", "train", "--task", "knee_multicoil", "--size", "full", "--device", "cpu")
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def _touch(state: dict[str, torch.Tensor]) -> float:
 def _time_resume(place: Path) -> float:
     """Seconds of `mrikit train` for a run that is finished, on volumes so small that they do not count."""
     commands = [
-        ("-m", "jobs.app", "simulate", "knee", "--volumes", "4", "--coils", "2", "--slices", "1", "--out", "data"),
+        ("-m", "mrikit", "simulate", "knee", "--volumes", "4", "--coils", "2", "--slices", "1", "--out", "data"),
         (*TRAIN, "--data", "data", "--out", "run", "--set", "training.num_epochs=1", "--set", "data.num_validation=0"),
     ]
     times = []

@@ -108,9 +108,9 @@ def train_one(out: Path, network: str, seed: int, epochs: int) -> None:
 def score(network, out: Path, config) -> dict[str, float]:
     """Means over the volumes of the other study."""
     from mrikit.data import SliceDataset, load_training_volumes
-    from mrikit.training.interrupts import StopRequest
-    from mrikit.training.process import joined
-    from mrikit.training.validation import validate
+    from mrikit.runs.interrupts import StopRequest
+    from mrikit.runs.process import joined
+    from mrikit.training.objectives.image import validate
 
     dataset = SliceDataset(load_training_volumes(out / "test").volumes, config.num_adjacent)
     with joined("cpu") as process:

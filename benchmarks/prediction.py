@@ -25,10 +25,10 @@ from setting import print_setting
 
 from mrikit.config import change_config
 from mrikit.data import BatchShape
+from mrikit.forecast.memory import predict_memory
+from mrikit.forecast.throughput import predict_time
 from mrikit.recipes import recipe
 from mrikit.training import RunConfig, train
-from mrikit.training.memory import predict_memory
-from mrikit.training.throughput import predict_time
 from mrikit.volumes import ScanInfo, Volume, write_fastmri
 
 _NUM_SLICES, _NUM_STEPS, _CONTEXT_BYTES = 5, 5, 500_000_000

@@ -47,7 +47,7 @@ def measured() -> str:
     """Slices per second of one process and of two."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        command = [sys.executable, "-m", "jobs.app"]
+        command = [sys.executable, "-m", "mrikit"]
         study = ["simulate", "knee", "--volumes", "10", "--coils", "4", "--slices", "8", "--out", str(folder / "DATA")]
         subprocess.run([*command, *study], check=True, capture_output=True)
         one = slices_per_second(folder / "one", [sys.executable, "-m"], folder / "DATA", 1)
@@ -62,7 +62,7 @@ def slices_per_second(out: Path, launcher: list[str], data: Path, num_processes:
     words = ["train", "--task", "knee_multicoil", "--data", str(data), "--out", str(out)]
     words += ["--set", "training.num_epochs=3", "--set", f"training.batch_size={num_processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*launcher, "jobs.app", *words], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*launcher, "mrikit", *words], env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
     rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from setting import print_setting, take_turns
 
-from jobs.backends import open_backend
-from jobs.backends.job import GOING_ON, SUCCEEDED
-from jobs.backends.records import JOBS, require_record
+from mrikit.launching.backends import open_backend
+from mrikit.launching.job import GOING_ON, SUCCEEDED
+from mrikit.launching.records import JOBS, require_record
 
-MRIKIT = [sys.executable, "-P", "-m", "jobs.app"]
+MRIKIT = [sys.executable, "-P", "-m", "mrikit"]
 AIMS_S = {"local": 2.0, "slurm": 3.0}
 """Over the bare command; Slurm's own scheduling comes on top of it."""
 TIMEOUT_S = 120.0

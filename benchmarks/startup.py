@@ -14,7 +14,7 @@ def main() -> None:
     print("|---|--:|")
     for name, command in {
         "python -c pass": [sys.executable, "-c", "pass"],
-        "mrikit --help": [sys.executable, "-m", "jobs.app", "--help"],
+        "mrikit --help": [sys.executable, "-m", "mrikit", "--help"],
     }.items():
         print(f"| `{name}` | {1000 * statistics.median(_seconds(command) for _ in range(NUM_RUNS)):.0f} |")
 

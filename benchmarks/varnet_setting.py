@@ -17,7 +17,7 @@ import fastmri.models
 import torch
 from setting import NUM_CENTER_LINES, make_scan, print_setting
 
-from mrikit.models.published import fastmri_varnet_state
+from mrikit.models.published_fastmri import fastmri_varnet_state
 from mrikit.models.varnet import VarNet, VarNetConfig
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c

@@ -9,18 +9,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from jobs import data, image, infra, jobs, weights
-from jobs.demo import demo
-from jobs.doctor import doctor
-from jobs.elsewhere import elsewhere
-from jobs.evaluate import evaluate
-from jobs.reconstruct import reconstruct
-from jobs.report import report
-from jobs.simulate import simulate
-from jobs.sweep import sweep
-from jobs.tasks import tasks
-from jobs.train import train
 from mrikit import __version__
+from mrikit.commands import data, image, infra, jobs, weights
+from mrikit.commands.demo import demo
+from mrikit.commands.doctor import doctor
+from mrikit.commands.evaluate import evaluate
+from mrikit.commands.on import elsewhere
+from mrikit.commands.reconstruct import reconstruct
+from mrikit.commands.report import report
+from mrikit.commands.simulate import simulate
+from mrikit.commands.sweep import sweep
+from mrikit.commands.tasks import tasks
+from mrikit.commands.train import train
 from mrikit.errors import MrikitError
 from mrikit.launch import adopt_launch
 from mrikit.storage import shown

@@ -81,7 +81,7 @@ def _plans(accelerations: Sequence[float], *, is_training: bool) -> "list[MaskPl
 
 def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> Path:
     """A study of knees, undersampled test volumes without reference included."""
-    from jobs.simulate import run
+    from mrikit.commands.simulate import run
     from mrikit.simulate import StudyConfig
 
     run(
@@ -100,8 +100,8 @@ def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> 
 
 def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
     """Runs of two networks of one size, in as many epochs, on other patients than those that are reconstructed."""
-    from jobs.device import pick_device
-    from jobs.train import run_stages, stage_places
+    from mrikit.commands.device import pick_device
+    from mrikit.commands.train import run_stages, stage_places
     from mrikit.recipes import recipe, recipes
     from mrikit.storage import Place
 
@@ -129,7 +129,7 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
 
 def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[Path], messages: Console) -> list[Path]:
     """Every method and network at every acceleration; one that cannot do a volume says so, and the others go on."""
-    from jobs.reconstruct import run
+    from mrikit.commands.reconstruct import run
     from mrikit.errors import ConfigError, DataError
     from mrikit.models import CLASSICAL
     from mrikit.reconstruct import ReconstructConfig
@@ -156,7 +156,7 @@ def _reconstruct(data: Path, out: Path, plans: "Sequence[MaskPlan]", runs: list[
 
 
 def _score_and_report(out: Path, folders: list[Path]) -> None:
-    from jobs import evaluate
+    from mrikit.commands import evaluate
     from mrikit.report import write_report
 
     scores, _files = evaluate.run(folders)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.output import counted, messages_console
+from mrikit.commands.output import messages_console
+from mrikit.words import counted
 
 if TYPE_CHECKING:
-    from jobs.estate.examine import Examination
-    from jobs.estate.finding import Finding
+    from mrikit.estate.examine import Examination
+    from mrikit.estate.finding import Finding
 
 _STATE_WIDTH = len("missing")
 
@@ -32,8 +33,8 @@ def doctor(
     Azure is asked where an estate is linked, a stack is given or AZURE_SUBSCRIPTION_ID is set; nothing is changed
     there. Exits with 1 if anything is missing; warnings, and what could not be asked, are shown and counted.
     """
-    from jobs.estate.examine import examine
-    from jobs.estate.finding import MISSING
+    from mrikit.estate.examine import examine
+    from mrikit.estate.finding import MISSING
 
     with messages_console().status("looking at this machine and Azure"):
         found = examine(stack)
@@ -49,7 +50,7 @@ def doctor(
 
 def _print(found: "Examination") -> None:
     """What was found here, what in Azure, and the sums."""
-    from jobs.estate.finding import MISSING
+    from mrikit.estate.finding import MISSING
 
     width = max(len(one.subject) for one in found.findings)
     typer.echo("this machine")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from jobs.places import AS_LOCATION, Location
+from mrikit.commands.places import AS_LOCATION, Location
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

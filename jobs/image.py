@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.backends.docker_client import PROGRAM, docker, docker_shown
 from mrikit import __version__
 from mrikit.errors import ConfigError, JobError
+from mrikit.launching.docker.client import PROGRAM, docker, docker_shown
 
 app = typer.Typer(
     name="image",

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.output import counted, messages_console, results_console
+from mrikit.commands.output import messages_console, results_console
+from mrikit.words import counted
 
 app = typer.Typer(
     name="infra",
@@ -25,7 +26,7 @@ def plan(
     stack: Annotated[str, typer.Option(help="Name of a stack, or the path of its file.")] = "dev",
     data_tb: Annotated[float, typer.Option(min=0, help="Terabytes of data that the costs count with.")] = 1.0,
     prices: Annotated[
-        Path | None, typer.Option(help="A price table of your own, in the form of jobs/prices.toml.")
+        Path | None, typer.Option(help="A price table of your own, in the form of mrikit/estate/prices.toml.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every resource and its inputs.")] = False,
 ) -> None:
@@ -34,10 +35,10 @@ def plan(
     Runs the program with a stand-in for Azure: resources by component, identities and their rights, ways in from the
     network, monthly costs, and the rules that must hold. Exits with 1 if one does not.
     """
-    from jobs.estate.plan import plan_facts
-    from jobs.estate.record import program_folder, record_program
-    from jobs.estate.stack_file import read_stack
-    from jobs.prices import load_prices
+    from mrikit.estate.declared import program_folder, record_program
+    from mrikit.estate.preview import plan_facts
+    from mrikit.estate.prices import load_prices
+    from mrikit.estate.stack_file import read_stack
 
     table = load_prices(prices)
     chosen = read_stack(stack, program_folder().parent)
@@ -99,8 +100,8 @@ def _outputs(file: Path | None, stack: str | None) -> tuple[str, str]:
 
 
 def _ask_pulumi(stack: str | None) -> str:
-    from jobs.estate.record import program_folder
     from mrikit.errors import JobError
+    from mrikit.estate.declared import program_folder
 
     command = ["pulumi", "stack", "output", "--json", *(["--stack", stack] if stack else [])]
     try:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.backends import open_backend
-from jobs.backends.job import FAILED, SUCCEEDED, UNKNOWN, JobStatus
-from jobs.backends.records import JobRecord, load_record, load_records, new_record, require_record, save_record
-from jobs.output import in_time, results_console
+from mrikit.commands.output import results_console
 from mrikit.errors import MrikitError
+from mrikit.launching.backends import open_backend
+from mrikit.launching.job import FAILED, SUCCEEDED, UNKNOWN, JobStatus
+from mrikit.launching.records import JobRecord, load_record, load_records, new_record, require_record, save_record
+from mrikit.words import in_time
 
 app = typer.Typer(
     name="jobs",
@@ -108,7 +109,7 @@ def pull(
 @app.command()
 def resume(name: Name) -> None:
     """Start a job again that failed or was cancelled; it goes on where it was."""
-    from jobs.submit import resubmit
+    from mrikit.launching.submit import resubmit
 
     renewed = resubmit(require_record(name))
     typer.echo(f"submitted {renewed.spec.name} as {renewed.handle}")

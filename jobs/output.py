@@ -3,27 +3,14 @@
 import os
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mrikit.storage.amounts import in_bytes
+from mrikit.words import in_bytes, in_time
 
 if TYPE_CHECKING:
     from rich.progress import Progress
-
-__all__ = [
-    "MinuteLines",
-    "are_one",
-    "byte_bars",
-    "counted",
-    "expiry",
-    "in_bytes",
-    "in_time",
-    "messages_console",
-    "results_console",
-]
 
 _WIDE = 10_000
 """Columns where no terminal would cut lines off: a pipe counts as narrow, and rich drops what is beyond."""
@@ -38,30 +25,6 @@ def results_console() -> Console:
 def messages_console() -> Console:
     """Standard error, for plans, progress and warnings."""
     return _console(is_stderr=True)
-
-
-def in_time(seconds: float) -> str:
-    """The two largest units: `6 d 3 h`, `2 h 5 min`, `40 s`."""
-    time_span = timedelta(seconds=abs(seconds))
-    minutes, rest = divmod(time_span.seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if time_span.days:
-        return f"{time_span.days} d {hours} h" if time_span.days < 10 and hours else f"{time_span.days} d"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{rest} s"
-
-
-def expiry(seconds_left: float | None) -> str:
-    """When a link ends, by this machine's clock: `in 6 d 3 h`, `expired 3 d ago`, `?` where it does not say."""
-    if seconds_left is None:
-        return "?"
-    return f"in {in_time(seconds_left)}" if seconds_left > 0 else f"expired {in_time(seconds_left)} ago"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 archive`, `2 archives`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def are_one(output: Console, messages: Console) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mrikit.run_files import CHECKPOINTS, METRICS_FILE, RECONSTRUCT_FILE
 from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ AS_LOCATION: dict[str, Any] = {"parser": parse_location, "metavar": "<path>"}
 """How typer reads an option or argument that is a location."""
 
 _WEIGHTS = ".safetensors"
-_CHECKPOINTS = "checkpoints"
-_METRICS_FILE = "metrics.jsonl"
-_RUN_FILE = "reconstruct.json"  # mrikit.volumes.reconstruction.RUN_FILE, without h5py
 
 
 def beside(location: Location, ending: str) -> Location:
@@ -32,14 +30,14 @@ def weights_of(names: Collection[str]) -> Collection[str]:
     The highest stage of a run is known by its checkpoint, and so is a run that has no weights yet.
     """
     files = [name for name in names if name.endswith(_WEIGHTS)]
-    chosen = {name for name in files if posixpath.basename(posixpath.dirname(name)) != _CHECKPOINTS}
+    chosen = {name for name in files if posixpath.basename(posixpath.dirname(name)) != CHECKPOINTS}
     newest = {posixpath.dirname(name): name for name in sorted(files) if name not in chosen}
     return chosen | set(newest.values())
 
 
 def results_of(names: Collection[str]) -> Collection[str]:
     """The files that a report is made from: no weights, and of images only reconstructions."""
-    folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == _RUN_FILE}
+    folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == RECONSTRUCT_FILE}
 
     def is_read(name: str) -> bool:
         if not name.endswith(".h5"):
@@ -56,7 +54,7 @@ def settings_of(names: Collection[str]) -> Collection[str]:
 
 def leads_of(names: Collection[str]) -> Collection[str]:
     """The files of training runs that are longer whenever a run was carried on."""
-    return {name for name in names if posixpath.basename(name) == _METRICS_FILE}
+    return {name for name in names if posixpath.basename(name) == METRICS_FILE}
 
 
 def _folders_above(name: str) -> list[str]:

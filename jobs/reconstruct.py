@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.places import AS_LOCATION, Location, weights_of
+from mrikit.commands.places import AS_LOCATION, Location, weights_of
 
 if TYPE_CHECKING:
     from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
@@ -255,7 +255,7 @@ class _Progress:
 
 def _own_device(device: str) -> str:
     """The device by name; of several processes that a launcher started on a machine each has a GPU of its own."""
-    from jobs.device import pick_device
+    from mrikit.commands.device import pick_device
 
     picked = pick_device(device)
     return f"cuda:{os.environ['LOCAL_RANK']}" if picked == "cuda" and "LOCAL_RANK" in os.environ else picked

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.places import AS_LOCATION, Location, results_of
+from mrikit.commands.places import AS_LOCATION, Location, results_of
 
 
 def report(

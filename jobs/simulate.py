@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from jobs.places import AS_LOCATION, Location, beside, settings_of
+from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 
 if TYPE_CHECKING:
     from mrikit.simulate import PlannedVolume, StudyConfig

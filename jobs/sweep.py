@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.backends import open_backend
-from jobs.backends.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
-from jobs.backends.records import load_record, new_record, save_record, submitting
-from jobs.output import counted, messages_console, results_console
-from jobs.places import Location, results_of
-from jobs.sweep_file import Member, Sweep, read_sweep
+from mrikit.commands.output import messages_console, results_console
+from mrikit.commands.places import Location, results_of
 from mrikit.config import parse_assignments
 from mrikit.errors import ConfigError
+from mrikit.launching.backends import open_backend
+from mrikit.launching.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
+from mrikit.launching.records import load_record, new_record, save_record, submitting
+from mrikit.launching.sweep_file import Member, Sweep, read_sweep
 from mrikit.storage import BlobPath, parse_location
+from mrikit.words import counted
 
 _NEW = "new"
 _RETRIED = (FAILED, CANCELLED, UNKNOWN)
@@ -70,7 +71,7 @@ def sweep(
     machine and in Docker it waits for them; Ctrl-C leaves those that run. Slurm and Azure ML have queues of their own:
     there it submits and shows.
     """
-    from jobs.elsewhere import Chosen
+    from mrikit.launching.options import Chosen
 
     if memory is not None and not is_retry:
         raise ConfigError("--memory is for --retry-failed; give that too, or --resource memory=...")
@@ -97,7 +98,7 @@ def sweep(
 
 def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401 - the options of `--on`
     """The job of a member: its training, into a folder of its own below the sweep's."""
-    from jobs.chain import job_chain
+    from mrikit.launching.chain import job_chain
 
     base: Location = BlobPath("runs") if chosen.on == "azure" else Path("runs")
     out = base / found.name / member.name

@@ -2,17 +2,18 @@
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jobs.places import AS_LOCATION, Location, beside, leads_of, settings_of
-from jobs.training_plan import fitted, show_plan
-from jobs.training_run import is_first, num_processes, run
+from mrikit.commands.places import AS_LOCATION, Location, beside, leads_of, settings_of
+from mrikit.commands.training_plan import fitted, show_plan
+from mrikit.commands.training_run import is_first, num_processes, run
 from mrikit.errors import ConfigError, MrikitError
+from mrikit.run_files import CONFIG_FILE
 
 if TYPE_CHECKING:
     from mrikit.storage import Place
@@ -78,9 +79,11 @@ def train(
     ] = False,
 ) -> None:
     """Train a network; the same command again goes on. Several processes: `torchrun --no-python mrikit train ...`."""
-    from jobs.device import pick_device
+    from mrikit.commands.device import pick_device
+    from mrikit.forecast import known_gpu
+    from mrikit.recipes.choose import chosen_configs
+    from mrikit.runs.tracking import require_trackers
     from mrikit.storage import mirrored, nothing, pulled
-    from mrikit.training import known_gpu, require_trackers
 
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     with contextlib.ExitStack() as held:
@@ -118,41 +121,6 @@ def train(
         _show_next(configs[-1], base, data)
 
 
-def chosen_configs(
-    task: str, size: str, stage: int | None, settings: Sequence[str], execution: Mapping[str, Any]
-) -> list["RunConfig"]:
-    """The runs of a task with what the command line changes of them.
-
-    Args:
-        task: A name of `mrikit tasks`.
-        size: One of its sizes.
-        stage: One of its stages; None for all.
-        settings: Assignments, such as `training.max_lr=1e-4`.
-        execution: Settings that have options of their own; None where they are not given.
-
-    Raises:
-        ConfigError: There is no such task, size, stage or setting.
-    """
-    from mrikit.config import change_config, parse_assignments
-    from mrikit.recipes import recipe, recipes
-
-    changes = parse_assignments(list(settings))
-    extent = _take_extent(changes)
-    given = {f"execution.{name}": value for name, value in execution.items() if value is not None}
-    stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
-    return [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
-
-
-def _take_extent(changes: dict[str, str]) -> dict[str, Any]:
-    """Take out what all stages of a recipe follow: epochs of each, and the rate of the first."""
-    from mrikit.config import change_config
-    from mrikit.training import TrainingConfig
-
-    own = {name: changes.pop(f"training.{name}") for name in ("num_epochs", "max_lr") if f"training.{name}" in changes}
-    read = change_config(TrainingConfig(), own, "train.training")
-    return {name: getattr(read, name) for name in own}
-
-
 def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
     """Where the stages of a run lie; a run without stages is the folder itself."""
     return [replace(base, folder=base.folder / f"stage-{config.stage}") if config.stage else base for config in configs]
@@ -160,7 +128,7 @@ def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]
 
 def _require_own_folder(config: "RunConfig", base: Path) -> None:
     """Stop before stages are mixed with a run that has none: nobody could say which of them the folder means."""
-    has_run, has_stages = (base / "config.json").exists(), any(base.glob("stage-*/config.json"))
+    has_run, has_stages = (base / CONFIG_FILE).exists(), any(base.glob(f"stage-*/{CONFIG_FILE}"))
     if (has_run and config.stage) or (has_stages and not config.stage):
         found = "a run without stages" if has_run else "the stages of a run"
         raise ConfigError(f"{base} holds {found}, and {config.task} is another kind; choose another --out")
@@ -193,7 +161,8 @@ def run_stages(
 
 def _previous_stage(config: "RunConfig", base: Path, data: Location) -> Path | None:
     """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
-    from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints
+    from mrikit.checkpoint import find_checkpoints
+    from mrikit.run_files import WEIGHTS_FILE
 
     if config.stage < 2 or find_checkpoints(base / f"stage-{config.stage}"):
         return None

@@ -1,18 +1,20 @@
 """What `mrikit train` would do: its extent, memory, time and cost; and the settings that fit into a memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from jobs.places import Location
-from jobs.training_run import num_processes
+from mrikit.commands.places import Location
+from mrikit.commands.training_run import num_processes
 
 if TYPE_CHECKING:
     from mrikit.data import BatchShape
-    from mrikit.training import Prediction, RunConfig
+    from mrikit.forecast import Prediction
+    from mrikit.launching.job import JobPlan, JobSpec
+    from mrikit.training import RunConfig
 
 
 def show_plan(
@@ -25,8 +27,9 @@ def show_plan(
     price_per_hour: float | None,
 ) -> None:
     """Print what each stage would do, and what all of them would cost."""
+    from mrikit.forecast import describe_prediction, predict_run
     from mrikit.storage import shown
-    from mrikit.training import describe_prediction, plan_run, predict_run
+    from mrikit.training import plan_run
 
     predictions = []
     for config, folder in zip(configs, folders, strict=True):
@@ -79,7 +82,7 @@ def show_expected(
     Returns:
         One for each stage.
     """
-    from mrikit.training import describe_prediction, predict_run
+    from mrikit.forecast import describe_prediction, predict_run
 
     is_here = runs_on in ("cpu", "cuda")
     predictions = []
@@ -100,6 +103,37 @@ def show_expected(
         for line in describe_prediction(prediction):
             typer.echo(line)
     return predictions
+
+
+def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[str, Any]) -> None:
+    """Print what each job of a training is expected to take, by its GPU as named or by this machine."""
+    import torch
+
+    from mrikit.forecast import known_gpu
+    from mrikit.launching.chain import training_configs
+
+    configs = training_configs(params)
+    stages = [configs] if len(planned) == 1 else [[config] for config in configs]
+    predictions: list[Prediction] = []
+    for (spec, plan), jobs_own in zip(planned, stages, strict=True):
+        runs_on = known_gpu(params["gpu"]) or plan.runs_on
+        if not runs_on or (runs_on == "cuda" and not torch.cuda.is_available()):
+            typer.echo("expected: nobody knows how fast its machine is; --gpu names one that is known")
+            return
+        price = params["price_per_hour"]
+        if price is None and plan.hourly_cost is not None:
+            price = plan.hourly_cost / spec.num_processes
+        predictions += show_expected(
+            jobs_own,
+            params["data"],
+            params["validation_data"],
+            runs_on=runs_on,
+            num_processes=spec.num_processes,
+            price_per_hour=price,
+        )
+        if sum(prediction.hours for prediction in predictions[-len(jobs_own) :]) > spec.max_hours:
+            typer.echo(f"warning: it is longer than a start may take, --max-hours {spec.max_hours:g}")
+    show_sum(predictions)
 
 
 def show_sum(predictions: Sequence["Prediction"]) -> None:
@@ -142,7 +176,8 @@ def fitted(
     Raises:
         ConfigError: Nothing makes one fit, or the limit is no size.
     """
-    from mrikit.training import fit, parse_bytes, plan_run
+    from mrikit.forecast import fit, parse_bytes
+    from mrikit.training import plan_run
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     limit_bytes = parse_bytes(limit)

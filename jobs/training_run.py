@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from jobs.places import Location
+from mrikit.commands.places import Location
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -41,7 +41,7 @@ def run(
     Raises:
         MrikitError: See `mrikit.training.train`.
     """
-    from mrikit.training import ToldElsewhereError
+    from mrikit.runs.process import ToldElsewhereError
     from mrikit.training import train as train_network
 
     if place.is_mirror:  # what a run that cannot begin deletes is deleted there only while its folder stays
@@ -106,7 +106,7 @@ def _title(config: "RunConfig") -> str:
 
 
 def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> None:
-    from mrikit.checkpoint import WEIGHTS_FILE
+    from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
 
     position = summary.position

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.places import AS_LOCATION, Location, weights_of
+from mrikit.commands.places import AS_LOCATION, Location, weights_of
 
 app = typer.Typer(
     name="weights",

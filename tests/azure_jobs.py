@@ -7,8 +7,8 @@ import pytest
 from estates import example_estate
 from fake_azureml import FakeAzureml
 
-from jobs.backends.job import JobSpec
 from mrikit.errors import JobError
+from mrikit.launching.job import JobSpec
 from mrikit.storage import blob
 from mrikit.storage.estate import EstateCluster, save_estate
 

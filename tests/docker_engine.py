@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.backends.job_processes import started_at
+from mrikit.launching.local.processes import started_at
 
 ROOT = Path(__file__).parents[1]
 BASE = "python:3.11-slim-bookworm"
@@ -89,7 +89,7 @@ def build_cpu_image(environment: dict[str, str]) -> None:
             settings = (f"ENV PATH={_PATH}", "ENV LANG=C.UTF-8", 'CMD ["python3"]', f"LABEL recipe={tar.stem}")
             changes = [word for one in settings for word in ("--change", one)]
             subprocess.run(["docker", "import", *changes, tar, BASE], env=environment, check=True, capture_output=True)
-        words = [sys.executable, "-m", "jobs.app", "image", "build", "--cpu", "--dirty", "--network", "host"]
+        words = [sys.executable, "-m", "mrikit", "image", "build", "--cpu", "--dirty", "--network", "host"]
         done = subprocess.run(words, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"the image cannot be built: {done.stderr[-3000:]}")

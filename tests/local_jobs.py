@@ -7,12 +7,12 @@ import textwrap
 import time
 from pathlib import Path
 
-from jobs.backends import job_processes
-from jobs.backends.job import GOING_ON, JobSpec
-from jobs.backends.job_state import read_state
-from jobs.backends.local import LocalBackend
-from jobs.backends.records import job_folder, jobs_folder
 from mrikit.errors import JobError
+from mrikit.launching.job import GOING_ON, JobSpec
+from mrikit.launching.local import processes
+from mrikit.launching.local.backend import LocalBackend
+from mrikit.launching.local.state import read_state
+from mrikit.launching.records import job_folder, jobs_folder
 
 BACKEND = LocalBackend((sys.executable, "-c"))
 TIMEOUT_S = 30
@@ -83,7 +83,7 @@ def log_of(spec):
 
 
 def is_alive(process):
-    return job_processes.started_at(process) != ""
+    return processes.started_at(process) != ""
 
 
 def home(tmp_path, monkeypatch):
@@ -94,6 +94,6 @@ def home(tmp_path, monkeypatch):
     for path in folder.glob("*/state.json"):
         with contextlib.suppress(JobError):  # a test has damaged it
             process, started = read_state(path.parent).supervisor.split("-")
-            if job_processes.started_at(int(process)) == started:
-                job_processes.send([int(process)], signal.SIGKILL)
-        job_processes.end(path.parent)
+            if processes.started_at(int(process)) == started:
+                processes.send([int(process)], signal.SIGKILL)
+        processes.end(path.parent)

@@ -20,13 +20,15 @@ def modules_after(code):
 
 
 def test_help_loads_no_torch_and_nothing_else_that_is_heavy():
-    loaded = modules_after("from jobs.app import app\ntry: app(['--help'])\nexcept SystemExit: pass")
-    assert "jobs.app" in loaded
+    loaded = modules_after("from mrikit.commands.app import app\ntry: app(['--help'])\nexcept SystemExit: pass")
+    assert "mrikit.commands.app" in loaded
     assert not loaded & (HEAVY | {"numpy", "pulumi", "azure"})
 
 
 def test_the_data_commands_load_no_torch():
-    loaded = modules_after("import mrikit.volumes, mrikit.volumes.index, mrikit.masks, mrikit.storage, jobs.data")
+    loaded = modules_after(
+        "import mrikit.volumes, mrikit.volumes.index, mrikit.masks, mrikit.storage, mrikit.commands.data"
+    )
     assert "h5py" in loaded
     assert "torch" not in loaded
 
@@ -53,12 +55,15 @@ def test_functions_fit_a_screen(path):
     "path", [path for path in SOURCES if path.name == "__init__.py"], ids=lambda path: path.parent.name
 )
 def test_every_public_name_exists(path):
-    module = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
+    package, *names = path.parent.relative_to(ROOT).parts
+    module = importlib.import_module(".".join(["mrikit.commands" if package == "jobs" else package, *names]))
     assert [name for name in getattr(module, "__all__", []) if not hasattr(module, name)] == []
 
 
 def test_the_commands_of_the_estate_load_nothing_that_is_heavy():
-    loaded = modules_after("import jobs.estate.plan, jobs.estate.record, jobs.infra, jobs.doctor")
+    loaded = modules_after(
+        "import mrikit.estate.preview, mrikit.estate.declared, mrikit.commands.infra, mrikit.commands.doctor"
+    )
     assert not loaded & HEAVY
     assert not {name for name in loaded if name.partition(".")[0] in ("pulumi", "infra", "azure")}
 

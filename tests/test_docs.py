@@ -63,7 +63,7 @@ def workplace(tmp_path, real_data):
     """A folder with a small study called DATA, the real data, published weights, and `mrikit` on the path."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "mrikit").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m jobs.app "$@"\n')
+    (tools / "mrikit").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m mrikit "$@"\n')
     (tools / "mrikit").chmod(0o755)
     (tmp_path / "REALDATA").symlink_to(real_data)
     with np.load(ROOT / "tests" / "golden" / "fastmri_varnet.npz") as golden:

@@ -124,7 +124,7 @@ def test_an_environment_without_a_launch_or_with_torchruns_stays_as_it_is():
 def test_the_command_line_adopts_a_launch():
     environ = {**os.environ, **SLURM, "SLURM_PROCID": "x"}
     done = subprocess.run(
-        [sys.executable, "-m", "jobs.app", "tasks"], env=environ, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "mrikit", "tasks"], env=environ, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(

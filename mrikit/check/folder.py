@@ -14,8 +14,8 @@ from mrikit.check.manifests import UnpackedFile, check_members, check_sha256, is
 from mrikit.errors import ConfigError, DataError
 from mrikit.storage import FileState, Location, list_files
 from mrikit.volumes import Index, build_index
-from mrikit.volumes.entries import load_volume
 from mrikit.volumes.files import nothing_found
+from mrikit.volumes.index_entry import load_volume
 from mrikit.volumes.index_workers import num_processors
 from mrikit.volumes.scan import scan
 

@@ -8,7 +8,7 @@ from mrikit.check.findings import Finding, make_finding
 from mrikit.errors import DataError
 from mrikit.volumes import Index, ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
-from mrikit.volumes.entries import load_volume
+from mrikit.volumes.index_entry import load_volume
 
 SPLITS = ("train", "val", "test")
 _MOST_NAMED = 3

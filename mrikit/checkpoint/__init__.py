@@ -6,7 +6,7 @@ from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.checkpoint.weights import (
     EMA_PREFIX,
-    WEIGHTS_FILE,
+    MOMENTS,
     WEIGHTS_PREFIX,
     Weights,
     build_trained_model,
@@ -20,8 +20,8 @@ from mrikit.checkpoint.weights import (
 
 __all__ = [
     "EMA_PREFIX",
+    "MOMENTS",
     "SOURCES",
-    "WEIGHTS_FILE",
     "WEIGHTS_PREFIX",
     "Weights",
     "as_lines",

@@ -17,7 +17,7 @@ from mrikit.checkpoint.weights import Weights, build_trained_model, load_weights
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import LEARNED, model_settings
-from mrikit.models.published import fastmri_state, find_settings
+from mrikit.models.published_fastmri import fastmri_state, find_settings
 from mrikit.models.published_promptmr import SOURCES as PROMPTMR_SOURCES
 from mrikit.models.published_promptmr import convert
 from mrikit.storage import write_text

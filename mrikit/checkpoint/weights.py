@@ -13,13 +13,14 @@ from torch import nn
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import build_model
+from mrikit.run_files import CHECKPOINTS, WEIGHTS_FILE
 
-WEIGHTS_FILE: Final = "weights.safetensors"
-"""In the folder of a training run: the best weights so far, as validation has it."""
 WEIGHTS_PREFIX: Final = "weights/"
 """What the names of a training checkpoint's weights begin with; other prefixes are the optimizer's."""
 EMA_PREFIX: Final = "ema/"
 """What the names of their running means begin with, where the run keeps them; they are preferred."""
+MOMENTS: Final = ("exp_avg", "exp_avg_sq")
+"""What Adam remembers of each weight; in a checkpoint `exp_avg/NAME` and `exp_avg_sq/NAME`."""
 
 _NAMED_TENSORS = 3  # how many of those that do not fit a message names
 
@@ -130,12 +131,12 @@ def build_trained_model(weights: Weights) -> nn.Module:
 
 def checkpoint_path(run: Path, step: int) -> Path:
     """Where a training run keeps its state after so many optimizer steps."""
-    return run / "checkpoints" / f"step-{step:08d}.safetensors"
+    return run / CHECKPOINTS / f"step-{step:08d}.safetensors"
 
 
 def find_checkpoints(run: Path) -> list[Path]:
     """The finished checkpoints of a training run, oldest first."""
-    return sorted((run / "checkpoints").glob("step-*.safetensors"))
+    return sorted((run / CHECKPOINTS).glob("step-*.safetensors"))
 
 
 def last_stage(run: Path) -> Path | None:

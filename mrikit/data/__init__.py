@@ -3,9 +3,9 @@
 from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
 from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes
 from mrikit.data.example import Example
+from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
 from mrikit.data.prepare import make_example, prepare_batch
-from mrikit.data.published import published_shapes
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
 from mrikit.data.window import center_crop, scored_window

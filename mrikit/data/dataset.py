@@ -19,8 +19,8 @@ from mrikit.data.undersample import is_fully_sampled
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError, StorageError
 from mrikit.volumes import Index, Location, Volume, build_index, find_volumes, load_index, open_volume
-from mrikit.volumes.entries import load_volume
 from mrikit.volumes.files import NUM_IN_FLIGHT, is_single_file
+from mrikit.volumes.index_entry import load_volume
 from mrikit.volumes.index_workers import num_processors
 
 T = TypeVar("T")

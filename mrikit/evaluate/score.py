@@ -21,10 +21,11 @@ from mrikit.evaluate.scorers import SCORERS, Compared, measure
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
+from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import BlobPath, Location, read_json, recorded_location, shown
 from mrikit.volumes import ScanInfo, find_volumes
 from mrikit.volumes.anatomy import anatomy_of
-from mrikit.volumes.reconstruction import RUN_FILE, reconstruction_path
+from mrikit.volumes.reconstruction import reconstruction_path
 
 STORED: Final = "stored"
 """Stands for the boxes in the attributes of the volumes."""
@@ -101,9 +102,11 @@ def data_of(recon: Path) -> Location:
 def _read_run(recon: Path) -> dict[str, Any]:
     if not recon.is_dir():
         raise DataError(f"{recon}: no such folder; make it with `mrikit reconstruct --data DATA --out {recon}`")
-    if not (recon / RUN_FILE).is_file():
-        raise DataError(f"{recon}: no {RUN_FILE} in it; name the folder that was the --out of `mrikit reconstruct`")
-    run: dict[str, Any] = read_json(recon / RUN_FILE)
+    if not (recon / RECONSTRUCT_FILE).is_file():
+        raise DataError(
+            f"{recon}: no {RECONSTRUCT_FILE} in it; name the folder that was the --out of `mrikit reconstruct`"
+        )
+    run: dict[str, Any] = read_json(recon / RECONSTRUCT_FILE)
     return run
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mrikit.errors import ConfigError
-from mrikit.masks import fastmri, snu
+from mrikit.masks.kinds import fastmri, snu
 from mrikit.masks.mask import Lines, Mask, measured
 
 MASK_KINDS: dict[str, Callable[[int, float, float, np.random.RandomState], Lines]] = {

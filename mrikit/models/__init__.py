@@ -11,7 +11,7 @@ from torch import nn
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.models import anatomy, classical, prompt_unet, promptmr, promptmr_config, unet, varnet
+from mrikit.models import anatomy_classifier, classical, prompt_unet, promptmr, promptmr_config, unet, varnet
 
 CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "zero_filled": (classical.ZeroFilled, classical.ZeroFilledConfig),
@@ -29,7 +29,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 
 CLASSIFIERS: dict[str, tuple[type[nn.Module], type]] = {
-    "anatomy_net": (anatomy.AnatomyNet, anatomy.AnatomyNetConfig),
+    "anatomy_net": (anatomy_classifier.AnatomyNet, anatomy_classifier.AnatomyNetConfig),
 }
 """Name to model and its configuration: networks that give classes instead of images."""
 

@@ -5,8 +5,8 @@ from mrikit.reconstruct.folder import ReconstructSummary, reconstruct_folder
 from mrikit.reconstruct.method import Method, ReconstructConfig, build_method
 from mrikit.reconstruct.routing import Routing, build_routing, choose_method
 from mrikit.reconstruct.shard import Shard, launched_shard, parse_shard
+from mrikit.reconstruct.todo import Work
 from mrikit.reconstruct.volume import reconstruct_volume
-from mrikit.reconstruct.work import Work
 
 __all__ = [
     "Method",

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mrikit.checkpoint import WEIGHTS_FILE, find_checkpoints, last_stage, stage_number
+from mrikit.checkpoint import find_checkpoints, last_stage, stage_number
 from mrikit.errors import CheckpointError, ConfigError
+from mrikit.run_files import CHECKPOINTS, WEIGHTS_FILE
 
 
 def find_weights(paths: Iterable[Path]) -> list[Path]:
@@ -52,7 +53,7 @@ def _below(path: Path) -> list[Path]:
     files = [
         file
         for file in path.rglob("*.safetensors")
-        if not file.name.startswith(".") and file.parent.name != "checkpoints"
+        if not file.name.startswith(".") and file.parent.name != CHECKPOINTS
     ]
     runs = {file.parent.parent for file in files if _is_of_stage(file)}
     last = {run: last_stage(run) for run in sorted(runs)}

@@ -11,22 +11,17 @@ from typing import Any, NamedTuple
 import torch
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.reconstruct.held_slices import HeldSlices
 from mrikit.reconstruct.method import ReconstructConfig
 from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
 from mrikit.reconstruct.shard import Shard
+from mrikit.reconstruct.shared_slices import HeldSlices
+from mrikit.reconstruct.todo import Item, Work, find_work
 from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
-from mrikit.reconstruct.work import Item, Work, find_work
+from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import open_volume
 from mrikit.volumes.files import name_below
-from mrikit.volumes.reconstruction import (
-    RUN_FILE,
-    file_signature,
-    find_reconstructions,
-    is_made_from,
-    write_reconstruction,
-)
+from mrikit.volumes.reconstruction import file_signature, find_reconstructions, is_made_from, write_reconstruction
 
 OnStart = Callable[[str, Work], None]
 """Called before the first volume with the name of the model, or of all models, and what there is to do."""
@@ -127,7 +122,7 @@ def reconstruct_folder(
         seconds = time.perf_counter() - start
         summary = _summarise(done, work, len(failures), seconds)
         if summary.num_slices and shard.num_shards == 1:
-            _note_speed(out / RUN_FILE, record, summary, sync)
+            _note_speed(out / RECONSTRUCT_FILE, record, summary, sync)
     on_end(summary)
     if failures:
         first, *others = failures
@@ -222,7 +217,7 @@ def _claimed(out: Path, record: dict[str, Any], sync: Callable[[], None], *, is_
 
     Where other processes share the work it stays, because they may be busy with their first volumes.
     """
-    path = out / RUN_FILE
+    path = out / RECONSTRUCT_FILE
     if create_json(path, record):
         sync()  # before others find nothing there
     else:

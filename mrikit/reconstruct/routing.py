@@ -14,7 +14,7 @@ from mrikit.checkpoint import Weights, load_weights, read_record
 from mrikit.data import choose_mask, make_example
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS
-from mrikit.models.anatomy import UNKNOWN_BELOW, find_anatomy
+from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, find_anatomy
 from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.method import Method, ReconstructConfig, build_method, describe_method, trained_method
 from mrikit.storage import shown

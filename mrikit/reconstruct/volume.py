@@ -16,8 +16,8 @@ from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
 from mrikit.parallel import map_on_cores
 from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
-from mrikit.reconstruct.held_slices import HeldSlices, Readers
 from mrikit.reconstruct.method import Method, describe_method
+from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import Volume
 from mrikit.volumes.reconstruction import Reconstruction
 

@@ -16,8 +16,8 @@ from mrikit.evaluate import (
 )
 from mrikit.report.stages import join_stages
 from mrikit.report.training import TrainingRun, find_training_runs
+from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import read_json, shown
-from mrikit.volumes.reconstruction import RUN_FILE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,17 +45,18 @@ def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
     """
     if not run_folder.is_dir():
         raise DataError(f"{run_folder}: no such folder; name one that holds the results of `mrikit reconstruct`")
-    folders = sorted(path.parent for path in run_folder.rglob(RUN_FILE))
+    folders = sorted(path.parent for path in run_folder.rglob(RECONSTRUCT_FILE))
     training = join_stages(find_training_runs(run_folder))
     if not folders and not training:
         raise DataError(
-            f"{run_folder}: no {RUN_FILE} in this folder or below; "
+            f"{run_folder}: no {RECONSTRUCT_FILE} in this folder or below; "
             f"run `mrikit reconstruct --data DATA --out {run_folder}`, or name the folder of a training run"
         )
     scored = [folder for folder in folders if (folder / SCORES_FILE).exists()]
     scores = dict(zip(scored, label_runs([read_scores(folder / SCORES_FILE) for folder in scored]), strict=True))
     found = [
-        ReconFolder(path=folder, run=read_json(folder / RUN_FILE), scores=scores.get(folder)) for folder in folders
+        ReconFolder(path=folder, run=read_json(folder / RECONSTRUCT_FILE), scores=scores.get(folder))
+        for folder in folders
     ]
     return found, training
 

@@ -9,10 +9,9 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mrikit.errors import StorageError
+from mrikit.run_files import CONFIG_FILE, METRICS_FILE
 from mrikit.storage import read_json
 
-METRICS_FILE = "metrics.jsonl"
-CONFIG_FILE = "config.json"
 CONFIG_KEYS = ("task", "size", "model")
 
 _SCORES = {"accuracy": "accuracy", "body_ssim": "body SSIM"}

@@ -10,8 +10,6 @@ from mrikit.storage.access import (
     write_stream,
 )
 from mrikit.storage.cache_folder import cache_folder
-from mrikit.storage.choose import everything, nothing, only
-from mrikit.storage.follow import Place, mirrored, named_as_locations, pulled
 from mrikit.storage.local import (
     atomic_path,
     create_json,
@@ -22,9 +20,11 @@ from mrikit.storage.local import (
     write_text,
 )
 from mrikit.storage.location import BlobPath, Location, parse_location, recorded_location
-from mrikit.storage.mirror import shown
+from mrikit.storage.mirror.choose import everything, nothing, only
+from mrikit.storage.mirror.mirror import shown
+from mrikit.storage.mirror.mirrored_file import ConflictError
+from mrikit.storage.mirror.working_folder import Place, mirrored, named_as_locations, pulled
 from mrikit.storage.state import NOT_THERE, FileState
-from mrikit.storage.twin import ConflictError
 
 __all__ = [
     "NOT_THERE",

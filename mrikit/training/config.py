@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mrikit.config import build_config
@@ -9,6 +10,8 @@ from mrikit.data import AugmentConfig, MaskPlan
 from mrikit.errors import ConfigError
 from mrikit.models import CLASSIFIERS, LEARNED
 from mrikit.models.precision import PRECISIONS
+from mrikit.run_files import CONFIG_FILE
+from mrikit.storage import read_json
 from mrikit.training.losses import LOSSES
 
 SCHEDULES = ("cosine", "step")
@@ -213,6 +216,21 @@ class RunConfig:
         """What distinguishes it from other runs: task, model, size and stage."""
         stage = f"-stage-{self.stage}" if self.stage else ""
         return f"{self.task}-{self.model}-{self.size}{stage}"
+
+
+def load_run_config(folder: Path) -> RunConfig:
+    """The configuration that a run was started with.
+
+    Raises:
+        ConfigError: It is of another version.
+        StorageError: There is none.
+    """
+    return build_config(RunConfig, read_json(folder / CONFIG_FILE)["config"], str(folder / CONFIG_FILE))
+
+
+def is_free(name: str) -> bool:
+    """Whether a setting, such as `execution.keep`, decides only how a run is computed."""
+    return name.startswith("execution.") or name.removeprefix("model_config.") in MEMORY_SETTINGS
 
 
 def _require_word(name: str, word: str, known: tuple[str, ...]) -> None:

@@ -16,24 +16,25 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_FILE, WEIGHTS_PREFIX, find_checkpoints, save_weights
+from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_PREFIX, find_checkpoints, save_weights
 from mrikit.data import SliceBatch, draw_masks, load_batches, make_augment, prepare_batch, rank_share
 from mrikit.errors import DataError
-from mrikit.training.begin import begin
+from mrikit.run_files import WEIGHTS_FILE
+from mrikit.runs.interrupts import StopRequest
+from mrikit.runs.position import Position, State
+from mrikit.runs.process import Process
+from mrikit.runs.run_folder import save_checkpoint
+from mrikit.runs.tracking import Tracker
+from mrikit.training.build import begin
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
-from mrikit.training.interrupts import StopRequest
+from mrikit.training.extent import micro_batches, steps_per_epoch
 from mrikit.training.network import key_seed
-from mrikit.training.objective import objective_of
+from mrikit.training.objectives.objective import objective_of
 from mrikit.training.optimizer import forget_last_step
-from mrikit.training.plan import micro_batches, steps_per_epoch
-from mrikit.training.process import Process
-from mrikit.training.resume import Position, State
-from mrikit.training.run_folder import save_checkpoint
 from mrikit.training.schedule import learning_rate
-from mrikit.training.state import gather_moments, whole_parameters
-from mrikit.training.study import Study
-from mrikit.training.tracking import Tracker
+from mrikit.training.volumes import Study
+from mrikit.training.zero_moments import gather_moments, whole_parameters
 from mrikit.volumes import Volume
 
 _ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged

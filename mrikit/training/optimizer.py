@@ -16,10 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from mrikit.checkpoint import MOMENTS
 from mrikit.training.config import ExecutionConfig, TrainingConfig
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What Adam remembers of each weight."""
 
 
 def build_optimizer(

@@ -12,18 +12,20 @@ from typing import Any
 
 import torch
 
+from mrikit.config import build_config
 from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
+from mrikit.run_files import CONFIG_FILE
+from mrikit.runs.interrupts import stop_requests
+from mrikit.runs.position import Position, State, find_state
+from mrikit.runs.process import Process, joined, told_once
+from mrikit.runs.run_folder import Claim, append_log, claim_folder, locked
+from mrikit.runs.tracking import Tracker, open_trackers, require_trackers
 from mrikit.storage import Location, shown
-from mrikit.training.config import RunConfig
+from mrikit.training.config import RunConfig, is_free
 from mrikit.training.engine import Engine
-from mrikit.training.interrupts import stop_requests
-from mrikit.training.process import Process, joined, told_once
-from mrikit.training.resume import Position, State, find_state
-from mrikit.training.run_folder import append_log, claim_folder, locked
-from mrikit.training.start import load_start, start_identity
-from mrikit.training.study import Study, open_study
-from mrikit.training.tracking import Tracker, open_trackers, require_trackers
+from mrikit.training.initial_weights import load_start, start_identity
+from mrikit.training.volumes import Study, open_study
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
@@ -72,7 +74,7 @@ def train(
         validation_data: Volumes to validate on; without it patients of `data` are held out.
         start: Run, checkpoint or weights that a new run begins with; not read where the run goes on and it is gone.
         device: `cpu` or `cuda`.
-        trackers: Names of `mrikit.training.tracking`, besides `metrics.jsonl`.
+        trackers: Names of `mrikit.runs.tracking`, besides `metrics.jsonl`.
         sync: Called by the first process, then by the others, before they look into the folder: where each machine has
             a copy of it, this makes them alike.
         say: Called on the first process with one line worth telling.
@@ -102,7 +104,7 @@ def train(
             study = open_study(config, data, validation_data)
             beginning = start_identity(start, folder)
             if process.is_first:
-                claim_folder(folder, config, data, study.digest, beginning)
+                claim_folder(folder, _claim(config, data, study, beginning))
         common = (config, study, folder, process)
         engine = Engine(*common, _state(*common, start, beginning, tell), tell)
         resumed_step = engine.position.step
@@ -122,6 +124,18 @@ def train(
             signal=None if is_finished else stop.signal or signal.SIGTERM,
             is_first=process.is_first,
         )
+
+
+def _claim(config: RunConfig, data: Location, study: Study, beginning: str | None) -> Claim:
+    return Claim(
+        title={"task": config.task, "size": config.size, "model": config.model},
+        settings=asdict(config),
+        data=data,
+        data_digest=study.digest,
+        start=beginning,
+        complete=lambda found: asdict(build_config(RunConfig, found, CONFIG_FILE)),
+        is_free=is_free,
+    )
 
 
 def _state(

@@ -4,8 +4,8 @@ import h5py
 
 from mrikit.storage import Location
 from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
+from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
 from mrikit.volumes.header import read_header
-from mrikit.volumes.kspace import kspace_slices, reference_slices
 from mrikit.volumes.volume import ScanInfo, Volume
 
 ANATOMY_OF_PROTOCOL = {"AX": "brain", "COR": "knee"}

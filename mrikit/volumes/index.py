@@ -13,9 +13,9 @@ from pathlib import Path
 
 from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
-from mrikit.volumes.entries import Entry, load_info, load_volume
 from mrikit.volumes.files import NUM_IN_FLIGHT, nothing_found
 from mrikit.volumes.index_blob import BlobIndex, read_blob_entries
+from mrikit.volumes.index_entry import Entry, load_info, load_volume
 from mrikit.volumes.index_file import (
     INDEX_NAME,
     LocalIndex,

@@ -11,7 +11,7 @@ from mrikit.errors import StorageError
 from mrikit.storage import BlobPath, Location, cache_folder, read_bytes, remove, write_bytes
 from mrikit.storage.blob import blob_endpoint
 from mrikit.volumes.blob_file import BlobFiles
-from mrikit.volumes.entries import Entry, read_entry
+from mrikit.volumes.index_entry import Entry, read_entry
 from mrikit.volumes.index_file import INDEX_NAME, Records, dump_records, parse_records, read_records, write_records
 from mrikit.volumes.scan import BlobListing
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from mrikit.errors import StorageError
 from mrikit.storage import Location, write_bytes
-from mrikit.volumes.entries import Entry
+from mrikit.volumes.index_entry import Entry
 
 INDEX_NAME = ".mrikit-index.jsonl"
 INDEX_VERSION = 3

@@ -14,9 +14,6 @@ from mrikit.masks import Mask
 from mrikit.storage import Location, atomic_path, file_state
 from mrikit.volumes.files import name_below
 
-RUN_FILE = "reconstruct.json"
-"""Beside the reconstructions of a folder: the resolved configuration, the data and the time they took."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconstruction:

@@ -8,7 +8,7 @@ from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.hdf5 import attribute, read_hdf5, sampling_mask, text_attribute
-from mrikit.volumes.kspace import kspace_slices, reference_slices
+from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
 

@@ -30,7 +30,7 @@ def challenge_arguments(config, **others):
 
 def save_with_deepspeed(folder, weights, arguments, *, zero_stage=1):
     """`folder` with `latest` and the folder of a step, from an engine of one process."""
-    from mrikit.training.process import joined
+    from mrikit.runs.process import joined
 
     network = _as_module(weights)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -62,7 +62,7 @@ def mrikit(engine, tmp_path):
     environment = {**engine, "MRIKIT_JOBS": str(jobs), "OMP_NUM_THREADS": "1"}
 
     def run(*words, is_checked=True, folder=tmp_path):
-        command = [sys.executable, "-P", "-m", "jobs.app", *map(str, words)]
+        command = [sys.executable, "-P", "-m", "mrikit", *map(str, words)]
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
         )

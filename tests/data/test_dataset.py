@@ -131,7 +131,7 @@ def test_a_slice_that_is_not_finite_is_named_with_its_file(data, value):
 
 def test_training_volumes_come_from_a_fresh_index_without_opening_a_file(data, monkeypatch):
     build_index(data)
-    monkeypatch.setattr("mrikit.volumes.entries.open_volume", lambda path: pytest.fail(f"opened {path}"))
+    monkeypatch.setattr("mrikit.volumes.index_entry.open_volume", lambda path: pytest.fail(f"opened {path}"))
     monkeypatch.setattr("mrikit.data.dataset.open_volume", lambda path: pytest.fail(f"opened {path}"))
     volumes, num_undersampled = load_training_volumes(data)
     assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]

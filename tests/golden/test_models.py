@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers import relative_error
 
-from mrikit.models.published import fastmri_unet_state, fastmri_varnet_state
+from mrikit.models.published_fastmri import fastmri_unet_state, fastmri_varnet_state
 from mrikit.models.unet import UnetConfig, UnetModel
 from mrikit.models.varnet import VarNet, VarNetConfig
 

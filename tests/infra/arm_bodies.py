@@ -7,8 +7,8 @@ Factory below `typeProperties`, by the names of its API.
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.estate.azure_types import AZURE_TYPES, path_names
-from jobs.estate.record import Declared
+from mrikit.estate.azure_types import AZURE_TYPES, path_names
+from mrikit.estate.declared import Declared
 
 from .arm_schemas import ArmSchemas, Node
 

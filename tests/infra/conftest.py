@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.estate.record import Record, record_program
-from jobs.estate.stack_file import read_stack
 from mrikit.errors import MrikitError
+from mrikit.estate.declared import Record, record_program
+from mrikit.estate.stack_file import read_stack
 
 from .arm_schemas import ArmSchemas
 

@@ -22,7 +22,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi import runtime
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
-from jobs.estate.recorder import AzureMocks
+from mrikit.estate.run_program import AzureMocks
 
 PROJECT = "mrikit"
 STACK_TYPE = "pulumi:pulumi:Stack"

@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 from pulumi import _types as pulumi_types
 
-from jobs.estate.record import Declared
+from mrikit.estate.declared import Declared
 
 _API_VERSION = re.compile(r"Uses Azure REST API version (\S+)\.\s")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.estate.record import Declared, Record
+from mrikit.estate.declared import Declared, Record
 
 from .arm_bodies import RENAMED, wire_body
 from .arm_schemas import ArmSchemas

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.estate.record import Record
+from mrikit.estate.declared import Record
 
 from .arm_bodies import wire_body
 from .arm_schemas import ArmSchemas

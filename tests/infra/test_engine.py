@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.estate.azure_types import path_names
-from jobs.estate.stack_file import read_stack
+from mrikit.estate.azure_types import path_names
+from mrikit.estate.stack_file import read_stack
 
 from .engine import SECRET, STACK_TYPE, UNKNOWN, Run, run_program
 

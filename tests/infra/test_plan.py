@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.estate.costs import estimate
-from jobs.estate.plan import ROLES, plan_facts
-from jobs.prices import load_prices
+from mrikit.estate.costs import estimate
+from mrikit.estate.preview import ROLES, plan_facts
+from mrikit.estate.prices import load_prices
 
 GOLDEN = Path(__file__).parent / "golden"
 PRICES = load_prices()

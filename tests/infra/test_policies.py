@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.estate.policies import RULES, broken_rules
-from jobs.estate.record import record_program
-from jobs.estate.stack_file import read_stack
+from mrikit.estate.declared import record_program
+from mrikit.estate.policies import RULES, broken_rules
+from mrikit.estate.stack_file import read_stack
 
 ROOT = Path(__file__).parents[2]
 

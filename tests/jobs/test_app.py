@@ -3,10 +3,10 @@ import subprocess
 import sys
 import time
 
-import jobs.app
 import mrikit
+import mrikit.commands.app
 
-MRIKIT = [sys.executable, "-m", "jobs.app"]
+MRIKIT = [sys.executable, "-m", "mrikit"]
 
 
 def run(*arguments):
@@ -52,7 +52,7 @@ def test_ctrl_c_is_one_line_and_exit_130(tmp_path):
 
 def test_a_closed_pipe_is_silent():
     done = subprocess.run(
-        f"{sys.executable} -m jobs.app --help | head -c 1", check=False, shell=True, capture_output=True, text=True
+        f"{sys.executable} -m mrikit --help | head -c 1", check=False, shell=True, capture_output=True, text=True
     )
     assert done.stderr == ""
 
@@ -60,4 +60,4 @@ def test_a_closed_pipe_is_silent():
 def test_a_warning_about_a_copy_of_a_prefix_names_the_prefix(tmp_path, monkeypatch):
     monkeypatch.setenv("MRIKIT_CACHE", str(tmp_path))
     copy = tmp_path / "mirror" / "0123456789ab" / "runs" / "knee" / "weights.safetensors"
-    assert jobs.app._one_line(f"{copy}: is old") == "warning: az://runs/knee/weights.safetensors: is old\n"
+    assert mrikit.commands.app._one_line(f"{copy}: is old") == "warning: az://runs/knee/weights.safetensors: is old\n"

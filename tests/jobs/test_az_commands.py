@@ -15,16 +15,16 @@ from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 
-import mrikit.storage.follow
-from jobs.app import app
-from jobs.places import beside, results_of, settings_of, weights_of
-from jobs.training_run import run
+import mrikit.storage.mirror.working_folder
+from mrikit.commands.app import app
+from mrikit.commands.places import beside, results_of, settings_of, weights_of
+from mrikit.commands.training_run import run
 from mrikit.config import change_config
 from mrikit.errors import ConfigError, StorageError
 from mrikit.simulate import StudyConfig, missing_volumes
 from mrikit.storage import BlobPath, ConflictError, Place, list_files, mirrored, read_bytes, remove, write_bytes
-from mrikit.storage.follow import _Follower
-from mrikit.storage.mirror import Mirror
+from mrikit.storage.mirror.mirror import Mirror
+from mrikit.storage.mirror.working_folder import _Follower
 from mrikit.training import train
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -379,7 +379,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_there(study, blob_container, mon
         wait_for(lambda: "run/config.json" in list_files(blob_container))
         raise StorageError("no memory")
 
-    monkeypatch.setattr(mrikit.storage.follow, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
     monkeypatch.setattr(sys.modules["mrikit.training.train"], "Engine", fail_late)
     done = fail("train", *command_line(ONE_EPOCH), "--data", study, "--out", blob_container / "run")
     assert str(done.exception) == "no memory"

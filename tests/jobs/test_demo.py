@@ -3,8 +3,8 @@ import pytest
 from phantoms import make_volume
 from typer.testing import CliRunner
 
-from jobs import demo
-from jobs.app import app
+from mrikit.commands import demo
+from mrikit.commands.app import app
 from mrikit.errors import DataError
 from mrikit.recipes import challenge
 from mrikit.volumes import write_fastmri

@@ -7,7 +7,7 @@ from azurite import make_token
 from estates import example_estate
 from typer.testing import CliRunner
 
-from jobs.app import app
+from mrikit.commands.app import app
 from mrikit.storage.estate import save_estate
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])

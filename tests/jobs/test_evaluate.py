@@ -7,7 +7,7 @@ from scored_study import write_recon, write_unreferenced, write_volumes
 from snu_study import write_leaderboard, write_leaderboard_recon
 from typer.testing import CliRunner
 
-from jobs.evaluate import evaluate
+from mrikit.commands.evaluate import evaluate
 from mrikit.errors import DataError
 
 

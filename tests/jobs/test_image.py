@@ -9,9 +9,9 @@ import pytest
 from estates import example_estate
 from typer.testing import CliRunner
 
-import jobs.image
-from jobs.app import app
+import mrikit.commands.image
 from mrikit import __version__
+from mrikit.commands.app import app
 from mrikit.errors import ConfigError, JobError
 from mrikit.storage.estate import ESTATE, save_estate
 
@@ -34,7 +34,7 @@ def checkout(tmp_path, monkeypatch):
     (root / "images" / "mrikit-cpu" / "Dockerfile").write_text("FROM scratch\n")
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"]):
         subprocess.run(["git", "-C", root, *words], check=True)
-    monkeypatch.setattr(jobs.image, "checkout", lambda: root)
+    monkeypatch.setattr(mrikit.commands.image, "checkout", lambda: root)
     return root
 
 

@@ -9,14 +9,14 @@ import pytest
 from estates import example_estate
 from typer.testing import CliRunner
 
-from jobs.estate import record
-from jobs.estate.record import program_folder, record_program
-from jobs.estate.stack_file import read_stack
-from jobs.infra import app
-from jobs.prices import PRICES_FILE, load_prices
+from mrikit.commands.infra import app
 from mrikit.errors import ConfigError, JobError, StorageError
+from mrikit.estate import declared
+from mrikit.estate.declared import program_folder, record_program
+from mrikit.estate.prices import PRICES_FILE, load_prices
+from mrikit.estate.stack_file import read_stack
+from mrikit.forecast.throughput import GPUS
 from mrikit.storage.estate import load_estate
-from mrikit.training.throughput import GPUS
 
 ROOT = Path(__file__).parents[2]
 runner = CliRunner()
@@ -76,7 +76,7 @@ def test_a_broken_rule_is_shown_and_fails(tmp_path, monkeypatch):
         shutil.copy(file, tmp_path)
     storage = tmp_path / "infra" / "storage.py"
     storage.write_text(storage.read_text().replace("allow_shared_key_access=False", "allow_shared_key_access=True"))
-    monkeypatch.setattr(record, "program_folder", lambda: tmp_path / "infra")
+    monkeypatch.setattr(declared, "program_folder", lambda: tmp_path / "infra")
     result = run("plan", code=1)
     assert "BROKEN: accounts have no keys: data: allowSharedKeyAccess is True, not False" in result.stdout
     assert "rules: 13 of 14 hold" in result.stdout
@@ -156,7 +156,7 @@ def test_a_program_that_declares_something_new_names_what_has_to_learn_it(tmp_pa
 
 
 def test_without_pulumis_packages_the_plan_says_how_to_get_them(monkeypatch):
-    monkeypatch.setattr(record.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(declared.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ConfigError, match=r"packages that are not installed; `pip install -e '\.\[infra\]'`"):
         record_program({}, "dev")
 

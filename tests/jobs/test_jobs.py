@@ -12,12 +12,12 @@ from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 
-from jobs.app import app
-from jobs.backends.job import GOING_ON
-from jobs.backends.records import RECORD_FILE
 from mrikit.checkpoint import load_weights
+from mrikit.commands.app import app
 from mrikit.config import change_config
 from mrikit.errors import ConfigError, JobError
+from mrikit.launching.job import GOING_ON
+from mrikit.launching.records import RECORD_FILE
 
 LONG = change_config(CONFIG, {"training.num_epochs": 4}, "test")
 """Long enough to be met on its way."""
@@ -91,7 +91,7 @@ def test_a_dry_run_shows_the_line_of_a_shell_and_starts_nothing(study, jobs):
     assert lines[0].endswith(": this machine, 2 processes")
     assert lines[1] == "machines: 1 node, 2 processes"
     assert lines[-1].startswith(f"cd {Path.cwd()} && PYTHONUNBUFFERED=1 OMP_NUM_THREADS=")
-    assert lines[-1].endswith(f" --no-python {sys.executable} -P -m jobs.app data index {study}")
+    assert lines[-1].endswith(f" --no-python {sys.executable} -P -m mrikit data index {study}")
     training = invoke("train", *command_line(LONG), "--data", study, "--on", "local", "--dry-run").splitlines()
     told, memory, time = training[-3:]
     assert re.fullmatch(

@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from jobs.output import MinuteLines, are_one, counted, expiry, in_bytes, in_time, messages_console, results_console
+from mrikit.commands.output import MinuteLines, are_one, messages_console, results_console
+from mrikit.words import counted, expiry, in_bytes, in_time
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ from phantoms import make_volume
 from rich.console import Console
 from typer.testing import CliRunner
 
-from jobs.app import app
 from mrikit.checkpoint import save_weights
+from mrikit.commands.app import app
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model, model_settings
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
-from mrikit.reconstruct.work import Item, Work
+from mrikit.reconstruct.todo import Item, Work
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -249,7 +249,7 @@ def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypa
 
 
 def test_without_a_terminal_speed_and_time_to_the_end_are_told_now_and_then(capsys):
-    from jobs.reconstruct import _Progress
+    from mrikit.commands.reconstruct import _Progress
 
     now = [0.0]
     progress = _Progress(Console(stderr=True, width=200), clock=lambda: now[0])

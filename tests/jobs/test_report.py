@@ -3,7 +3,7 @@ from scored_study import write_recon, write_volumes
 from trained_run import train_row, write_run
 from typer.testing import CliRunner
 
-from jobs.report import report
+from mrikit.commands.report import report
 from mrikit.errors import DataError
 
 

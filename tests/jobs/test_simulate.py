@@ -5,7 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jobs.simulate import simulate
+from mrikit.commands.simulate import simulate
 from mrikit.errors import ConfigError
 from mrikit.volumes import find_volumes
 
@@ -72,6 +72,6 @@ def test_a_setting_out_of_range_is_a_config_error_before_anything_is_written(tmp
 def test_the_command_file_itself_needs_neither_torch_nor_numpy():
     import subprocess
 
-    code = "import sys, jobs.simulate; print({'torch', 'numpy', 'h5py'} & set(sys.modules))"
+    code = "import sys, mrikit.commands.simulate; print({'torch', 'numpy', 'h5py'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -8,12 +8,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from jobs import sweep as sweep_module
-from jobs.backends.job import JobPlan, JobStatus
-from jobs.backends.records import load_record
-from jobs.sweep import sweep
-from jobs.sweep_file import read_sweep
+from mrikit.commands import sweep as sweep_module
+from mrikit.commands.sweep import sweep
 from mrikit.errors import ConfigError
+from mrikit.launching.job import JobPlan, JobStatus
+from mrikit.launching.records import load_record
+from mrikit.launching.sweep_file import read_sweep
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(sweep)

@@ -3,7 +3,7 @@ import json
 
 from typer.testing import CliRunner
 
-from jobs.app import app
+from mrikit.commands.app import app
 from mrikit.config import build_config
 from mrikit.recipes import TASKS, recipes
 from mrikit.training import RunConfig

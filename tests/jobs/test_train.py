@@ -17,8 +17,8 @@ from training.small_run import CONFIG, are_same_bits, command_line, largest_diff
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 
-from jobs.app import app
 from mrikit.checkpoint import load_weights
+from mrikit.commands.app import app
 from mrikit.config import change_config
 from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.models import build_model
@@ -425,7 +425,7 @@ def test_what_all_processes_find_wrong_is_told_once(study, tmp_path):
 
 
 def test_help_loads_no_torch():
-    script = "import sys; from jobs.app import app\ntry: app(['train', '--help'])\nexcept SystemExit: pass"
+    script = "import sys; from mrikit.commands.app import app\ntry: app(['train', '--help'])\nexcept SystemExit: pass"
     script += "\nsys.exit(' '.join({'torch', 'h5py', 'deepspeed'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "--dry-run" in done.stdout

@@ -7,8 +7,8 @@ import pytest
 from training.small_run import are_same_bits, newest_state, write_study
 from typer.testing import CliRunner
 
-from jobs.app import app
 from mrikit.checkpoint import load_weights
+from mrikit.commands.app import app
 
 NETWORK = {
     "num_cascades": 2,

@@ -8,10 +8,10 @@ from helpers import relative_error
 from phantoms import make_volume
 from typer.testing import CliRunner
 
-from jobs.app import app
-from jobs.weights import Source
 from mrikit.checkpoint import SOURCES, build_trained_model, describe, load_weights, make_card, save_weights
 from mrikit.checkpoint.foreign import MODEL_FILE
+from mrikit.commands.app import app
+from mrikit.commands.weights import Source
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import build_model, model_settings
 from mrikit.volumes import Volume, write_fastmri

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError
-from mrikit.reconstruct.held_slices import HeldSlices, Readers
+from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 
 
 class Counted:

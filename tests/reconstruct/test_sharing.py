@@ -55,7 +55,7 @@ def test_a_part_is_the_same_whatever_is_done_already(data, tmp_path):
 def test_processes_at_the_same_time_share_a_folder(data, tmp_path):
     code = (
         "import pathlib, sys\n"
-        "from jobs.app import app\n"
+        "from mrikit.commands.app import app\n"
         "app(['reconstruct', '--data', sys.argv[1], '--out', sys.argv[2], '--model', 'zero_filled', '--device', 'cpu'])"
     )
     environment = {**os.environ, "WORLD_SIZE": "2"}

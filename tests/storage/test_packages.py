@@ -14,7 +14,7 @@ class Blocker:
 BLOCKED = sys.argv.pop(1).split(",")
 sys.meta_path.insert(0, Blocker())
 sys.argv[0] = "mrikit"
-from jobs.app import main
+from mrikit.commands.app import main
 main()
 """
 

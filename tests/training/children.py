@@ -15,7 +15,7 @@ from training.small_run import run
 import mrikit.checkpoint.tensors
 import mrikit.storage.local
 import mrikit.training.engine
-import mrikit.training.validation
+import mrikit.training.objectives.image
 from mrikit.checkpoint import find_checkpoints
 from mrikit.errors import MrikitError
 
@@ -128,7 +128,7 @@ PLACES = {
     "between two tensors of a file": (mrikit.checkpoint.tensors, "_content"),
     "before a file gets its name": (mrikit.storage.local, "_flush"),
     "before old checkpoints go": (Path, "unlink"),
-    "while a volume is scored": (mrikit.training.validation, "measure_volume"),
+    "while a volume is scored": (mrikit.training.objectives.image, "measure_volume"),
 }
 """Where a process can die: a function that is called there."""
 

@@ -11,7 +11,7 @@ from training.small_run import CONFIG, largest_difference, newest_state, run
 
 from mrikit.checkpoint import load_weights
 from mrikit.config import change_config
-from mrikit.training.run_folder import locked
+from mrikit.runs.run_folder import locked
 
 TOLERANCE = 2e-6  # of rounding: two processes sum the same gradients in another order
 

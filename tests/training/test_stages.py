@@ -10,16 +10,17 @@ from safetensors.torch import load_file
 from training.small_run import CONFIG, PROMPTMR, are_same_bits, newest_state
 from training.small_run import run as run_small
 
-from mrikit.checkpoint import WEIGHTS_FILE, checkpoint_path, find_checkpoints, load_weights, read_record
+from mrikit.checkpoint import checkpoint_path, find_checkpoints, load_weights, read_record
 from mrikit.config import change_config
 from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.models import LEARNED
+from mrikit.run_files import WEIGHTS_FILE
+from mrikit.runs.run_folder import save_checkpoint
 from mrikit.training.losses import LOSSES
-from mrikit.training.objective import Objective
-from mrikit.training.run_folder import save_checkpoint
+from mrikit.training.objectives.image import Validation
+from mrikit.training.objectives.objective import Objective
 from mrikit.training.schedule import learning_rate
 from mrikit.training.train import train
-from mrikit.training.validation import Validation
 
 FIRST = change_config(CONFIG, {"stage": 1, "execution.keep_best": True, "training.schedule_epochs": 3}, "test")
 SECOND = change_config(

@@ -26,12 +26,12 @@ from mrikit.data import (
 )
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
 from mrikit.metrics import ssim_loss
+from mrikit.runs.process import joined
 from mrikit.training import engine, load_run_config
 from mrikit.training.losses import LOSSES
 from mrikit.training.network import initial_network
-from mrikit.training.process import joined
 from mrikit.training.schedule import learning_rate
-from mrikit.training.study import open_study
+from mrikit.training.volumes import open_study
 
 
 def stop_at(step, signal_number=signal.SIGINT):

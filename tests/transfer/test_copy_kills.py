@@ -107,7 +107,7 @@ def test_ctrl_c_stops_at_once_and_keeps_what_is_there(server, contents, tmp_path
 def test_the_query_is_not_in_the_list_of_processes(server, tmp_path):
     (tmp_path / "mail.txt").write_text(server.mail(*NAMES))
     server.faults.throttle = 2e6
-    command = [sys.executable, "-m", "jobs.app", "data", "copy", tmp_path / "mail.txt", "--to", tmp_path / "to"]
+    command = [sys.executable, "-m", "mrikit", "data", "copy", tmp_path / "mail.txt", "--to", tmp_path / "to"]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     seen: set[str] = set()
     while server.bytes_sent < SIZE and child.poll() is None:

@@ -13,7 +13,7 @@ from mrikit.transfer.copying.archive_copy import ArchiveCopy
 from mrikit.transfer.copying.arrivals import Arrivals
 from mrikit.transfer.copying.folder_target import remove_leftovers
 from mrikit.transfer.copying.limits import Buffers, RateLimit
-from mrikit.transfer.copying.plan import CopySettings, PlannedArchive, plan_copy, require_space
+from mrikit.transfer.copying.preview import CopySettings, PlannedArchive, plan_copy, require_space
 from mrikit.transfer.copying.server_side import ServerSide
 from mrikit.transfer.copying.targets import open_target
 from mrikit.transfer.http import Connections

@@ -7,7 +7,6 @@ from typing import Literal
 
 from mrikit.errors import MrikitError, StorageError, TransferError
 from mrikit.storage import BlobPath, FileState, file_state
-from mrikit.storage.amounts import in_bytes
 from mrikit.storage.estate import Estate
 from mrikit.transfer.datafactory.client import ActivityState, Factory, FactoryBusyError, RunState
 from mrikit.transfer.datafactory.record import RunRecord, RunRecordFile
@@ -15,6 +14,7 @@ from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent, judge_digest
 from mrikit.transfer.retry import Patience
 from mrikit.transfer.source import HttpSource, LinkExpired
+from mrikit.words import in_bytes
 
 Action = Literal["copy", "follow", "wait", "present", "expired", "failed"]
 """`wait`: a run may have started of which the factory does not tell yet; `failed`: it cannot be known."""

@@ -1,0 +1,73 @@
+"""`--on`: the same command, run somewhere else. Written once, for every command that it makes sense for."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+import typer
+
+from mrikit.launching.options import Chosen
+
+_ASKED = ("gpu", "price_per_hour")
+"""Options that only a dry run answers."""
+
+
+def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command with `--on` and what belongs to it; without `--on` it runs here as ever."""
+    signature = inspect.signature(command, eval_str=True)
+    own = {one.name: one for one in inspect.signature(Chosen, eval_str=True).parameters.values()}
+    added = [one for name, one in own.items() if name not in signature.parameters]
+
+    @functools.wraps(command)
+    def run(context: typer.Context, **given: Any) -> None:  # noqa: ANN401 - whatever the command takes
+        chosen = Chosen(**{name: given[name] for name in own})
+        for one in added:
+            value = given.pop(one.name)
+            if chosen.on is None and value not in (one.default, None):
+                raise typer.BadParameter(f"--{one.name.replace('_', '-')} is for a job elsewhere; give --on too")
+        if chosen.on is None:
+            command(**given)
+            return
+        from mrikit.launching.submit import submit_command
+
+        planned = submit_command(words_of(context, leaving_out=(*own, *_ASKED)), given, chosen)
+        if chosen.dry_run and command.__name__ == "train":
+            from mrikit.commands.training_plan import show_jobs
+
+            show_jobs(planned, given)
+
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*signature.parameters.values(), *added)]
+    first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    run.__signature__ = signature.replace(parameters=[first, *parameters])  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in (first, *parameters)}
+    return run
+
+
+def words_of(context: typer.Context, leaving_out: Collection[str]) -> tuple[str, ...]:
+    """The command in the order of its help, its arguments first, and without what is as by default."""
+    options, arguments = list[str](), list[str]()
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if parameter.name in leaving_out or value is None or value == parameter.get_default(context):
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        if parameter.param_type_name == "argument":
+            arguments += [str(one) for one in values]
+        elif isinstance(value, bool):
+            options.append(parameter.opts[0] if value else parameter.secondary_opts[0])
+        else:
+            options += [word for one in values for word in (parameter.opts[0], str(one))]
+    if any(one.startswith("-") for one in arguments):  # after "--" nothing is an option
+        return (*_path(context), *options, "--", *arguments)
+    return (*_path(context), *arguments, *options)
+
+
+def _path(context: typer.Context) -> list[str]:
+    """The command's own words: `data`, `unpack`."""
+    names: list[str] = []
+    here: Any = context
+    while here.parent is not None:
+        names.insert(0, here.info_name)
+        here = here.parent
+    return names

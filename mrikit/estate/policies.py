@@ -1,0 +1,288 @@
+"""What must hold of every estate: rules that are checked on what a program declares, before anything is made.
+
+A rule is a function from a record to the lines that say what breaks it. They are written against Azure's own property
+names, so they hold for any program, and know nothing of how this one is written.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mrikit.estate.declared import Declared, Record
+from mrikit.estate.names import names_are_unique, names_are_valid
+from mrikit.estate.references import broken_references
+
+Rule = Callable[[Record], Iterator[str]]
+
+_SECRET = re.compile(
+    r"sig=|signature=|accountkey=|sharedaccess|password|x-amz-|awsaccesskeyid|-----begin", re.IGNORECASE
+)
+_SECRET_KEY = re.compile(
+    r"(account|principal|access)key|sastoken|sasuri|connectionstring|password|secretvalue|token$", re.IGNORECASE
+)
+_OPEN = {"*", "0.0.0.0/0", "Internet", "Any"}
+_LARGEST_RANGE = 16
+"""Addresses are opened in ranges of at most /16."""
+_ALERTS = {("Actual", 50), ("Actual", 80), ("Actual", 100), ("Forecasted", 100)}
+_TLS = ("TLS1_2", "TLS1_3")
+_OURS = ("project", "stack", "managed-by")
+
+
+def accounts_have_no_keys(record: Record) -> Iterator[str]:
+    """No storage account can be used with a key or by anonymous readers."""
+    for one in record.of("storage:StorageAccount"):
+        yield from _expect(one, "allowSharedKeyAccess", False)
+        yield from _expect(one, "allowBlobPublicAccess", False)
+        yield from _expect(one, "allowCrossTenantReplication", False)
+    for one in record.of("storage:BlobContainer"):
+        yield from _expect(one, "publicAccess", "None")
+
+
+def traffic_is_encrypted(record: Record) -> Iterator[str]:
+    """Only https, and only current versions of TLS."""
+    for one in record.of("storage:StorageAccount"):
+        yield from _expect(one, "enableHttpsTrafficOnly", True)
+        if one.inputs.get("minimumTlsVersion") not in _TLS:
+            yield f"{one.name}: minimumTlsVersion is {one.inputs.get('minimumTlsVersion')}, not {' or '.join(_TLS)}"
+
+
+def networks_are_closed(record: Record) -> Iterator[str]:
+    """Accounts and vaults let in nobody who is not named, and nodes nobody from the internet."""
+    for one in record.of("storage:StorageAccount"):
+        rules = one.inputs.get("networkRuleSet") or {}
+        yield from _closed(one, "networkRuleSet", rules)
+        for rule in rules.get("ipRules") or []:
+            address = str(rule.get("iPAddressOrRange"))
+            if int(address.partition("/")[2] or 32) < _LARGEST_RANGE:
+                yield f"{one.name}: networkRuleSet.ipRules opens it to {address}"
+    for one in record.of("keyvault:Vault"):
+        yield from _closed(one, "properties.networkAcls", one.inputs["properties"].get("networkAcls") or {})
+    for one in record.of("network:NetworkSecurityGroup"):
+        for rule in one.inputs.get("securityRules") or []:
+            sources = {rule.get("sourceAddressPrefix"), *(rule.get("sourceAddressPrefixes") or [])}
+            if rule.get("access") == "Allow" and rule.get("direction") == "Inbound" and sources & _OPEN:
+                yield f"{one.name}: securityRules.{rule.get('name')} lets in everybody"
+
+
+def deleted_data_can_be_had_back(record: Record) -> Iterator[str]:
+    """Blobs, containers and secrets that are deleted are kept for a while, and archives go by a rule."""
+    services = {one.inputs["accountName"]: one for one in record.of("storage:BlobServiceProperties")}
+    for account in record.of("storage:StorageAccount"):
+        service = services.get(account.azure_name)
+        for key in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
+            policy = (service.inputs.get(key) if service else None) or {}
+            if policy.get("enabled") is not True or not policy.get("days"):
+                yield f"{account.name}: {key} keeps nothing"
+    for one in record.of("keyvault:Vault"):
+        for key in ("enableSoftDelete", "enablePurgeProtection"):
+            if one.inputs["properties"].get(key) is not True:
+                yield f"{one.name}: properties.{key} is not on"
+    if not record.of("storage:ManagementPolicy"):
+        yield "no lifecycle rule makes archives cheaper and deletes them"
+
+
+def nobody_has_a_password(record: Record) -> Iterator[str]:
+    """Registry, vault, clusters and logs know identities with roles, and nothing else."""
+    for one in record.of("containerregistry:Registry"):
+        yield from _expect(one, "adminUserEnabled", False)
+        yield from _expect(one, "anonymousPullEnabled", False)
+    for one in record.of("keyvault:Vault"):
+        yield from _expect(one, "properties.enableRbacAuthorization", True)
+    for one in record.of("machinelearningservices:Compute"):
+        yield from _expect(one, "properties.disableLocalAuth", True)
+        yield from _expect(one, "properties.properties.remoteLoginPortPublicAccess", "Disabled")
+        if _at(one.inputs, "properties.properties.userAccountCredentials"):
+            yield f"{one.name}: userAccountCredentials are a way in by password"
+    for one in record.of("applicationinsights:Component"):
+        yield from _expect(one, "disableLocalAuth", True)
+    for one in record.of("machinelearningservices:Workspace"):
+        yield from _expect(one, "systemDatastoresAuthMode", "Identity")
+    for one in record.of("machinelearningservices:Datastore"):
+        yield from _expect(one, "properties.credentials.credentialsType", "None")
+
+
+def idle_clusters_cost_nothing(record: Record) -> Iterator[str]:
+    """Every cluster goes back to no nodes by itself."""
+    for one in record.of("machinelearningservices:Compute"):
+        scale = _at(one.inputs, "properties.properties.scaleSettings") or {}
+        if scale.get("minNodeCount") != 0:
+            yield f"{one.name}: minNodeCount is {scale.get('minNodeCount')}, not 0"
+        if not re.fullmatch(r"PT\d+M", str(scale.get("nodeIdleTimeBeforeScaleDown"))):
+            yield f"{one.name}: nodeIdleTimeBeforeScaleDown is not set"
+        if not scale.get("maxNodeCount", 0) >= 1:
+            yield f"{one.name}: maxNodeCount is {scale.get('maxNodeCount')}"
+
+
+def private_means_private(record: Record) -> Iterator[str]:
+    """Where there are private endpoints nothing has a public address."""
+    if not record.of("network:PrivateEndpoint"):
+        return
+    types = ("storage:StorageAccount", "containerregistry:Registry", "machinelearningservices:Workspace")
+    for one in record.of(*types):
+        yield from _expect(one, "publicNetworkAccess", "Disabled")
+    for one in record.of("keyvault:Vault"):
+        yield from _expect(one, "properties.publicNetworkAccess", "Disabled")
+    for one in record.of("machinelearningservices:Compute"):
+        yield from _expect(one, "properties.properties.enableNodePublicIp", False)
+
+
+def rights_are_narrow(record: Record) -> Iterator[str]:
+    """Each role is on one resource, for a principal whose kind is told, under a name that stays."""
+    for one in record.of("authorization:RoleAssignment"):
+        providers = str(one.inputs.get("scope")).split("/providers/")
+        if len(providers) != 2 or providers[1].count("/") < 2:
+            yield f"{one.name}: its scope is {one.inputs.get('scope')}, more than one resource"
+        if one.inputs.get("principalType") not in ("ServicePrincipal", "Group"):
+            yield f"{one.name}: principalType is {one.inputs.get('principalType')}"
+        if not _is_guid(one.azure_name) or not _is_guid(str(one.inputs.get("principalId"))):
+            yield f"{one.name}: its name and its principal are GUIDs, found {one.azure_name}"
+
+
+def everything_is_tagged(record: Record) -> Iterator[str]:
+    """Whatever takes tags says which project and stack it is of."""
+    for one in record.resources:
+        if one.is_tagged:
+            lacking = [tag for tag in _OURS if not (one.inputs.get("tags") or {}).get(tag)]
+            if lacking:
+                yield f"{one.name}: no tag {', '.join(lacking)}"
+
+
+def nothing_is_secret(record: Record) -> Iterator[str]:
+    """No input and no output is a secret, or looks like one."""
+    for one in record.resources:
+        if one.has_secrets:
+            yield f"{one.name}: something of it is marked as secret"
+        for path, text in _texts(one.inputs):
+            if _SECRET.search(text) or _SECRET_KEY.search(path):
+                yield f"{one.name}: {path} looks like a secret"
+    for path, text in _texts(record.outputs):
+        if _SECRET.search(text) or _SECRET_KEY.search(path):
+            yield f"output {path} looks like a secret"
+
+
+def the_factory_is_whole(record: Record) -> Iterator[str]:
+    """Pipelines name what there is, hide what they are given, try again, end, and are bounded."""
+    yield from broken_references(record)
+    for one in record.of("datafactory:Pipeline"):
+        if not 1 <= (one.inputs.get("concurrency") or 0) <= 50:
+            yield f"{one.name}: concurrency is {one.inputs.get('concurrency')}, not 1 to 50"
+        if (one.inputs["parameters"].get("relativeUrl") or {}).get("type") != "SecureString":
+            yield f"{one.name}: parameters.relativeUrl is no SecureString, and runs would show signatures"
+        for activity in copies_of(one.inputs["activities"]):
+            yield from _careful(f"{one.name}: {activity['name']}", activity)
+    for one in record.of("datafactory:LinkedService"):
+        properties = one.inputs["properties"]
+        if properties["type"] == "AzureBlobStorage" and not properties.get("credential"):
+            yield f"{one.name}: without an identity"
+        if properties["type"] == "HttpServer" and properties.get("enableServerCertificateValidation") is not True:
+            yield f"{one.name}: enableServerCertificateValidation is not on"
+
+
+def a_budget_warns(record: Record) -> Iterator[str]:
+    """A monthly budget warns at 50, 80 and 100 %, and when it is forecast to be spent."""
+    budgets = record.of("consumption:Budget")
+    if len(budgets) != 1:
+        yield f"there are {len(budgets)} budgets, not one"
+    for one in budgets:
+        alerts = list((one.inputs.get("notifications") or {}).values())
+        armed = {(alert.get("thresholdType"), alert.get("threshold")) for alert in alerts if alert.get("enabled")}
+        if _ALERTS - armed:
+            lacking = ", ".join(f"{share} % {kind.lower()}" for kind, share in sorted(_ALERTS - armed))
+            yield f"{one.name}: no alert at {lacking}"
+        if not (one.inputs.get("amount") or 0) > 0:
+            yield f"{one.name}: amount is {one.inputs.get('amount')}"
+        if not all(alert.get("contactEmails") for alert in alerts):
+            yield f"{one.name}: an alert tells nobody"
+        start = str((one.inputs.get("timePeriod") or {}).get("startDate"))
+        if not re.fullmatch(r"\d{4}-\d{2}-01T00:00:00Z", start):
+            yield f"{one.name}: timePeriod.startDate is {start}, not the first of a month"
+
+
+RULES: tuple[Rule, ...] = (
+    accounts_have_no_keys,
+    traffic_is_encrypted,
+    networks_are_closed,
+    deleted_data_can_be_had_back,
+    nobody_has_a_password,
+    idle_clusters_cost_nothing,
+    private_means_private,
+    rights_are_narrow,
+    everything_is_tagged,
+    nothing_is_secret,
+    the_factory_is_whole,
+    a_budget_warns,
+    names_are_valid,
+    names_are_unique,
+)
+"""All of them."""
+
+
+def broken_rules(record: Record) -> dict[str, list[str]]:
+    """What breaks each rule, by the rule's name in words; nothing for those that hold."""
+    found = {rule.__name__.replace("_", " "): list(rule(record)) for rule in RULES}
+    return {rule: lines for rule, lines in found.items() if lines}
+
+
+def copies_of(activities: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The copy activities of a pipeline, those inside of others too."""
+    for activity in activities:
+        if activity["type"] == "Copy":
+            yield activity
+        for case in activity.get("cases") or []:
+            yield from copies_of(case.get("activities") or [])
+        for key in ("activities", "defaultActivities", "ifTrueActivities", "ifFalseActivities"):
+            yield from copies_of(activity.get(key) or [])
+
+
+def _careful(where: str, activity: Mapping[str, Any]) -> Iterator[str]:
+    """A copy hides what it is given, tries again, and ends."""
+    policy = activity.get("policy") or {}
+    for key in ("secureInput", "secureOutput"):
+        if policy.get(key) is not True:
+            yield f"{where}: policy.{key} is not on"
+    if not (1 <= (policy.get("retry") or 0) <= 10 and 30 <= (policy.get("retryIntervalInSeconds") or 0) <= 86_400):
+        yield f"{where}: policy.retry does not try again"
+    if not policy.get("timeout"):
+        yield f"{where}: policy.timeout is not set, and Azure's is 12 h to 7 d"
+    if not 1 <= (activity.get("dataIntegrationUnits") or 0) <= 4:
+        yield f"{where}: dataIntegrationUnits are not 1 to 4, the most that a file can use"
+
+
+def _closed(one: Declared, where: str, rules: Mapping[str, Any]) -> Iterator[str]:
+    if rules.get("defaultAction") != "Deny":
+        yield f"{one.name}: {where}.defaultAction is {rules.get('defaultAction')}, not Deny"
+    if rules.get("bypass") not in ("AzureServices", "None"):
+        yield f"{one.name}: {where}.bypass is {rules.get('bypass')}"
+
+
+def _expect(one: Declared, path: str, wanted: object) -> Iterator[str]:
+    found = _at(one.inputs, path)
+    if found != wanted:
+        yield f"{one.name}: {path} is {found}, not {wanted}"
+
+
+def _at(inputs: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - what JSON holds
+    value: Any = inputs
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _texts(value: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - what JSON holds
+    """Every text of a value with its path."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(one, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _texts(one, f"{path}[{index}]")
+    elif isinstance(value, str):
+        yield path, value
+
+
+def _is_guid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False

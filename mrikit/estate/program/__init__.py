@@ -1,0 +1,1 @@
+"""Where a wheel keeps `infra/`, the Pulumi program; see setup.py."""

@@ -1,0 +1,124 @@
+"""Whether the caller may do what commands do: write data, start copies, submit jobs."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import urlsplit
+
+from mrikit.estate.arm import Arm, ArmError, Caller, UnreachableError
+from mrikit.estate.finding import MISSING, OK, UNKNOWN, Finding
+from mrikit.storage.estate import Estate
+
+WRITTEN = ("datasets", "runs")
+"""Containers that a user's own commands write to."""
+_VERSION = "2022-04-01"
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+_ME = "$(az ad signed-in-user show --query id --output tsv)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Right:
+    """Something that a caller has to be allowed to do."""
+
+    subject: str
+    """Where, in a user's words."""
+    purpose: str
+    """What for."""
+    scope: str
+    """Azure's id of where."""
+    operations: tuple[str, ...]
+    """Azure's names of what has to be allowed."""
+    is_data: bool
+    """Whether they act on what is inside of a resource."""
+    role: str
+    """The built-in role that allows it."""
+
+
+def role_findings(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Finding]:
+    """One finding for each right that commands need.
+
+    Raises:
+        UnreachableError: Nobody answers.
+    """
+    for right in rights(estate):
+        try:
+            permissions = arm.pages(f"{right.scope}/providers/Microsoft.Authorization/permissions", _VERSION)
+        except UnreachableError:
+            raise
+        except ArmError as error:
+            yield _not_told(right, error)
+            continue
+        lacking = [one for one in right.operations if not may(permissions, one, is_data=right.is_data)]
+        if lacking:
+            what = f"you may not {right.purpose}: {', '.join(lacking)}"
+            yield Finding(right.subject, MISSING, what, _assign(right, caller))
+        else:
+            yield Finding(right.subject, OK, f"you may {right.purpose}")
+
+
+def rights(estate: Estate) -> Iterator[Right]:
+    """What the commands of this user need in an estate."""
+    group = f"/subscriptions/{estate.subscription_id}/resourceGroups/{estate.resource_group}/providers"
+    account = str(urlsplit(estate.blob_endpoint).hostname).partition(".")[0]
+    for container in WRITTEN:
+        yield Right(
+            subject=f"role on {container}",
+            purpose="read and write blobs",
+            scope=f"{group}/Microsoft.Storage/storageAccounts/{account}/blobServices/default/containers/{container}",
+            operations=(f"{_BLOBS}/read", f"{_BLOBS}/write"),
+            is_data=True,
+            role="Storage Blob Data Contributor",
+        )
+    yield Right(
+        subject=f"role on {estate.factory_name}",
+        purpose="start copies",
+        scope=f"{group}/Microsoft.DataFactory/factories/{estate.factory_name}",
+        operations=("Microsoft.DataFactory/factories/pipelines/createRun/action",),
+        is_data=False,
+        role="Data Factory Contributor",
+    )
+    yield Right(
+        subject=f"role on {estate.workspace_name}",
+        purpose="submit jobs",
+        scope=f"{group}/Microsoft.MachineLearningServices/workspaces/{estate.workspace_name}",
+        operations=("Microsoft.MachineLearningServices/workspaces/jobs/write",),
+        is_data=False,
+        role="AzureML Data Scientist",
+    )
+
+
+def may(permissions: Sequence[Mapping[str, Any]], operation: str, *, is_data: bool) -> bool:
+    """Whether permissions allow an operation.
+
+    Each stands for one role: what its own exceptions take away, another may give. Deny assignments, and conditions on
+    roles, are not in them.
+    """
+    allowed, but_not = ("dataActions", "notDataActions") if is_data else ("actions", "notActions")
+    return any(
+        _matches(one.get(allowed) or [], operation) and not _matches(one.get(but_not) or [], operation)
+        for one in permissions
+    )
+
+
+def _matches(patterns: Sequence[str], operation: str) -> bool:
+    return any(fnmatchcase(operation.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _not_told(right: Right, error: ArmError) -> Finding:
+    if error.status == 404:
+        return Finding(right.subject, MISSING, f"not there ({error.code or 404}); is it deployed?", "pulumi up")
+    if error.status == 403:
+        # A role may allow the thing itself and not to ask for it.
+        what = f"you may not ask what you may there ({error.code or 403}); to {right.purpose} takes {right.role}"
+        return Finding(right.subject, UNKNOWN, what)
+    return Finding(right.subject, UNKNOWN, str(error))
+
+
+def _assign(right: Right, caller: Caller) -> str:
+    """The command with which somebody who may give roles gives this one."""
+    me = caller.object_id or f'"{_ME}"'
+    return (
+        f"az role assignment create --assignee {me} --role {shlex.quote(right.role)} --scope {shlex.quote(right.scope)}"
+    )

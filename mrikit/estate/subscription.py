@@ -1,0 +1,86 @@
+"""Whether a subscription can be used, and for what."""
+
+from collections.abc import Iterator
+
+from mrikit.estate.arm import Arm, ArmError, LoginError, UnreachableError
+from mrikit.estate.finding import MISSING, OK, UNKNOWN, WARNING, Finding
+
+SUBSCRIPTION = "AZURE_SUBSCRIPTION_ID"
+PROVIDERS = (
+    "Microsoft.DataFactory",
+    "Microsoft.MachineLearningServices",
+    "Microsoft.Storage",
+    "Microsoft.KeyVault",
+    "Microsoft.ContainerRegistry",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.OperationalInsights",
+    "Microsoft.Insights",
+    "Microsoft.Network",
+    "Microsoft.Consumption",
+)
+"""Whose resources the estate is made of."""
+_SUBSCRIPTION_VERSION = "2022-12-01"
+_PROVIDER_VERSION = "2021-04-01"
+_STILL_WORKS = ("Warned", "PastDue")
+
+
+def subscription_finding(arm: Arm, subscription_id: str) -> Finding:
+    """Whether the login sees the subscription, and it is enabled.
+
+    Args:
+        arm: Where to ask.
+        subscription_id: Its GUID; empty if nobody names one.
+
+    Raises:
+        UnreachableError: Nobody answers.
+    """
+    if not subscription_id:
+        how = f"export {SUBSCRIPTION}=$(az account show --query id --output tsv)"
+        return Finding("subscription", UNKNOWN, "no estate is linked and none is named", how)
+    try:
+        found = arm.get(f"/subscriptions/{subscription_id}", _SUBSCRIPTION_VERSION)
+    except UnreachableError:
+        raise
+    except ArmError as error:
+        return _not_seen(subscription_id, error)
+    state = str(found.get("state"))
+    what = f"{found.get('displayName')} ({subscription_id}) is {state}"
+    if state == "Enabled":
+        return Finding("subscription", OK, what)
+    if state in _STILL_WORKS:
+        return Finding("subscription", WARNING, what, "pay its open bill before it is disabled: Azure portal, Billing")
+    return Finding("subscription", MISSING, what, "have its owner enable it again: Azure portal, Subscriptions")
+
+
+def provider_findings(arm: Arm, subscription_id: str) -> Iterator[Finding]:
+    """One finding for each resource provider that the subscription does not use yet, and one for all others.
+
+    Raises:
+        ArmError: The control plane does not say.
+    """
+    others = []
+    for namespace in PROVIDERS:
+        found = arm.get(f"/subscriptions/{subscription_id}/providers/{namespace}", _PROVIDER_VERSION)
+        state = str(found.get("registrationState"))
+        if state == "Registered":
+            continue
+        remedy = f"az provider register --namespace {namespace} --subscription {subscription_id}"
+        if state == "Registering":
+            others.append(Finding(namespace, WARNING, "is being registered, which takes some minutes"))
+        else:
+            others.append(Finding(namespace, MISSING, f"the resource provider is {state}", remedy))
+    if len(others) < len(PROVIDERS):
+        num_registered = len(PROVIDERS) - len(others)
+        yield Finding("providers", OK, f"{num_registered} of {len(PROVIDERS)} are registered")
+    yield from others
+
+
+def _not_seen(subscription_id: str, error: ArmError) -> Finding:
+    if isinstance(error, LoginError):
+        tenant = f" --tenant {error.tenant_id}" if error.tenant_id else ""
+        return Finding("subscription", MISSING, str(error), f"az login{tenant}")
+    if error.status in (400, 403, 404):
+        what = f"you see no subscription {subscription_id} ({error.code or error.status})"
+        remedy = f"az account set --subscription {subscription_id}, or `az login --tenant` with its tenant"
+        return Finding("subscription", MISSING, what, remedy)
+    return Finding("subscription", UNKNOWN, str(error))

@@ -1,0 +1,1 @@
+"""Jobs: one command, run somewhere else and found again."""

@@ -1,0 +1,146 @@
+"""The jobs of a command: one, or one for each stage of a training; what each reads and writes, and on what it runs."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mrikit.errors import ConfigError
+from mrikit.launching.command import digest, places
+from mrikit.launching.job import JobSpec
+from mrikit.launching.options import Chosen
+from mrikit.storage import BlobPath, Location
+
+if TYPE_CHECKING:
+    from mrikit.training import RunConfig
+
+_COMPUTING = ("train", "reconstruct")
+"""Commands that a GPU makes faster."""
+_CHAINED = ("slurm", "azure")
+"""Back ends that run the stages of a training as jobs of their own."""
+_PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
+"""What says where az:// is, which is the same elsewhere; on Azure the estate says it."""
+_MAX_LABEL = 54
+
+
+def job_chain(
+    words: Sequence[str], params: Mapping[str, Any], chosen: Chosen, *, is_one: bool = False
+) -> list[JobSpec]:
+    """The jobs of a command, each after the one before.
+
+    Args:
+        words: The command after `mrikit`, without the options of `--on`.
+        params: Its options as they were read.
+        chosen: The options of `--on`.
+        is_one: Whether the stages of a training are one job too, as in a sweep.
+
+    Raises:
+        ConfigError: It makes no sense there, or the command itself would refuse it there.
+    """
+    stages, configs = [""], list["RunConfig"]()
+    if words[0] == "train":
+        configs = training_configs(params)
+        out, stages = _training(configs, params, chosen)
+        stages = [""] if is_one else stages
+        words = words if params["out"] else (*words, "--out", str(out))
+        params = {**params, "out": out}
+    reads, writes = places(words, params)
+    # On Azure every place is in az://, and the same command from another folder is the same job.
+    folder = str(Path.cwd())
+    origin = "" if chosen.on == "azure" else folder
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and chosen.on != "azure"}
+    specs = []
+    for stage in stages:
+        command = (*words, *(("--stage", stage) if stage else ()))
+        label = _label(words, params, stage)
+        specs.append(
+            JobSpec(
+                name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, origin)}",
+                command=command,
+                folder=folder,
+                nodes=chosen.nodes,
+                gpus_per_node=chosen.gpus or 0,
+                env=env,
+                inputs=reads,
+                outputs=writes,
+                max_hours=chosen.max_hours,
+                max_restarts=chosen.max_restarts,
+                max_errors=chosen.max_errors,
+                spot=chosen.spot,
+                simulates_preemption=chosen.simulate_preemption,
+                resources=_resources(chosen.resource or []),
+            )
+        )
+    placed = [_placed(spec, chosen) for spec in specs]
+    for config in configs:
+        _require_shared(config, placed[0].num_processes, params)
+    return placed
+
+
+def training_configs(params: Mapping[str, Any]) -> list["RunConfig"]:
+    """What a training would train, stage by stage, with the settings that decide its result.
+
+    Args:
+        params: Options of `mrikit train` as they were read; those of a sweep's members are fewer.
+
+    Raises:
+        ConfigError: There is no such task, size, stage or setting.
+    """
+    from mrikit.recipes.choose import chosen_configs
+
+    execution = {name: params.get(name) for name in ("keep", "max_disk_gb")}
+    return chosen_configs(params["task"], params["size"], params["stage"], params.get("settings") or [], execution)
+
+
+def _placed(spec: JobSpec, chosen: Chosen) -> JobSpec:
+    """With its GPUs and processes; on Azure what computes gets the GPUs of its machines unless it says otherwise."""
+    gpus = spec.gpus_per_node
+    if chosen.gpus is None and chosen.on == "azure" and spec.command[0] in _COMPUTING:
+        from mrikit.estate.prices import load_prices
+        from mrikit.launching.azure_ml.cluster import default_gpus
+        from mrikit.storage.estate import require_estate
+
+        gpus = default_gpus(spec, require_estate().clusters, load_prices())
+    processes = max(gpus, 1) if chosen.processes is None else chosen.processes
+    return replace(spec, gpus_per_node=gpus, processes_per_node=processes)
+
+
+def _require_shared(config: "RunConfig", num_processes: int, params: Mapping[str, Any]) -> None:
+    """Refuse here what would be refused there, after it has waited for its machines."""
+    from mrikit.training import accumulation_steps
+
+    accumulation_steps(config.training, num_processes)
+    if params.get("fit") and num_processes > 1:
+        raise ConfigError(f"--fit {params['fit']} is for one process; ask here with --dry-run, and give what it names")
+
+
+def _training(configs: Sequence["RunConfig"], params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
+    """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
+    base = BlobPath("runs") if chosen.on == "azure" else Path("runs")
+    run = base / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
+    is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
+    if params.get("start") and params["stage"] is None and len(configs) > 1:
+        raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")
+    if (params.get("gpu") or params.get("price_per_hour") is not None) and not chosen.dry_run:
+        raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; GPUs of a job are --gpus")
+    return params["out"] or run, [str(config.stage) for config in configs] if is_chain else [""]
+
+
+def _label(words: Sequence[str], params: Mapping[str, Any], stage: str) -> str:
+    """What a job does, in letters that every back end takes."""
+    path = list(words[: next((index for index, word in enumerate(words) if word.startswith("-")), len(words))])
+    names = [str(params["task"])] if words[0] == "train" else [word for word in path[:2] if word.isalpha()]
+    number = stage or (str(params["stage"]) if words[0] == "train" and params["stage"] else "")
+    text = "-".join([*names, *(["stage", number] if number else [])]).lower()
+    return "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in text)[:_MAX_LABEL].strip("-")
+
+
+def _stage_name(name: str | None, stage: str) -> str:
+    return "" if name is None else f"{name}-stage-{stage}" if stage else name
+
+
+def _resources(given: Sequence[str]) -> dict[str, str]:
+    from mrikit.config import parse_assignments
+
+    return parse_assignments(list(given))

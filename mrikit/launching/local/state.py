@@ -1,0 +1,146 @@
+"""How a supervised job stands, in a file of its folder, and the lock that says whether its supervisor is alive."""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from mrikit.errors import JobError, StorageError
+from mrikit.launching.job import GOING_ON, QUEUED, UNKNOWN, JobSpec, JobStatus
+from mrikit.launching.records import spec_from_json, spec_to_json
+from mrikit.storage.local import read_json, write_json
+
+STATE_FILE, ORDER_FILE, LOCK_FILE, CANCEL_FILE = "state.json", "local.json", "lock", "cancel"
+SUPERVISOR_LOG = "supervisor.txt"
+_PERIOD_S = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobState:
+    """What the supervisor of a job knows of it."""
+
+    state: str = QUEUED
+    """As in `JobStatus`."""
+    exit_code: int | None = None
+    """Of the last start that has ended."""
+    num_preemptions: int = 0
+    """Times that it was started again after a preemption."""
+    num_errors: int = 0
+    """Times that it was started again after an error."""
+    started_at: float | None = None
+    """Unix time of the first start."""
+    ended_at: float | None = None
+    """Unix time of the end."""
+    message: str = ""
+    """What else is known."""
+    supervisor: str = ""
+    """Process id and start of the supervisor."""
+    command: str = ""
+    """Process id and start of the command, while it runs."""
+
+    def status(self) -> JobStatus:
+        """What everybody may know."""
+        known = {one.name for one in fields(JobStatus)}
+        return JobStatus(**{name: value for name, value in asdict(self).items() if name in known})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What a supervisor is to do."""
+
+    spec: JobSpec
+    """The job."""
+    command: tuple[str, ...]
+    """What is started, whole."""
+    env: Mapping[str, str]
+    """Its environment besides what it inherits."""
+    after: str = ""
+    """Folder of the job that has to succeed first; empty for none."""
+
+
+def write_order(folder: Path, order: Order) -> None:
+    """Write what the supervisor of this folder is to do."""
+    plain = {"spec": spec_to_json(order.spec), "command": order.command, "env": dict(order.env), "after": order.after}
+    write_json(folder / ORDER_FILE, plain)
+
+
+def read_order(folder: Path) -> Order:
+    """What the supervisor of this folder is to do.
+
+    Raises:
+        JobError: The file is damaged.
+    """
+    try:
+        found = read_json(folder / ORDER_FILE)
+        plain = {**found, "spec": spec_from_json(found["spec"]), "command": tuple(found["command"])}
+        return Order(**plain)
+    except (KeyError, TypeError, StorageError) as error:
+        raise JobError(f"{folder / ORDER_FILE}: not the order of a job ({error}); delete its folder") from error
+
+
+def write_state(folder: Path, state: JobState) -> None:
+    """Write how a job stands, whole or not at all."""
+    write_json(folder / STATE_FILE, asdict(state))
+
+
+def read_state(folder: Path) -> JobState | None:
+    """What the supervisor of a job wrote last; None if there never was one.
+
+    Raises:
+        JobError: The file is damaged.
+    """
+    path = folder / STATE_FILE
+    if not path.exists():
+        return None
+    try:
+        return JobState(**read_json(path))
+    except (TypeError, StorageError) as error:
+        raise JobError(f"{path}: not the state of a job ({error}); delete its folder") from error
+
+
+def current_state(folder: Path) -> JobState | None:
+    """How a job stands now: `unknown` if its supervisor is gone without a word."""
+    is_alive = is_locked(folder)  # before the state: a supervisor writes the last one while it holds the lock
+    state = read_state(folder)
+    if state is None or state.state not in GOING_ON or is_alive or is_locked(folder):
+        return state
+    message = "its supervisor is gone, killed or with its machine; `mrikit jobs resume` goes on"
+    return JobState(**{**asdict(state), "state": UNKNOWN, "message": message})
+
+
+def take_lock(folder: Path, *, wait_s: float = 0.0) -> int | None:
+    """The lock of a job, as a file descriptor that holds it until it is closed everywhere; None if another has it.
+
+    Args:
+        folder: Of the job; it is made.
+        wait_s: Whoever only asks whether it is free holds it for a moment.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    until = time.monotonic() + wait_s
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        if time.monotonic() >= until:
+            os.close(lock)
+            return None
+        time.sleep(_PERIOD_S)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether somebody holds the lock of a job."""
+    try:
+        lock = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

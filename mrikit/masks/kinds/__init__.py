@@ -1,0 +1,1 @@
+"""Kinds of masks, one file for each family."""

@@ -1,0 +1,20 @@
+"""Names of the files in the folders of runs and reconstructions."""
+
+from typing import Final
+
+CONFIG_FILE: Final = "config.json"
+"""What a run was started with."""
+METRICS_FILE: Final = "metrics.jsonl"
+"""A row of numbers for each logged step and each validation."""
+LOG_FILE: Final = "log.txt"
+"""Every line that the run said, with its time."""
+LOCK_FILE: Final = "lock"
+"""Held by the process that writes to the folder."""
+TRACKERS_FILE: Final = "trackers.json"
+"""Under which ids MLflow and W&B know the run."""
+WEIGHTS_FILE: Final = "weights.safetensors"
+"""The best weights so far."""
+CHECKPOINTS: Final = "checkpoints"
+"""Folder of the states that a run can resume from."""
+RECONSTRUCT_FILE: Final = "reconstruct.json"
+"""How the reconstructions of a folder were made."""

@@ -1,0 +1,74 @@
+"""What a run would do, before anything is started."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mrikit.data import BatchShape, SliceKey, plan_epoch
+from mrikit.models import build_model
+from mrikit.storage import Location
+from mrikit.training.config import RunConfig, TrainingConfig
+from mrikit.training.volumes import open_study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """The extent of a training run."""
+
+    num_weights: int
+    """Trained numbers of the network."""
+    training: tuple[BatchShape, ...]
+    """Of each volume to train on."""
+    validation: tuple[BatchShape, ...]
+    """Of each volume to validate on."""
+    steps_per_epoch: int
+    """Optimizer steps of an epoch."""
+    num_steps: int
+    """Optimizer steps of the run."""
+    checkpoint_bytes: int
+    """Size of one checkpoint."""
+
+
+def plan_run(config: RunConfig, data: Location, validation_data: Location | None = None) -> RunPlan:
+    """The extent of a run; the data folder is indexed for it.
+
+    Raises:
+        ConfigError: Settings that do not fit each other or the data.
+        DataError: A volume cannot be used.
+    """
+    study = open_study(config, data, validation_data)
+    num_weights = count_weights(config)
+    num_steps = steps_per_epoch(study.training.shapes, config.training)
+    return RunPlan(
+        num_weights=num_weights,
+        training=study.training.shapes,
+        validation=study.validation.shapes,
+        steps_per_epoch=num_steps,
+        num_steps=num_steps * config.training.num_epochs,
+        # Weights, two moments and the running mean, in float32.
+        checkpoint_bytes=num_weights * 4 * (4 if config.training.ema_decay else 3),
+    )
+
+
+def micro_batches(shapes: Sequence[BatchShape], training: TrainingConfig, epoch: int) -> list[tuple[SliceKey, ...]]:
+    """The micro-batches of an epoch, in the order of all processes together."""
+    return plan_epoch(
+        shapes,
+        micro_batch_size=training.micro_batch_size,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        epoch=epoch,
+    )
+
+
+def steps_per_epoch(shapes: Sequence[BatchShape], training: TrainingConfig) -> int:
+    """Optimizer steps of an epoch, whatever the number of processes."""
+    return len(micro_batches(shapes, training, 0)) // (training.batch_size // training.micro_batch_size)
+
+
+def count_weights(config: RunConfig) -> int:
+    """Trained numbers of a run's network, which takes no memory for it."""
+    with torch.device("meta"):
+        parameters = build_model(config.model, config.model_config).parameters()
+        return sum(weight.numel() for weight in parameters if weight.requires_grad)

@@ -1,0 +1,1 @@
+"""What a run minimises and how it is judged, one file for each objective."""

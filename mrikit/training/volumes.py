@@ -1,0 +1,141 @@
+"""The volumes of a run, split by patients into those to train on and those to validate on."""
+
+import hashlib
+import json
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mrikit.data import SliceDataset, load_training_volumes, split_patients
+from mrikit.errors import ConfigError, DataError
+from mrikit.models import CLASSIFIERS
+from mrikit.models.anatomy_classifier import ANATOMIES
+from mrikit.randomness import generator
+from mrikit.storage import Location, list_files
+from mrikit.training.config import RunConfig
+from mrikit.volumes import Volume
+from mrikit.volumes.anatomy import anatomy_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """Data of a training run."""
+
+    training: SliceDataset
+    """Slices to train on."""
+    validation: SliceDataset
+    """Slices to validate on; none if nothing is held out."""
+    num_undersampled: int
+    """Volumes left out because they were acquired undersampled."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when volumes come, go, change their shape, brightness or side."""
+        sides = [
+            [(volume.info.volume_id, volume.kspace.shape, volume.info.reference_max) for volume in side.volumes]
+            for side in (self.training, self.validation)
+        ]
+        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:16]
+
+
+def open_study(config: RunConfig, data: Location, validation_data: Location | None = None) -> Study:
+    """Find the volumes of a run.
+
+    In a folder as fastMRI has it, `multicoil_train` is trained on and `multicoil_val` validated on; in any other,
+    patients are held out.
+
+    Args:
+        config: How many patients validate, on how many volumes to train, and how fastMRI's folders begin.
+        data: Folder of volumes.
+        validation_data: Folder of those to validate on; then none of `data` is held out.
+
+    Raises:
+        ConfigError: Nobody would be left to train on.
+        DataError: A volume cannot be used, or a patient is in both folders.
+    """
+    sides_of = [data / f"{config.data.challenge}_{side}" for side in ("train", "val")]
+    if _is_folder(sides_of[0]):
+        data = sides_of[0]
+        if validation_data is None and config.data.num_validation and _is_folder(sides_of[1]):
+            validation_data = sides_of[1]
+    volumes, num_undersampled = load_training_volumes(data)
+    volumes = _of_anatomy(volumes, config.data.anatomy, data)
+    if config.model in CLASSIFIERS:
+        _require_classes(volumes, data)
+    if validation_data is not None:
+        training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
+        validation = _of_anatomy(validation, config.data.anatomy, validation_data)
+        _require_apart(training, validation)
+        num_undersampled += num_left_out
+    else:
+        infos = [volume.info for volume in volumes]
+        sides = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
+        training, validation = ([volumes[position] for position in side] for side in sides)
+    return Study(
+        training=SliceDataset(_some(training, config), config.num_adjacent),
+        validation=SliceDataset(validation, config.num_adjacent),
+        num_undersampled=num_undersampled,
+    )
+
+
+def _is_folder(place: Location) -> bool:
+    return place.is_dir() if isinstance(place, Path) else bool(list_files(place))
+
+
+def _of_anatomy(volumes: list[Volume], anatomy: str, data: Location) -> list[Volume]:
+    """Those that show the anatomy; one that does not say what it shows is believed to.
+
+    Raises:
+        DataError: There is none, or a file's name and header contradict each other.
+    """
+    if not anatomy:
+        return volumes
+    found = [anatomy_of(volume.info) for volume in volumes]
+    fitting = [volume for volume, shown in zip(volumes, found, strict=True) if shown in (anatomy, None)]
+    if not fitting:
+        others = ", ".join(f"{count} of {shown}" for shown, count in Counter(found).items())
+        raise DataError(f"{data}: no volume shows a {anatomy}; found {others}; train another task, or name other data")
+    num_silent = found.count(None)
+    if num_silent:
+        warnings.warn(f"{num_silent} volumes of {data} do not say what they show; taken as {anatomy}", stacklevel=2)
+    return [_showing(volume, anatomy) for volume in fitting]
+
+
+def _require_classes(volumes: Sequence[Volume], data: Location) -> None:
+    """Stop unless a classifier has something of each of its classes to learn from.
+
+    Raises:
+        DataError: One is missing.
+    """
+    counts = Counter(anatomy_of(volume.info) for volume in volumes)
+    missing = [anatomy for anatomy in ANATOMIES if not counts[anatomy]]
+    if missing:
+        found = ", ".join(f"{count} of {shown}" for shown, count in counts.items())
+        raise DataError(f"{data}: no volume shows a {missing[0]}, and a classifier needs each; found {found}; add some")
+
+
+def _showing(volume: Volume, anatomy: str) -> Volume:
+    return volume if volume.info.anatomy == anatomy else replace(volume, info=replace(volume.info, anatomy=anatomy))
+
+
+def _some(volumes: Sequence[Volume], config: RunConfig) -> Sequence[Volume]:
+    """So many volumes as the configuration asks for, in their order."""
+    if not config.data.num_volumes:
+        return volumes
+    if config.data.num_volumes > len(volumes):
+        raise ConfigError(f"data.num_volumes is {config.data.num_volumes}, but there are {len(volumes)} to train on")
+    order = generator(config.training.seed, "volumes").permutation(len(volumes))
+    return [volumes[position] for position in sorted(order[: config.data.num_volumes].tolist())]
+
+
+def _require_apart(training: Sequence[Volume], validation: Sequence[Volume]) -> None:
+    patients = {volume.info.patient_id for volume in training} - {None}
+    names = {volume.info.volume_id for volume in training}
+    for volume in validation:
+        if volume.info.patient_id in patients or volume.info.volume_id in names:
+            raise DataError(
+                f"{volume.info.volume_id} (patient {volume.info.patient_id}) of the validation data is in the training "
+                f"data too; validate on other patients"
+            )
