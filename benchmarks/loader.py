@@ -32,8 +32,10 @@ from mrikit.data import (
     load_batches,
     load_training_volumes,
     plan_epoch,
-    prepare_batch,
+    prepare,
+    undersample,
 )
+from mrikit.training.objectives import Draw
 from mrikit.volumes import ScanInfo, Volume, write_fastmri
 
 NUM_VOLUMES, NUM_SLICES, NUM_COILS, MATRIX, WINDOW = 4, 12, 15, (640, 368), (320, 320)
@@ -86,8 +88,9 @@ def _run_mrikit(dataset: SliceDataset, epoch: int, num_workers: int) -> int:
     count = 0
     for batch in load_batches(dataset, plan, num_workers):
         infos = [dataset.volumes[key.volume].info for key in batch.keys]
-        masks = draw_masks([PLAN], infos, [key.slice_index for key in batch.keys], seed=0, epoch=epoch)
-        count += len(prepare_batch(batch, infos, masks).masked_kspace)
+        scan = prepare(batch, infos)
+        masks = draw_masks([PLAN], scan, Draw(0, epoch).generators(scan, "mask"))
+        count += len(undersample(scan, masks).masked_kspace)
     return count
 
 
@@ -115,7 +118,7 @@ def _compare(dataset: SliceDataset, loader: DataLoader) -> float:
     for index, sample in enumerate(loader):
         if index == NUM_SLICES:
             break
-        example = prepare_batch(dataset.read([SliceKey(0, index)]), [volume.info], [mask])
+        example = undersample(prepare(dataset.read([SliceKey(0, index)]), [volume.info]), [mask])
         assert (*sample.fname, sample.slice_num.item()) == (f"{volume.info.volume_id}.h5", index)
         assert torch.equal(sample.mask[..., 0], example.mask)
         assert example.num_center_lines.item() == sample.num_low_frequencies.item()

@@ -179,7 +179,7 @@ def _previous_stage(config: "RunConfig", base: Path, data: Location) -> Path | N
 
 def _show_next(config: "RunConfig", base: Location, data: Location) -> None:
     weights, volumes, images = (shlex.quote(str(path)) for path in (base, data, beside(base, "-recon")))
-    if config.training.loss == "cross_entropy":
+    if config.objective == "anatomy":
         typer.echo(f"next: mrikit reconstruct --task auto --weights {weights} --weights RUNS --data DATA --out RECON")
     else:
         typer.echo(

@@ -54,8 +54,8 @@ def run(
             place.check()
             if row["kind"] == "train":
                 progress.update(bar, completed=row["step"], total=num_steps, numbers=_numbers(row))
-            else:
-                messages.print(_validation_line(row))
+            elif row["kind"] == "validation":
+                messages.print(_validation_line(row, config))
 
         try:
             summary = train_network(
@@ -108,6 +108,7 @@ def _title(config: "RunConfig") -> str:
 def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> None:
     from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
+    from mrikit.training.objectives import objective_of
 
     position = summary.position
     stage = f"stage {config.stage}: " if config.stage else ""
@@ -119,11 +120,9 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
     if summary.resumed_step == summary.num_steps:
         typer.echo(f"{stage}all {summary.num_steps} steps of this run were done before")
     epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
-    score = "SSIM inside the body" if config.data.validation_score == "body_ssim" else "SSIM"
-    score = "accuracy" if config.training.loss == "cross_entropy" else score
     # A classifier's score has a little of its confidence in it, which decides between equal ones.
     best = (
-        f"{score} {min(position.best_score, 1):.4f} of held-out volumes after epoch {epoch}"
+        f"{objective_of(config).score.words} {min(position.best_score, 1):.4f} of held-out volumes after epoch {epoch}"
         if position.best_step
         else "nothing was held out to validate on"
     )
@@ -134,11 +133,8 @@ def _numbers(row: Mapping[str, Any]) -> str:
     return f"loss {row['loss']:.4f}, {row['slices_per_second']:.1f} slices/s"
 
 
-def _validation_line(row: Mapping[str, Any]) -> str:
+def _validation_line(row: Mapping[str, Any], config: "RunConfig") -> str:
+    from mrikit.training.objectives import objective_of
+
     best = ", the best so far" if row["is_best"] else ""
-    if "ssim" in row:
-        body = f" (inside the body {row['body_ssim']:.4f})" if "body_ssim" in row else ""
-        numbers = f"SSIM {row['ssim']:.4f}{body}, PSNR {row['psnr']:.2f} dB"
-    else:
-        numbers = f"accuracy {row['accuracy']:.4f}, confidence {row['confidence']:.4f}"
-    return f"epoch {row['epoch']}: {numbers} of {row['num_volumes']} volumes{best}"
+    return f"epoch {row['epoch']}: {objective_of(config).describe(row)} of {row['num_volumes']} volumes{best}"

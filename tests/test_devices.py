@@ -8,10 +8,21 @@ import contextlib
 import pytest
 import torch
 
-from mrikit.data import AugmentConfig, MaskPlan, SampleId, SliceBatch, SliceKey, draw_masks, make_augment, prepare_batch
+from mrikit.data import (
+    AugmentConfig,
+    MaskPlan,
+    SampleId,
+    SliceBatch,
+    SliceKey,
+    draw_masks,
+    make_augment,
+    prepare,
+    undersample,
+)
 from mrikit.metrics import body_mask
 from mrikit.models import build_model
 from mrikit.training.losses import LOSSES
+from mrikit.training.objectives import Draw
 from mrikit.volumes import ScanInfo
 
 INFO = ScanInfo(
@@ -36,8 +47,8 @@ def batch(num_adjacent):
 
 
 def example(num_adjacent, **options):
-    masks = draw_masks((MaskPlan(),), [INFO, INFO], [0, 1], seed=0, epoch=0)
-    return prepare_batch(batch(num_adjacent), [INFO, INFO], masks, "meta", **options)
+    scan = prepare(batch(num_adjacent), [INFO, INFO], "meta", **options)
+    return undersample(scan, draw_masks((MaskPlan(),), scan, Draw(0, 0).generators(scan, "mask")))
 
 
 @pytest.fixture

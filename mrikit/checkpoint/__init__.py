@@ -5,8 +5,10 @@ from mrikit.checkpoint.imported import import_weights
 from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.checkpoint.weights import (
+    EMA_PARTS_PREFIX,
     EMA_PREFIX,
     MOMENTS,
+    PARTS_PREFIX,
     WEIGHTS_PREFIX,
     Weights,
     build_trained_model,
@@ -19,8 +21,10 @@ from mrikit.checkpoint.weights import (
 )
 
 __all__ = [
+    "EMA_PARTS_PREFIX",
     "EMA_PREFIX",
     "MOMENTS",
+    "PARTS_PREFIX",
     "SOURCES",
     "WEIGHTS_PREFIX",
     "Weights",

@@ -19,6 +19,12 @@ WEIGHTS_PREFIX: Final = "weights/"
 """What the names of a training checkpoint's weights begin with; other prefixes are the optimizer's."""
 EMA_PREFIX: Final = "ema/"
 """What the names of their running means begin with, where the run keeps them; they are preferred."""
+PARTS_PREFIX: Final = "parts/"
+"""What the names of whatever is trained beside the network begin with: `parts/critic/NAME`."""
+EMA_PARTS_PREFIX: Final = "ema_parts/"
+"""What the names of their running means begin with."""
+SAMPLER_PREFIX: Final = "sampler/"
+"""What the names of a sampler's tensors begin with, behind the prefix of a checkpoint."""
 MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 """What Adam remembers of each weight; in a checkpoint `exp_avg/NAME` and `exp_avg_sq/NAME`."""
 
@@ -35,6 +41,8 @@ class Weights:
     """Fields of its configuration."""
     tensors: dict[str, torch.Tensor]
     """The state dict, on the CPU."""
+    sampler: dict[str, torch.Tensor]
+    """State dict of the sampler that was trained with it; empty without one."""
     sha256: str
     """Digest of the file's content."""
     record: dict[str, Any]
@@ -82,6 +90,7 @@ def load_weights(path: Path) -> Weights:
     if not isinstance(record.get("model"), str) or not isinstance(record.get("model_config"), dict):
         raise CheckpointError(f"{file}: does not say which model its tensors belong to; give weights or a checkpoint")
     tensors = read_tensors(file, EMA_PREFIX) or read_tensors(file, WEIGHTS_PREFIX) or read_tensors(file)
+    beside = tensors | (read_tensors(file, EMA_PARTS_PREFIX) or read_tensors(file, PARTS_PREFIX))
     with file.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     if _identity(file) != before:
@@ -89,7 +98,12 @@ def load_weights(path: Path) -> Weights:
     return Weights(
         model=record["model"],
         model_config=record["model_config"],
-        tensors=tensors,
+        tensors={name: value for name, value in tensors.items() if "/" not in name},
+        sampler={
+            name.removeprefix(SAMPLER_PREFIX): value
+            for name, value in beside.items()
+            if name.startswith(SAMPLER_PREFIX)
+        },
         sha256=sha256,
         record=record,
         path=file,

@@ -1,13 +1,15 @@
 """From volumes to the examples that models train on and reconstruct: slices, masks, crops and targets."""
 
+from mrikit.data.apply_mask import undersample
 from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
-from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes
+from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes, read_slices
 from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
-from mrikit.data.prepare import make_example, prepare_batch
+from mrikit.data.masks import MaskPlan, choose_mask, draw_masks, is_fully_sampled
+from mrikit.data.prepare import make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
-from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
+from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import center_crop, scored_window
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "Example",
     "MaskPlan",
     "SampleId",
+    "ScanBatch",
     "SliceBatch",
     "SliceDataset",
+    "SliceFacts",
     "SliceKey",
     "TrainingVolumes",
     "center_crop",
@@ -31,9 +35,11 @@ __all__ = [
     "make_augment",
     "make_example",
     "plan_epoch",
-    "prepare_batch",
+    "prepare",
     "published_shapes",
     "rank_share",
+    "read_slices",
     "scored_window",
     "split_patients",
+    "undersample",
 ]

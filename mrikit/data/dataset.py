@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mrikit.data.masks import is_fully_sampled
 from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
-from mrikit.data.undersample import is_fully_sampled
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError, StorageError
 from mrikit.volumes import Index, Location, Volume, build_index, find_volumes, load_index, open_volume
@@ -65,53 +65,75 @@ class SliceDataset:
         is_remote = any(not isinstance(volume.info.source, Path | None) for volume in self.volumes)
         self._pool = ThreadPoolExecutor(NUM_IN_FLIGHT, thread_name_prefix="mrikit-blob") if is_remote else None
 
-    def read(self, keys: Sequence[SliceKey]) -> SliceBatch:
-        """Read slices of one shape and their neighbours; one that is needed twice is read once.
-
-        Args:
-            keys: At least one.
-
-        Raises:
-            DataError: A slice cannot be read or holds NaN; the message names the file and the slice.
-        """
-        places: dict[SliceKey, list[tuple[int, int]]] = {}
-        for row, (volume, slice_index) in enumerate(keys):
-            needed = neighbours(slice_index, self.shapes[volume].num_slices, self.num_adjacent)
-            for column, index in enumerate(needed):
-                places.setdefault(SliceKey(volume, index), []).append((row, column))
-        return SliceBatch(
-            kspace=torch.from_numpy(self._read_kspace(places, (len(keys), self.num_adjacent))),
-            reference=self._read_reference(keys),
-            keys=tuple(keys),
-        )
-
-    def _read_kspace(
-        self, places: dict[SliceKey, list[tuple[int, int]]], size: tuple[int, int]
-    ) -> npt.NDArray[np.complex64]:
-        """(batch, slice, coil, readout, phase) from the places of every slice that is needed."""
-        kspace = np.empty(0, np.complex64)
-        slices = self._map(lambda key: self.volumes[key.volume].kspace[key.slice_index], places)
-        for found, rows_and_columns in zip(slices, places.values(), strict=True):
-            if size == (1, 1):
-                return found[None, None]  # saves a copy of all there is
-            if not kspace.size:
-                kspace = np.empty((*size, *found.shape), np.complex64)
-            for row, column in rows_and_columns:
-                kspace[row, column] = found
-        return kspace
-
-    def _read_reference(self, keys: Sequence[SliceKey]) -> torch.Tensor | None:
-        wanted = []
-        for volume, slice_index in keys:
-            reference = self.volumes[volume].reference
-            if reference is None:
-                return None
-            wanted.append((reference, slice_index))
-        return torch.from_numpy(np.stack(list(self._map(lambda place: place[0][place[1]], wanted))))
+    def read(self, keys: Sequence[SliceKey], *, has_reference: bool = True) -> SliceBatch:
+        """Read slices of one shape and their neighbours, see `read_slices`."""
+        return read_slices(self.volumes, keys, self.num_adjacent, has_reference=has_reference, read=self._map)
 
     def _map(self, read: Callable[[T], npt.NDArray[Any]], items: Iterable[T]) -> Iterator[npt.NDArray[Any]]:
         """What is read for each item, in order."""
         return map(read, items) if self._pool is None else self._pool.map(read, items)
+
+
+def read_slices(
+    volumes: Sequence[Volume],
+    keys: Sequence[SliceKey],
+    num_adjacent: int = 1,
+    *,
+    has_reference: bool = True,
+    read: Callable[..., Iterator[npt.NDArray[Any]]] = map,
+) -> SliceBatch:
+    """Read slices of one shape and their neighbours; one that is needed twice is read once.
+
+    Args:
+        volumes: What the keys count.
+        keys: At least one.
+        num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd.
+        has_reference: Whether to read stored references too.
+        read: Applies a function to many items, in order; one with threads asks for many blobs at once.
+
+    Raises:
+        ConfigError: There is no middle slice.
+        DataError: A slice cannot be read or holds NaN; the message names the file and the slice.
+    """
+    require_middle(num_adjacent)
+    places: dict[SliceKey, list[tuple[int, int]]] = {}
+    for row, (volume, slice_index) in enumerate(keys):
+        needed = neighbours(slice_index, len(volumes[volume].kspace), num_adjacent)
+        for column, index in enumerate(needed):
+            places.setdefault(SliceKey(volume, index), []).append((row, column))
+    found = read(lambda key: volumes[key.volume].kspace[key.slice_index], places)
+    return SliceBatch(
+        kspace=torch.from_numpy(_place(found, list(places.values()), (len(keys), num_adjacent))),
+        reference=_read_reference(volumes, keys, read) if has_reference else None,
+        keys=tuple(keys),
+    )
+
+
+def _place(
+    slices: Iterator[npt.NDArray[np.complex64]], places: Sequence[Sequence[tuple[int, int]]], size: tuple[int, int]
+) -> npt.NDArray[np.complex64]:
+    """(batch, slice, coil, readout, phase) from each slice and the places where it is needed."""
+    kspace = np.empty(0, np.complex64)
+    for found, rows_and_columns in zip(slices, places, strict=True):
+        if size == (1, 1):
+            return found[None, None]  # saves a copy of all there is
+        if not kspace.size:
+            kspace = np.empty((*size, *found.shape), np.complex64)
+        for row, column in rows_and_columns:
+            kspace[row, column] = found
+    return kspace
+
+
+def _read_reference(
+    volumes: Sequence[Volume], keys: Sequence[SliceKey], read: Callable[..., Iterator[npt.NDArray[Any]]]
+) -> torch.Tensor | None:
+    wanted = []
+    for volume, slice_index in keys:
+        reference = volumes[volume].reference
+        if reference is None:
+            return None
+        wanted.append((reference, slice_index))
+    return torch.from_numpy(np.stack(list(read(lambda place: place[0][place[1]], wanted))))
 
 
 class TrainingVolumes(NamedTuple):

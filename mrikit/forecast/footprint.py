@@ -1,11 +1,12 @@
 """One training step on tensors that have shapes but no memory: what it would hold, compute and move."""
 
 import functools
+import json
 import math
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -15,13 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from mrikit.data import BatchShape, Example
-from mrikit.models import build_model
+from mrikit.data import BatchShape, ScanBatch, SliceFacts, draw_masks, undersample
 from mrikit.models.choices import assuming
-from mrikit.training.config import RunConfig
-from mrikit.training.losses import Loss
-from mrikit.training.network import InPrecision
-from mrikit.training.objectives.objective import objective_of
+from mrikit.training.config import ExecutionConfig, RunConfig
+from mrikit.training.objectives import Draw, objective_of
+from mrikit.training.parts import NETWORK, Parts
 
 _NO_KERNEL = ("detach", "alias", "empty", "empty_like", "empty_strided")
 
@@ -33,7 +32,7 @@ class Footprint:
     peak_bytes: int
     """Most that lives at once beside weights, gradients and the batch: activations and what is made of them."""
     batch_bytes: int
-    """Masked k-space, mask and reference of the micro-batch."""
+    """Full k-space and reference of the micro-batch."""
     weights_bytes: int
     """Of all weights, frozen ones included."""
     trained_bytes: int
@@ -66,46 +65,42 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
     """
     num_coils, _, num_columns = shape.kspace
     step = _Step(
-        model=config.model,
-        settings=tuple(sorted((name, _hashable(value)) for name, value in config.model_config.items())),
-        precision=config.training.precision,
-        loss=objective_of(config).loss,
-        num_slices=config.training.micro_batch_size,
-        num_adjacent=config.num_adjacent,
+        key=_key(config),
+        config=config,
         kspace=(num_coils, readout_rows(config, shape), num_columns),
         window=shape.window,
-        anatomy=config.data.anatomy or "knee",  # a loss or a class wants one; memory is the same
     )
     return _trace(step, is_gpu=is_gpu, has_backward=has_backward)
 
 
-class _Step(NamedTuple):
-    """All that a footprint depends on; stages of a run often differ in nothing of it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    """A step, equal to others of the same footprint."""
 
-    model: str
-    settings: tuple[tuple[str, Any], ...]
-    precision: str
-    loss: Loss
-    num_slices: int
-    num_adjacent: int
+    key: str
+    """All of the configuration that it depends on; stages of a run often differ in nothing of it."""
+    config: RunConfig = field(compare=False)
     kspace: tuple[int, int, int]
     window: tuple[int, int]
-    anatomy: str
 
 
-def _hashable(value: object) -> object:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+def _key(config: RunConfig) -> str:
+    data, training = config.data, config.training
+    parts = (config.objective, config.model, config.model_config, training.precision, training.loss)
+    return json.dumps([*parts, training.micro_batch_size, data.anatomy, *map(asdict, data.plans)], default=str)
 
 
 @functools.cache
 def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
+    config = replace(step.config, execution=ExecutionConfig())
+    objective = objective_of(config)
     with torch.device("meta"):
-        network = InPrecision(build_model(step.model, dict(step.settings)), step.precision)
+        module = Parts(objective, objective.parts())
     with FakeTensorMode(allow_non_fake_inputs=True), assuming("cuda" if is_gpu else "cpu"), _Watch() as watch:
-        network.to_empty(device="cpu").train(has_backward)
-        trained = [weight for weight in network.parameters() if weight.requires_grad]
+        module.to_empty(device="cpu").train(has_backward)
+        trained = [weight for weight in module.parameters() if weight.requires_grad]
         weights_bytes = watch.live_bytes
-        example = _example(step)
+        scan, draw = _scan(step), Draw(0, 0)
         batch_bytes = watch.live_bytes - weights_bytes
         if has_backward:
             # They are there at every micro-batch but the first, and then are added to.
@@ -113,9 +108,12 @@ def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
                 weight.grad = torch.empty_like(weight)
         watch.begin()
         with torch.set_grad_enabled(has_backward):
-            output = network(example.masked_kspace, example.mask, example.num_center_lines)
             if has_backward:
-                step.loss(output, example).sum().backward()
+                module(scan, draw).total.sum().backward()
+            else:
+                masks = draw_masks(config.data.plans, scan, draw.generators(scan, "mask"))
+                example = undersample(scan, masks)
+                module.parts[NETWORK](example.masked_kspace, example.mask, example.num_center_lines)
     return Footprint(
         peak_bytes=watch.peak_bytes,
         batch_bytes=batch_bytes,
@@ -134,20 +132,19 @@ def readout_rows(config: RunConfig, shape: BatchShape) -> int:
     return min(rows, max(wanted, shape.window[0])) if wanted else rows
 
 
-def _example(step: _Step) -> Example:
-    """A micro-batch of nothing, as `mrikit.data.prepare_batch` makes them."""
-    num_slices = step.num_slices
-    slices = (step.num_adjacent,) if step.num_adjacent > 1 else ()
-    return Example(
-        masked_kspace=torch.empty(num_slices, *slices, *step.kspace, dtype=torch.complex64),
-        mask=torch.empty(num_slices, *(1 for _ in slices), 1, 1, step.kspace[2], dtype=torch.bool),
-        num_center_lines=torch.empty(num_slices, dtype=torch.int64),
+def _scan(step: _Step) -> ScanBatch:
+    """A micro-batch of nothing, as `mrikit.data.prepare` makes them."""
+    num_slices = step.config.training.micro_batch_size
+    # A loss or a class wants an anatomy; memory is the same.
+    facts = SliceFacts(
+        volume_id="", slice_index=0, anatomy=step.config.data.anatomy or "knee", padding=(0, step.kspace[2])
+    )
+    return ScanBatch(
+        kspace=torch.empty(num_slices, step.config.num_adjacent, *step.kspace, dtype=torch.complex64),
         reference=torch.empty(num_slices, *step.window),
         data_range=torch.empty(num_slices),
         crop=step.window,
-        volume_ids=("",) * num_slices,
-        anatomies=(step.anatomy,) * num_slices,
-        slice_index=(0,) * num_slices,
+        facts=(facts,) * num_slices,
     )
 
 

@@ -9,14 +9,24 @@ from typing import Any, TypeVar
 
 import torch
 
-from mrikit.data import BatchShape, Example, SliceBatch, SliceKey, draw_masks, make_augment, prepare_batch
+from mrikit.data import (
+    BatchShape,
+    ScanBatch,
+    SliceBatch,
+    SliceKey,
+    draw_masks,
+    make_augment,
+    prepare,
+    undersample,
+)
 from mrikit.errors import ConfigError
 from mrikit.forecast.footprint import Footprint, trace_step
 from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
-from mrikit.training.network import InPrecision, initial_network
-from mrikit.training.objectives.objective import objective_of
+from mrikit.training.extent import count_weights
+from mrikit.training.objectives import Draw, objective_of
+from mrikit.training.parts import NETWORK, initial_parts
 from mrikit.volumes import ScanInfo
 
 T = TypeVar("T")
@@ -98,7 +108,7 @@ def predict_time(config: RunConfig, shape: BatchShape, *, device: str, world_siz
         part_config, part_shape, kind, has_backward=False
     )
     size_ratio = math.prod(shape.kspace) / math.prod(part_shape.kspace)
-    weights_ratio = _num_weights(config) / _num_weights(part_config)
+    weights_ratio = count_weights(config) / count_weights(part_config)
     micro = timed.micro * whole / part_work + timed.prepare * size_ratio
     forward = (timed.forward * forward_ratio + timed.prepare * size_ratio) / config.training.micro_batch_size
     return StepTime(step=num_micro * micro + timed.update * weights_ratio, slice_forward=forward)
@@ -164,11 +174,6 @@ def _work(config: RunConfig, shape: BatchShape, kind: str, *, has_backward: bool
     return footprint.flops + _FLOPS_PER_BYTE[kind] * footprint.moved_bytes
 
 
-def _num_weights(config: RunConfig) -> int:
-    with torch.device("meta"):
-        return sum(weight.numel() for weight in initial_network(config).parameters() if weight.requires_grad)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Timed:
     """Seconds of the parts of a step."""
@@ -181,23 +186,25 @@ class _Timed:
 
 def _time_part(config: RunConfig, shape: BatchShape, device: str) -> _Timed:
     """Time each part twice after once to warm up; the faster counts."""
-    network = initial_network(config).to(device)
-    optimizer = torch.optim.AdamW((weight for weight in network.parameters() if weight.requires_grad), lr=0.0)
+    objective = objective_of(config)
+    module = initial_parts(config, objective).to(device)
+    optimizer = torch.optim.AdamW((weight for weight in module.parameters() if weight.requires_grad), lr=0.0)
     batch = _noise(config, shape)
-    example, prepare = _time(lambda: _prepare(batch, config, shape, device), device)
-    loss_of = objective_of(config).loss
+    scan, prepare_seconds = _time(lambda: _prepare(batch, config, shape, device), device)
+    draw = Draw(0, 0)
 
     def micro_batch() -> None:
-        loss_of(_reconstruct(network, example), example).sum().backward()
+        module(scan, draw).total.sum().backward()
 
     @torch.no_grad()
     def forward() -> None:
-        _reconstruct(network, example)
+        example = undersample(scan, draw_masks(config.data.plans, scan, draw.generators(scan, "mask")))
+        module.parts[NETWORK](example.masked_kspace, example.mask, example.num_center_lines)
 
     _, micro = _time(micro_batch, device)
     _, update = _time(optimizer.step, device)
     _, forward_seconds = _time(forward, device)
-    return _Timed(prepare=prepare, micro=micro, forward=forward_seconds, update=update)
+    return _Timed(prepare=prepare_seconds, micro=micro, forward=forward_seconds, update=update)
 
 
 def _time(work: Callable[[], T], device: str) -> tuple[T, float]:
@@ -211,11 +218,6 @@ def _time(work: Callable[[], T], device: str) -> tuple[T, float]:
     return result, min(seconds[1:])
 
 
-def _reconstruct(network: InPrecision, example: Example) -> torch.Tensor:
-    output: torch.Tensor = network(example.masked_kspace, example.mask, example.num_center_lines)
-    return output
-
-
 def _noise(config: RunConfig, shape: BatchShape) -> SliceBatch:
     """A micro-batch as it is read."""
     num_slices = config.training.micro_batch_size
@@ -227,7 +229,7 @@ def _noise(config: RunConfig, shape: BatchShape) -> SliceBatch:
     )
 
 
-def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: str) -> Example:
+def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: str) -> ScanBatch:
     """As in training, with every transform that the run may apply."""
     info = ScanInfo(
         volume_id="noise",
@@ -238,12 +240,11 @@ def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: st
         reference_max=1.0,
     )
     infos = [info] * len(batch.keys)
-    masks = draw_masks(config.data.plans, infos, [key.slice_index for key in batch.keys], seed=0, epoch=0)
     augment = config.augment
     names = [field.name for field in dataclasses.fields(augment) if field.name.endswith("_weight")]
     weights: dict[str, Any] = {name: float(getattr(augment, name) > 0) for name in names}
     strength = float(augment.strength > 0)
     always = dataclasses.replace(augment, schedule="constant", delay_epochs=0, strength=strength, **weights)
-    return prepare_batch(
-        batch, infos, masks, device, augment=make_augment(always, seed=0, epoch=0), max_readout=config.data.max_readout
+    return prepare(
+        batch, infos, device, augment=make_augment(always, seed=0, epoch=0), max_readout=config.data.max_readout
     )

@@ -10,6 +10,7 @@ from torch import nn
 
 from mrikit.errors import ConfigError
 from mrikit.models.blocks import normalise
+from mrikit.models.output import Output
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 
@@ -64,6 +65,11 @@ class AnatomyNet(nn.Module):
 
         Mask and centre are not needed.
         """
+        logits: torch.Tensor = self.compute(masked_kspace, mask, num_center_lines).extras["logits"]
+        return logits
+
+    def compute(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
+        """As `forward`; the logits are among the extras, and there is no image."""
         del mask, num_center_lines
         images = _orientations(self._reduce(rss(ifft2c(masked_kspace))))
         features = images.flatten(0, 1).unsqueeze(1)
@@ -73,7 +79,7 @@ class AnatomyNet(nn.Module):
         # After instance norm the mean alone says little; with the maximum a tenth of the steps suffices.
         pooled = torch.cat([features.mean((-2, -1)), features.amax((-2, -1))], dim=1)
         logits = self.output(pooled)
-        return logits.float().unflatten(0, images.shape[:2]).mean(0)
+        return Output(None, extras={"logits": logits.float().unflatten(0, images.shape[:2]).mean(0)})
 
     def _reduce(self, image: torch.Tensor) -> torch.Tensor:
         """(batch, y, x) float32 of any size and scale to (batch, size, size), a constant image to zeros."""

@@ -20,6 +20,7 @@ from mrikit.models.promptmr_config import PromptMRConfig
 from mrikit.models.sensitivity import count_center_lines, divide_by_rss, keep_center, map_in_groups
 from mrikit.physics.coils import combine, rss
 from mrikit.physics.fft import ifft2c
+from mrikit.physics.sampling import keep
 
 
 class Scan(NamedTuple):
@@ -46,7 +47,7 @@ class Scan(NamedTuple):
 
     def sample(self, kspace: torch.Tensor) -> torch.Tensor:
         """Only what was sampled."""
-        return torch.where(self.sampled, kspace, 0.0)
+        return keep(kspace, self.sampled)
 
 
 class Progress(NamedTuple):

@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 from mrikit.errors import DataError
 from mrikit.models.choices import is_on_cpu
 from mrikit.physics.coils import rss
+from mrikit.physics.sampling import keep
 
 _CPU_COILS, _DEVICE_COILS = 2, 8  # coils that go through a sensitivity network together
 
@@ -36,7 +37,7 @@ def keep_center(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_line
     is_center = _is_center(mask.shape[-1], num_center)[:, None, None, :]
     if mask.shape[-2] > 1:
         is_center = is_center & _is_center(mask.shape[-2], num_center)[:, None, :, None]
-    return torch.where(is_center, masked_kspace, 0.0)
+    return keep(masked_kspace, is_center)
 
 
 def count_center_lines(mask: torch.Tensor, *, counts_one_in_full: bool = False) -> torch.Tensor:

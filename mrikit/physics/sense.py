@@ -6,6 +6,7 @@ from torch import nn
 from mrikit.errors import DataError
 from mrikit.physics.coils import combine
 from mrikit.physics.fft import fft2c, ifft2c
+from mrikit.physics.sampling import keep
 
 _CACHE_BYTES, _DEVICE_BYTES = 2**19, 2**28  # coil images held at once by `normal`, on a CPU and on a GPU
 
@@ -43,11 +44,11 @@ class SenseOp(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(..., y, x) image to (..., coil, readout, phase) masked k-space."""
-        return torch.where(self.mask, fft2c(self.sens_maps * image.unsqueeze(-3)), 0.0)
+        return keep(fft2c(self.sens_maps * image.unsqueeze(-3)), self.mask)
 
     def adjoint(self, kspace: torch.Tensor) -> torch.Tensor:
         """(..., coil, readout, phase) k-space to (..., y, x) image."""
-        return combine(ifft2c(torch.where(self.mask, kspace, 0.0)), self.sens_maps)
+        return combine(ifft2c(keep(kspace, self.mask)), self.sens_maps)
 
     def normal(self, image: torch.Tensor) -> torch.Tensor:
         """adjoint(forward(image)), (..., y, x); a line mask takes one transform along the phase axis each way.

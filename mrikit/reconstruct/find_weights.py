@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mrikit.checkpoint import find_checkpoints, last_stage, stage_number
 from mrikit.errors import CheckpointError, ConfigError
-from mrikit.run_files import CHECKPOINTS, WEIGHTS_FILE
+from mrikit.run_files import CHECKPOINTS, PARTS, WEIGHTS_FILE
 
 
 def find_weights(paths: Iterable[Path]) -> list[Path]:
@@ -53,7 +53,7 @@ def _below(path: Path) -> list[Path]:
     files = [
         file
         for file in path.rglob("*.safetensors")
-        if not file.name.startswith(".") and file.parent.name != CHECKPOINTS
+        if not file.name.startswith(".") and file.parent.name not in (CHECKPOINTS, PARTS)
     ]
     runs = {file.parent.parent for file in files if _is_of_stage(file)}
     last = {run: last_stage(run) for run in sorted(runs)}

@@ -80,7 +80,7 @@ def reconstruct_volume(
         return example
 
     def compute(example: Example) -> list[_Slice]:
-        with _named(volume_id, example.slice_index):
+        with _named(volume_id, tuple(facts.slice_index for facts in example.facts)):
             return _reconstruct_slices(example, method)
 
     is_on_cpu = torch.device(device).type == "cpu"

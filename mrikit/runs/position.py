@@ -1,13 +1,22 @@
 """Where a run stands, and the newest checkpoint to go on from."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from mrikit.checkpoint import EMA_PREFIX, MOMENTS, WEIGHTS_PREFIX, find_checkpoints, read_record, read_tensors
+from mrikit.checkpoint import (
+    EMA_PARTS_PREFIX,
+    EMA_PREFIX,
+    MOMENTS,
+    PARTS_PREFIX,
+    WEIGHTS_PREFIX,
+    find_checkpoints,
+    read_record,
+    read_tensors,
+)
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError, ConfigError
 
@@ -23,9 +32,11 @@ class Position:
     best_step: int = 0
     """Step with the best validation so far; 0 before the first."""
     best_score: float = 0.0
-    """Its score: SSIM, or the accuracy of a classifier."""
+    """Its score, that of the objective."""
     carried_steps: int = 0
     """Updates that the moments saw in the runs that this one began with."""
+    epoch_sums: Mapping[str, float] = field(default_factory=dict)
+    """Of the loss, its terms and the slices of the steps of the epoch so far, for its means."""
 
 
 class State(NamedTuple):
@@ -34,6 +45,7 @@ class State(NamedTuple):
     path: Path
     position: Position
     weights: dict[str, torch.Tensor]
+    """Of the network by name, of other parts by `PART/NAME`."""
     mean: dict[str, torch.Tensor]
     """Running mean of the weights; empty if the run keeps none."""
     moments: dict[str, torch.Tensor]
@@ -76,8 +88,8 @@ def read_state(path: Path) -> State:
     return State(
         path=path,
         position=build_config(Position, position, str(path)),
-        weights=read_tensors(path, WEIGHTS_PREFIX),
-        mean=read_tensors(path, EMA_PREFIX),
+        weights=read_tensors(path, WEIGHTS_PREFIX) | read_tensors(path, PARTS_PREFIX),
+        mean=read_tensors(path, EMA_PREFIX) | read_tensors(path, EMA_PARTS_PREFIX),
         moments={
             f"{moment}/{name}": value for moment in MOMENTS for name, value in read_tensors(path, f"{moment}/").items()
         },

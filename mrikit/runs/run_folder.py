@@ -15,6 +15,8 @@ from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, WEIGHTS_FILE
 from mrikit.storage import Location, read_json, write_json
 
+LAYOUT = 2
+"""Of the files in a run folder. Layout 1 has no rows of whole epochs and nothing beside the network; it resumes too."""
 _TITLES = ("size", "model")
 
 
@@ -63,6 +65,7 @@ def claim_folder(folder: Path, claim: Claim) -> None:
         )
     if path.exists() and checkpoints:
         found = read_json(path)
+        _require_known_layout(path, found)
         changes = _changes(_flatten(claim.complete(found["config"])), _flatten(claim.settings), claim.is_free)
         # Another size or network differs in everything else too.
         changes = [change for change in changes if change.split()[0] in _TITLES][:1] or changes
@@ -177,6 +180,15 @@ def _remove_leftovers(folder: Path) -> None:
         for kind in ("safetensors", "json", "jsonl"):
             for path in part.glob(f".*.tmp.{kind}"):
                 path.unlink(missing_ok=True)
+
+
+def _require_known_layout(path: Path, found: Mapping[str, Any]) -> None:
+    layout = found.get("layout", 1)
+    if layout not in range(1, LAYOUT + 1):
+        raise ConfigError(
+            f"{path.parent} is a run of mrikit {found.get('version', 'unknown')}, whose folders have layout {layout}; "
+            f"this version resumes up to {LAYOUT}. Resume it with that version, or give it as --start of a new --out"
+        )
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -12,9 +12,11 @@ from mrikit.models import CLASSIFIERS, LEARNED
 from mrikit.models.precision import PRECISIONS
 from mrikit.run_files import CONFIG_FILE
 from mrikit.storage import read_json
-from mrikit.training.losses import LOSSES
+from mrikit.training.losses import parse_loss
 
 SCHEDULES = ("cosine", "step")
+CROSS_ENTROPY = "cross_entropy"
+"""The loss of classes, which no other goes with."""
 MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
 """Settings of networks that decide how much memory they take, and nothing of what they compute."""
 
@@ -87,7 +89,8 @@ class TrainingConfig:
     micro_batch_size: int = 1
     """Slices that a process computes at a time; batch_size is a multiple of it times the processes."""
     loss: str = "ssim"
-    """`ssim`; `ssim_body`, inside the body only; `l1` in units of the volume's maximum; `cross_entropy` of classes."""
+    """Terms and their weights, such as `ssim + 0.01 l1`: `ssim`; `ssim_body`, inside the body only; `l1` in units of
+    the volume's maximum. `cross_entropy` of classes stands alone."""
     max_lr: float = 3e-4
     """Learning rate after the warm-up."""
     schedule: str = "cosine"
@@ -116,7 +119,8 @@ class TrainingConfig:
     """Of weights, order, masks and everything else that is drawn."""
 
     def __post_init__(self) -> None:
-        _require_word("training.loss", self.loss, (*LOSSES, "cross_entropy"))
+        if self.loss != CROSS_ENTROPY:
+            parse_loss(self.loss)
         _require_word("training.schedule", self.schedule, SCHEDULES)
         _require_word("training.precision", self.precision, PRECISIONS)
         for name in ("num_epochs", "batch_size", "micro_batch_size", "step_epochs"):
@@ -186,6 +190,9 @@ class RunConfig:
     """`tiny`, `small`, `full` or `plus`."""
     model: str
     """A name of `mrikit.models.LEARNED` or `CLASSIFIERS`."""
+    objective: str = ""
+    """A name of `mrikit.training.objectives.OBJECTIVES`; empty for that of the model: `anatomy` of a classifier, else
+    `image`."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     data: DataConfig
@@ -196,11 +203,13 @@ class RunConfig:
     def __post_init__(self) -> None:
         models = LEARNED | CLASSIFIERS
         _require_word("model", self.model, tuple(models))
-        if (self.training.loss == "cross_entropy") != (self.model in CLASSIFIERS):
+        if (self.training.loss == CROSS_ENTROPY) != (self.model in CLASSIFIERS):
             found = f"{self.model} with {self.training.loss}"
             raise ConfigError(
                 f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
             )
+        if not self.objective:
+            object.__setattr__(self, "objective", "anatomy" if self.model in CLASSIFIERS else "image")
         _, model_config = models[self.model]
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))

@@ -13,40 +13,60 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
+from torch import nn
 
-from mrikit.checkpoint import EMA_PREFIX, WEIGHTS_PREFIX, find_checkpoints, save_weights
-from mrikit.data import SliceBatch, draw_masks, load_batches, make_augment, prepare_batch, rank_share
+from mrikit.checkpoint import (
+    EMA_PARTS_PREFIX,
+    EMA_PREFIX,
+    PARTS_PREFIX,
+    WEIGHTS_PREFIX,
+    find_checkpoints,
+    save_weights,
+    write_tensors,
+)
+from mrikit.data import ScanBatch, SliceBatch, load_batches, make_augment, prepare, rank_share
 from mrikit.errors import DataError
-from mrikit.run_files import WEIGHTS_FILE
+from mrikit.run_files import PARTS, WEIGHTS_FILE
 from mrikit.runs.interrupts import StopRequest
+from mrikit.runs.picture import panel
 from mrikit.runs.position import Position, State
 from mrikit.runs.process import Process
 from mrikit.runs.run_folder import save_checkpoint
 from mrikit.runs.tracking import Tracker
-from mrikit.training.build import begin
+from mrikit.training.build import build
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.extent import micro_batches, steps_per_epoch
+from mrikit.training.losses import Losses
 from mrikit.training.network import key_seed
-from mrikit.training.objectives.objective import objective_of
+from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.optimizer import forget_last_step
+from mrikit.training.parts import KEPT, is_of_other_part, named_buffers_of, named_modules_of, named_parameters_of
 from mrikit.training.schedule import learning_rate
 from mrikit.training.volumes import Study
 from mrikit.training.zero_moments import gather_moments, whole_parameters
 from mrikit.volumes import Volume
 
 _ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged
+_FIRST_STEPS = 200  # steps of a run of which every one is
 
 
 class Agreed(NamedTuple):
     """What all processes know after a step's gradients."""
 
-    loss: float
-    """Mean over the slices of the step."""
+    sums: Mapping[str, float]
+    """Over the slices of the step: `loss`, its terms where it has several, and how many `slices`."""
     is_stopping: bool
     is_saving: bool
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Means over the slices, for a row."""
+        return _means(self.sums)
 
 
 class Engine:
@@ -76,8 +96,9 @@ class Engine:
         self._num_micro = accumulation_steps(config.training, process.world_size)
         self.steps_per_epoch = steps_per_epoch(study.training.shapes, config.training)
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
-        self._objective = objective_of(config)
-        self.network, self.mean, self._optimizer, self._engine, self.num_weights = begin(config, process, state, say)
+        self.objective = objective_of(config)
+        built = build(config, self.objective, process, state, say)
+        self.parts, self.mean, self._groups, self._optimizer, self._engine, self.num_weights = built
         self._saved = self.position
         self._last_lap = self._last_save = time.perf_counter()
 
@@ -121,41 +142,43 @@ class Engine:
     def _step(self, batches: Iterator[SliceBatch], epoch: int, stop: StopRequest) -> Agreed:
         """One optimizer step."""
         training = self.config.training
-        rate = learning_rate(self.position.step, self.steps_per_epoch, training)
-        for group in self._engine.optimizer.param_groups:
-            group["lr"] = rate
-        losses: list[torch.Tensor] = []
+        self._set_rates()
+        done: list[Losses] = []
         names: list[str] = []
         for number, batch in enumerate(batches):
             micro = (self.position.step * self._num_micro + number) * self.process.world_size + self.process.rank
             # Dropout asks the global generator; set for each micro-batch, it does not depend on what came before.
             torch.manual_seed(key_seed(training.seed, training.first_epoch, micro, "dropout"))
-            loss = self._losses(batch, epoch)
-            losses.append(loss.detach())
+            losses = self._engine(self._prepare(batch, epoch), Draw(training.seed, epoch))
+            done.append(Losses(losses.total.detach(), {name: term.detach() for name, term in losses.terms.items()}))
             names += [f"{self._volume(key.volume).info.volume_id}, slice {key.slice_index}" for key in batch.keys]
             # Every slice counts the same, also in the last, short micro-batch of its shape.
-            self._engine.backward(loss.sum() / training.micro_batch_size)
+            self._engine.backward(losses.total.sum() / training.micro_batch_size)
             if number == self._num_micro - 1:
-                agreed = self._agree(torch.cat(losses), names, stop)
+                agreed = self._agree(done, names, stop)
                 forget_last_step(self._optimizer)
             self._engine.step()
-        self.position = replace(self.position, step=self.position.step + 1)
+        sums = {} if self.position.step % self.steps_per_epoch == 0 else self.position.epoch_sums
+        sums = {name: sums.get(name, 0.0) + value for name, value in agreed.sums.items()}
+        self.position = replace(self.position, step=self.position.step + 1, epoch_sums=sums)
         if training.ema_decay:
             self._update_mean()
         return agreed
 
-    def _losses(self, batch: SliceBatch, epoch: int) -> torch.Tensor:
-        """(batch,) loss of each slice."""
-        infos = [self._volume(key.volume).info for key in batch.keys]
-        slice_indices = [key.slice_index for key in batch.keys]
-        seed, data = self.config.training.seed, self.config.data
-        masks = draw_masks(data.plans, infos, slice_indices, seed=seed, epoch=epoch)
-        augment = make_augment(self.config.augment, seed=seed, epoch=epoch)
-        example = prepare_batch(batch, infos, masks, self.process.device, augment=augment, max_readout=data.max_readout)
-        output = self._engine(example.masked_kspace, example.mask, example.num_center_lines)
-        return self._objective.loss(output, example)
+    def _set_rates(self) -> None:
+        """Each group's share of the rate of this step; 0 before its first epoch."""
+        rate = learning_rate(self.position.step, self.steps_per_epoch, self.config.training)
+        epoch = self.position.step // self.steps_per_epoch
+        for group, declared in zip(self._engine.optimizer.param_groups, self._groups, strict=True):
+            group["lr"] = rate * declared.rate_scale if epoch >= declared.first_epoch else 0.0
 
-    def _agree(self, losses: torch.Tensor, names: Sequence[str], stop: StopRequest) -> Agreed:
+    def _prepare(self, batch: SliceBatch, epoch: int) -> ScanBatch:
+        """Full k-space on the device, augmented."""
+        infos = [self._volume(key.volume).info for key in batch.keys]
+        augment = make_augment(self.config.augment, seed=self.config.training.seed, epoch=epoch)
+        return prepare(batch, infos, self.process.device, augment=augment, max_readout=self.config.data.max_readout)
+
+    def _agree(self, done: Sequence[Losses], names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.
 
         Raises:
@@ -163,11 +186,14 @@ class Engine:
         """
         minutes = (time.perf_counter() - self._last_save) / 60
         is_due = self.process.is_first and minutes >= self.config.execution.checkpoint_minutes
+        losses = torch.cat([one.total for one in done])
+        terms = {name: torch.cat([one.terms[name] for one in done]) for name in done[0].terms}
         wishes = torch.tensor([len(losses), bool(stop), is_due], dtype=torch.float64)
-        both = torch.cat([losses.double().sum()[None], wishes.to(losses.device)])
+        sums = torch.stack([values.double().sum() for values in (losses, *terms.values())])
+        both = torch.cat([sums, wishes.to(losses.device)])
         if self.process.world_size > 1:
             dist.all_reduce(both)
-        total, count, num_stopping, num_saving = both.tolist()
+        total, *of_terms, count, num_stopping, num_saving = both.tolist()
         if not math.isfinite(total):
             bad = [name for name, loss in zip(names, losses.tolist(), strict=True) if not math.isfinite(loss)]
             where = next(name for part in self.process.gather(bad) for name in part)
@@ -175,7 +201,8 @@ class Engine:
                 f"the loss is {total:g} at step {self.position.step + 1}: {where}; {self._last_good()}; look at that "
                 f"file, or start anew with another --out and a lower training.max_lr or a training.max_grad_norm"
             )
-        return Agreed(loss=total / count, is_stopping=num_stopping > 0, is_saving=num_saving > 0)
+        found = {"loss": total, **(dict(zip(terms, of_terms, strict=True)) if len(terms) > 1 else {}), "slices": count}
+        return Agreed(sums=found, is_stopping=num_stopping > 0, is_saving=num_saving > 0)
 
     def _finish_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
         """Validate, keep the weights if they are the best, save; False if it was stopped before."""
@@ -187,28 +214,44 @@ class Engine:
         is_best = True
         # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
         self._save()
+        pictures: Sequence[Mapping[str, npt.NDArray[np.float32]]] = ()
         if self.study.validation.volumes:
             dataset = self.study.validation
-            found = self._objective.validate(self.mean.network, dataset, self.config.data, self.process, stop)
+            found = self.objective.validate(self.mean.parts, dataset, self.process, stop)
             if found is None:
                 return False
-            is_best = self.position.best_step == 0 or found.score > self.position.best_score
-            scores = {name: value for name, value in asdict(found).items() if value is not None}
-            row |= {**scores, "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
+            is_best = self.position.best_step == 0 or self._is_better(found.score)
+            row |= {**found.numbers, "is_best": is_best, "num_volumes": len(dataset.volumes)}
             if is_best:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
+            pictures = found.pictures
         self.position = replace(self.position, validated_step=step)
         if is_best and self.process.is_first:
             self._write_weights(row)
         if self.study.validation.volumes:
             tracker.log(row | {"seconds": self._lap()})
+        if pictures and self.process.is_first:
+            tracker.show("validation", panel(pictures), step)
         self._save()
         return True
 
+    def _is_better(self, score: float) -> bool:
+        best = self.position.best_score
+        return score > best if self.objective.score.higher_is_better else score < best
+
     def _write_weights(self, row: Mapping[str, Any]) -> None:
+        """What `reconstruct` loads; what else was trained lies beside it."""
         record = {**self._facts(), "num_weights": self.num_weights}
         record |= {key: value for key, value in row.items() if key not in ("kind", "is_best")}
-        tensors = self.mean.network.network.state_dict()
+        tensors = {
+            prefix + name: value
+            for prefix, module in named_modules_of(self.mean.parts)
+            for name, value in module.state_dict().items()
+        }
+        for name, part in self.parts.items():
+            if name not in KEPT:
+                with whole_parameters(nn.ModuleDict({name: part})):
+                    write_tensors(self.folder / PARTS / f"{name}.safetensors", part.state_dict(), record)
         save_weights(self.folder / WEIGHTS_FILE, self.config.model, self.config.model_config, tensors, record)
 
     def _facts(self) -> dict[str, Any]:
@@ -256,33 +299,39 @@ class Engine:
         """Everything that the run needs to go on, on the first process; all take part."""
         tensors: dict[str, torch.Tensor] = {}
 
-        def keep(prefix: str, named: Iterable[tuple[str, torch.Tensor]]) -> None:
+        def keep(of_network: str, of_parts: str, named: Iterable[tuple[str, torch.Tensor]]) -> None:
             for name, value in named:
                 if self.process.is_first:
+                    prefix = of_parts if is_of_other_part(name) else of_network
                     tensors[prefix + name] = value.detach().to("cpu", copy=True)
 
-        network = self.network.network
-        with whole_parameters(network) as parameters:
-            keep(WEIGHTS_PREFIX, parameters.items())
-        keep("", gather_moments(self._engine, network))
+        with whole_parameters(self.parts) as parameters:
+            keep(WEIGHTS_PREFIX, PARTS_PREFIX, (parameters | named_buffers_of(self.parts)).items())
+        keep("", "", gather_moments(self._engine, self.parts))
         if self.config.training.ema_decay:
-            keep(EMA_PREFIX, self.mean.network.network.state_dict().items())
+            mean = named_parameters_of(self.mean.parts) | named_buffers_of(self.mean.parts)
+            keep(EMA_PREFIX, EMA_PARTS_PREFIX, mean.items())
         return tensors
 
     def _update_mean(self) -> None:
-        with whole_parameters(self.network.network) as parameters:
+        with whole_parameters(self.parts) as parameters:
             self.mean.update(parameters, self.position.step + self.position.carried_steps)
+        self.mean.copy_buffers(named_buffers_of(self.parts))
 
     def _log_step(self, tracker: Tracker, agreed: Agreed, seconds: float) -> None:
+        """Every step at first, then a hundred an epoch; and the means of an epoch at its end."""
         step = self.position.step
-        if step % self.steps_per_epoch and step % max(1, self.steps_per_epoch // _ROWS_PER_EPOCH):
-            return
-        epoch = self.config.training.first_epoch + step / self.steps_per_epoch
-        row = {"kind": "train", "step": step, "epoch": round(epoch, 4), "loss": agreed.loss}
-        row |= {"lr": self._engine.optimizer.param_groups[0]["lr"], "seconds": self._lap()}
-        row |= {"slices_per_second": round(self.config.training.batch_size / seconds, 3)}
-        norm = self._engine.get_global_grad_norm()
-        tracker.log(row if norm is None else row | {"grad_norm": float(norm)})
+        is_end = step % self.steps_per_epoch == 0
+        if is_end or step <= _FIRST_STEPS or step % max(1, self.steps_per_epoch // _ROWS_PER_EPOCH) == 0:
+            epoch = self.config.training.first_epoch + step / self.steps_per_epoch
+            row = {"kind": "train", "step": step, "epoch": round(epoch, 4), **agreed.numbers}
+            row |= {"lr": self._engine.optimizer.param_groups[0]["lr"], "seconds": self._lap()}
+            row |= {"slices_per_second": round(self.config.training.batch_size / seconds, 3)}
+            norm = self._engine.get_global_grad_norm()
+            tracker.log(row if norm is None else row | {"grad_norm": float(norm)})
+        if is_end:
+            epoch = self.config.training.first_epoch + step // self.steps_per_epoch
+            tracker.log({"kind": "epoch", "step": step, "epoch": epoch, **_means(self.position.epoch_sums)})
 
     def _lap(self) -> float:
         """Seconds since the last row."""
@@ -296,3 +345,11 @@ class Engine:
     def _last_good(self) -> str:
         paths = find_checkpoints(self.folder)
         return f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
+
+
+def _means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Of sums over slices; `loss_TERM` for each term."""
+    count = sums["slices"]
+    return {
+        name if name == "loss" else f"loss_{name}": value / count for name, value in sums.items() if name != "slices"
+    }

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from mrikit.data import BatchShape, SliceKey, plan_epoch
-from mrikit.models import build_model
 from mrikit.storage import Location
 from mrikit.training.config import RunConfig, TrainingConfig
+from mrikit.training.objectives import objective_of
 from mrikit.training.volumes import open_study
 
 
@@ -68,7 +68,8 @@ def steps_per_epoch(shapes: Sequence[BatchShape], training: TrainingConfig) -> i
 
 
 def count_weights(config: RunConfig) -> int:
-    """Trained numbers of a run's network, which takes no memory for it."""
+    """Trained numbers of a run's parts, which takes no memory for them."""
+    objective = objective_of(config)
     with torch.device("meta"):
-        parameters = build_model(config.model, config.model_config).parameters()
-        return sum(weight.numel() for weight in parameters if weight.requires_grad)
+        parts = objective.parts()
+    return sum(weight.numel() for weight in parts.parameters() if weight.requires_grad)

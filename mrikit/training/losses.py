@@ -1,11 +1,16 @@
 """Losses by name: what a network put out and the example it was given, to one number for each slice."""
 
-from collections.abc import Callable, Sequence
+import difflib
+import functools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 
-from mrikit.data import Example, center_crop
-from mrikit.errors import DataError
+from mrikit.data import Example, SliceFacts, center_crop
+from mrikit.errors import ConfigError, DataError
 from mrikit.metrics import BODY_THRESHOLDS, body_mask, slice_ssim_loss
 
 Loss = Callable[[torch.Tensor, Example], torch.Tensor]
@@ -48,12 +53,63 @@ def ssim_body_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
         DataError: The anatomy of a volume is unknown or has no threshold.
     """
     image, reference, data_range = _scored(output, example)
-    mask = scored_body(reference, example.volume_ids, example.anatomies)
+    mask = scored_body(reference, example.facts)
     return slice_ssim_loss(image * mask, reference * mask, data_range)
 
 
 LOSSES: dict[str, Loss] = {"ssim": ssim_loss, "l1": l1_loss, "ssim_body": ssim_body_loss}
 """Name to function (output, example) -> (batch,)."""
+
+
+class Losses(NamedTuple):
+    """What a micro-batch is trained with."""
+
+    total: torch.Tensor
+    """(batch,) float32, whose sum is minimised."""
+    terms: Mapping[str, torch.Tensor]
+    """(batch,) float32 of each term by name, without its weight."""
+
+
+def parse_loss(words: str) -> tuple[tuple[float, str], ...]:
+    """Weights and names of a loss in words, such as `ssim + 0.01 l1`; a term without a number has weight 1.
+
+    Raises:
+        ConfigError: A term that is not known or stands twice, or a weight that is no number above 0.
+    """
+    terms: list[tuple[float, str]] = []
+    for part in re.split(r"(?<!\d[eE])\+", words):
+        *weight, name = part.replace("*", " ").split() or [""]
+        if name not in LOSSES:
+            near = difflib.get_close_matches(name, LOSSES, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(LOSSES)}"
+            raise ConfigError(f"training.loss: no term is called {name!r}; {hint} Write it as 'ssim + 0.01 l1'")
+        if any(name == known for _, known in terms):
+            raise ConfigError(f"training.loss: {name} stands twice in {words!r}; give it one weight")
+        terms.append((_weight(weight, words), name))
+    return tuple(terms)
+
+
+def composed_loss(words: str) -> Callable[[torch.Tensor, Example], Losses]:
+    """The weighted sum of the terms of a loss in words, see `parse_loss`."""
+    parsed = parse_loss(words)
+
+    def losses(output: torch.Tensor, example: Example) -> Losses:
+        terms = {name: LOSSES[name](output, example) for _, name in parsed}
+        # A weight of 1 costs no rounding: a single term is itself to the last bit.
+        weighted = [terms[name] if weight == 1 else weight * terms[name] for weight, name in parsed]
+        return Losses(functools.reduce(torch.add, weighted), terms)
+
+    return losses
+
+
+def _weight(words: Sequence[str], loss: str) -> float:
+    try:
+        (weight,) = map(float, words or ["1"])
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ConfigError(f"training.loss: {loss!r} has a weight that is no number above 0, found {' '.join(words)!r}")
+    return weight
 
 
 def _scored(output: torch.Tensor, example: Example) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -63,28 +119,26 @@ def _scored(output: torch.Tensor, example: Example) -> tuple[torch.Tensor, torch
     return center_crop(output, example.crop), example.reference, example.data_range
 
 
-def scored_body(reference: torch.Tensor, volume_ids: Sequence[str], anatomies: Sequence[str | None]) -> torch.Tensor:
+def scored_body(reference: torch.Tensor, facts: Sequence[SliceFacts]) -> torch.Tensor:
     """(batch, y, x) bool, the body of each slice; all of a slice in which nothing is bright enough.
 
     Args:
         reference: (batch, y, x) float32.
-        volume_ids: Of each slice, for messages.
-        anatomies: What each slice shows.
+        facts: Of each slice; what it shows decides the threshold.
 
     Raises:
         DataError: The anatomy of a volume is unknown or has no threshold.
     """
-    mask = body_mask(reference, torch.tensor(_thresholds(volume_ids, anatomies)))
+    mask = body_mask(reference, torch.tensor([_threshold(one) for one in facts]))
     has_no_body = reference.flatten(1).any(1) & ~mask.flatten(1).any(1)
     return mask | has_no_body[:, None, None]
 
 
-def _thresholds(volume_ids: Sequence[str], anatomies: Sequence[str | None]) -> list[float]:
-    for volume_id, anatomy in zip(volume_ids, anatomies, strict=True):
-        if anatomy not in BODY_THRESHOLDS:
-            known = " and ".join(BODY_THRESHOLDS)
-            raise DataError(
-                f"{volume_id}: SSIM inside the body needs a body mask, which is known for {known}; found anatomy "
-                f"{anatomy or 'unknown'}; choose --set training.loss=ssim and data.validation_score=ssim"
-            )
-    return [BODY_THRESHOLDS[anatomy] for anatomy in anatomies if anatomy is not None]
+def _threshold(facts: SliceFacts) -> float:
+    if facts.anatomy not in BODY_THRESHOLDS:
+        known = " and ".join(BODY_THRESHOLDS)
+        raise DataError(
+            f"{facts.volume_id}: SSIM inside the body needs a body mask, which is known for {known}; found anatomy "
+            f"{facts.anatomy or 'unknown'}; choose --set training.loss=ssim and data.validation_score=ssim"
+        )
+    return BODY_THRESHOLDS[facts.anatomy]

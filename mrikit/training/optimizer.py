@@ -8,36 +8,38 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from mrikit.checkpoint import MOMENTS
 from mrikit.training.config import ExecutionConfig, TrainingConfig
+from mrikit.training.objectives import Group
 
 
 def build_optimizer(
-    parameters: Iterable[nn.Parameter],
+    declared: Sequence[Group],
     training: TrainingConfig,
     execution: ExecutionConfig,
     say: Callable[[str], None],
 ) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay of the kernels; what has one axis or none, and is no kernel, does not decay.
+    """Adam with decoupled weight decay, a group of parameters for each that an objective declares.
 
     Offloaded moments are updated by CPU-Adam, which is compiled once for this machine, for about a minute; where that
     fails on any process, all use torch's AdamW and say so.
 
     Args:
-        parameters: Of the network; those that need no gradient are left alone.
-        training: Rate, moments and decay.
+        declared: The groups, in the order of the optimizer's own.
+        training: Rate and moments.
         execution: Whether moments are offloaded.
         say: Called with one line where something takes long or goes another way.
     """
-    groups = _groups([parameter for parameter in parameters if parameter.requires_grad], training.weight_decay)
+    groups: list[dict[str, Any]] = [
+        {"params": list(group.parameters), "weight_decay": group.weight_decay} for group in declared
+    ]
     betas = (training.beta1, training.beta2)
     if execution.offload_optimizer and _can_use_cpu_adam(say):
         from deepspeed.ops.adam import DeepSpeedCPUAdam
@@ -64,14 +66,6 @@ def forget_last_step(optimizer: torch.optim.Optimizer) -> None:
     group = optimizer.param_groups[0]
     operator: Any = optimizer
     operator.ds_opt_adam.adam_update(operator.opt_id, 0, 0.0, *group["betas"], group["eps"], 0.0, False, *number)
-
-
-def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """The parameters as an optimizer takes them; one group where nothing decays."""
-    kernels = [parameter for parameter in parameters if parameter.ndim > 1 or not weight_decay]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1 and weight_decay]
-    groups = ({"params": kernels, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
 
 
 def _can_use_cpu_adam(say: Callable[[str], None]) -> bool:

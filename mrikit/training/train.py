@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
+from mrikit import __version__
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
@@ -19,12 +22,13 @@ from mrikit.run_files import CONFIG_FILE
 from mrikit.runs.interrupts import stop_requests
 from mrikit.runs.position import Position, State, find_state
 from mrikit.runs.process import Process, joined, told_once
-from mrikit.runs.run_folder import Claim, append_log, claim_folder, locked
+from mrikit.runs.run_folder import LAYOUT, Claim, append_log, claim_folder, locked
 from mrikit.runs.tracking import Tracker, open_trackers, require_trackers
 from mrikit.storage import Location, shown
 from mrikit.training.config import RunConfig, is_free
 from mrikit.training.engine import Engine
 from mrikit.training.initial_weights import load_start, start_identity
+from mrikit.training.objectives import objective_of
 from mrikit.training.volumes import Study, open_study
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
@@ -128,7 +132,15 @@ def train(
 
 def _claim(config: RunConfig, data: Location, study: Study, beginning: str | None) -> Claim:
     return Claim(
-        title={"task": config.task, "size": config.size, "model": config.model},
+        title={
+            "task": config.task,
+            "size": config.size,
+            "model": config.model,
+            "objective": config.objective,
+            "score": asdict(objective_of(config).score),
+            "version": __version__,
+            "layout": LAYOUT,
+        },
         settings=asdict(config),
         data=data,
         data_digest=study.digest,
@@ -217,6 +229,10 @@ class _Rows:
         if self._tracker:
             self._tracker.log(row)
             self._watch(row)
+
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        if self._tracker:
+            self._tracker.show(name, image, step)
 
     def close(self) -> None:
         if self._tracker:

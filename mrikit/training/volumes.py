@@ -10,11 +10,10 @@ from pathlib import Path
 
 from mrikit.data import SliceDataset, load_training_volumes, split_patients
 from mrikit.errors import ConfigError, DataError
-from mrikit.models import CLASSIFIERS
-from mrikit.models.anatomy_classifier import ANATOMIES
 from mrikit.randomness import generator
 from mrikit.storage import Location, list_files
 from mrikit.training.config import RunConfig
+from mrikit.training.objectives import objective_of
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
 
@@ -62,8 +61,7 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
             validation_data = sides_of[1]
     volumes, num_undersampled = load_training_volumes(data)
     volumes = _of_anatomy(volumes, config.data.anatomy, data)
-    if config.model in CLASSIFIERS:
-        _require_classes(volumes, data)
+    objective_of(config).check(volumes, str(data))
     if validation_data is not None:
         training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
         validation = _of_anatomy(validation, config.data.anatomy, validation_data)
@@ -101,19 +99,6 @@ def _of_anatomy(volumes: list[Volume], anatomy: str, data: Location) -> list[Vol
     if num_silent:
         warnings.warn(f"{num_silent} volumes of {data} do not say what they show; taken as {anatomy}", stacklevel=2)
     return [_showing(volume, anatomy) for volume in fitting]
-
-
-def _require_classes(volumes: Sequence[Volume], data: Location) -> None:
-    """Stop unless a classifier has something of each of its classes to learn from.
-
-    Raises:
-        DataError: One is missing.
-    """
-    counts = Counter(anatomy_of(volume.info) for volume in volumes)
-    missing = [anatomy for anatomy in ANATOMIES if not counts[anatomy]]
-    if missing:
-        found = ", ".join(f"{count} of {shown}" for shown, count in counts.items())
-        raise DataError(f"{data}: no volume shows a {missing[0]}, and a classifier needs each; found {found}; add some")
 
 
 def _showing(volume: Volume, anatomy: str) -> Volume:

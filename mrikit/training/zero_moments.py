@@ -13,39 +13,40 @@ from torch import nn
 
 from mrikit.checkpoint import MOMENTS
 from mrikit.training.optimizer import is_cpu_adam
+from mrikit.training.parts import named_parameters_of
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
 
 @contextlib.contextmanager
-def whole_parameters(network: nn.Module) -> Iterator[dict[str, nn.Parameter]]:
-    """The parameters of a network, gathered from all processes for the time of the block; all of them take part."""
+def whole_parameters(parts: nn.ModuleDict) -> Iterator[dict[str, nn.Parameter]]:
+    """The parameters of all parts by their names in files, gathered from all processes for the time of the block."""
     from deepspeed import zero
 
-    named = dict(network.named_parameters())
+    named = named_parameters_of(parts)
     with zero.GatheredParameters(list(named.values())):
         yield named
 
 
-def trained_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def trained_parameters(parts: nn.ModuleDict) -> Iterator[tuple[str, nn.Parameter]]:
     """Name and parameter of all that are trained: some networks have frozen ones."""
-    return ((name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad)
+    return ((name, parameter) for name, parameter in named_parameters_of(parts).items() if parameter.requires_grad)
 
 
-def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def gather_moments(engine: "DeepSpeedEngine", parts: nn.ModuleDict) -> Iterator[tuple[str, torch.Tensor]]:
     """Adam's moments after at least one step, whole, on the device; all processes take part to the end.
 
     Args:
-        engine: Of the network.
-        network: The module whose parameter names count.
+        engine: Of the parts.
+        parts: Whose parameters it trains.
 
     Yields:
         `exp_avg/NAME` or `exp_avg_sq/NAME` and the tensor, which the next step may change.
     """
     from deepspeed.utils import safe_get_full_optimizer_state
 
-    for name, parameter in trained_parameters(network):
+    for name, parameter in trained_parameters(parts):
         for moment in MOMENTS:
             if engine.zero_optimization_stage() == 0:
                 found = engine.optimizer.state[parameter][moment]
@@ -55,13 +56,13 @@ def gather_moments(engine: "DeepSpeedEngine", network: nn.Module) -> Iterator[tu
 
 
 def restore_moments(
-    engine: "DeepSpeedEngine", network: nn.Module, moments: Mapping[str, torch.Tensor], num_steps: int
+    engine: "DeepSpeedEngine", parts: nn.ModuleDict, moments: Mapping[str, torch.Tensor], num_steps: int
 ) -> None:
     """Put back what `gather_moments` gave, with any number of processes and any ZeRO stage.
 
     Args:
         engine: A new engine whose weights are already those of the checkpoint.
-        network: The module whose parameter names count.
+        parts: Whose parameters it trains.
         moments: Whole tensors by `exp_avg/NAME` and `exp_avg_sq/NAME`.
         num_steps: Optimizer steps that they are of.
     """
@@ -69,7 +70,7 @@ def restore_moments(
 
     stage = engine.zero_optimization_stage()
     create_moments(engine, num_steps)
-    for name, parameter in trained_parameters(network):
+    for name, parameter in trained_parameters(parts):
         for moment in MOMENTS:
             value = moments[f"{moment}/{name}"].to(parameter.device)
             if stage == 0:

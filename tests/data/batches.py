@@ -1,20 +1,20 @@
-"""Batches by `prepare_batch` of a tiny scan."""
+"""Batches of a tiny scan."""
 
 from dataclasses import replace
 
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, SliceDataset, choose_mask, prepare_batch
+from mrikit.data import MaskPlan, SliceDataset, choose_mask, prepare, undersample
 
 PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.1)
 
 
 def make_batch(volumes, keys, num_adjacent=1, plan=PLAN, **options):
-    """An Example by `prepare_batch`, with the masks of validation."""
+    """An Example with the masks of validation."""
     batch = SliceDataset(volumes, num_adjacent).read(keys)
     chosen = [volumes[key.volume] for key in keys]
     masks = [choose_mask(volume, plan) for volume in chosen]
-    return prepare_batch(batch, [volume.info for volume in chosen], masks, **options)
+    return undersample(prepare(batch, [volume.info for volume in chosen], **options), masks)
 
 
 def two_volumes():

@@ -12,10 +12,12 @@ from mrikit.data import (
     draw_masks,
     load_batches,
     plan_epoch,
-    prepare_batch,
+    prepare,
     rank_share,
+    undersample,
 )
 from mrikit.errors import DataError
+from mrikit.training.objectives import Draw
 from mrikit.volumes import open_volume, write_fastmri
 
 PLANS = [MaskPlan(kind="equispaced_fraction", acceleration=4), MaskPlan(kind="random", acceleration=8)]
@@ -37,16 +39,12 @@ def examples(dataset, num_workers, rank=0, world_size=1, epoch=0, num_adjacent=1
     plan = plan_epoch(dataset.shapes, micro_batch_size=2, batch_size=4, seed=5, epoch=epoch)
     for batch in load_batches(dataset, rank_share(plan, rank, world_size), num_workers):
         infos = [dataset.volumes[key.volume].info for key in batch.keys]
-        masks = draw_masks(PLANS, infos, [key.slice_index for key in batch.keys], seed=5, epoch=epoch)
-        yield prepare_batch(batch, infos, masks)
+        scan = prepare(batch, infos)
+        yield undersample(scan, draw_masks(PLANS, scan, Draw(5, epoch).generators(scan, "mask")))
 
 
 def assert_same(found, expected):
-    assert (found.volume_ids, found.slice_index, found.crop) == (
-        expected.volume_ids,
-        expected.slice_index,
-        expected.crop,
-    )
+    assert (found.facts, found.crop) == (expected.facts, expected.crop)
     for name in ("masked_kspace", "mask", "num_center_lines", "reference", "data_range"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
 
@@ -72,7 +70,7 @@ def test_another_epoch_has_other_masks(dataset):
     def masks(epoch):
         found = {}
         for example in examples(dataset, 0, epoch=epoch):
-            found.update(zip(zip(example.volume_ids, example.slice_index, strict=True), example.mask, strict=True))
+            found.update(zip(example.facts, example.mask, strict=True))
         return found
 
     first, second = masks(0), masks(1)

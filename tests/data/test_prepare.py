@@ -13,10 +13,15 @@ from mrikit.data import (
     choose_mask,
     is_fully_sampled,
     make_example,
-    prepare_batch,
+    prepare,
+    undersample,
 )
 from mrikit.errors import ConfigError, DataError
 from tests.data.batches import PLAN, make_batch, two_volumes
+
+
+def anatomies(example):
+    return [one.anatomy for one in example.facts]
 
 
 def test_a_full_volume_is_undersampled_as_planned_and_always_the_same_way():
@@ -136,7 +141,7 @@ def test_a_two_dimensional_pattern_keeps_its_readout_axis():
 def test_a_mask_of_another_width_is_refused():
     volume = make_volume()
     mask = choose_mask(make_volume(size=(64, 56)), PLAN)
-    with pytest.raises(DataError, match="file1000001: a mask of 56 columns for k-space of 60"):
+    with pytest.raises(DataError, match="file1000001: a mask of 56 for k-space of 64 x 60; draw"):
         make_example(volume, (0,), mask)
 
 
@@ -160,7 +165,7 @@ def test_the_scored_window_never_exceeds_the_field_of_view():
 def test_a_batch_of_two_volumes_is_what_each_is_alone():
     volumes, keys = two_volumes(), [SliceKey(1, 0), SliceKey(0, 2)]
     example = make_batch(volumes, keys)
-    assert (example.volume_ids, example.slice_index) == (("file1000004", "file1000001"), (0, 2))
+    assert [(one.volume_id, one.slice_index) for one in example.facts] == [("file1000004", 0), ("file1000001", 2)]
     assert not torch.equal(example.mask[0], example.mask[1])
     for row, (volume, index) in enumerate(keys):
         alone = make_example(volumes[volume], (index,), choose_mask(volumes[volume], PLAN))
@@ -184,7 +189,7 @@ def test_a_batch_leaves_what_was_read_as_it_is():
     volume = make_volume()
     batch = SliceDataset([volume]).read([SliceKey(0, 0)])
     before = batch.kspace.clone()
-    prepare_batch(batch, [volume.info], [choose_mask(volume, PLAN)])
+    undersample(prepare(batch, [volume.info]), [choose_mask(volume, PLAN)])
     assert torch.equal(batch.kspace, before)
 
 
@@ -206,8 +211,8 @@ def test_the_data_range_is_that_of_the_volume_or_else_of_the_slice():
 def test_an_example_says_what_its_volumes_show():
     first, second = two_volumes()
     volumes = [first, replace(second, info=replace(second.info, anatomy=None, acquisition=None))]
-    assert make_batch(volumes, [SliceKey(1, 0), SliceKey(0, 2)]).anatomies == (None, "knee")
-    assert make_example(first, (0, 1), choose_mask(first, PLAN)).anatomies == ("knee", "knee")
+    assert anatomies(make_batch(volumes, [SliceKey(1, 0), SliceKey(0, 2)])) == [None, "knee"]
+    assert anatomies(make_example(first, (0, 1), choose_mask(first, PLAN))) == ["knee", "knee"]
 
 
 def test_masks_of_one_and_two_dimensions_share_a_batch():

@@ -41,8 +41,8 @@ def test_a_two_dimensional_pattern_cannot_be_cropped_along_the_readout():
     with pytest.raises(DataError) as caught:
         make_example(volume, (0,), mask, has_reference=False, max_readout=48)
     assert str(caught.value) == (
-        "file1000001: a 2-D pattern of 64 rows, which cannot be cropped to 48 along the readout; "
-        "only a model with max_readout 0 can take it"
+        "file1000001: a mask of 64 x 60 for k-space of 48 x 60; draw the mask for this scan, and take a model with "
+        "max_readout 0 for a stored 2-D pattern"
     )
     kept = make_example(volume, (0,), mask, has_reference=False, max_readout=64)
     assert kept.masked_kspace.shape == (1, 6, 64, 60)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mrikit.config import change_config
-from mrikit.data import AugmentConfig, BatchShape, Example
+from mrikit.data import AugmentConfig, BatchShape, Example, SliceFacts
 from mrikit.errors import ConfigError
 from mrikit.forecast.footprint import readout_rows, trace_step
 from mrikit.forecast.memory import largest_shape, parse_bytes, predict_memory
@@ -115,9 +115,7 @@ def kept_bytes(config):
         reference=torch.rand(1, *SHAPE.window),
         data_range=torch.ones(1),
         crop=SHAPE.window,
-        volume_ids=("v",),
-        anatomies=("knee",),
-        slice_index=(0,),
+        facts=(SliceFacts(volume_id="v", slice_index=0, anatomy="knee", padding=(0, 64)),),
     )
     known = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     known |= {kspace.untyped_storage().data_ptr(), mask.untyped_storage().data_ptr()}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from phantoms import make_volume
 from safetensors.torch import load_file
+from training import three_parts  # noqa: F401 - processes of a test find its objectives by this
 
 from mrikit.config import change_config
 from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig, train

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrikit.data import Example
-from mrikit.errors import DataError
+from mrikit.data import Example, SliceFacts
+from mrikit.errors import ConfigError, DataError
 from mrikit.metrics import BODY_THRESHOLDS, body_mask, ssim
-from mrikit.training.losses import LOSSES
+from mrikit.training import TrainingConfig
+from mrikit.training.losses import LOSSES, composed_loss, parse_loss
 
 WINDOW = (12, 10)
 FIELD = (16, 14)
@@ -31,9 +32,10 @@ def make_example(reference, data_range=None, anatomies=None):
         reference=reference,
         data_range=reference.amax((-2, -1)) if data_range is None else data_range,
         crop=(reference.shape[1], reference.shape[2]),
-        volume_ids=tuple(f"file{number}" for number in range(batch)),
-        anatomies=anatomies or ("knee",) * batch,
-        slice_index=(0,) * batch,
+        facts=tuple(
+            SliceFacts(volume_id=f"file{number}", slice_index=0, anatomy=anatomy, padding=(0, FIELD[1]))
+            for number, anatomy in enumerate(anatomies or ("knee",) * batch)
+        ),
     )
 
 
@@ -150,3 +152,42 @@ def test_the_body_loss_of_another_anatomy_is_an_error_that_names_the_volume(anat
     message = f"file1: SSIM inside the body needs a body mask, which is known for brain and knee; found anatomy {found}"
     with pytest.raises(DataError, match=message):
         LOSSES["ssim_body"](embed(reference), example)
+
+
+def test_losses_compose_in_words():
+    image, reference = pair()
+    example = make_example(reference)
+    found = composed_loss("ssim + 0.01 l1")(embed(image), example)
+    assert list(found.terms) == ["ssim", "l1"]
+    expected = LOSSES["ssim"](embed(image), example) + 0.01 * LOSSES["l1"](embed(image), example)
+    assert torch.equal(found.total, expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "terms"),
+    [
+        ("ssim", ((1.0, "ssim"),)),
+        ("2*l1+ssim", ((2.0, "l1"), (1.0, "ssim"))),
+        ("1e-2 l1 + 3.5 ssim_body", ((0.01, "l1"), (3.5, "ssim_body"))),
+    ],
+)
+def test_terms_are_written_with_or_without_signs(words, terms):
+    assert parse_loss(words) == terms
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("ssim + 0.01 l2", "no term is called 'l2'; did you mean 'l1'"),
+        ("ssim +", "no term is called ''; known: ssim, l1, ssim_body"),
+        ("ssim + 0.5 ssim", "ssim stands twice"),
+        ("-1 ssim", "a weight that is no number above 0, found '-1'"),
+        ("much ssim", "found 'much'"),
+        ("ssim + cross_entropy", "no term is called 'cross_entropy'"),
+    ],
+)
+def test_a_loss_that_makes_no_sense_is_refused_by_its_term(words, message):
+    with pytest.raises(ConfigError) as caught:
+        TrainingConfig(loss=words)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -16,9 +16,8 @@ from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.models import LEARNED
 from mrikit.run_files import WEIGHTS_FILE
 from mrikit.runs.run_folder import save_checkpoint
-from mrikit.training.losses import LOSSES
-from mrikit.training.objectives.image import Validation
-from mrikit.training.objectives.objective import Objective
+from mrikit.training.objectives.image import ImageObjective
+from mrikit.training.objectives.objective import Validated
 from mrikit.training.schedule import learning_rate
 from mrikit.training.train import train
 
@@ -253,8 +252,7 @@ def test_memory_settings_may_differ_from_those_of_the_stage_before(study, first,
 
 def test_the_checkpoint_of_the_best_step_stays(study, tmp_path, monkeypatch):
     scores = iter([0.5, 0.9, 0.4, 0.3])
-    scored = Objective(LOSSES["ssim"], lambda *_: Validation(ssim=next(scores), psnr=0.0, nmse=0.0))
-    monkeypatch.setattr("mrikit.training.engine.objective_of", lambda _config: scored)
+    monkeypatch.setattr(ImageObjective, "validate", lambda *_: Validated(next(scores), {"ssim": 0.0}))
     run_small(study, tmp_path, config=FIRST, training__num_epochs=3, execution__keep=1)
     assert [int(path.stem.removeprefix("step-")) for path in find_checkpoints(tmp_path)] == [10, 15]
     begin(study, tmp_path / "next", tmp_path, training__num_epochs=1)

@@ -22,14 +22,16 @@ from mrikit.data import (
     load_training_volumes,
     make_augment,
     plan_epoch,
-    prepare_batch,
+    prepare,
+    undersample,
 )
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
 from mrikit.metrics import ssim_loss
 from mrikit.runs.process import joined
 from mrikit.training import engine, load_run_config
 from mrikit.training.losses import LOSSES
-from mrikit.training.network import initial_network
+from mrikit.training.objectives import Draw, objective_of
+from mrikit.training.parts import initial_parts
 from mrikit.training.schedule import learning_rate
 from mrikit.training.volumes import open_study
 
@@ -56,7 +58,7 @@ def test_training_lowers_the_loss_and_raises_the_score(study, tmp_path):
 def train_plainly(config, data):
     """The weights and the mean loss of each step: torch's AdamW on one slice after the other, in the planned order."""
     training = config.training
-    network = initial_network(config).network
+    network = initial_parts(config, objective_of(config)).parts["network"].network
     betas = (training.beta1, training.beta2)
     kernels = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim < 2]
@@ -86,10 +88,10 @@ def train_plainly(config, data):
 
 def slice_loss(config, network, volume, slice_index, epoch):
     seed = config.training.seed
-    (mask,) = draw_masks(config.data.plans, [volume.info], [slice_index], seed=seed, epoch=epoch)
     batch = SliceDataset([volume]).read([SliceKey(0, slice_index)])
     augment = make_augment(config.augment, seed=seed, epoch=epoch)
-    example = prepare_batch(batch, [volume.info], [mask], augment=augment, max_readout=config.data.max_readout)
+    scan = prepare(batch, [volume.info], augment=augment, max_readout=config.data.max_readout)
+    example = undersample(scan, draw_masks(config.data.plans, scan, Draw(seed, epoch).generators(scan, "mask")))
     image = network(example.masked_kspace, example.mask, example.num_center_lines)
     return ssim_loss(center_crop(image, example.crop), example.reference, example.data_range)
 

@@ -3,7 +3,7 @@ import torch
 from training.small_run import are_same_bits, largest_difference, newest_state, run
 from training.test_train import stop_at
 
-from mrikit.training import begin
+from mrikit.training import build
 from mrikit.training.deepspeed_config import deepspeed_config
 
 
@@ -43,7 +43,7 @@ def test_sharded_weights_are_gathered_for_cascades_that_are_computed_twice(study
     settings = {"training__precision": precision, "training__num_epochs": 1, "execution__checkpoint_minutes": 9}
     settings |= {"execution__zero_stage": 3}
     run(study, tmp_path / "plain", **settings)
-    monkeypatch.setattr(begin, "deepspeed_config", shard_all)
+    monkeypatch.setattr(build, "deepspeed_config", shard_all)
     run(study, tmp_path / "twice", **settings, model_config__use_checkpoint=True)
     assert are_same_bits(newest_state(tmp_path / "twice"), newest_state(tmp_path / "plain"))
 

@@ -1,114 +1,121 @@
-"""What trains a classifier of anatomies: its loss, and its validation on whole volumes."""
+"""The objective of classifiers of anatomies."""
 
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
-from mrikit.data import Example, SliceDataset, SliceKey, choose_mask, prepare_batch
+from mrikit.data import ScanBatch, SliceDataset, SliceFacts, draw_masks, undersample
 from mrikit.errors import DataError
 from mrikit.models.anatomy_classifier import ANATOMIES, find_anatomy
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
-from mrikit.training.config import DataConfig
-from mrikit.training.objectives.image import mean_over_volumes, validation_plan
+from mrikit.training.config import CROSS_ENTROPY, RunConfig
+from mrikit.training.losses import Losses
+from mrikit.training.network import new_network
+from mrikit.training.objectives.image import validation_examples
+from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.volumes import mean_over_volumes
+from mrikit.volumes import Volume
+from mrikit.volumes.anatomy import anatomy_of
 
 _TIE_BREAKER = 1e-4  # less than what one volume counts
+_NUMBERS = ("accuracy", "confidence", "known", "probability")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnatomyValidation:
-    """Means over volumes."""
-
-    accuracy: float
-    """Share of volumes whose most probable anatomy is the true one."""
-    confidence: float
-    """Probability of the anatomy that was found, right or wrong."""
-    known: float
-    """Share of volumes whose confidence suffices, see `mrikit.models.anatomy_classifier.UNKNOWN_BELOW`."""
-    probability: float
-    """Probability of the true anatomy."""
-
-    @property
-    def score(self) -> float:
-        """What the best weights have most of: accuracy; of equally accurate ones the probability decides."""
-        return self.accuracy + _TIE_BREAKER * self.probability
-
-
-def anatomy_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
-    """Cross entropy of each slice.
+class AnatomyObjective:
+    """Cross entropy of slices, accuracy of whole volumes.
 
     Args:
-        output: (batch, class) logits of `mrikit.models.anatomy_classifier.ANATOMIES`.
-        example: Says what each slice shows.
-
-    Returns:
-        (batch,) float32.
-
-    Raises:
-        DataError: What a volume shows is not known, or is none of the classes.
+        config: The run.
     """
-    return nn.functional.cross_entropy(output, _classes(example).to(output.device), reduction="none")
 
+    max_zero_stage = 3
+    score = Score(name="accuracy", words="accuracy")
 
-@torch.no_grad()
-def validate_anatomy(
-    network: nn.Module, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
-) -> AnatomyValidation | None:
-    """Classify every volume; each process takes its share, and all get the means.
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
 
-    Args:
-        network: Whole on every process; gives logits.
-        dataset: At least one volume.
-        data: How to undersample; each volume keeps one of the plans.
-        process: This one.
-        stop: Asked after every volume.
+    def parts(self) -> nn.ModuleDict:
+        """The network alone."""
+        return nn.ModuleDict({"network": new_network(self.config)})
 
-    Returns:
-        The means; None if somebody asked to stop.
+    def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
+        """Undersample with masks of this epoch, classify, compare.
 
-    Raises:
-        DataError: A slice cannot be read, or what a volume shows is not known.
-    """
-    names = [field.name for field in fields(AnatomyValidation)]
+        Raises:
+            DataError: What a volume shows is not known, or is none of the classes.
+        """
+        example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
+        output = parts["network"](example.masked_kspace, example.mask, example.num_center_lines)
+        logits = output.extras["logits"]
+        loss = nn.functional.cross_entropy(logits, _classes(scan.facts).to(logits.device), reduction="none")
+        return Losses(loss, {CROSS_ENTROPY: loss})
 
-    def measure(position: int) -> list[float]:
-        found = _judge(network, dataset, position, data, process.device)
-        return [getattr(found, name) for name in names]
+    def groups(self, parts: nn.ModuleDict) -> list[Group]:
+        """Kernels, and what does not decay."""
+        return decaying_groups("network", parts.parameters(), self.config.training.weight_decay)
 
-    means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
-    return None if means is None else AnatomyValidation(**dict(zip(names, means, strict=True)))
+    @torch.no_grad()
+    def validate(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process, stop: StopRequest
+    ) -> Validated | None:
+        """Classify every volume: share of right ones and of known ones, probabilities of the best and the true class.
 
+        The score is the accuracy; of equally accurate ones the probability of the true anatomy decides.
 
-def _judge(
-    network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
-) -> AnatomyValidation:
-    """The numbers of one volume."""
-    volume = dataset.volumes[position]
-    mask = choose_mask(volume, validation_plan(volume.info.volume_id, data))
-    logits = []
-    for slice_index in range(len(volume.kspace)):
-        batch = dataset.read([SliceKey(position, slice_index)])
-        example = prepare_batch(batch, [volume.info], [mask], device, max_readout=data.max_readout)
-        logits.append(network(example.masked_kspace, example.mask, example.num_center_lines))
-        truth = int(_classes(example)[0])
-    of_slices = torch.cat(logits).double().cpu()
-    finding = find_anatomy(of_slices)
-    return AnatomyValidation(
-        accuracy=float(finding.anatomy == ANATOMIES[truth]),
-        confidence=finding.confidence,
-        known=float(finding.is_known),
-        probability=float(of_slices.softmax(-1).mean(0)[truth]),
-    )
+        Raises:
+            DataError: A slice cannot be read, or what a volume shows is not known.
+        """
 
+        def measure(position: int) -> list[float]:
+            return self._judge(parts["network"], dataset, position, process.device)
 
-def _classes(example: Example) -> torch.Tensor:
-    """(batch,) int64 class of each slice."""
-    for volume_id, anatomy in zip(example.volume_ids, example.anatomies, strict=True):
-        if anatomy not in ANATOMIES:
-            found = f"shows {anatomy}" if anatomy else "does not say what it shows"
+        means = mean_over_volumes(measure, len(dataset.volumes), len(_NUMBERS), process, stop)
+        if means is None:
+            return None
+        numbers = dict(zip(_NUMBERS, means, strict=True))
+        return Validated(numbers["accuracy"] + _TIE_BREAKER * numbers["probability"], numbers)
+
+    def check(self, volumes: Sequence[Volume], where: str) -> None:
+        """Something of each class is needed.
+
+        Raises:
+            DataError: A class is missing.
+        """
+        counts = Counter(anatomy_of(volume.info) for volume in volumes)
+        missing = [anatomy for anatomy in ANATOMIES if not counts[anatomy]]
+        if missing:
+            found = ", ".join(f"{count} of {shown}" for shown, count in counts.items())
             raise DataError(
-                f"{volume_id}: {found}; a classifier of {' and '.join(ANATOMIES)} is trained on volumes whose header "
-                f"or name says one of them"
+                f"{where}: no volume shows a {missing[0]}, and a classifier needs each; found {found}; add some"
             )
-    return torch.tensor([ANATOMIES.index(anatomy) for anatomy in example.anatomies if anatomy])
+
+    def describe(self, numbers: Mapping[str, float]) -> str:
+        """Accuracy and confidence."""
+        return f"accuracy {numbers['accuracy']:.4f}, confidence {numbers['confidence']:.4f}"
+
+    def _judge(self, network: nn.Module, dataset: SliceDataset, position: int, device: torch.device) -> list[float]:
+        """The numbers of one volume, in the order of `_NUMBERS`."""
+        logits = []
+        for example in validation_examples(dataset, position, self.config.data, device):
+            output = network(example.masked_kspace, example.mask, example.num_center_lines)
+            logits.append(output.extras["logits"])
+            truth = int(_classes(example.facts)[0])
+        of_slices = torch.cat(logits).double().cpu()
+        finding = find_anatomy(of_slices)
+        is_right, probability = finding.anatomy == ANATOMIES[truth], of_slices.softmax(-1).mean(0)[truth]
+        return [float(is_right), finding.confidence, float(finding.is_known), float(probability)]
+
+
+def _classes(facts: Sequence[SliceFacts]) -> torch.Tensor:
+    """(batch,) int64 class of each slice."""
+    for one in facts:
+        if one.anatomy not in ANATOMIES:
+            found = f"shows {one.anatomy}" if one.anatomy else "does not say what it shows"
+            raise DataError(
+                f"{one.volume_id}: {found}; a classifier of {' and '.join(ANATOMIES)} is trained on volumes whose "
+                f"header or name says one of them"
+            )
+    return torch.tensor([ANATOMIES.index(one.anatomy) for one in facts if one.anatomy])

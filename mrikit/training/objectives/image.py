@@ -1,52 +1,103 @@
-"""Validation: whole volumes, each with its own fixed mask, by the score that reconstructions get."""
+"""The objective of networks that make images."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
-import torch.distributed as dist
 from torch import nn
 
-from mrikit.data import MaskPlan, SliceDataset, SliceKey, center_crop, choose_mask, prepare_batch
+from mrikit.data import (
+    Example,
+    MaskPlan,
+    ScanBatch,
+    SliceDataset,
+    SliceFacts,
+    SliceKey,
+    center_crop,
+    choose_mask,
+    draw_masks,
+    prepare,
+    undersample,
+)
 from mrikit.errors import DataError
 from mrikit.metrics import measure_masked, measure_volume
+from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
-from mrikit.training.config import DataConfig
-from mrikit.training.losses import scored_body
-from mrikit.volumes import ScanInfo
+from mrikit.training.config import DataConfig, RunConfig
+from mrikit.training.losses import Losses, composed_loss, scored_body
+from mrikit.training.network import new_network
+from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.volumes import mean_over_volumes
+from mrikit.volumes import ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
 
+_SCORES = {
+    "ssim": Score(name="ssim", words="SSIM"),
+    "body_ssim": Score(name="body_ssim", words="SSIM inside the body"),
+}
+_NUM_PICTURES = 4
+"""Volumes whose middle slice every validation shows."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Validation:
-    """Means over volumes."""
 
-    ssim: float
-    """As `mrikit evaluate` scores volumes."""
-    psnr: float
-    """dB."""
-    nmse: float
-    """Squared error over squared reference."""
-    body_ssim: float | None = None
-    """Inside the body, as the leaderboard of the SNU challenge scores; None where it was not asked for."""
+class ImageObjective:
+    """Losses between images, SSIM of whole volumes.
 
-    @property
-    def score(self) -> float:
-        """What the best weights have most of."""
-        return self.ssim if self.body_ssim is None else self.body_ssim
+    Args:
+        config: The run; `training.loss` says which losses, `data.validation_score` which SSIM.
+    """
+
+    max_zero_stage = 3
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.score = _SCORES[config.data.validation_score]
+        self._loss = composed_loss(config.training.loss)
+
+    def parts(self) -> nn.ModuleDict:
+        """The network alone."""
+        return nn.ModuleDict({"network": new_network(self.config)})
+
+    def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
+        """Undersample with masks of this epoch, reconstruct, compare."""
+        example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
+        output = parts["network"](example.masked_kspace, example.mask, example.num_center_lines)
+        return self._loss(output.image, example)
+
+    def groups(self, parts: nn.ModuleDict) -> list[Group]:
+        """Kernels, and what does not decay."""
+        return decaying_groups("network", parts.parameters(), self.config.training.weight_decay)
+
+    def validate(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process, stop: StopRequest
+    ) -> Validated | None:
+        """Whole volumes, each with its own fixed mask, by the score that reconstructions get.
+
+        Raises:
+            DataError: A slice cannot be read, or a score is not finite.
+        """
+        return validate_images(parts["network"], dataset, self.config.data, process, stop)
+
+    def check(self, volumes: Sequence[Volume], where: str) -> None:
+        """Every full volume will do."""
+
+    def describe(self, numbers: Mapping[str, float]) -> str:
+        """SSIM, where it is asked for that inside the body, and PSNR."""
+        body = f" (inside the body {numbers['body_ssim']:.4f})" if "body_ssim" in numbers else ""
+        return f"SSIM {numbers['ssim']:.4f}{body}, PSNR {numbers['psnr']:.2f} dB"
 
 
 @torch.no_grad()
-def validate(
+def validate_images(
     network: nn.Module, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
-) -> Validation | None:
+) -> Validated | None:
     """Reconstruct and score every volume; each process takes its share, and all get the means.
 
     Args:
-        network: Whole on every process.
+        network: Whole on every process; gives an Output.
         dataset: At least one volume.
         data: How to undersample; each volume keeps one of the plans.
         process: This one.
@@ -59,51 +110,38 @@ def validate(
         DataError: A slice cannot be read, or a score is not finite.
     """
     has_body = data.validation_score == "body_ssim"
-    names = [field.name for field in fields(Validation) if has_body or field.name != "body_ssim"]
+    names = ["ssim", "psnr", "nmse", *(["body_ssim"] if has_body else [])]
+    pictures: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
 
     def measure(position: int) -> list[float]:
-        image, reference = _reconstruct(network, dataset, position, data, process.device)
         info = dataset.volumes[position].info
+        image, reference, picture = _reconstruct(network, dataset, position, data, process.device)
         found = _measure(image, reference, info if has_body else None)
-        scores = [getattr(found, name) for name in names]
-        if not all(map(math.isfinite, scores)):
-            raise DataError(f"validation of {info.volume_id} gave SSIM {found.ssim:g}; is its reference all zeros?")
-        return scores
+        if not all(map(math.isfinite, found.values())):
+            raise DataError(f"validation of {info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?")
+        if position < _NUM_PICTURES:
+            pictures[position] = picture
+        return [found[name] for name in names]
 
     means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
-    return None if means is None else Validation(**dict(zip(names, means, strict=True)))
+    if means is None:
+        return None
+    # The same slices whatever the number of processes.
+    shown = {position: picture for part in process.gather(pictures) for position, picture in part.items()}
+    numbers = dict(zip(names, means, strict=True))
+    score = numbers[data.validation_score]
+    return Validated(score, numbers, [shown[position] for position in sorted(shown)])
 
 
-def mean_over_volumes(
-    measure: Callable[[int], Sequence[float]], num_volumes: int, num_scores: int, process: Process, stop: StopRequest
-) -> list[float] | None:
-    """Scores of all volumes, each process having measured its share of them; all get the means.
-
-    Args:
-        measure: Position of a volume to its scores.
-        num_volumes: At least 1.
-        num_scores: Of each volume.
-        process: This one.
-        stop: Asked after every volume.
-
-    Returns:
-        The mean of each score; None if somebody asked to stop.
-    """
-    # The last row says whether a process wants to stop.
-    scores = torch.zeros(num_volumes + 1, num_scores, dtype=torch.float64, device=process.device)
-    for first in range(0, num_volumes, process.world_size):
-        position = first + process.rank
-        if position < num_volumes:
-            scores[position] = torch.tensor(measure(position), dtype=torch.float64)
-        scores[-1] = float(bool(stop))
-        if process.world_size > 1:
-            dist.all_reduce(scores[-1])
-        if scores[-1].any():
-            return None
-    if process.world_size > 1:
-        dist.all_reduce(scores)
-    means: list[float] = scores[:-1].mean(0).tolist()
-    return means
+def validation_examples(
+    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
+) -> Iterator[Example]:
+    """Slice after slice of a volume that validates, with the mask that it keeps in every epoch and run."""
+    volume = dataset.volumes[position]
+    for slice_index in range(len(volume.kspace)):
+        batch = dataset.read([SliceKey(position, slice_index)])
+        scan = prepare(batch, [volume.info], device, max_readout=data.max_readout)
+        yield undersample(scan, [choose_mask(volume, validation_plan(volume.info.volume_id, data))])
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
@@ -114,29 +152,41 @@ def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
 
 def _reconstruct(
     network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(slice, y, x) image and reference of a volume on the CPU, in the scored window."""
-    volume = dataset.volumes[position]
-    mask = choose_mask(volume, validation_plan(volume.info.volume_id, data))
-    images, references = [], []
-    for slice_index in range(len(volume.kspace)):
-        batch = dataset.read([SliceKey(position, slice_index)])
-        example = prepare_batch(batch, [volume.info], [mask], device, max_readout=data.max_readout)
-        image = network(example.masked_kspace, example.mask, example.num_center_lines)
-        images.append(center_crop(image, example.crop)[0].float().cpu())
-        assert example.reference is not None  # prepare_batch makes one
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, npt.NDArray[np.float32]]]:
+    """(slice, y, x) image and reference of a volume on the CPU, in the scored window, and its middle slice to show."""
+    images, references, picture = [], [], dict[str, npt.NDArray[np.float32]]()
+    middle = len(dataset.volumes[position].kspace) // 2
+    for slice_index, example in enumerate(validation_examples(dataset, position, data, device)):
+        output = network(example.masked_kspace, example.mask, example.num_center_lines)
+        images.append(center_crop(output.image, example.crop)[0].float().cpu())
+        assert example.reference is not None  # prepare makes one
         references.append(example.reference[0].cpu())
-    return torch.stack(images), torch.stack(references)
+        if slice_index == middle:
+            picture = _picture(images[-1], references[-1], example)
+    return torch.stack(images), torch.stack(references), picture
 
 
-def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> Validation:
+def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float32]]:
+    """What a panel shows of one slice."""
+    kspace, mask = example.masked_kspace, example.mask
+    if kspace.ndim == 5:
+        kspace, mask = kspace[:, kspace.shape[1] // 2], mask[:, 0]
+    zero_filled = ZeroFilled(ZeroFilledConfig())(kspace, mask, example.num_center_lines)
+    # A stored reference may be smaller than the window.
+    size = (min(image.shape[0], reference.shape[0]), min(image.shape[1], reference.shape[1]))
+    shown = {"reference": reference, "zero-filled": center_crop(zero_filled, example.crop)[0].cpu(), "output": image}
+    return {name: center_crop(one, size).numpy().astype(np.float32) for name, one in shown.items()}
+
+
+def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> dict[str, float]:
     """The scores of a volume; with what is known of it, those inside its body too."""
     height, width = image.shape[1:]  # fastMRI scores a square as wide as the reference
     square = (min(height, width), width)
     whole = measure_volume(center_crop(image, square), center_crop(reference, square))
-    found = Validation(ssim=whole.ssim, psnr=whole.psnr, nmse=whole.nmse)
+    found = {"ssim": whole.ssim, "psnr": whole.psnr, "nmse": whole.nmse}
     if info is None:
         return found
-    body = scored_body(reference, [info.volume_id] * len(image), [anatomy_of(info)] * len(image))
+    facts = SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding)
+    body = scored_body(reference, [facts] * len(image))
     data_range = info.reference_max or float(reference.amax())
-    return replace(found, body_ssim=measure_masked(image, reference, body, data_range).ssim)
+    return found | {"body_ssim": measure_masked(image, reference, body, data_range).ssim}

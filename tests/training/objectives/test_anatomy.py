@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,14 +6,14 @@ import torch
 from phantoms import make_volume
 from torch import nn
 
-from mrikit.data import MaskPlan, SliceDataset, SliceKey, choose_mask, draw_masks, make_example, prepare_batch
+from mrikit.data import SliceDataset, SliceKey, prepare
 from mrikit.errors import DataError
-from mrikit.models import build_model
+from mrikit.models.output import Output
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.simulate import StudyConfig, simulate_study
-from mrikit.training import DataConfig
-from mrikit.training.objectives.anatomy import AnatomyValidation, anatomy_loss, validate_anatomy
+from mrikit.training import DataConfig, RunConfig, TrainingConfig
+from mrikit.training.objectives import Draw, objective_of
 from mrikit.volumes import find_volumes, open_volume
 
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"), store=None)
@@ -25,10 +25,24 @@ def volume(anatomy, volume_id="v", num_slices=2):
     return replace(made, info=replace(made.info, anatomy=anatomy, acquisition=None))
 
 
-def example_of(*volumes):
-    batch = SliceDataset(volumes).read([SliceKey(position, 0) for position in range(len(volumes))])
-    masks = [choose_mask(one, MaskPlan(center_fraction=0.16)) for one in volumes]
-    return prepare_batch(batch, [one.info for one in volumes], masks)
+OBJECTIVE = objective_of(
+    RunConfig(
+        task="anatomy", size="tiny", model="anatomy_net", data=DATA, training=TrainingConfig(loss="cross_entropy")
+    )
+)
+
+
+def scan_of(*volumes, slice_index=0):
+    batch = SliceDataset(volumes).read([SliceKey(position, slice_index) for position in range(len(volumes))])
+    return prepare(batch, [one.info for one in volumes])
+
+
+def loss_of(network, scan, epoch=0):
+    return OBJECTIVE.losses(nn.ModuleDict({"network": network}), scan, Draw(0, epoch)).total
+
+
+def validate(network, dataset, stop):
+    return OBJECTIVE.validate(nn.ModuleDict({"network": network}), dataset, ALONE, stop)
 
 
 class Fixed(nn.Module):
@@ -40,13 +54,12 @@ class Fixed(nn.Module):
 
     def forward(self, masked_kspace, mask, num_center_lines):
         self.on_call()
-        return torch.tensor([next(self.rows)])
+        return Output(None, extras={"logits": torch.stack([torch.as_tensor(next(self.rows)) for _ in masked_kspace])})
 
 
 def test_the_loss_is_minus_the_logarithm_of_the_true_anatomys_probability():
-    example = example_of(volume("knee", "a"), volume("brain", "b"))
     logits = torch.tensor([[0.3, -1.2], [2.0, 0.5]], requires_grad=True)
-    loss = anatomy_loss(logits, example)
+    loss = loss_of(Fixed(logits), scan_of(volume("knee", "a"), volume("brain", "b")))
     odds = logits.detach().double().exp()
     expected = -torch.log(torch.stack([odds[0, 1] / odds[0].sum(), odds[1, 0] / odds[1].sum()]))
     torch.testing.assert_close(loss.double(), expected, atol=1e-6, rtol=0)
@@ -56,11 +69,11 @@ def test_the_loss_is_minus_the_logarithm_of_the_true_anatomys_probability():
 
 @pytest.mark.parametrize(("anatomy", "found"), [(None, "does not say what it shows"), ("hip", "shows hip")])
 def test_a_volume_of_unknown_anatomy_cannot_be_trained_on(anatomy, found):
-    example = example_of(volume("knee", "a"), volume(anatomy, "b"))
+    scan = scan_of(volume("knee", "a"), volume(anatomy, "b"))
     with pytest.raises(
         DataError, match=f"^b: {found}; a classifier of brain and knee is trained on volumes whose"
     ) as e:
-        anatomy_loss(torch.zeros(2, 2), example)
+        loss_of(Fixed(torch.zeros(2, 2)), scan)
     assert "\n" not in str(e.value)
 
 
@@ -68,19 +81,21 @@ def test_validation_counts_volumes_by_the_mean_probability_of_their_slices():
     dataset = SliceDataset([volume("knee", "a"), volume("brain", "b"), volume("brain", "c")])
     probabilities = [[0.1, 0.9], [0.3, 0.7], [0.4, 0.6], [0.2, 0.8], [0.99, 0.01], [0.95, 0.05]]
     network = Fixed(np.log(probabilities).astype(np.float32).tolist())
-    found = validate_anatomy(network, dataset, DATA, ALONE, StopRequest())
-    expected = AnatomyValidation(
-        accuracy=2 / 3, confidence=(0.8 + 0.7 + 0.97) / 3, known=2 / 3, probability=(0.8 + 0.3 + 0.97) / 3
-    )
-    assert asdict(found) == pytest.approx(asdict(expected), abs=1e-6)
+    found = validate(network, dataset, StopRequest())
+    expected = {"accuracy": 2 / 3, "confidence": (0.8 + 0.7 + 0.97) / 3, "known": 2 / 3}
+    expected |= {"probability": (0.8 + 0.3 + 0.97) / 3}
+    assert found.numbers == pytest.approx(expected, abs=1e-6)
     assert found.score == pytest.approx(2 / 3, abs=1e-3)
 
 
 def test_accuracy_decides_which_weights_are_best_and_among_equals_the_probability():
-    facts = {"confidence": 0.9, "known": 1.0}
-    worse, better = (AnatomyValidation(accuracy=0.99, probability=one, **facts) for one in (0.5, 0.9))
-    best = AnatomyValidation(accuracy=1.0, probability=0.1, **facts)
-    assert worse.score < better.score < best.score
+    dataset = SliceDataset([volume("knee", "a", num_slices=1), volume("brain", "b", num_slices=1)])
+
+    def score(of_knee, of_brain):
+        logits = [[-of_knee, of_knee], [of_brain, -of_brain]]
+        return validate(Fixed(logits), dataset, StopRequest()).score
+
+    assert score(9.0, -0.1) < score(0.1, 0.1) < score(9.0, 0.1)
 
 
 def test_validation_is_given_up_when_somebody_asks_to_stop():
@@ -91,7 +106,7 @@ def test_validation_is_given_up_when_somebody_asks_to_stop():
         stop.signal = 2
 
     network = Fixed([[0.0, 1.0]] * 4, ask)
-    assert validate_anatomy(network, dataset, DATA, ALONE, stop) is None
+    assert validate(network, dataset, stop) is None
     assert len(calls) == 2
 
 
@@ -110,19 +125,17 @@ def test_a_classifier_learns_in_seconds_to_tell_simulated_knees_from_brains(tmp_
     volumes = simulated(tmp_path / "train", seed=0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_model("anatomy_net")
+        network = OBJECTIVE.parts()["network"]
     optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
     half = len(volumes) // 2
     for step in range(24):
         losses = []
         for one in (volumes[step % half], volumes[half + step % half]):
-            (mask,) = draw_masks(DATA.plans, [one.info], [0], seed=0, epoch=step)
-            example = make_example(one, (0, 1), mask)
-            losses.append(anatomy_loss(network(example.masked_kspace, example.mask, example.num_center_lines), example))
+            losses += [loss_of(network, scan_of(one, slice_index=index), step) for index in (0, 1)]
         optimizer.zero_grad()
         torch.cat(losses).mean().backward()
         optimizer.step()
     dataset = SliceDataset(simulated(tmp_path / "test", seed=5))
-    found = validate_anatomy(network.eval(), dataset, DATA, ALONE, StopRequest())
-    assert found.accuracy == 1.0
-    assert found.probability > 0.8
+    found = validate(network.eval(), dataset, StopRequest()).numbers
+    assert found["accuracy"] == 1.0
+    assert found["probability"] > 0.8

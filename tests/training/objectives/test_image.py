@@ -1,12 +1,11 @@
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
 from scored_study import write_volumes
 from training.small_run import CONFIG, run
 
-from mrikit.checkpoint import build_trained_model, load_weights
+from mrikit.checkpoint import build_trained_model, find_checkpoints, load_weights, read_record
 from mrikit.config import change_config
 from mrikit.data import SliceDataset, load_training_volumes
 from mrikit.errors import DataError
@@ -16,10 +15,15 @@ from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training import DataConfig
-from mrikit.training.objectives.image import Validation, validate
+from mrikit.training.network import InPrecision
+from mrikit.training.objectives.image import validate_images
 from mrikit.training.volumes import open_study
 
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"), store=None)
+
+
+def validate(network, *arguments):
+    return validate_images(InPrecision(network, "fp32"), *arguments)
 
 
 def held_out(config, study, folder):
@@ -59,11 +63,7 @@ def test_the_score_inside_the_body_is_that_of_the_leaderboard(study, tmp_path):
     scored = evaluate(data, tmp_path / "recon", scorer="snu").rows
     assert validated["body_ssim"] == pytest.approx(sum(row.ssim for row in scored) / 2, abs=1e-6)
     assert load_weights(tmp_path / "run").record["body_ssim"] == validated["body_ssim"]
-
-
-def test_the_best_weights_have_most_of_the_score_that_was_chosen():
-    plain = Validation(ssim=0.5, psnr=1.0, nmse=0.1)
-    assert (plain.score, replace(plain, body_ssim=0.7).score) == (0.5, 0.7)
+    assert read_record(find_checkpoints(tmp_path / "run")[-1])["position"]["best_score"] == validated["body_ssim"]
 
 
 def test_of_several_accelerations_each_volume_keeps_one(study, tmp_path):
@@ -78,7 +78,7 @@ def test_of_several_accelerations_each_volume_keeps_one(study, tmp_path):
 
     network = Watch(None)
     first, again = (validate(network, dataset, data, ALONE, StopRequest()) for _ in range(2))
-    assert first == again
+    assert first[:2] == again[:2]
     assert chosen[:14] == chosen[14:]
     assert chosen[0:14:2] == chosen[1:14:2]
     assert len({round(factor) for factor in chosen}) > 1

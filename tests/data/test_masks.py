@@ -2,10 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, choose_mask, draw_masks, is_fully_sampled
+from mrikit.data import MaskPlan, SliceBatch, SliceKey, choose_mask, draw_masks, is_fully_sampled, prepare
 from mrikit.errors import ConfigError
+from mrikit.training.objectives import Draw
 
 INFO = make_volume().info
 PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", acceleration=3, center_fraction=0.2)]
@@ -13,7 +15,10 @@ PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", ac
 
 def draw(volume_ids, slices, seed=0, epoch=0, plans=PLANS, **facts):
     infos = [replace(INFO, volume_id=volume_id, **facts) for volume_id in volume_ids]
-    return draw_masks(plans, infos, slices, seed=seed, epoch=epoch)
+    keys = tuple(SliceKey(0, slice_index) for slice_index in slices)
+    kspace = torch.zeros(len(infos), 1, 1, *INFO.matrix, dtype=torch.complex64)
+    scan = prepare(SliceBatch(kspace=kspace, reference=None, keys=keys), infos, has_reference=False)
+    return draw_masks(plans, scan, Draw(seed, epoch).generators(scan, "mask"))
 
 
 def same(one, other):

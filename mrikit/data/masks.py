@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.data.scan_batch import ScanBatch
 from mrikit.errors import ConfigError
 from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
-from mrikit.randomness import generator
-from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes import Volume
 from mrikit.volumes.slices import FileSlices
 
 _MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
@@ -57,37 +57,31 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
     if stored.kind != "full":
         return stored
     if plan is not None:
-        return _draw(plan, volume.info, volume_rng(volume.info.volume_id))
+        info = volume.info
+        return _draw(plan, info.matrix[1], info.padding, volume_rng(info.volume_id))
     return stored if volume.planned_mask is None else stored_mask(volume.planned_mask, volume.info.padding)
 
 
-def draw_masks(
-    plans: Sequence[MaskPlan], infos: Sequence[ScanInfo], slice_indices: Sequence[int], *, seed: int, epoch: int
-) -> list[Mask]:
+def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.random.Generator]) -> list[Mask]:
     """Masks to train with: for each sample one of the plans, all equally likely, and a mask drawn by it.
-
-    The mask of a sample depends on (seed, epoch, volume, slice) alone, not on its batch.
 
     Args:
         plans: How to undersample, at least one.
-        infos: Facts of the volume of each sample.
-        slice_indices: Slice of each sample.
-        seed: Of the run.
-        epoch: Every epoch draws other masks.
+        scan: What they are drawn for.
+        rngs: A generator for each sample.
 
     Returns:
         One Mask for each sample, without the columns that the scanner filled with zeros.
 
     Raises:
-        ConfigError: There is no plan, or one does not fit the width.
+        ConfigError: There is no plan, or one does not fit the shape.
     """
     if not plans:
         raise ConfigError("training needs at least one mask plan, found none")
     masks = []
-    for info, slice_index in zip(infos, slice_indices, strict=True):
-        rng = generator(seed, epoch, info.volume_id, slice_index, "mask")
+    for facts, rng in zip(scan.facts, rngs, strict=True):
         plan = plans[int(rng.integers(len(plans)))]
-        masks.append(_draw(plan, info, np.random.RandomState(rng.bit_generator)))
+        masks.append(_draw(plan, scan.shape[1], facts.padding, np.random.RandomState(rng.bit_generator)))
     return masks
 
 
@@ -110,15 +104,11 @@ def _is_dense(kspace: npt.NDArray[np.complex64]) -> bool:
     return bool((kspace == 0).all(axis=0).mean() < _MOST_ZEROS)
 
 
-def _draw(plan: MaskPlan, info: ScanInfo, rng: np.random.RandomState) -> Mask:
+def _draw(plan: MaskPlan, width: int, padding: tuple[int, int], rng: np.random.RandomState) -> Mask:
     drawn = sample_mask(
-        plan.kind,
-        width=info.matrix[1],
-        acceleration=plan.acceleration,
-        center_fraction=plan.center_fraction,
-        rng=rng,
+        plan.kind, width=width, acceleration=plan.acceleration, center_fraction=plan.center_fraction, rng=rng
     )
-    return within_padding(drawn, info.padding)
+    return within_padding(drawn, padding)
 
 
 def _stored_mask(volume: Volume) -> Mask:

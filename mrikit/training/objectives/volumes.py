@@ -1,0 +1,41 @@
+"""Means over held-out volumes, shared by the processes of a run."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.distributed as dist
+
+from mrikit.runs.interrupts import StopRequest
+from mrikit.runs.process import Process
+
+
+def mean_over_volumes(
+    measure: Callable[[int], Sequence[float]], num_volumes: int, num_scores: int, process: Process, stop: StopRequest
+) -> list[float] | None:
+    """Scores of all volumes, each process having measured its share of them; all get the means.
+
+    Args:
+        measure: Position of a volume to its scores.
+        num_volumes: At least 1.
+        num_scores: Of each volume.
+        process: This one.
+        stop: Asked after every volume.
+
+    Returns:
+        The mean of each score; None if somebody asked to stop.
+    """
+    # The last row says whether a process wants to stop.
+    scores = torch.zeros(num_volumes + 1, num_scores, dtype=torch.float64, device=process.device)
+    for first in range(0, num_volumes, process.world_size):
+        position = first + process.rank
+        if position < num_volumes:
+            scores[position] = torch.tensor(measure(position), dtype=torch.float64)
+        scores[-1] = float(bool(stop))
+        if process.world_size > 1:
+            dist.all_reduce(scores[-1])
+        if scores[-1].any():
+            return None
+    if process.world_size > 1:
+        dist.all_reduce(scores)
+    means: list[float] = scores[:-1].mean(0).tolist()
+    return means
