@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from mrikit.config import build_config
@@ -217,6 +219,10 @@ class _Rows:
         if self._tracker:
             self._tracker.log(row)
             self._watch(row)
+
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        if self._tracker:
+            self._tracker.show(name, image, step)
 
     def close(self) -> None:
         if self._tracker:
