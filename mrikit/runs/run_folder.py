@@ -12,7 +12,7 @@ import torch
 
 from mrikit.checkpoint import checkpoint_path, find_checkpoints, write_tensors
 from mrikit.errors import ConfigError, JobError, StorageError
-from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, WEIGHTS_FILE
+from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, PICTURES, WEIGHTS_FILE
 from mrikit.storage import Location, read_json, write_json
 
 LAYOUT = 2
@@ -176,8 +176,8 @@ def append_log(folder: Path, line: str) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Delete files that killed processes, also of other hosts, did not finish: only this run writes them."""
-    for part in (folder, folder / CHECKPOINTS):
-        for kind in ("safetensors", "json", "jsonl"):
+    for part in (folder, folder / CHECKPOINTS, folder / PICTURES):
+        for kind in ("safetensors", "json", "jsonl", "png"):
             for path in part.glob(f".*.tmp.{kind}"):
                 path.unlink(missing_ok=True)
 

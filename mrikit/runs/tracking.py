@@ -1,33 +1,52 @@
-"""The metrics of a training run: JSON lines always; TensorBoard, MLflow and Weights & Biases on request."""
+"""The metrics and pictures of a run."""
 
 import contextlib
 import difflib
+import functools
+import importlib.util
 import json
 import math
 import os
+import pkgutil
 import queue
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from mrikit.errors import ConfigError, StorageError
-from mrikit.run_files import METRICS_FILE, TRACKERS_FILE
-from mrikit.runs.trackers.common import SERVICES, redact, require_library
+from mrikit.run_files import METRICS_FILE, PICTURES, TRACKERS_FILE
+from mrikit.runs.picture import list_pictures, save_picture
+from mrikit.runs.trackers import SERVICES
+from mrikit.runs.trackers.common import redact
 from mrikit.storage import atomic_path
 
 CLOSE_TIMEOUT_S = 60.0
+MAX_WAITING = 1000
+"""Rows that may wait for a service before pictures are left out, so that one that hangs does not fill the memory."""
 
 
 class Tracker(Protocol):
-    """Somewhere that the numbers of a run go to."""
+    """Somewhere that the numbers and pictures of a run go to."""
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Take one row: `kind`, `step` and numbers."""
 
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        """Take one picture.
+
+        Args:
+            name: What it shows, such as the kind of the row that it goes with: `validation`.
+            image: (y, x) grey or (y, x, 3) red, green, blue; uint8.
+            step: Of the run.
+        """
+
     def close(self) -> None:
-        """No more rows will come."""
+        """No more will come."""
 
 
 def open_trackers(
@@ -39,7 +58,7 @@ def open_trackers(
     resume_step: int,
     validated_step: int | None = None,
 ) -> Tracker:
-    """All trackers of a run as one; `metrics.jsonl` in the run's folder is always the first of them.
+    """All trackers of a run as one; the first are `metrics.jsonl` and `pictures/` in the run's folder.
 
     The others run in threads: training does not wait for a server, and one that fails later is warned of once and left
     out. A run that goes on continues its MLflow and W&B run; their ids are kept in `trackers.json`.
@@ -49,8 +68,8 @@ def open_trackers(
         folder: Of the run.
         run_name: What the run is called there.
         config: The resolved configuration as JSON. Passwords and signatures in URLs are not passed on.
-        resume_step: Step of the checkpoint that training goes on from; 0 for the beginning. Rows beyond it are dropped.
-        validated_step: Step of the last validation that this checkpoint knows of; rows of later ones are dropped too.
+        resume_step: Step of the checkpoint to resume from; 0 for the beginning. What is beyond it is dropped.
+        validated_step: Step of the last validation that this checkpoint knows of; later ones are dropped too.
 
     Raises:
         ConfigError: An unknown name, a library that is not installed, or at step 0 a service that cannot be opened.
@@ -63,7 +82,7 @@ def open_trackers(
         stack.callback(trackers[0].close)
         for name in dict.fromkeys(names):
             try:
-                service = SERVICES[name](folder, run_name, config, resume_step)
+                service = pkgutil.resolve_name(SERVICES[name].tracker)(folder, run_name, config, resume_step)
             except (ConfigError, StorageError):
                 raise
             except Exception as error:
@@ -90,13 +109,16 @@ def require_trackers(names: Sequence[str]) -> None:
             nearest = difflib.get_close_matches(name, SERVICES, n=1)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(SERVICES)}"
             raise ConfigError(f"there is no tracker {name!r}; {hint}")
-        require_library(name)
+        # Looked for and not imported: MLflow is told not to count its users before it is.
+        if importlib.util.find_spec(SERVICES[name].library) is None:
+            raise ConfigError(f"{name} is not installed; pip install '{SERVICES[name].package}'")
 
 
 class JsonLines:
     """One JSON object for each row, on disk before `log` returns, so that a killed process loses no row.
 
-    Numbers that JSON lacks, NaN and infinity, are null.
+    Pictures are PNG files in `pictures/` beside it; of each name the newest `MAX_PICTURES` stay. Numbers that JSON
+    lacks, NaN and infinity, are null.
     """
 
     def __init__(self, path: Path) -> None:
@@ -117,6 +139,14 @@ class JsonLines:
             while line:
                 line = line[self._file.write(line) :]
 
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        """Write one file.
+
+        Raises:
+            StorageError: The disk is full or the file cannot be written.
+        """
+        save_picture(self._path.parent / PICTURES, name, image, step)
+
     def close(self) -> None:
         """Close the file.
 
@@ -128,12 +158,14 @@ class JsonLines:
 
 
 def trim(path: Path, step: int, validated_step: int | None = None) -> None:
-    """Drop every row beyond a step, and a line that was torn when its process died; the file is replaced whole.
+    """Drop rows and pictures beyond a step, and a line that was torn when its process died.
+
+    The file is replaced whole.
 
     Args:
         path: The JSON lines.
-        step: Last step whose rows stay.
-        validated_step: Last step whose rows of validations stay; by default the same.
+        step: Last step whose rows and pictures stay.
+        validated_step: Last step whose validations stay; by default the same.
 
     Raises:
         StorageError: The file cannot be read or written.
@@ -153,14 +185,18 @@ def trim(path: Path, step: int, validated_step: int | None = None) -> None:
     if len(kept) < len(lines):
         with atomic_path(path) as temporary:
             temporary.write_bytes(b"".join(kept))
+    with _explained(path.parent / PICTURES):
+        for at, name, picture in list_pictures(path.parent / PICTURES):
+            if at > last.get(name, step):
+                picture.unlink()
 
 
 class _Background:
-    """Feeds a tracker from a thread of its own; once it fails it gets no more rows."""
+    """Feeds a tracker from a thread of its own; once it fails it gets nothing more."""
 
     def __init__(self, name: str, tracker: Tracker) -> None:
         self._name, self._tracker = name, tracker
-        self._rows: queue.SimpleQueue[Mapping[str, Any] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._error: Exception | None = None
         self._is_told = False
         self._thread = threading.Thread(target=self._work, name=f"mrikit-{name}", daemon=True)
@@ -168,23 +204,31 @@ class _Background:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Queue one row."""
-        if self._error is None:
-            self._rows.put(dict(row))
-        self._tell()
+        self._put(functools.partial(self._tracker.log, dict(row)))
+
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        """Queue one picture, unless too much waits."""
+        if self._calls.qsize() < MAX_WAITING:
+            self._put(functools.partial(self._tracker.show, name, image.copy(), step))
 
     def close(self) -> None:
         """Wait for what is queued, but not for ever."""
-        self._rows.put(None)
+        self._calls.put(None)
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
-            lost = f"its last {self._rows.qsize()} rows may be in {METRICS_FILE} only"
+            lost = f"its last {self._calls.qsize()} rows and pictures may be in the run's folder only"
             warnings.warn(f"{self._name} is not done after {CLOSE_TIMEOUT_S:.0f} s; {lost}", stacklevel=2)
+        self._tell()
+
+    def _put(self, call: Callable[[], None]) -> None:
+        if self._error is None:
+            self._calls.put(call)
         self._tell()
 
     def _work(self) -> None:
         try:
-            while (row := self._rows.get()) is not None:
-                self._tracker.log(row)
+            while (call := self._calls.get()) is not None:
+                call()
             self._tracker.close()
         except Exception as error:  # noqa: BLE001 - whatever the library of a service raises, training goes on
             self._error = error
@@ -194,7 +238,7 @@ class _Background:
         if self._error is not None and not self._is_told:
             self._is_told = True
             reason = _one_line(self._error)
-            warnings.warn(f"{self._name} failed, the run goes on without it: {reason}", stacklevel=3)
+            warnings.warn(f"{self._name} failed, the run goes on without it: {reason}", stacklevel=4)
 
 
 class _All:
@@ -206,6 +250,11 @@ class _All:
     def log(self, row: Mapping[str, Any]) -> None:
         for tracker in self._trackers:
             tracker.log(row)
+
+    def show(self, name: str, image: npt.NDArray[np.uint8], step: int) -> None:
+        assert image.dtype == np.uint8
+        for tracker in self._trackers:
+            tracker.show(name, image, step)
 
     def close(self) -> None:
         """Close each of them, also where one fails."""

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -7,8 +8,8 @@ from training.small_run import CONFIG
 from mrikit.checkpoint import checkpoint_path, find_checkpoints, read_tensors
 from mrikit.config import change_config
 from mrikit.errors import ConfigError, JobError, StorageError
-from mrikit.runs.run_folder import append_log, claim_folder, locked, save_checkpoint
-from mrikit.training import load_run_config
+from mrikit.runs.run_folder import Claim, append_log, claim_folder, locked, save_checkpoint
+from mrikit.training.config import is_free, load_run_config
 
 TENSORS = {"weights/a": torch.zeros(1000)}
 
@@ -70,7 +71,14 @@ def test_a_limit_that_has_no_room_for_two_is_refused_before_anything_is_removed(
 
 def claim(folder, digest="d", data=None, **changes):
     config = change_config(CONFIG, {name.replace("__", "."): value for name, value in changes.items()}, "test")
-    claim_folder(folder, config, data or folder, digest)
+    claimed = Claim(
+        title={"task": config.task, "size": config.size, "model": config.model},
+        settings=asdict(config),
+        data=data or folder,
+        data_digest=digest,
+        is_free=is_free,
+    )
+    claim_folder(folder, claimed)
 
 
 def test_what_a_run_was_started_with_can_be_read_back(tmp_path):
@@ -135,6 +143,7 @@ def test_only_leftovers_of_training_are_removed(tmp_path):
         ".metrics.host.1.tmp.jsonl",
         ".weights.host.1.tmp.safetensors",
         "checkpoints/.step-00000003.host.1.tmp.safetensors",
+        "pictures/.step-00000003-validation.host.1.tmp.png",
     ]
     others = [".report.host.1.tmp.html", "notes.tmp.txt", "checkpoints/mine.tmp.safetensors", "tensorboard/.a.tmp.json"]
     for name in leftovers + others:

@@ -1,15 +1,21 @@
+import io
 import json
 import math
 import os
 import subprocess
 import sys
 import threading
+import types
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from mrikit.errors import ConfigError, StorageError
+from mrikit.runs import tracking
+from mrikit.runs.trackers import SERVICES, Service
+from mrikit.runs.trackers.common import redact
 from mrikit.runs.tracking import JsonLines, open_trackers, trim
-from mrikit.training import tracking, tracking_services
 
 CONFIG = {
     "task": "knee_multicoil",
@@ -31,11 +37,21 @@ def read(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def track(folder, names, rows, resume_step=0, config=CONFIG):
+def track(folder, names, rows, resume_step=0, config=CONFIG, pictures=()):
     tracker = open_trackers(names, folder, run_name="knee tiny", config=config, resume_step=resume_step)
     for row in rows:
         tracker.log(row)
+    for step in pictures:
+        tracker.show("validation", picture(step), step)
     tracker.close()
+
+
+def picture(step):
+    return np.full((4, 6), step, np.uint8)
+
+
+def pictures(folder):
+    return {path.name: np.rint(255 * imread(path)).max() for path in (folder / "pictures").glob("*.png")}
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +66,11 @@ def no_settings(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
 
 
-class Service:
-    """A service that remembers its rows, and may fail or hang."""
+class Remembering:
+    """A service that remembers what it gets, and may fail or hang."""
 
     def __init__(self, fail_at=None, hang=None):
-        self.rows, self.fail_at, self.hang, self.is_closed = [], fail_at, hang, False
+        self.rows, self.pictures, self.fail_at, self.hang, self.is_closed = [], [], fail_at, hang, False
 
     def log(self, row):
         if self.hang:
@@ -63,13 +79,16 @@ class Service:
             raise ConnectionError("no route to https://someone:hunter2@server/api?key=SECRET\nor so")
         self.rows.append(row)
 
+    def show(self, name, image, step):
+        self.pictures.append((name, image.tolist(), step))
+
     def close(self):
         self.is_closed = True
 
 
 @pytest.fixture
 def service(monkeypatch):
-    """Puts a `Service` or an error in the place of one."""
+    """Puts a tracker or an error in the place of a service, as a package of its own would."""
 
     def put(name, found):
         def open_service(*_):
@@ -77,7 +96,10 @@ def service(monkeypatch):
                 raise found
             return found
 
-        monkeypatch.setitem(tracking.SERVICES, name, open_service)
+        plug_in = types.ModuleType(f"plug_in_{name}")
+        plug_in.open_service = open_service
+        monkeypatch.setitem(sys.modules, plug_in.__name__, plug_in)
+        monkeypatch.setitem(SERVICES, name, Service(f"{plug_in.__name__}:open_service", "json", "a-plug-in"))
         return found
 
     return put
@@ -178,7 +200,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
 
 
 def test_all_trackers_get_every_row_and_are_closed(tmp_path, service):
-    first, second = service("mlflow", Service()), service("wandb", Service())
+    first, second = service("mlflow", Remembering()), service("wandb", Remembering())
     track(tmp_path, ["mlflow", "wandb", "mlflow"], [train(1), validation(1)])
     assert read(tmp_path) == first.rows == second.rows == [train(1), validation(1)]
     assert first.is_closed
@@ -195,18 +217,16 @@ def test_an_unknown_tracker_is_an_error_with_the_nearest_name(tmp_path, name, hi
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("name", "module"), [("tensorboard", "torch.utils.tensorboard"), ("mlflow", "mlflow"), ("wandb", "wandb")]
-)
-def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, name, module):
-    monkeypatch.setitem(sys.modules, module, None)
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
+def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ConfigError) as caught:
         track(tmp_path, [name], [], resume_step=3)
     assert str(caught.value) == f"{name} is not installed; pip install 'mrikit[{name}]'"
 
 
 def test_a_service_that_fails_is_warned_of_once_without_secrets_and_training_goes_on(tmp_path, service):
-    broken, good = service("mlflow", Service(fail_at=2)), service("wandb", Service())
+    broken, good = service("mlflow", Remembering(fail_at=2)), service("wandb", Remembering())
     rows = [train(step) for step in range(1, 50)]
     expected = "mlflow failed, the run goes on without it: no route to https://server/api or so"
     with pytest.warns(UserWarning, match=f"^{expected}$") as caught:
@@ -219,8 +239,10 @@ def test_a_service_that_fails_is_warned_of_once_without_secrets_and_training_goe
 def test_training_does_not_wait_for_a_service_that_hangs(tmp_path, service, monkeypatch):
     monkeypatch.setattr(tracking, "CLOSE_TIMEOUT_S", 0.05)
     hang = threading.Event()
-    service("mlflow", Service(hang=hang))
-    with pytest.warns(UserWarning, match="mlflow is not done after 0 s; its last 3 rows may be in metrics.jsonl only"):
+    service("mlflow", Remembering(hang=hang))
+    with pytest.warns(
+        UserWarning, match="mlflow is not done after 0 s; its last 3 rows and pictures may be in the run's folder only"
+    ):
         track(tmp_path, ["mlflow"], [train(1), train(2), train(3)])
     assert len(read(tmp_path)) == 3
     hang.set()
@@ -228,7 +250,7 @@ def test_training_does_not_wait_for_a_service_that_hangs(tmp_path, service, monk
 
 def test_a_service_that_cannot_be_opened_stops_a_new_run_only(tmp_path, service):
     service("mlflow", ConnectionError("refused"))
-    good = service("wandb", Service())
+    good = service("wandb", Remembering())
     with pytest.raises(ConfigError) as caught:
         track(tmp_path, ["wandb", "mlflow"], [])
     mend = f"mend it, delete {tmp_path}/trackers.json to begin a new one, or leave mlflow out"
@@ -237,6 +259,50 @@ def test_a_service_that_cannot_be_opened_stops_a_new_run_only(tmp_path, service)
     with pytest.warns(UserWarning, match="mlflow cannot be opened: refused; the run goes on without it"):
         track(tmp_path, ["mlflow"], [train(4)], resume_step=3)
     assert read(tmp_path) == [train(4)]
+
+
+def test_a_service_of_another_package_is_one_more_entry(tmp_path, service):
+    found = service("aim", Remembering())
+    track(tmp_path, ["aim"], [train(1)])
+    assert found.rows == [train(1)]
+
+
+def test_all_trackers_get_every_picture_as_it_was(tmp_path, service):
+    found, image = service("mlflow", Remembering()), picture(9)
+    tracker = open_trackers(["mlflow"], tmp_path, run_name="", config={}, resume_step=0)
+    tracker.show("validation", image, 2)
+    image[:] = 0
+    tracker.close()
+    assert found.pictures == [("validation", picture(9).tolist(), 2)]
+    assert pictures(tmp_path) == {"step-00000002-validation.png": 9}
+
+
+def test_pictures_for_a_service_that_hangs_do_not_fill_the_memory(tmp_path, service, monkeypatch):
+    monkeypatch.setattr(tracking, "MAX_WAITING", 2)
+    hang = threading.Event()
+    found = service("mlflow", Remembering(hang=hang))
+    tracker = open_trackers(["mlflow"], tmp_path, run_name="", config={}, resume_step=0)
+    tracker.log(train(1))
+    for step in range(1, 9):
+        tracker.show("validation", picture(step), step)
+    hang.set()
+    tracker.close()
+    assert len(found.pictures) in (1, 2)  # whether the row was taken from the queue before or not
+    assert len(pictures(tmp_path)) == 8
+
+
+def test_after_a_resume_pictures_beyond_its_step_are_gone_and_each_is_there_once(tmp_path):
+    track(tmp_path, [], [], pictures=[2, 4, 6])
+    (tmp_path / "pictures" / "notes.txt").touch()
+    track(tmp_path, [], [], pictures=[8], resume_step=4)
+    assert sorted(pictures(tmp_path)) == [f"step-0000000{step}-validation.png" for step in (2, 4, 8)]
+    assert (tmp_path / "pictures" / "notes.txt").exists()
+
+
+def test_a_picture_of_a_validation_that_the_checkpoint_does_not_know_is_dropped(tmp_path):
+    track(tmp_path, [], [], pictures=[2, 4])
+    trim(tmp_path / "metrics.jsonl", 4, 2)
+    assert list(pictures(tmp_path)) == ["step-00000002-validation.png"]
 
 
 def scalars(folder):
@@ -258,6 +324,19 @@ def test_tensorboard_reads_back_what_was_logged_and_after_a_resume_each_step_onc
     assert set(values) == {"train/epoch", "train/loss", "train/lr", "validation/epoch", "validation/ssim"}
     assert '"task": "knee_multicoil"' in texts[0]
     assert "SECRET" not in texts[0]
+
+
+def test_tensorboard_shows_each_picture_once_after_a_resume(tmp_path):
+    from PIL import Image
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    track(tmp_path, ["tensorboard"], [train(1)], pictures=[2, 4])
+    track(tmp_path, ["tensorboard"], [train(3)], pictures=[5], resume_step=2)
+    found = EventAccumulator(str(tmp_path / "tensorboard"), purge_orphaned_data=True)
+    found.Reload()
+    shown = found.Images("validation/picture")
+    assert [event.step for event in shown] == [2, 5]
+    assert Image.open(io.BytesIO(shown[1].encoded_image_string)).getpixel((0, 0)) in (5, (5, 5, 5))
 
 
 @pytest.fixture
@@ -324,6 +403,17 @@ def test_mlflow_goes_where_the_user_or_the_platform_says(tmp_path, monkeypatch, 
     assert client.get_run(run.info.run_id).info.status == "RUNNING"  # the platform ends what it began
 
 
+def test_mlflow_keeps_a_picture_as_an_artifact_once_for_each_step(tmp_path, mlflow_client):
+    track(tmp_path, ["mlflow"], [], pictures=[2, 4])
+    track(tmp_path, ["mlflow"], [], pictures=[4], resume_step=2)
+    client, _, (run,) = mlflow_client()
+    found = [artifact.path for artifact in client.list_artifacts(run.info.run_id, "pictures")]
+    assert found == [f"pictures/step-0000000{step}-validation.png" for step in (2, 4)]
+    np.testing.assert_array_equal(
+        np.rint(255 * imread(client.download_artifacts(run.info.run_id, found[1]))), picture(4)
+    )
+
+
 def test_more_parameters_than_one_request_takes_are_all_there(tmp_path, mlflow_client):
     track(tmp_path, ["mlflow"], [], config={f"key{number}": number for number in range(230)})
     (run,) = mlflow_client()[2]
@@ -353,12 +443,14 @@ def end_wandb():
 
 def test_wandb_writes_offline_and_a_resume_continues_the_same_run(tmp_path, monkeypatch, end_wandb):
     monkeypatch.setattr(sys, "argv", ["mrikit", "train", "--data", "https://lake.blob/knee?sig=SECRET"])
-    track(tmp_path, ["wandb"], [train(1, 0.75), validation(1), train(2)])
+    track(tmp_path, ["wandb"], [train(1, 0.75), validation(1), train(2)], pictures=[2])
     end_wandb()
     (record,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
     text = record.read_bytes()
     for word in (b"train/loss", b"validation/ssim", b"knee tiny", b"knee_multicoil"):
         assert word in text
+    (shown,) = (tmp_path / "wandb").rglob("media/images/validation/picture_2_*.png")
+    np.testing.assert_array_equal(np.rint(255 * imread(shown)), picture(2))
     track(tmp_path, ["wandb"], [train(2, 0.25)], resume_step=1)
     end_wandb()
     (run_id,) = json.loads((tmp_path / "trackers.json").read_text()).values()
@@ -371,6 +463,7 @@ def test_wandb_writes_offline_and_a_resume_continues_the_same_run(tmp_path, monk
 def test_without_settings_no_service_reaches_for_the_network(tmp_path):
     script = """
 import pathlib, socket, sys, threading
+import numpy as np
 real = socket.socket.connect
 def connect(self, address):
     if self.family != socket.AF_UNIX:
@@ -384,6 +477,7 @@ from mrikit.runs.tracking import open_trackers
 names = ["tensorboard", "mlflow", "wandb"]
 t = open_trackers(names, pathlib.Path(sys.argv[1]), run_name="n", config={"a": 1}, resume_step=0)
 t.log({"kind": "train", "step": 1, "loss": 0.5})
+t.show("validation", np.zeros((2, 3), np.uint8), 1)
 t.close()
 print(" ".join(sorted(thread.name for thread in threading.enumerate())))
 """
@@ -398,6 +492,7 @@ print(" ".join(sorted(thread.name for thread in threading.enumerate())))
     assert {path.name for path in tmp_path.iterdir()} == {
         "metrics.jsonl",
         "mlflow",
+        "pictures",
         "tensorboard",
         "trackers.json",
         "wandb",
@@ -415,4 +510,4 @@ print(" ".join(sorted(thread.name for thread in threading.enumerate())))
     ],
 )
 def test_passwords_and_signatures_leave_urls(text, expected):
-    assert tracking_services.redact(text) == expected
+    assert redact(text) == expected
