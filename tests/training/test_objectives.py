@@ -33,7 +33,7 @@ def state_at(folder, step):
 def test_every_part_is_trained_and_in_the_checkpoint(trained):
     state = newest_state(trained[0])
     assert abs(state["parts/sampler/gain"] - 1) > 1e-4
-    for name in ("sampler/gain", "critic/conv.weight", "cascades.0.dc_weight"):
+    for name in ("sampler/gain", "critic/conv.weight", "cascades.1.dc_weight"):
         assert state[f"exp_avg/{name}"].abs().max() > 0
 
 

@@ -174,8 +174,9 @@ def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> 
     zero_filled = ZeroFilled(ZeroFilledConfig())(kspace, mask, example.num_center_lines)
     # A stored reference may be smaller than the window.
     size = (min(image.shape[0], reference.shape[0]), min(image.shape[1], reference.shape[1]))
-    shown = {"reference": reference, "zero-filled": center_crop(zero_filled, example.crop)[0].cpu(), "output": image}
-    return {name: center_crop(one, size).numpy().astype(np.float32) for name, one in shown.items()}
+    shown = {"reference": reference, "zero_filled": center_crop(zero_filled, example.crop)[0].cpu(), "output": image}
+    cropped = {name: center_crop(one, size).numpy().astype(np.float32) for name, one in shown.items()}
+    return cropped | {"error": cropped["output"] - cropped["reference"]}
 
 
 def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> dict[str, float]:
