@@ -137,7 +137,7 @@ def _crop_readout(
     if wanted >= height:
         return kspace
     for info, mask in zip(infos, masks, strict=True):
-        if mask.lines.ndim > 1:
+        if mask.samples.ndim > 1:
             found = f"a 2-D pattern of {height} rows, which cannot be cropped to {wanted} along the readout"
             raise DataError(f"{info.volume_id}: {found}; only a model with max_readout 0 can take it")
     # Not (height - wanted) // 2, which moves the window by a row where one of the sizes is odd.
@@ -164,11 +164,11 @@ def _keep(lines: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:
 def _lines(infos: Sequence[ScanInfo], masks: Sequence[Mask]) -> torch.Tensor:
     """(batch, 1, 1, phase) bool, or (batch, 1, readout, phase) if any is a 2-D pattern."""
     for info, mask in zip(infos, masks, strict=True):
-        if mask.lines.shape[-1] != info.matrix[1]:
-            found = f"a mask of {mask.lines.shape[-1]} columns for k-space of {info.matrix[1]}"
+        if mask.samples.shape[-1] != info.matrix[1]:
+            found = f"a mask of {mask.samples.shape[-1]} columns for k-space of {info.matrix[1]}"
             raise DataError(f"{info.volume_id}: {found}; draw the mask for this volume")
-    rows = max(mask.lines.shape[0] if mask.lines.ndim > 1 else 1 for mask in masks)
-    return _stack([np.broadcast_to(mask.lines, (1, rows, mask.lines.shape[-1])) for mask in masks])
+    rows = max(mask.samples.shape[0] if mask.samples.ndim > 1 else 1 for mask in masks)
+    return _stack([np.broadcast_to(mask.samples, (1, rows, mask.samples.shape[-1])) for mask in masks])
 
 
 def _move(tensor: torch.Tensor, device: torch.device | str) -> torch.Tensor:
