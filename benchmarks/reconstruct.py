@@ -95,7 +95,7 @@ def write_leaderboard(data: Path, size: str, num_volumes: int) -> int:
         volume = simulate_scan(plan).volume
         lines = sample_mask(
             "fixed", width=matrix[1], acceleration=acceleration, center_fraction=0.08, rng=np.random.RandomState(0)
-        ).lines
+        ).samples
         kspace = np.stack([np.where(lines, one, np.complex64(0)) for one in volume.kspace])
         root, names = data / f"acc{acceleration}", [f"{anatomy}_test{number + 1}" for number in range(num_volumes)]
         reference = np.stack(list(volume.reference))

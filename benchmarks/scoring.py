@@ -60,7 +60,7 @@ def main() -> None:
 def _write_study(data: Path, recon: Path) -> None:
     rng = np.random.default_rng(0)
     mask = Mask(
-        lines=np.ones(SIZE, np.bool_), kind="full", acceleration=1.0, true_acceleration=1.0, num_center_lines=SIZE
+        samples=np.ones(SIZE, np.bool_), kind="full", acceleration=1.0, true_acceleration=1.0, num_center_lines=SIZE
     )
     shape = (NUM_SLICES, SIZE, SIZE)
     kspace = np.zeros((NUM_SLICES, 1, SIZE, SIZE), np.complex64)

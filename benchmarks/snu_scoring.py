@@ -62,7 +62,7 @@ def main() -> None:
 def _write_study(data: Path, recon: Path) -> None:
     rng = np.random.default_rng(0)
     lines = np.arange(SIZE) % 4 == 0
-    mask = Mask(lines=lines, kind="stored", acceleration=4.0, true_acceleration=4.0, num_center_lines=1)
+    mask = Mask(samples=lines, kind="stored", acceleration=4.0, true_acceleration=4.0, num_center_lines=1)
     shape = (NUM_SLICES, SIZE, SIZE)
     y, x = np.meshgrid(*2 * [np.linspace(-1, 1, SIZE, dtype=np.float32)], indexing="ij")
     info = ScanInfo(volume_id="", matrix=(SIZE, SIZE), recon_matrix=(SIZE, SIZE), padding=(0, SIZE))

@@ -41,7 +41,7 @@ def write_unreferenced(data, name="test0"):
 def line_mask(acceleration=4.0, kind="equispaced_fraction"):
     """A mask whose facts are easy to recognise."""
     return Mask(
-        lines=np.arange(28) % 4 == 0,
+        samples=np.arange(28) % 4 == 0,
         kind=kind,
         acceleration=acceleration,
         true_acceleration=acceleration - 0.5,

@@ -43,14 +43,14 @@ def _stack(scan: ScanBatch, masks: Sequence[Mask]) -> torch.Tensor:
     """(batch, 1, 1, phase) bool, or (batch, 1, readout, phase) if any is a 2-D pattern."""
     readout, phase = scan.shape
     for facts, mask in zip(scan.facts, masks, strict=True):
-        if mask.lines.shape not in ((phase,), (readout, phase)):
-            found = " x ".join(map(str, mask.lines.shape))
+        if mask.samples.shape not in ((phase,), (readout, phase)):
+            found = " x ".join(map(str, mask.samples.shape))
             raise DataError(
                 f"{facts.volume_id}: a mask of {found} for k-space of {readout} x {phase}; draw the mask for this "
                 f"scan, and take a model with max_readout 0 for a stored 2-D pattern"
             )
-    rows = max(mask.lines.shape[0] if mask.lines.ndim > 1 else 1 for mask in masks)
-    return torch.from_numpy(np.stack([np.broadcast_to(mask.lines, (1, rows, phase)) for mask in masks]))
+    rows = max(mask.samples.shape[0] if mask.samples.ndim > 1 else 1 for mask in masks)
+    return torch.from_numpy(np.stack([np.broadcast_to(mask.samples, (1, rows, phase)) for mask in masks]))
 
 
 def _keep(kspace: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,8 @@ from mrikit.masks.mask import Mask, center_size, measured
 _FEWEST_GAPS = 2  # a single one says nothing about the others
 
 
-def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = None) -> Mask:
-    """A Mask from the lines of a file, its centre and nominal acceleration estimated.
+def stored_mask(samples: npt.NDArray[np.bool_], padding: tuple[int, int] | None = None) -> Mask:
+    """A Mask from the samples of a file, its centre and nominal acceleration estimated.
 
     The centre is the widest sampled block that is placed as mask functions place it; 0 where the middle is not
     sampled. A mask whose outer lines have a constant distance R, such as `equispaced`, `magic` or `fixed`, or one line
@@ -18,18 +18,18 @@ def stored_mask(lines: npt.NDArray[np.bool_], padding: tuple[int, int] | None = 
     `equispaced_fraction` mask that comes out regular, R is the distance that it was stretched to.
 
     Args:
-        lines: (phase,) or (readout, phase) bool.
+        samples: (phase,) or (readout, phase) bool.
         padding: [left, right) columns that the scanner acquired; all of them if None.
 
     Returns:
         A Mask of kind `full` or `stored`.
 
     Raises:
-        DataError: No line is sampled.
+        DataError: Nothing is sampled.
     """
-    left, right = padding or (0, lines.shape[-1])
-    inside = np.zeros_like(lines)
-    inside[..., left:right] = lines[..., left:right]
+    left, right = padding or (0, samples.shape[-1])
+    inside = np.zeros_like(samples)
+    inside[..., left:right] = samples[..., left:right]
     is_full = bool(inside[..., left:right].all())
     return measured(
         inside,

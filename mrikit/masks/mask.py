@@ -1,4 +1,4 @@
-"""Mask: which phase lines were measured, and what is true about them."""
+"""Mask: which samples were measured, and what is true about them."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 
 Lines = tuple[npt.NDArray[np.bool_], int, int | None]
-"""What a mask function returns: (phase,) bool lines, number of centre lines, offset."""
+"""What a mask function returns: (phase,) bool samples, number of centre lines, offset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
     """A sampling pattern with the facts that travel with every sample and every output."""
 
-    lines: npt.NDArray[np.bool_]
+    samples: npt.NDArray[np.bool_]
     """(phase,) bool, or (readout, phase) bool for a 2-D pattern; True where measured."""
     kind: str
     """Name of the mask function, `stored` for a file's own, `full` for none."""
@@ -29,8 +29,8 @@ class Mask:
     """First line of a regular pattern, where the kind has one."""
 
     def __post_init__(self) -> None:
-        if self.lines.ndim not in (1, 2) or self.lines.dtype != np.bool_:
-            found = f"{self.lines.ndim} axes of {self.lines.dtype}"
+        if self.samples.ndim not in (1, 2) or self.samples.dtype != np.bool_:
+            found = f"{self.samples.ndim} axes of {self.samples.dtype}"
             raise DataError(f"a mask is bool with axes (phase,) or (readout, phase); found {found}")
 
 
@@ -42,37 +42,37 @@ def within_padding(mask: Mask, padding: tuple[int, int]) -> Mask:
         padding: [left, right) columns that were acquired.
 
     Returns:
-        A mask whose lines outside the range are False and whose true acceleration counts acquired columns only.
+        A mask whose samples outside the range are False and whose true acceleration counts acquired columns only.
 
     Raises:
         DataError: No sampled line is left.
     """
     left, right = padding
-    lines = np.zeros_like(mask.lines)
-    lines[..., left:right] = mask.lines[..., left:right]
+    samples = np.zeros_like(mask.samples)
+    samples[..., left:right] = mask.samples[..., left:right]
     return measured(
-        lines,
+        samples,
         kind=mask.kind,
         acceleration=mask.acceleration,
-        num_center_lines=min(mask.num_center_lines, center_size(lines)),
+        num_center_lines=min(mask.num_center_lines, center_size(samples)),
         offset=mask.offset,
         padding=padding,
     )
 
 
-def center_size(lines: npt.NDArray[np.bool_]) -> int:
+def center_size(samples: npt.NDArray[np.bool_]) -> int:
     """Largest n whose block, placed as mask functions place it, is fully sampled; a square for a 2-D pattern."""
     size = 0
-    while size < min(lines.shape):
-        block = tuple(slice((n - size) // 2, (n - size) // 2 + size + 1) for n in lines.shape)
-        if not lines[block].all():
+    while size < min(samples.shape):
+        block = tuple(slice((n - size) // 2, (n - size) // 2 + size + 1) for n in samples.shape)
+        if not samples[block].all():
             break
         size += 1
     return size
 
 
 def measured(
-    lines: npt.NDArray[np.bool_],
+    samples: npt.NDArray[np.bool_],
     *,
     kind: str,
     acceleration: float,
@@ -80,10 +80,10 @@ def measured(
     offset: int | None = None,
     padding: tuple[int, int] | None = None,
 ) -> Mask:
-    """A Mask whose true acceleration is counted from its lines.
+    """A Mask whose true acceleration is counted from its samples.
 
     Args:
-        lines: (phase,) or (readout, phase) bool.
+        samples: (phase,) or (readout, phase) bool.
         kind: Name of the mask function.
         acceleration: Nominal acceleration.
         num_center_lines: Fully sampled columns in the middle.
@@ -93,15 +93,15 @@ def measured(
     Raises:
         DataError: No line is sampled.
     """
-    num_sampled = int(lines.sum())
+    num_sampled = int(samples.sum())
     if num_sampled == 0:
-        raise DataError(f"the {kind} mask of width {lines.shape[-1]} samples no line; is it all zeros?")
-    left, right = padding or (0, lines.shape[-1])
+        raise DataError(f"the {kind} mask of width {samples.shape[-1]} samples no line; is it all zeros?")
+    left, right = padding or (0, samples.shape[-1])
     return Mask(
-        lines=lines,
+        samples=samples,
         kind=kind,
         acceleration=float(acceleration),
-        true_acceleration=lines[..., left:right].size / num_sampled,
+        true_acceleration=samples[..., left:right].size / num_sampled,
         num_center_lines=num_center_lines,
         offset=offset,
     )

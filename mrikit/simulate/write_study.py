@@ -129,7 +129,7 @@ def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
         volume = replace(
             volume,
             kspace=_masked(volume, mask),
-            mask=mask.lines,
+            mask=mask.samples,
             reference=None,
             info=replace(volume.info, reference_max=None),
         )
@@ -142,7 +142,7 @@ def _write_snu(planned: PlannedVolume, scan: SimulatedScan) -> None:
     mask = _mask(planned, SNU_MASK, fraction)
     masked = _masked(scan.volume, mask)
     window = planned.scan.recon_matrix
-    volume = replace(scan.volume, mask=mask.lines, kspace=masked if planned.split == "test" else scan.volume.kspace)
+    volume = replace(scan.volume, mask=mask.samples, kspace=masked if planned.split == "test" else scan.volume.kspace)
     image = np.stack([root_sum_of_squares(_grappa(kspace, mask), window) for kspace in masked])
     write_snu(planned.path.parent.parent, planned.path.stem, volume, image_grappa=image)
 
@@ -159,9 +159,9 @@ def _mask(planned: PlannedVolume, kind: str, center_fraction: float) -> Mask:
 
 def _masked(volume: Volume, mask: Mask) -> np.ndarray[Any, np.dtype[np.complex64]]:
     """(slice, coil, readout, phase) complex64 with exactly +0.0 where nothing is sampled."""
-    return np.where(mask.lines, np.asarray(volume.kspace), np.complex64(0))
+    return np.where(mask.samples, np.asarray(volume.kspace), np.complex64(0))
 
 
 def _grappa(kspace: np.ndarray[Any, np.dtype[np.complex64]], mask: Mask) -> np.ndarray[Any, np.dtype[np.complex64]]:
-    filled = grappa(torch.from_numpy(kspace), torch.from_numpy(mask.lines), mask.num_center_lines)
+    filled = grappa(torch.from_numpy(kspace), torch.from_numpy(mask.samples), mask.num_center_lines)
     return filled.numpy()

@@ -41,13 +41,13 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     """Write one `.h5` file, whole or not at all.
 
     Datasets: `reconstruction`, `zero_filled` and where there is one `reference` (slice, y, x) float32, `mask` as in
-    `Mask.lines`; attribute `provenance` is JSON with everything else.
+    `Mask.samples`; attribute `provenance` is JSON with everything else.
 
     Raises:
         StorageError: The path cannot be written or the disk is full.
     """
-    facts = asdict(replace(reconstruction.mask, lines=np.ones(1, bool)))
-    del facts["lines"]
+    facts = asdict(replace(reconstruction.mask, samples=np.ones(1, bool)))
+    del facts["samples"]
     provenance = {
         "volume_id": reconstruction.volume_id,
         "model": reconstruction.model,
@@ -63,7 +63,7 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     with atomic_path(path, num_bytes) as temporary, h5py.File(temporary, "w") as file:
         for name, image in images.items():
             file[name] = image
-        file["mask"] = reconstruction.mask.lines
+        file["mask"] = reconstruction.mask.samples
         file.attrs["provenance"] = json.dumps(provenance)
 
 
@@ -81,7 +81,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 zero_filled=file["zero_filled"][()],
                 reference=file["reference"][()] if "reference" in file else None,
                 volume_id=provenance["volume_id"],
-                mask=Mask(lines=file["mask"][()], **provenance["mask"]),
+                mask=Mask(samples=file["mask"][()], **provenance["mask"]),
                 model=provenance["model"],
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],

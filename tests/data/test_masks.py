@@ -22,7 +22,7 @@ def draw(volume_ids, slices, seed=0, epoch=0, plans=PLANS, **facts):
 
 
 def same(one, other):
-    return (one.lines == other.lines).all() and one.kind == other.kind
+    return (one.samples == other.samples).all() and one.kind == other.kind
 
 
 def test_a_training_mask_depends_on_its_sample_and_not_on_its_batch():
@@ -40,7 +40,7 @@ def test_seed_epoch_volume_and_slice_each_change_the_mask():
     masks = [
         draw(**usual | change)[0] for change in ({}, {"seed": 1}, {"epoch": 1}, {"volume_ids": ["b"]}, {"slices": [1]})
     ]
-    assert len({mask.lines.tobytes() for mask in masks}) == 5
+    assert len({mask.samples.tobytes() for mask in masks}) == 5
 
 
 def test_every_plan_is_drawn_equally_often_and_as_it_says():
@@ -53,15 +53,15 @@ def test_every_plan_is_drawn_equally_often_and_as_it_says():
         assert mask.num_center_lines == round(60 * plan.center_fraction)
     offsets = [mask.offset for mask in masks if mask.kind == "equispaced"]
     assert {offsets.count(offset) > 25 for offset in range(4)} == {True}
-    outer = np.mean([mask.lines[:20] for mask in masks if mask.kind == "random"])
+    outer = np.mean([mask.samples[:20] for mask in masks if mask.kind == "random"])
     assert outer == pytest.approx((60 / 3 - 12) / 48, abs=0.02)
 
 
 def test_a_training_mask_leaves_out_what_the_scanner_filled_with_zeros():
     for mask in draw(["a"] * 20, range(20), padding=(6, 51)):
-        assert not mask.lines[:6].any()
-        assert not mask.lines[51:].any()
-        assert mask.true_acceleration == pytest.approx(45 / mask.lines.sum())
+        assert not mask.samples[:6].any()
+        assert not mask.samples[51:].any()
+        assert mask.true_acceleration == pytest.approx(45 / mask.samples.sum())
 
 
 def test_no_plan_at_all_is_refused():
@@ -76,7 +76,7 @@ def test_a_planned_mask_of_the_file_is_applied_unless_there_is_another_plan():
     planned = replace(full, planned_mask=lines)
     found = choose_mask(planned, None)
     assert (found.kind, found.acceleration, found.num_center_lines) == ("stored", 5.0, 8)
-    np.testing.assert_array_equal(found.lines, lines)
+    np.testing.assert_array_equal(found.samples, lines)
     assert choose_mask(full, None).kind == "full"
     assert same(choose_mask(planned, PLANS[0]), choose_mask(full, PLANS[0]))
     assert is_fully_sampled(planned)
@@ -85,11 +85,11 @@ def test_a_planned_mask_of_the_file_is_applied_unless_there_is_another_plan():
 def test_a_planned_mask_leaves_out_what_the_scanner_filled_with_zeros():
     volume = make_volume()
     planned = replace(volume, planned_mask=np.arange(60) % 5 == 0, info=replace(volume.info, padding=(6, 51)))
-    assert choose_mask(planned, None).lines.nonzero()[0].tolist() == list(range(10, 51, 5))
+    assert choose_mask(planned, None).samples.nonzero()[0].tolist() == list(range(10, 51, 5))
 
 
 def test_a_mask_that_was_applied_comes_before_a_planned_one():
     lines = np.arange(60) % 4 == 0
     volume = replace(make_volume(mask=lines), planned_mask=np.arange(60) % 3 == 0)
-    np.testing.assert_array_equal(choose_mask(volume, None).lines, lines)
+    np.testing.assert_array_equal(choose_mask(volume, None).samples, lines)
     assert not is_fully_sampled(volume)

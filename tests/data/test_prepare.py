@@ -28,9 +28,9 @@ def test_a_full_volume_is_undersampled_as_planned_and_always_the_same_way():
     volume = make_volume()
     mask = choose_mask(volume, PLAN)
     assert (mask.kind, mask.acceleration, mask.num_center_lines) == ("equispaced", 4, 6)
-    assert (mask.lines == choose_mask(volume, PLAN).lines).all()
+    assert (mask.samples == choose_mask(volume, PLAN).samples).all()
     other = replace(volume, info=replace(volume.info, volume_id="file1000004"))
-    assert (mask.lines != choose_mask(other, PLAN).lines).any()
+    assert (mask.samples != choose_mask(other, PLAN).samples).any()
 
 
 def test_a_full_volume_stays_full_without_a_plan():
@@ -43,22 +43,22 @@ def test_an_undersampled_volume_keeps_its_own_mask():
     lines[25:35] = True
     mask = choose_mask(make_volume(mask=lines), PLAN)
     assert mask.kind == "stored"
-    assert (mask.lines == lines).all()
+    assert (mask.samples == lines).all()
 
 
 def test_zero_filled_columns_are_not_counted_as_acquired():
     volume = make_volume()
     volume = replace(volume, info=replace(volume.info, padding=(6, 54)))
     mask = choose_mask(volume, PLAN)
-    assert not mask.lines[:6].any()
-    assert mask.true_acceleration == pytest.approx(48 / mask.lines.sum())
+    assert not mask.samples[:6].any()
+    assert mask.true_acceleration == pytest.approx(48 / mask.samples.sum())
 
 
 def test_an_example_holds_the_sampled_lines_and_positive_zeros_elsewhere():
     volume = make_volume()
     mask = choose_mask(volume, PLAN)
     example = make_example(volume, (1, 0), mask)
-    kept = torch.from_numpy(mask.lines)
+    kept = torch.from_numpy(mask.samples)
     assert torch.equal(example.masked_kspace[..., kept], torch.from_numpy(volume.kspace[[1, 0]])[..., kept])
     unsampled = torch.view_as_real(example.masked_kspace[..., ~kept])
     assert (unsampled == 0).all()
@@ -177,7 +177,7 @@ def test_a_batch_of_two_volumes_is_what_each_is_alone():
 def test_neighbours_are_undersampled_as_their_slice():
     volume = make_volume(num_slices=3)
     example = make_batch([volume], [SliceKey(0, 0), SliceKey(0, 1)], 3)
-    kept = torch.from_numpy(choose_mask(volume, PLAN).lines)
+    kept = torch.from_numpy(choose_mask(volume, PLAN).samples)
     expected = torch.from_numpy(volume.kspace[np.array([[0, 0, 1], [0, 1, 2]])]) * kept
     assert example.mask.shape == (2, 1, 1, 1, 60)
     assert torch.equal(example.masked_kspace, expected)
@@ -221,7 +221,7 @@ def test_masks_of_one_and_two_dimensions_share_a_batch():
     volumes = [make_volume(mask=pattern), make_volume()]
     example = make_batch(volumes, [SliceKey(0, 0), SliceKey(1, 0)])
     assert torch.equal(example.mask[0, 0], torch.from_numpy(pattern))
-    line_mask = torch.from_numpy(choose_mask(volumes[1], PLAN).lines)
+    line_mask = torch.from_numpy(choose_mask(volumes[1], PLAN).samples)
     assert torch.equal(example.mask[1, 0], line_mask.expand(64, 60))
 
 

@@ -23,6 +23,6 @@ def test_fastmri_masks_are_equal_bit_for_bit(golden):
             center_fraction=case["center_fraction"],
             rng=rng,
         )
-        assert np.flatnonzero(mask.lines).tolist() == case["columns"], case
+        assert np.flatnonzero(mask.samples).tolist() == case["columns"], case
         assert mask.num_center_lines == case["num_low"], case
         assert mask.true_acceleration == pytest.approx(case["width"] / len(case["columns"]))

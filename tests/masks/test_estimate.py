@@ -15,10 +15,10 @@ def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, widt
         drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=0.08, rng=rng)
         # A narrow mask has so few bins that its random lines may fit a neighbour of R as well.
         slack = 1 if kind == "random_spaced" and width < 100 else 0
-        assert abs(stored_mask(drawn.lines).acceleration - acceleration) <= slack, seed
+        assert abs(stored_mask(drawn.samples).acceleration - acceleration) <= slack, seed
         padding = (round(0.05 * width), round(0.97 * width))
         padded = within_padding(drawn, padding)
-        assert abs(stored_mask(padded.lines, padding).acceleration - acceleration) <= slack, seed
+        assert abs(stored_mask(padded.samples, padding).acceleration - acceleration) <= slack, seed
 
 
 @pytest.mark.parametrize("kind", ["random", "equispaced_fraction"])
@@ -28,7 +28,7 @@ def test_the_acceleration_of_any_other_mask_is_the_overall_one(kind, width, acce
     for seed in range(50):
         rng = np.random.RandomState(seed)
         drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=center_fraction, rng=rng)
-        assert stored_mask(drawn.lines).acceleration == pytest.approx(drawn.true_acceleration), seed
+        assert stored_mask(drawn.samples).acceleration == pytest.approx(drawn.true_acceleration), seed
 
 
 @pytest.mark.parametrize("width", [31, 32, 368])
@@ -41,7 +41,7 @@ def test_a_full_mask_with_padding_is_full_over_the_acquired_columns():
     mask = stored_mask(np.ones(40, bool), (5, 37))
     assert (mask.kind, mask.acceleration, mask.true_acceleration) == ("full", 1.0, 1.0)
     assert mask.num_center_lines == 31
-    assert mask.lines.sum() == 32
+    assert mask.samples.sum() == 32
 
 
 @given(width=st.integers(16, 400), num_center=st.integers(1, 16))

@@ -21,7 +21,7 @@ def draw(kind, width=32, acceleration=4, center_fraction=0.08, seed=123):
     ],
 )
 def test_snu_masks_equal_the_published_draws(kind, columns):
-    assert np.flatnonzero(draw(kind, seed=430).lines).tolist() == columns
+    assert np.flatnonzero(draw(kind, seed=430).samples).tolist() == columns
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_snu_masks_equal_the_published_draws(kind, columns):
 )
 def test_fixed_mask_has_the_line_counts_of_the_challenge(width, acceleration, lines):
     mask = draw("fixed", width, acceleration)
-    assert mask.lines.sum() == lines
+    assert mask.samples.sum() == lines
     assert mask.true_acceleration == pytest.approx(width / lines)
 
 
@@ -38,8 +38,8 @@ def test_the_leaderboard_mask_of_a_file_is_seeded_by_its_name():
     mask = sample_mask(
         "equispaced_fraction", width=368, acceleration=4, center_fraction=0.08, rng=volume_rng("file1000000")
     )
-    assert mask.lines.sum() == 93
-    assert np.flatnonzero(mask.lines)[:8].tolist() == [1, 6, 12, 17, 23, 28, 33, 39]
+    assert mask.samples.sum() == 93
+    assert np.flatnonzero(mask.samples)[:8].tolist() == [1, 6, 12, 17, 23, 28, 33, 39]
 
 
 @given(
@@ -58,39 +58,39 @@ def test_every_mask_keeps_its_center_lines_and_counts_itself(kind, width, accele
         assert center_fraction * width <= 0.5
         return
     start = (width - mask.num_center_lines + 1) // 2
-    assert mask.lines.shape == (width,)
-    assert mask.lines[start : start + mask.num_center_lines].all()
-    assert mask.true_acceleration == pytest.approx(width / mask.lines.sum())
+    assert mask.samples.shape == (width,)
+    assert mask.samples[start : start + mask.num_center_lines].all()
+    assert mask.true_acceleration == pytest.approx(width / mask.samples.sum())
 
 
 @pytest.mark.parametrize("kind", sorted(MASK_KINDS))
 def test_the_same_seed_draws_the_same_mask_and_leaves_the_global_generator_alone(kind):
     np.random.seed(7)
     before = np.random.get_state()[1].copy()
-    assert (draw(kind).lines == draw(kind).lines).all()
+    assert (draw(kind).samples == draw(kind).samples).all()
     assert (np.random.get_state()[1] == before).all()
 
 
 @pytest.mark.parametrize("center_fraction", [0.25, 0.5, 1.0])
 def test_equispaced_fraction_samples_the_center_alone_when_that_meets_the_acceleration(center_fraction):
     mask = draw("equispaced_fraction", 64, 4, center_fraction)
-    assert mask.lines.sum() == mask.num_center_lines == round(64 * center_fraction)
+    assert mask.samples.sum() == mask.num_center_lines == round(64 * center_fraction)
 
 
 def test_magic_fraction_samples_the_center_alone_when_that_meets_the_acceleration():
     mask = draw("magic_fraction", 64, 4, 0.5)
-    assert mask.lines.sum() == mask.num_center_lines == 16
+    assert mask.samples.sum() == mask.num_center_lines == 16
 
 
 def test_magic_mask_without_center_alternates_by_parity():
     masks = {mask.offset: mask for mask in (draw("magic", 16, 4, 0.0, seed) for seed in range(20))}
     assert set(masks) == {0, 1, 2, 3}
-    assert np.flatnonzero(masks[0].lines).tolist() == [1, 5, 9, 13]
-    assert np.flatnonzero(masks[1].lines).tolist() == [3, 7, 11, 15]
+    assert np.flatnonzero(masks[0].samples).tolist() == [1, 5, 9, 13]
+    assert np.flatnonzero(masks[1].samples).tolist() == [3, 7, 11, 15]
 
 
 def test_random_mask_meets_the_acceleration_on_average():
-    counts = [draw("random", 368, 4, 0.08, seed).lines.sum() for seed in range(300)]
+    counts = [draw("random", 368, 4, 0.08, seed).samples.sum() for seed in range(300)]
     assert 368 / np.mean(counts) == pytest.approx(4, rel=0.02)
 
 
@@ -101,9 +101,9 @@ def test_the_center_fraction_is_the_one_that_the_challenge_pairs_with_the_accele
 
 def test_padding_removes_lines_and_counts_acquired_columns_only():
     mask = within_padding(draw("fixed", 40, 4), (4, 36))
-    assert not mask.lines[:4].any()
-    assert not mask.lines[36:].any()
-    assert mask.true_acceleration == pytest.approx(32 / mask.lines.sum())
+    assert not mask.samples[:4].any()
+    assert not mask.samples[36:].any()
+    assert mask.true_acceleration == pytest.approx(32 / mask.samples.sum())
 
 
 def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
@@ -111,7 +111,7 @@ def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
     assert mask.num_center_lines == 13
     cut = within_padding(mask, (29, 64))
     start = (64 - cut.num_center_lines + 1) // 2
-    assert cut.lines[start : start + cut.num_center_lines].all()
+    assert cut.samples[start : start + cut.num_center_lines].all()
     assert 0 < cut.num_center_lines < 13
 
 
@@ -134,4 +134,4 @@ def test_a_mask_without_lines_or_of_numbers_is_refused():
     with pytest.raises(DataError, match="samples no line; is it all zeros"):
         measured(np.zeros(8, bool), kind="stored", acceleration=4, num_center_lines=0)
     with pytest.raises(DataError, match="a mask is bool with axes"):
-        Mask(lines=np.ones(8), kind="stored", acceleration=4, true_acceleration=4, num_center_lines=0)
+        Mask(samples=np.ones(8), kind="stored", acceleration=4, true_acceleration=4, num_center_lines=0)

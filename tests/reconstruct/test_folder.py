@@ -34,7 +34,7 @@ def test_every_volume_becomes_one_file_with_its_mask_and_provenance(data, tmp_pa
     assert result.image.shape == result.zero_filled.shape == (2, 40, 44)
     assert result.image.dtype == np.float32
     assert result.mask.kind == "equispaced"
-    assert result.mask.true_acceleration == pytest.approx(60 / result.mask.lines.sum())
+    assert result.mask.true_acceleration == pytest.approx(60 / result.mask.samples.sum())
     assert result.config["mask"] == {"kind": "equispaced", "acceleration": 4, "center_fraction": 0.2}
     run = json.loads((tmp_path / "out" / "reconstruct.json").read_text())
     assert run["model"] == "zero_filled"
@@ -66,7 +66,7 @@ def test_full_kspace_beside_a_mask_is_masked_so_that_nothing_leaks(tmp_path, mod
     full, masked = results
     np.testing.assert_array_equal(full.image, masked.image)
     np.testing.assert_array_equal(full.zero_filled, masked.zero_filled)
-    np.testing.assert_array_equal(full.mask.lines, lines)
+    np.testing.assert_array_equal(full.mask.samples, lines)
     assert (full.mask.kind, full.mask.acceleration) == ("stored", 4.0)
     assert masked.reference is None
     np.testing.assert_allclose(full.reference, rss_of(volume), rtol=1e-4, atol=1e-6)
@@ -185,7 +185,7 @@ def test_an_undersampled_volume_keeps_its_mask_and_needs_no_reference(data, tmp_
     assert summary.num_own_mask == 1
     result = read_reconstruction(tmp_path / "out" / "file1000003.h5")
     assert result.mask.kind == "stored"
-    assert (result.mask.lines == lines).all()
+    assert (result.mask.samples == lines).all()
 
 
 @pytest.mark.parametrize("has_own", [True, False])

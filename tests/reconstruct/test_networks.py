@@ -98,11 +98,11 @@ def test_a_network_of_adjacent_slices_gets_them_and_the_readout_that_it_was_trai
     image = torch.from_numpy(read_reconstruction(tmp_path / "out" / "file1.h5").image)
     volume = open_volume(tmp_path / "data" / "file1.h5")
     mask = choose_mask(volume, PLAN)
-    masked = torch.stack([torch.from_numpy(one) for one in volume.kspace]) * torch.from_numpy(mask.lines)
+    masked = torch.stack([torch.from_numpy(one) for one in volume.kspace]) * torch.from_numpy(mask.samples)
     # The 40 scored rows lie in the middle of 64 and of 48.
-    cropped = fft2c(ifft2c(masked)[..., 8:56, :]) * torch.from_numpy(mask.lines) + 0.0
+    cropped = fft2c(ifft2c(masked)[..., 8:56, :]) * torch.from_numpy(mask.samples) + 0.0
     kspace = torch.stack([cropped[[0, 0, 1]], cropped[[0, 1, 2]], cropped[[1, 2, 3]], cropped[[2, 3, 3]]])
-    lines = torch.from_numpy(mask.lines).expand(4, 1, 1, 1, -1)
+    lines = torch.from_numpy(mask.samples).expand(4, 1, 1, 1, -1)
     expected = center_crop(model(kspace, lines, torch.full((4,), mask.num_center_lines)), (40, 44))
     assert relative_error(image, expected) < 1e-4
 
