@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,9 +10,9 @@ import typer
 from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
     from rich.table import Table
 
     from mrikit.evaluate import Difference, Interval, Scores, VolumeScore
@@ -103,8 +102,6 @@ def run(
     Raises:
         MrikitError: See `mrikit.evaluate.evaluate` and `require_expected`.
     """
-    from rich.progress import Progress
-
     from mrikit.evaluate import STORED, data_of, label_runs, require_expected, write_scores
     from mrikit.evaluate import evaluate as evaluate_folder
     from mrikit.storage import parse_location, pulled
@@ -114,11 +111,17 @@ def run(
         STORED if boxes == STORED else pulled(parse_location(boxes)) if boxes else None
     )
     scores = []
-    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+    with Progress("scoring", "volumes", messages=messages) as progress:
+
+        def show_volume(done: int, total: int) -> None:
+            for check in checks:
+                check()
+            progress.show(done, total)
+
         for folder in recon:
-            update = partial(_update, checks, progress, progress.add_task(f"scoring {folder.name}", total=None))
+            progress.begin(f"scoring {folder.name}", "volumes")
             scores.append(
-                evaluate_folder(data or data_of(folder), folder, scorer=scorer, boxes=source, on_volume=update)
+                evaluate_folder(data or data_of(folder), folder, scorer=scorer, boxes=source, on_volume=show_volume)
             )
     num_unscored = _num_unscored(scores)
     if num_unscored:
@@ -181,12 +184,6 @@ def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"
     from mrikit.evaluate import compare_to_best
 
     return [difference for group in groups for difference in compare_to_best(group)]
-
-
-def _update(checks: Sequence[Callable[[], None]], progress: "Progress", task: "TaskID", done: int, total: int) -> None:
-    for check in checks:
-        check()
-    progress.update(task, completed=done, total=total)
 
 
 def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":

@@ -1,21 +1,17 @@
 """`mrikit reconstruct`: volumes to images, by any model."""
 
 import os
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
     from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
     from mrikit.storage import Place
-
-_SECONDS_BETWEEN_LINES = 60.0
-"""Where there is no terminal to show a bar."""
 
 
 def reconstruct(
@@ -145,25 +141,29 @@ def run(
     from mrikit.storage import shown
 
     part = parse_shard(shard) if shard else launched_shard(os.environ)
-    progress = _Progress(Console(stderr=True, highlight=False, soft_wrap=True))
+    progress = Progress("looking for volumes", "slices")
+    names = list[str]()  # of the model, once it is known
     own = f" (part {part})" if part.num_shards > 1 else ""
 
     def announce(model: str, work: "Work") -> None:
         progress.say(f"{model}: {work.num_volumes} volumes of {data} to {shown(place.folder)}{own}")
-        progress.begin(model, work)
+        for line in _warnings_before(work):
+            progress.say(line)
+        progress.begin(model, "slices", work.num_slices)
+        names.append(model)
 
-    def advance(volume_id: str, num_slices: int) -> None:
+    def advance(volume_id: str, _num_slices: int) -> None:
         place.check()
-        progress.advance(volume_id, num_slices)
+        progress.advance(1, at=volume_id)
 
     def finish(summary: "ReconstructSummary") -> None:
-        progress.bar.stop()
-        for warning in _warnings(summary, progress.name):
+        progress.stop()
+        for warning in _warnings(summary, names[0]):
             progress.say(warning)
-        typer.echo(f"{progress.name}{own}: {_in_words(summary)}; in {shown(place.folder)}")
+        typer.echo(f"{names[0]}{own}: {_in_words(summary)}; in {shown(place.folder)}")
         on_end(summary)
 
-    with progress.bar:
+    with progress:
         reconstruct_folder(
             data,
             place.folder,
@@ -177,6 +177,18 @@ def run(
             on_failure=lambda reason: progress.say(f"passed over: {reason}"),
             on_end=finish,
         )
+
+
+def _warnings_before(work: "Work") -> list[str]:
+    lines = []
+    if work.num_left_out:
+        lines.append(f"{work.num_left_out} volumes were trained on and are left out")
+    if work.num_trained_on:
+        lines.append(
+            f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say nothing "
+            f"of new ones; --held-out leaves them out"
+        )
+    return lines
 
 
 def _warnings(summary: "ReconstructSummary", model: str) -> list[str]:
@@ -200,57 +212,6 @@ def _in_words(summary: "ReconstructSummary") -> str:
         f"{summary.num_volumes} volumes, {summary.num_slices} slices{speed}; {summary.num_skipped} were done before"
         f"{failed}"
     )
-
-
-class _Progress:
-    """How far it is, how fast it goes and how long it will take: a bar on a terminal, elsewhere a line now and then."""
-
-    def __init__(self, messages: Console, clock: Callable[[], float] = time.perf_counter) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
-        )
-        self.bar = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
-        self.name = ""
-        self._messages, self._clock = messages, clock
-        self._task = self.bar.add_task("looking for volumes", total=None, speed="")
-        self._num_done = self._num_slices = 0
-        self._start = self._last_line = clock()
-
-    def say(self, line: str) -> None:
-        """A line above the bar."""
-        self._messages.print(line, markup=False)
-
-    def begin(self, name: str, work: "Work") -> None:
-        """Now that it is known what there is to do."""
-        if work.num_left_out:
-            self.say(f"{work.num_left_out} volumes were trained on and are left out")
-        if work.num_trained_on:
-            self.say(
-                f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say "
-                f"nothing of new ones; --held-out leaves them out"
-            )
-        self.name, self._num_slices = name, work.num_slices
-        self._start = self._last_line = self._clock()
-        self.bar.update(self._task, description=name, total=work.num_slices)
-
-    def advance(self, volume_id: str, _num_slices: int) -> None:
-        """One more slice is done."""
-        from rich.markup import escape
-
-        self._num_done += 1
-        now = self._clock()
-        rate = self._num_done / max(now - self._start, 1e-9)
-        speed = f"{rate:.1f} slices/s"
-        self.bar.update(self._task, advance=1, description=escape(f"{self.name} {volume_id}"), speed=speed)
-        if not self._messages.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            left = max(self._num_slices - self._num_done, 0) / rate / 60
-            self.say(f"{self.name}: {self._num_done} of {self._num_slices} slices, {speed}, {left:.0f} min to go")
 
 
 def _own_device(device: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
     from mrikit.simulate import PlannedVolume, StudyConfig
@@ -80,8 +81,6 @@ def run(
     Raises:
         MrikitError: See `mrikit.simulate.simulate_study`.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from mrikit.simulate import missing_volumes, plan_study, simulate_study
     from mrikit.storage import shown
 
@@ -90,13 +89,11 @@ def run(
     messages.print(_describe(config, plan, missing))
     if is_dry_run:
         return
-    columns = (TextColumn("simulate"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        task = progress.add_task("simulate", total=len(plan))
+    with Progress("simulate", "volumes", len(plan), messages=messages) as progress:
 
-        def advance(_path: Path) -> None:
+        def advance(path: Path) -> None:
             check()
-            progress.update(task, advance=1)
+            progress.advance(1, at=path.name)
 
         simulate_study(config, num_workers=num_workers, present=present, on_volume=advance)
     folders = Counter((planned.split, _folder(planned)) for planned in plan)

@@ -1,18 +1,17 @@
 """A training run with its progress bar, and what came of it."""
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
 from mrikit.commands.places import Location
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from mrikit.storage import Place
     from mrikit.training import RunConfig, TrainSummary
 
@@ -46,16 +45,21 @@ def run(
 
     if place.is_mirror:  # what a run that cannot begin deletes is deleted there only while its folder stays
         place.folder.mkdir(parents=True, exist_ok=True)
-    messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
-    with _progress(messages) as progress:
-        bar = progress.add_task(_title(config), total=None, numbers="")
+    progress = Progress(_title(config), "steps")
+    is_counting = False
+    with progress if is_first() else contextlib.nullcontext():
 
         def show(row: Mapping[str, Any], num_steps: int) -> None:
             place.check()
-            if row["kind"] == "train":
-                progress.update(bar, completed=row["step"], total=num_steps, numbers=_numbers(row))
-            elif row["kind"] == "validation":
-                messages.print(_validation_line(row, config))
+            if row["kind"] == "validation":
+                progress.say(_validation_line(row, config))
+            if row["kind"] != "train":
+                return
+            nonlocal is_counting
+            if not is_counting:  # the steps of earlier commands are not the rate of this one
+                progress.begin(_title(config), "steps", num_steps, done=row["step"])
+                is_counting = True
+            progress.show(row["step"], num_steps, note=_numbers(row))
 
         try:
             summary = train_network(
@@ -67,7 +71,7 @@ def run(
                 device=device,
                 trackers=trackers or [],
                 sync=place.sync,
-                say=messages.print,
+                say=progress.say,
                 on_row=show,
             )
         except ToldElsewhereError:
@@ -85,19 +89,6 @@ def is_first() -> bool:
 def num_processes() -> int:
     """How many torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def _progress(messages: Console) -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[numbers]}"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=messages, transient=True, disable=not (messages.is_terminal and is_first()))
 
 
 def _title(config: "RunConfig") -> str:

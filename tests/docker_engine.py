@@ -7,7 +7,6 @@ and the last one stops it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mrikit.launching.local.processes import started_at
+from mrikit.storage.lock import alone
 
 ROOT = Path(__file__).parents[1]
 BASE = "python:3.11-slim-bookworm"
@@ -101,8 +101,7 @@ def _cache() -> Path:
 
 @contextlib.contextmanager
 def _locked(cache: Path) -> Iterator[None]:
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(cache / "lock", "set MRIKIT_DOCKER_CACHE"):
         yield
 
 

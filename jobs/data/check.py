@@ -3,19 +3,16 @@
 import json
 import shlex
 import time
-from collections.abc import Callable
-from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrikit.commands.output import MinuteLines, byte_bars, messages_console, results_console
+from mrikit.commands.output import results_console
 from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.progress import Progress
 from mrikit.words import counted, in_bytes
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mrikit.check import Report
 
 
@@ -51,16 +48,22 @@ def check(
     if workers is not None and workers < 1:
         raise ConfigError(f"--workers {workers}: at least 1 is needed")
     start = time.perf_counter()
-    progress = _Progress(messages_console())
-    with progress.bar:
+    progress = Progress("looking at headers", "files")
+
+    def begin(num_files: int, num_bytes: int, num_known: int) -> None:
+        known = f"; {num_known} are known from the last check" if num_known else ""
+        progress.say(f"reading {counted(num_files, 'file')}, {in_bytes(num_bytes)} for slices and digests{known}")
+        progress.begin("reading", total=num_bytes)
+
+    with progress:
         report = check_folder(
             data,
             is_deep=is_deep,
             num_workers=workers,
             is_again=is_again,
-            on_header=progress.show_headers,
-            on_start=progress.begin,
-            on_bytes=progress.advance,
+            on_header=progress.show,
+            on_start=begin,
+            on_bytes=lambda name, num_bytes: progress.advance(num_bytes, at=name.rpartition("/")[2]),
         )
     seconds = time.perf_counter() - start
     if is_json:
@@ -123,36 +126,3 @@ def _in_words(report: "Report", seconds: float) -> str:
     else:
         parts.append("slices were not read")
     return f"{'; '.join(parts)}; {seconds:.1f} s"
-
-
-class _Progress:
-    """How far it is, how fast it goes and how long it will take: a bar on a terminal, elsewhere a line now and then."""
-
-    def __init__(self, messages: "Console", clock: Callable[[], float] = time.monotonic) -> None:
-        self.bar = byte_bars(messages)
-        self._messages, self._clock = messages, clock
-        self._task = self.bar.add_task("looking at headers", total=None)
-        self._lock = Lock()
-        self._lines = MinuteLines(messages, clock)
-        self._num_done = self._num_bytes = 0
-
-    def show_headers(self, done: int, total: int) -> None:
-        """So many files were opened."""
-        self.bar.update(self._task, description=f"looking at headers, {done} of {total}")
-
-    def begin(self, num_files: int, num_bytes: int, num_known: int) -> None:
-        """Say what there is to read."""
-        self._num_bytes = num_bytes
-        self._lines = MinuteLines(self._messages, self._clock)
-        known = f"; {num_known} are known from the last check" if num_known else ""
-        self._messages.print(
-            f"reading {counted(num_files, 'file')}, {in_bytes(num_bytes)} for slices and digests{known}"
-        )
-        self.bar.reset(self._task, total=num_bytes, description="reading")
-
-    def advance(self, name: str, num_bytes: int) -> None:
-        """So many bytes more of a file; called from many threads."""
-        with self._lock:
-            self._num_done += num_bytes
-            self.bar.update(self._task, advance=num_bytes, description=name.rpartition("/")[2])
-            self._lines.show(self._num_done, self._num_bytes)

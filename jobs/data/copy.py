@@ -162,5 +162,6 @@ def _bring(
     from mrikit.commands.data.copy_progress import CopyProgress
 
     to_come = {one.archive.name: one.size_bytes - one.present_bytes for one in plan if not one.error}
-    with CopyProgress(messages, to_come) as progress:
-        return engine.copy([one.archive for one in plan], digests, progress.show, on_result)
+    shown = CopyProgress(messages, to_come)
+    with shown.progress:
+        return engine.copy([one.archive for one in plan], digests, shown.show, on_result)

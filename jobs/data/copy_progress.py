@@ -1,21 +1,19 @@
-"""How far a copy is: bars on a terminal, elsewhere a line now and then."""
+"""How far a copy is."""
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from mrikit.commands.output import MinuteLines, byte_bars
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from mrikit.transfer.results import CopyEvent
 
 
 class CopyProgress:
-    """One bar for each archive on its way; one for all that is to come, with rate and time left.
+    """A part for each archive on its way; the sum is what moves now, of what is to come.
 
     Args:
         messages: Where to show it.
@@ -27,45 +25,32 @@ class CopyProgress:
     def __init__(
         self, messages: Console, to_come: Mapping[str, int], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._messages = messages
         self._to_come, self._moved = dict(to_come), dict.fromkeys(to_come, 0)
-        self._bar, self._lines = byte_bars(messages), MinuteLines(messages, clock)
-        self._total = self._bar.add_task("all", total=sum(to_come.values()))
-        self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bar.stop()
+        self._parts: dict[str, tuple[int, int]] = {}
+        """Bytes that are there and size, of each archive on its way."""
+        self.progress = Progress("copy", total=sum(to_come.values()), messages=messages, clock=clock)
 
     def show(self, event: "CopyEvent") -> None:
         """Something happened; one call at a time."""
         is_told = event.kind == "moved" or (event.kind == "end" and event.name not in self._to_come)
         if event.message and not is_told:
-            self._messages.print(event.message, markup=False, highlight=False, soft_wrap=True)
+            self.progress.say(event.message)
         if event.kind == "begin":
-            self._begin(event)
+            # What is there already is no speed: it leaves what is to come.
+            self._to_come[event.name] = event.size_bytes - event.num_bytes
+            self._show_part(event.name, event.num_bytes, event.size_bytes)
         elif event.kind == "moved":
             self._moved[event.name] = self._moved.get(event.name, 0) + event.num_bytes
-            if event.name in self._tasks:
-                self._bar.advance(self._tasks[event.name], event.num_bytes)
+            if event.name in self._parts:
+                done, size = self._parts[event.name]
+                self._show_part(event.name, done + event.num_bytes, size)
         elif event.kind == "end":
             # What an archive that failed still lacks is not to come any more.
             self._to_come[event.name] = self._moved.get(event.name, 0)
-            if event.name in self._tasks:
-                self._bar.remove_task(self._tasks.pop(event.name))
-        self._show_total()
+            self._parts.pop(event.name, None)
+            self.progress.end_part(event.name)
+        self.progress.show(sum(self._moved.values()), sum(self._to_come.values()))
 
-    def _begin(self, event: "CopyEvent") -> None:
-        # What is there already is no speed: it leaves what is to come.
-        self._to_come[event.name] = event.size_bytes - event.num_bytes
-        if event.name in self._tasks:
-            self._bar.remove_task(self._tasks[event.name])
-        self._tasks[event.name] = self._bar.add_task(event.name, total=event.size_bytes, completed=event.num_bytes)
-
-    def _show_total(self) -> None:
-        moved, to_come = sum(self._moved.values()), sum(self._to_come.values())
-        self._bar.update(self._total, total=to_come, completed=moved)
-        self._lines.show(moved, to_come)
+    def _show_part(self, name: str, done: int, size: int) -> None:
+        self._parts[name] = done, size
+        self.progress.show_part(name, done, size)

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
     from mrikit.volumes.index import Index
@@ -28,19 +29,10 @@ def index(
     Files that did not change since the last time are not read again. Of az:// two parts of each file are read, and the
     index lies there for all machines. Exits with 1 if a file is bad.
     """
-    from rich.progress import Progress
-
     from mrikit.volumes.index import build_index
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=None)
-        found = build_index(
-            data,
-            workers,
-            path=index_file,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    with Progress("reading", "files") as progress:
+        found = build_index(data, workers, path=index_file, on_progress=progress.show)
     if is_json:
         _print_json(found)
     else:

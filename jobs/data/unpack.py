@@ -4,14 +4,14 @@ import json
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mrikit.commands.data.unpack_report import facts, print_table
-from mrikit.commands.output import MinuteLines, byte_bars, messages_console
+from mrikit.commands.output import messages_console
 from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.progress import Progress
 from mrikit.errors import ConfigError, MrikitError, StorageError
 from mrikit.words import counted, in_bytes
 
@@ -210,57 +210,27 @@ def _work(
     from mrikit.storage import remove
     from mrikit.transfer.unpacking.unpack_all import unpack_all
 
-    progress = _Progress(messages, {job.source.name: job.source.size_bytes for job in plan.jobs})
-    deleted: dict[str, Location] = {}
+    sizes = {job.source.name: job.source.size_bytes for job in plan.jobs}
+    positions, deleted = dict.fromkeys(sizes, 0), dict[str, Location]()
+    progress = Progress("unpack", total=sum(sizes.values()), messages=messages)
+
+    def show(event: "UnpackEvent") -> None:
+        positions[event.archive] = event.position_bytes
+        progress.show_part(event.archive, event.position_bytes, sizes[event.archive])
+        progress.show(sum(positions.values()))
 
     def finish(job: "UnpackJob", outcome: "Outcome") -> None:
         name = job.source.name
-        progress.finish(name)
+        positions[name] = sizes[name]
+        progress.end_part(name)
+        progress.show(sum(positions.values()))
         if not keep_archives and not isinstance(outcome, MrikitError) and outcome.is_settled:
             remove(plan.paths[name])
             deleted[name] = plan.paths[name]
 
     with progress:
-        found = unpack_all(plan.jobs, to, settings=settings, at_once=at_once, on_event=progress.show, on_outcome=finish)
+        found = unpack_all(plan.jobs, to, settings=settings, at_once=at_once, on_event=show, on_outcome=finish)
     return {job.source.name: outcome for job, outcome in zip(plan.jobs, found, strict=True)}, deleted
-
-
-class _Progress:
-    """A bar for each archive, or a line a minute where there is no terminal."""
-
-    def __init__(self, messages: "Console", sizes: dict[str, int]) -> None:
-        self._bar, self._lines = byte_bars(messages), MinuteLines(messages)
-        self._total = self._bar.add_task("all", total=sum(sizes.values()))
-        self._sizes, self._lock = sizes, Lock()
-        self._positions = dict.fromkeys(sizes, 0)
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> None:
-        self._bar.start()
-
-    def __exit__(self, *_error: object) -> None:
-        self._bar.stop()
-
-    def show(self, event: "UnpackEvent") -> None:
-        """An archive has gone on."""
-        with self._lock:
-            if event.archive not in self._tasks:
-                self._tasks[event.archive] = self._bar.add_task(event.archive, total=self._sizes[event.archive])
-            self._move(event.archive, event.position_bytes)
-            self._lines.show(sum(self._positions.values()), sum(self._sizes.values()))
-
-    def finish(self, archive: str) -> None:
-        """An archive is over."""
-        with self._lock:
-            self._move(archive, self._sizes[archive])
-            if archive in self._tasks:
-                self._bar.remove_task(self._tasks.pop(archive))
-
-    def _move(self, archive: str, position: int) -> None:
-        self._positions[archive] = position
-        if archive in self._tasks:
-            self._bar.update(self._tasks[archive], completed=position)
-        self._bar.update(self._total, completed=sum(self._positions.values()))
 
 
 def _is_other_file(outcome: "Outcome") -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mrikit.check.findings import Finding
 from mrikit.storage import Location, has_living_writer, is_temporary
+from mrikit.storage.lock import is_held
 from mrikit.transfer.places import MANIFEST_FOLDER
-from mrikit.transfer.unpacking.lock import is_held
 
 _PARTIAL = re.compile(r"\..+\.partial")
 _LOCK = re.compile(r"\..+\.lock")

@@ -12,7 +12,8 @@ from typing import Any
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, JobError
 from mrikit.launching.job import JobSpec
-from mrikit.storage.local import alone, read_json, write_json
+from mrikit.storage.local import read_json, write_json
+from mrikit.storage.lock import alone
 
 JOBS = "MRIKIT_JOBS"
 RECORD_FILE = "job.json"

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime as dt
-import fcntl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mrikit.checkpoint import checkpoint_path, find_checkpoints, write_tensors
 from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, PICTURES, WEIGHTS_FILE
 from mrikit.storage import Location, read_json, write_json
+from mrikit.storage.lock import alone
 
 LAYOUT = 2
 """Of the files in a run folder. Layout 1 has no rows of whole epochs and nothing beside the network; it resumes too."""
@@ -143,19 +143,8 @@ def locked(folder: Path) -> Iterator[None]:
         StorageError: The folder cannot be written.
     """
     was_there = folder.is_dir()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("w")
-    except OSError as error:
-        path = folder / LOCK_FILE
-        raise StorageError(f"{path}: cannot be written: {error.strerror}; choose another --out") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise JobError(f"another process trains in {folder}; wait for it, or choose another --out") from error
-        except OSError:
-            pass  # a file system without locks, such as a mounted blob container
+    busy = JobError(f"another process trains in {folder}; wait for it, or choose another --out")
+    with alone(folder / LOCK_FILE, "choose another --out", busy=busy):
         try:
             yield
         finally:

@@ -1,9 +1,9 @@
 """RangeCache: byte ranges of blobs kept on the local disk, bounded in size; what was used longest ago makes room."""
 
 import contextlib
-import fcntl
 import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -20,6 +20,7 @@ from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.blob_ranges import read_range_into
 from mrikit.storage.cache_folder import cache_folder
 from mrikit.storage.location import BlobPath
+from mrikit.storage.lock import take
 
 CACHE_SIZE = "MRIKIT_CACHE_SIZE"
 MOST_BYTES = 100 * 10**9
@@ -106,10 +107,10 @@ class RangeCache:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[int]:
         """Keep other processes and threads from counting; yields the file of the count."""
-        descriptor = os.open(self.folder / "size", os.O_RDWR | os.O_CREAT, 0o666)
+        # Without locks the count may be a little off.
+        descriptor = take(self.folder / "size", wait_s=math.inf, is_needed=False)
+        assert descriptor is not None, "it waits for ever"
         try:
-            with contextlib.suppress(OSError):  # a file system without locks; the count may be a little off there
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:
             os.close(descriptor)

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import re
@@ -55,28 +54,6 @@ def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
         # The folder itself may be what could not be made.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def alone(lock: Path, otherwise: str) -> Iterator[None]:
-    """Let one thread of one process of this machine into the block at a time; a killed one lets go too.
-
-    Args:
-        lock: A file that is made for this and stays.
-        otherwise: What would help if it cannot be made.
-
-    Raises:
-        StorageError: It cannot be made.
-    """
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    except OSError as error:
-        raise StorageError(f"{lock}: cannot be written: {error.strerror}; {otherwise}") from error
-    with file:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def write_text(path: Path, text: str) -> None:

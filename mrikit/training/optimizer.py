@@ -1,7 +1,6 @@
 """The optimizer: torch's AdamW, or DeepSpeed's CPU-Adam where moments are offloaded."""
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
@@ -16,6 +15,8 @@ import torch
 import torch.distributed as dist
 
 from mrikit.checkpoint import MOMENTS
+from mrikit.errors import StorageError
+from mrikit.storage.lock import alone
 from mrikit.training.config import ExecutionConfig, TrainingConfig
 from mrikit.training.objectives import Group
 
@@ -130,9 +131,7 @@ def _alone(name: str) -> Iterator[None]:
     """
     folder = Path(os.environ["TORCH_EXTENSIONS_DIR"])
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # an operator that was installed needs no folder
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / f"{name}.lock").open("w"))
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(StorageError):  # an operator that was installed needs no folder
+            stack.enter_context(alone(folder / f"{name}.lock", "set TORCH_EXTENSIONS_DIR", is_needed=True))
             (folder / name / "lock").unlink(missing_ok=True)
         yield

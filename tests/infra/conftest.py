@@ -1,6 +1,5 @@
 """What the estate's program declares for each stack, recorded once, and Microsoft's schemas of it."""
 
-import fcntl
 import os
 import pickle
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from mrikit.errors import MrikitError
 from mrikit.estate.declared import Record, record_program
 from mrikit.estate.stack_file import read_stack
+from mrikit.storage.lock import alone
 
 from .arm_schemas import ArmSchemas
 
@@ -34,8 +34,7 @@ class _Records(dict[str, Record]):
         if stack in self._refused:
             raise self._refused[stack]
         file = self._folder / f"{stack}.record"
-        with file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(file.with_suffix(".lock"), "choose another folder"):
             if not file.exists():
                 file.write_bytes(pickle.dumps(self._make(stack)))
         self[stack] = pickle.loads(file.read_bytes())

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from mrikit.commands.output import MinuteLines, are_one, messages_console, results_console
+from mrikit.commands.output import are_one, messages_console, results_console
 from mrikit.words import counted, expiry, in_bytes, in_time
 
 
@@ -46,17 +46,6 @@ def test_nothing_is_cut_off_in_a_pipe(capsys):
     assert [len(text.splitlines()) for text in capsys.readouterr()] == [1, 1]
 
 
-def test_a_line_comes_once_a_minute_and_not_on_a_terminal():
-    for is_terminal, num_lines in ((False, 2), (True, 0)):
-        output, now = io.StringIO(), [0.0]
-        console = Console(file=output, force_terminal=is_terminal, width=200)
-        lines = MinuteLines(console, clock=lambda now=now: now[0])
-        for second in range(0, 121, 10):
-            now[0] = second
-            lines.show(second * 10**6, 10**9)
-        assert len(output.getvalue().splitlines()) == num_lines
-
-
 @pytest.mark.parametrize(("count", "text"), [(0, "0 archives"), (1, "1 archive"), (1200, "1,200 archives")])
 def test_one_is_one(count, text):
     assert counted(count, "archive") == text
@@ -67,11 +56,3 @@ def test_what_both_write_to_one_file_is_known(tmp_path):
         assert are_one(Console(file=one), Console(file=same))
         assert not are_one(Console(file=one), Console(file=other))
     assert not are_one(Console(file=io.StringIO()), Console(file=io.StringIO()))
-
-
-def test_where_nothing_moves_no_time_is_guessed():
-    output, now = io.StringIO(), [0.0]
-    lines = MinuteLines(Console(file=output, width=200), clock=lambda: now[0])
-    now[0] = 60.0
-    lines.show(0, 10**9)
-    assert output.getvalue() == "0 B of 1.0 GB, 0 B/s\n"

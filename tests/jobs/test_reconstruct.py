@@ -2,7 +2,6 @@ import json
 
 import pytest
 from phantoms import make_volume
-from rich.console import Console
 from typer.testing import CliRunner
 
 from mrikit.checkpoint import save_weights
@@ -11,7 +10,6 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model, model_settings
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
-from mrikit.reconstruct.todo import Item, Work
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
@@ -246,21 +244,3 @@ def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypa
     second = run("--model", "zero_filled", "--shard", "2/2").stderr
     assert second.startswith("zero_filled: 0 volumes of ")
     assert second.endswith(" (part 2/2)\n")
-
-
-def test_without_a_terminal_speed_and_time_to_the_end_are_told_now_and_then(capsys):
-    from mrikit.commands.reconstruct import _Progress
-
-    now = [0.0]
-    progress = _Progress(Console(stderr=True, width=200), clock=lambda: now[0])
-    progress.begin(
-        "unet",
-        Work(items=[Item(path=None, target=None, num_slices=600)], num_volumes=1, num_trained_on=0, num_left_out=0),
-    )
-    for _ in range(250):
-        now[0] += 0.5
-        progress.advance("v0", 600)
-    assert capsys.readouterr().err.splitlines() == [
-        "unet: 120 of 600 slices, 2.0 slices/s, 4 min to go",
-        "unet: 240 of 600 slices, 2.0 slices/s, 3 min to go",
-    ]

@@ -1,6 +1,7 @@
 """RangeCache: what it keeps, what it forgets first, and what it survives."""
 
 import errno
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -184,7 +185,7 @@ def test_a_file_system_without_locks_keeps_entries_too(tmp_path, monkeypatch):
     def refuse(*_arguments):
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(cache.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     ranges = RangeCache(tmp_path, 10**6)
     ranges.save("a", data_of("a"))
     assert loaded(ranges, "a") == data_of("a")

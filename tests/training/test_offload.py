@@ -1,6 +1,5 @@
 """Moments in host memory, updated by DeepSpeed's CPU-Adam where it can be compiled."""
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from training.small_run import (
 from training.test_train import stop_at
 
 from mrikit.config import change_config
+from mrikit.storage.lock import alone
 
 BIN = Path(sys.executable).parent
 # Against a hang only: CPU-Adam compiles for 40 to 150 s on two quiet cores, for longer on busy ones.
@@ -84,8 +84,7 @@ def test_a_lock_that_a_killed_process_left_is_not_waited_for(study, finished, tm
     run(study, tmp_path / "first", **SETTINGS)
     extensions = Path(os.environ["TORCH_EXTENSIONS_DIR"])
     lock = extensions / "cpu_adam" / "lock"
-    with (extensions / "cpu_adam.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # nobody else compiles now
+    with alone(extensions / "cpu_adam.lock", "compile elsewhere"):
         lock.touch()
     done = train(study, tmp_path / "second", path=os.environ["PATH"])
     assert done.returncode == 0, done.stderr

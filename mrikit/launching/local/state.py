@@ -1,9 +1,5 @@
 """How a supervised job stands, in a file of its folder, and the lock that says whether its supervisor is alive."""
 
-import contextlib
-import fcntl
-import os
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,10 +8,10 @@ from mrikit.errors import JobError, StorageError
 from mrikit.launching.job import GOING_ON, QUEUED, UNKNOWN, JobSpec, JobStatus
 from mrikit.launching.records import spec_from_json, spec_to_json
 from mrikit.storage.local import read_json, write_json
+from mrikit.storage.lock import is_held, take
 
 STATE_FILE, ORDER_FILE, LOCK_FILE, CANCEL_FILE = "state.json", "local.json", "lock", "cancel"
 SUPERVISOR_LOG = "supervisor.txt"
-_PERIOD_S = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,28 +115,9 @@ def take_lock(folder: Path, *, wait_s: float = 0.0) -> int | None:
         wait_s: Whoever only asks whether it is free holds it for a moment.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    until = time.monotonic() + wait_s
-    while True:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        if time.monotonic() >= until:
-            os.close(lock)
-            return None
-        time.sleep(_PERIOD_S)
+    return take(folder / LOCK_FILE, wait_s=wait_s)
 
 
 def is_locked(folder: Path) -> bool:
     """Whether somebody holds the lock of a job."""
-    try:
-        lock = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_held(folder / LOCK_FILE)

@@ -17,8 +17,9 @@ from mrikit.errors import StorageError
 from mrikit.storage.access import list_files, remove
 from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.cache_folder import cache_folder
-from mrikit.storage.local import alone, is_temporary
+from mrikit.storage.local import is_temporary
 from mrikit.storage.location import SCHEME, BlobPath
+from mrikit.storage.lock import alone
 from mrikit.storage.mirror.choose import Choose, everything, nothing
 from mrikit.storage.mirror.folder_identity import HeldFolder
 from mrikit.storage.mirror.ledger import Entry, Ledger

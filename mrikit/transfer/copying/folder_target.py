@@ -1,8 +1,6 @@
 """Where the blocks of an archive go: a file in a folder."""
 
-import contextlib
 import errno
-import fcntl
 import os
 import threading
 import zlib
@@ -10,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mrikit.errors import StorageError
+from mrikit.storage.lock import take
 from mrikit.transfer.copying.blocks import BlockPlan
 from mrikit.transfer.copying.copied import Copied, write_copied
 from mrikit.transfer.copying.journal import Journal
@@ -188,24 +187,11 @@ class FolderTarget:
             self._partial.replace(self._path)
 
     def _lock_partial(self) -> int:
-        while True:
-            file = os.open(self._partial, os.O_RDWR | os.O_CREAT, 0o666)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever held the lock may have given the file its name and let go between our two calls.
-                with contextlib.suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(file), self._partial.stat()):
-                        return file
-            except BlockingIOError:
-                os.close(file)
-                holder = self._journal.holder()
-                raise StorageError(f"{self._path}: {holder} is copying it; wait until it ends, or stop it") from None
-            except OSError as error:
-                os.close(file)
-                raise StorageError(
-                    f"{self._folder}: files cannot be locked there: {error.strerror}; choose another folder"
-                ) from error
-            os.close(file)
+        file = take(self._partial)
+        if file is None:
+            holder = self._journal.holder()
+            raise StorageError(f"{self._path}: {holder} is copying it; wait until it ends, or stop it")
+        return file
 
     def _closed(self) -> StorageError:
         return StorageError(f"{self._path}: closed; the same command goes on from here")

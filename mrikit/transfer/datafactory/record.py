@@ -2,14 +2,14 @@
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from mrikit.errors import MrikitError, StorageError
+from mrikit.errors import MrikitError
 from mrikit.storage import BlobPath, cache_folder, read_json, write_json
 from mrikit.storage.estate import Estate
+from mrikit.storage.lock import alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +54,8 @@ class RunRecordFile:
         Raises:
             StorageError: The cache folder cannot be written.
         """
-        lock = self._path.with_suffix(".lock")
-        with contextlib.ExitStack() as stack:
-            try:
-                lock.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(lock.open("ab"))
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError as error:
-                raise StorageError(
-                    f"{lock}: cannot be written: {error.strerror}; set MRIKIT_CACHE to a folder that you may write to"
-                ) from error
+        remedy = "set MRIKIT_CACHE to a folder that you may write to"
+        with alone(self._path.with_suffix(".lock"), remedy, is_needed=True):
             yield
 
     def read(self) -> RunRecord | None:

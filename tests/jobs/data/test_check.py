@@ -4,17 +4,15 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
-from io import StringIO
 
 import h5py
 import numpy as np
 import pytest
 import typer
 from phantoms import make_volume
-from rich.console import Console
 from typer.testing import CliRunner
 
-from mrikit.commands.data.check import _Progress, check
+from mrikit.commands.data.check import check
 from mrikit.errors import ConfigError
 from mrikit.storage import write_bytes
 from mrikit.volumes import write_fastmri
@@ -152,28 +150,3 @@ def test_only_a_deep_check_loads_torch(folder, options, is_loaded):
     )
     done = subprocess.run([sys.executable, "-c", code, folder, *options], capture_output=True, check=False)
     assert done.returncode == 10 + is_loaded
-
-
-def test_without_a_terminal_a_line_a_minute_says_how_far_it_is():
-    now, text = [0.0], StringIO()
-    progress = _Progress(Console(file=text, width=200), clock=lambda: now[0])
-    progress.begin(4, 4_000_000_000, 1)
-    for second in (30, 61, 90, 122):
-        now[0] = float(second)
-        progress.advance("multicoil_val/file1.h5", 500_000_000)
-    assert text.getvalue().splitlines() == [
-        "reading 4 files, 4.0 GB for slices and digests; 1 are known from the last check",
-        "1.0 GB of 4.0 GB, 16.4 MB/s, 3 min to go",
-        "2.0 GB of 4.0 GB, 16.4 MB/s, 2 min to go",
-    ]
-
-
-def test_on_a_terminal_a_bar_names_the_file_it_is_at():
-    text = StringIO()
-    progress = _Progress(Console(file=text, width=200, force_terminal=True))
-    with progress.bar:
-        progress.show_headers(1, 2)
-        progress.begin(1, 1000, 0)
-        progress.advance("multicoil_val/file[1].h5", 500)
-        progress.bar.refresh()
-    assert "file[1].h5" in text.getvalue()
