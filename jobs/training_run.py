@@ -44,8 +44,6 @@ def run(
     from mrikit.runs.process import ToldElsewhereError
     from mrikit.training import train as train_network
 
-    if place.is_mirror:  # what a run that cannot begin deletes is deleted there only while its folder stays
-        place.folder.mkdir(parents=True, exist_ok=True)
     messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     with _progress(messages) as progress:
         bar = progress.add_task(_title(config), total=None, numbers="")
