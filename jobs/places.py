@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mrikit.run_files import CHECKPOINTS, METRICS_FILE, RECONSTRUCT_FILE
+from mrikit.run_files import CHECKPOINTS, RECONSTRUCT_FILE
 from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
@@ -50,11 +50,6 @@ def results_of(names: Collection[str]) -> Collection[str]:
 def settings_of(names: Collection[str]) -> Collection[str]:
     """The files that say what a folder holds."""
     return {name for name in names if name.endswith(".json")}
-
-
-def leads_of(names: Collection[str]) -> Collection[str]:
-    """The files of training runs that are longer whenever a run was carried on."""
-    return {name for name in names if posixpath.basename(name) == METRICS_FILE}
 
 
 def _folders_above(name: str) -> list[str]:

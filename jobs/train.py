@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrikit.commands.places import AS_LOCATION, Location, beside, leads_of, settings_of
+from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_plan import fitted, show_plan
 from mrikit.commands.training_run import is_first, num_processes, run
 from mrikit.errors import ConfigError, MrikitError
-from mrikit.run_files import CONFIG_FILE
+from mrikit.run_files import CONFIG_FILE, METRICS_FILE
 
 if TYPE_CHECKING:
     from mrikit.storage import Place
@@ -102,7 +102,7 @@ def train(
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
             device = pick_device(device)
             base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
-            watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, leads=leads_of)
+            watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, history=METRICS_FILE)
             place = held.enter_context(watched)
             places = stage_places(configs, place)
             _require_own_folder(configs[0], place.folder)

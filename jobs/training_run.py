@@ -43,8 +43,6 @@ def run(
     from mrikit.runs.process import ToldElsewhereError
     from mrikit.training import train as train_network
 
-    if place.is_mirror:  # what a run that cannot begin deletes is deleted there only while its folder stays
-        place.folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(_title(config), "steps")
     is_counting = False
     with progress if is_first() else contextlib.nullcontext():

@@ -20,10 +20,8 @@ from mrikit.storage.local import (
     write_text,
 )
 from mrikit.storage.location import BlobPath, Location, parse_location, recorded_location
-from mrikit.storage.mirror.choose import everything, nothing, only
-from mrikit.storage.mirror.mirror import shown
-from mrikit.storage.mirror.mirrored_file import ConflictError
-from mrikit.storage.mirror.working_folder import Place, mirrored, named_as_locations, pulled
+from mrikit.storage.mirror.mirror import ConflictError, everything
+from mrikit.storage.mirror.place import Place, mirrored, named_as_locations, nothing, only, pulled, shown
 from mrikit.storage.state import NOT_THERE, FileState
 
 __all__ = [

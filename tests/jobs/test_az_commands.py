@@ -15,7 +15,7 @@ from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 
-import mrikit.storage.mirror.working_folder
+import mrikit.storage.mirror.place
 from mrikit.commands.app import app
 from mrikit.commands.places import beside, results_of, settings_of, weights_of
 from mrikit.commands.training_run import run
@@ -24,7 +24,7 @@ from mrikit.errors import ConfigError, StorageError
 from mrikit.simulate import StudyConfig, missing_volumes
 from mrikit.storage import BlobPath, ConflictError, Place, list_files, mirrored, read_bytes, remove, write_bytes
 from mrikit.storage.mirror.mirror import Mirror
-from mrikit.storage.mirror.working_folder import _Follower
+from mrikit.storage.mirror.place import _Pushes
 from mrikit.training import train
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -331,7 +331,9 @@ def test_a_run_that_was_killed_here_and_went_on_elsewhere_is_not_mixed(study, tr
     left.write_bytes(b"x")
     write_bytes(run / "metrics.jsonl", read_bytes(run / "metrics.jsonl") + b"\n")
     done = fail(*words)
-    assert str(done.exception).startswith(f"{run}: the work there was carried on elsewhere (metrics.jsonl), and check")
+    assert str(done.exception).startswith(
+        f"{run}: another machine continued this run (metrics.jsonl changed), and check"
+    )
     assert left.name not in {name.rpartition("/")[2] for name in list_files(run)}
 
 
@@ -379,7 +381,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_there(study, blob_container, mon
         wait_for(lambda: "run/config.json" in list_files(blob_container))
         raise StorageError("no memory")
 
-    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.place, "_SECONDS_BETWEEN_PUSHES", 0.02)
     monkeypatch.setattr(sys.modules["mrikit.training.train"], "Engine", fail_late)
     done = fail("train", *command_line(ONE_EPOCH), "--data", study, "--out", blob_container / "run")
     assert str(done.exception) == "no memory"
@@ -388,7 +390,7 @@ def test_a_run_that_cannot_begin_leaves_nothing_there(study, blob_container, mon
 
 @pytest.mark.parametrize("command", ["reconstruct", "evaluate", "simulate"])
 def test_long_work_stops_when_its_location_is_gone(study, blob_container, monkeypatch, command):
-    def check(_follower):
+    def check(_pushes):
         raise StorageError("there is no container any more")
 
     recon = blob_container / "recon"
@@ -398,6 +400,6 @@ def test_long_work_stops_when_its_location_is_gone(study, blob_container, monkey
         "simulate": [*SIMULATE, "--out", blob_container / "data"],
     }
     invoke("reconstruct", *words["reconstruct"])
-    monkeypatch.setattr(_Follower, "check", check)
+    monkeypatch.setattr(_Pushes, "check", check)
     remove(recon / "v0.h5")
     assert str(fail(command, *words[command]).exception) == "there is no container any more"

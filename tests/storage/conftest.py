@@ -2,7 +2,7 @@
 
 import pytest
 
-import mrikit.storage.mirror.mirrored_file
+import mrikit.storage.mirror.mirror
 
 
 @pytest.fixture
@@ -23,24 +23,24 @@ def elsewhere(monkeypatch, tmp_path):
 @pytest.fixture
 def uploads(monkeypatch):
     """Names of the blobs that mirrors write, in order."""
-    names, write_stream = [], mrikit.storage.mirror.mirrored_file.write_stream
+    names, write_stream = [], mrikit.storage.mirror.mirror.write_stream
 
     def note(path, *arguments, **settings):
         names.append(path.name)
         return write_stream(path, *arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", note)
+    monkeypatch.setattr(mrikit.storage.mirror.mirror, "write_stream", note)
     return names
 
 
 @pytest.fixture
 def downloads(monkeypatch):
     """Names of the blobs that mirrors read."""
-    names, read_range = [], mrikit.storage.mirror.mirrored_file.read_range
+    names, read_range = [], mrikit.storage.mirror.mirror.read_range
 
     def note(path, *arguments, **settings):
         names.append(path.name)
         return read_range(path, *arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "read_range", note)
+    monkeypatch.setattr(mrikit.storage.mirror.mirror, "read_range", note)
     return names

@@ -5,8 +5,7 @@ import pytest
 from storage.folders import contents, local_contents, wait_for, write
 
 import mrikit.storage.mirror.mirror
-import mrikit.storage.mirror.mirrored_file
-import mrikit.storage.mirror.working_folder
+import mrikit.storage.mirror.place
 from mrikit.errors import StorageError
 from mrikit.storage import (
     atomic_path,
@@ -16,8 +15,8 @@ from mrikit.storage import (
     remove,
     write_bytes,
 )
-from mrikit.storage.mirror.ledger import Ledger
 from mrikit.storage.mirror.mirror import Mirror
+from mrikit.storage.mirror.versions import Versions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -42,9 +41,10 @@ def test_what_is_written_gets_there_and_what_is_there_comes_here(run, elsewhere)
 
 
 def test_what_did_not_change_is_transferred_neither_way_again(run, uploads, downloads):
-    for _ in range(2):
-        with mirrored(run) as place:
-            write(place.folder, "a.json", "one")  # written anew, with the same content
+    with mirrored(run) as place:
+        write(place.folder, "a.json", "one")
+    with mirrored(run):
+        pass
     with mirrored(run / "..") as above:
         assert (above.folder / "a/a.json").read_text() == "one"
     assert (uploads, downloads) == (["a.json"], [])
@@ -74,7 +74,7 @@ def test_only_chosen_files_come_and_the_others_stay_where_they_are(run, download
 
 
 def test_files_get_there_while_the_work_goes_on(run, monkeypatch):
-    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.place, "_SECONDS_BETWEEN_PUSHES", 0.02)
     with mirrored(run) as place:
         for text in ("one", "two and more"):
             write(place.folder, "metrics.jsonl", text)
@@ -82,7 +82,7 @@ def test_files_get_there_while_the_work_goes_on(run, monkeypatch):
 
 
 def test_a_file_that_is_being_written_does_not_get_there(run, monkeypatch):
-    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.place, "_SECONDS_BETWEEN_PUSHES", 0.02)
     with mirrored(run) as place, atomic_path(place.folder / "a.bin") as temporary:
         temporary.write_bytes(b"half")
         write(place.folder, "b", "whole")
@@ -100,17 +100,17 @@ def test_files_get_there_in_the_order_in_which_they_were_finished(run, uploads):
 
 
 def test_what_was_finished_after_a_file_that_cannot_be_pushed_waits_for_it(run, monkeypatch):
-    write_stream = mrikit.storage.mirror.mirrored_file.write_stream
+    write_stream = mrikit.storage.mirror.mirror.write_stream
 
     def fail(path, *arguments, **settings):
         if path.name == "checkpoint":
             raise StorageError(f"{path}: the network is down")
         return write_stream(path, *arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", fail)
+    monkeypatch.setattr(mrikit.storage.mirror.mirror, "write_stream", fail)
     message = (
         f"{run}/checkpoint: the network is down; not at {run} yet: checkpoint and 1 other files; the same command "
-        f"brings them there"
+        f"uploads them"
     )
     with pytest.raises(StorageError, match=f"^{re.escape(message)}$"), mirrored(run) as place:
         os.utime(write(place.folder, "checkpoint", "c"), ns=(0, 1))
@@ -195,14 +195,9 @@ def test_what_a_killed_process_left_of_what_passes_through_goes(run):
 
 
 def test_many_files_that_come_are_noted_at_once(run, monkeypatch):
-    transactions, true_open = [], Ledger._open
+    notes, note = [], Versions.note
     for name in "abcdef":
         write_bytes(run / name, b"x")
-
-    def note(ledger):
-        transactions.append(ledger)
-        return true_open(ledger)
-
-    monkeypatch.setattr(Ledger, "_open", note)
+    monkeypatch.setattr(Versions, "note", lambda self, prefix, files: (notes.append(files), note(self, prefix, files)))
     pulled(run)
-    assert len(transactions) == 2
+    assert [set(files) for files in notes if files] == [set("abcdef")]

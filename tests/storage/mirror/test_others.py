@@ -1,4 +1,3 @@
-import hashlib
 import os
 import re
 import shutil
@@ -11,11 +10,11 @@ import pytest
 from storage.folders import contents, local_contents, wait_for, write
 
 import mrikit.storage.mirror.mirror
-import mrikit.storage.mirror.mirrored_file
-import mrikit.storage.mirror.working_folder
+import mrikit.storage.mirror.place
 from mrikit.errors import StorageError
 from mrikit.storage import (
     ConflictError,
+    cache_folder,
     list_files,
     mirrored,
     nothing,
@@ -25,8 +24,8 @@ from mrikit.storage import (
     remove,
     write_bytes,
 )
-from mrikit.storage.mirror.ledger import Ledger
 from mrikit.storage.mirror.mirror import Mirror
+from mrikit.storage.mirror.versions import Versions
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -49,7 +48,7 @@ def test_nobody_is_overwritten(run, elsewhere):
 
 
 def test_long_work_learns_soon_that_somebody_else_writes(run, monkeypatch):
-    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.place, "_SECONDS_BETWEEN_PUSHES", 0.02)
     with pytest.raises(ConflictError, match="is another process writing to"), mirrored(run) as place:
         write(place.folder, "a", "ours")
         wait_for(lambda: contents(run))
@@ -98,7 +97,7 @@ def test_the_upload_of_a_process_that_was_killed_before_it_knew_is_its_own(run, 
     with mirrored(run) as place:
         write(place.folder, "metrics.jsonl", "1")
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "note", die)
+        patch.setattr(Versions, "note", die)
         write(place.folder, "metrics.jsonl", "1 2")
         with pytest.raises(SystemExit):
             Mirror(run).push()
@@ -115,7 +114,7 @@ def test_one_that_was_killed_before_it_knew_what_it_brought_here_begins_again(ru
 
     write_bytes(run / "a", b"of another program, which notes no digest")
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "note_all", die)
+        patch.setattr(Versions, "note", die)
         with pytest.raises(SystemExit):
             pulled(run)
     assert list(local_contents(pulled(run))) == ["a"]
@@ -154,13 +153,13 @@ for number in range(1000):
 def test_one_that_is_pruned_while_it_comes_is_not_missed(run, monkeypatch):
     write_bytes(run / "step-1", b"1")
     write_bytes(run / "step-2", b"2")
-    read_range = mrikit.storage.mirror.mirrored_file.read_range
+    read_range = mrikit.storage.mirror.mirror.read_range
 
     def prune(path, *arguments, **settings):
         remove(run / "step-1")
         return read_range(path, *arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "read_range", prune)
+    monkeypatch.setattr(mrikit.storage.mirror.mirror, "read_range", prune)
     assert local_contents(pulled(run)) == {"step-2": "2"}
 
 
@@ -178,24 +177,11 @@ def test_all_that_conflicts_is_named_and_moving_the_folder_away_goes_on(run, els
     assert str(caught.value) == (
         f"{run}/a: changed by someone else since, so it is not overwritten, and so were b; is another process writing "
         f"to {run}? What was made here is kept: move the folder {folder} in {tmp_path}/one away, and the same command "
-        f"goes on from what is there"
+        f"resumes from what is there"
     )
     place.folder.rename(tmp_path / "moved away")
     with mirrored(run) as place:
         assert local_contents(place.folder) == {"a": "theirs", "b": "theirs", "c": "first"}
-
-
-def test_what_only_looks_does_not_care_about_a_conflict_and_is_told_of_it(run):
-    with mirrored(run) as place:
-        write(place.folder, "a", "first")
-    write(place.folder, "a", "ours")
-    write_bytes(run / "a", b"theirs")
-    message = f"^{run}: a changed here and there; they are read as they are here$"
-    with pytest.warns(UserWarning, match=message):
-        assert local_contents(pulled(run)) == {"a": "ours"}
-    with pytest.warns(UserWarning, match=message), mirrored(run, writes=only("report.html")) as place:
-        write(place.folder, "report.html", "page")
-    assert contents(run) == {"a": "theirs", "report.html": "page"}
 
 
 def test_what_others_left_is_brought_there_only_by_who_writes_it(run):
@@ -213,33 +199,33 @@ def test_what_others_left_is_brought_there_only_by_who_writes_it(run):
 
 
 def test_what_is_left_of_a_run_does_not_join_one_that_went_on_elsewhere(run, elsewhere):
-    leads = only("metrics.jsonl")
+    history = "metrics.jsonl"
     elsewhere("one")
-    with mirrored(run, leads=leads) as place:
+    with mirrored(run, history=history) as place:
         write(place.folder, "metrics.jsonl", "1")
     left = write(place.folder, "checkpoints/step-2", "killed before it was there")
     elsewhere("two")
-    with mirrored(run, leads=leads) as other:
+    with mirrored(run, history=history) as other:
         write(other.folder, "metrics.jsonl", "1 2 3")
     elsewhere("one")
     message = (
-        f"{run}: the work there was carried on elsewhere (metrics.jsonl), and checkpoints/step-2 of this machine would "
-        f"be mixed with it; What was made here is kept: move the folder"
+        f"{run}: another machine continued this run (metrics.jsonl changed), and checkpoints/step-2 of this machine "
+        f"would be mixed with it; What was made here is kept: move the folder"
     )
-    with pytest.raises(ConflictError, match=f"^{re.escape(message)}"), mirrored(run, leads=leads):
+    with pytest.raises(ConflictError, match=f"^{re.escape(message)}"), mirrored(run, history=history):
         raise AssertionError("it goes on with both")
     assert contents(run) == {"metrics.jsonl": "1 2 3"}
     left.unlink()
-    with mirrored(run, leads=leads) as place:
+    with mirrored(run, history=history) as place:
         assert local_contents(place.folder) == {"metrics.jsonl": "1 2 3"}
 
 
 def test_what_is_left_of_a_run_that_stayed_where_it_was_is_brought_there(run):
-    leads = only("metrics.jsonl")
-    with mirrored(run, leads=leads) as place:
+    history = "metrics.jsonl"
+    with mirrored(run, history=history) as place:
         write(place.folder, "metrics.jsonl", "1")
     write(place.folder, "checkpoints/step-2", "killed before it was there")
-    with mirrored(run, leads=leads):
+    with mirrored(run, history=history):
         pass
     assert list(contents(run)) == ["checkpoints/step-2", "metrics.jsonl"]
 
@@ -251,57 +237,12 @@ def test_an_upload_that_failed_deletes_nobody_elses_file(run, monkeypatch):
     mirror = Mirror(run)
     path = write(mirror.folder, "a", "ours")
     with monkeypatch.context() as patch, pytest.raises(StorageError, match="the network is down"):
-        patch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", fail)
+        patch.setattr(mrikit.storage.mirror.mirror, "write_stream", fail)
         mirror.push()
     write_bytes(run / "a", b"theirs")
     path.unlink()
     mirror.push()
     assert contents(run) == {"a": "theirs"}
-
-
-@pytest.mark.parametrize("cleared", [".", "checkpoints"])
-def test_clearing_the_cache_during_the_work_deletes_nothing_there(run, cleared):
-    mirror = Mirror(run)
-    write(mirror.folder, "checkpoints/step-1", "1")
-    mirror.push()
-    shutil.rmtree(mirror.folder / cleared)
-    mirror.push()
-    write(mirror.folder, "b", "new")
-    mirror.push()
-    assert contents(run) == {"b": "new", "checkpoints/step-1": "1"}
-
-
-def test_clearing_the_cache_of_several_processes_deletes_nothing_there(run):
-    mirrors = [Mirror(run), Mirror(run)]
-    write(mirrors[0].folder, "a", "1")
-    for mirror in mirrors:
-        mirror.push()
-    shutil.rmtree(mirrors[0].folder)
-    write(mirrors[0].folder, "b", "new")
-    for mirror in mirrors:
-        mirror.push()
-    assert contents(run) == {"a": "1", "b": "new"}
-
-
-def test_one_that_is_here_again_is_not_deleted_there(run):
-    mirror = Mirror(run)
-    write(mirror.folder, "a", "x")
-    mirror.push()
-    mirror._twin("a").remove_blob(mirror._ledger.entry(run / "a"))
-    assert contents(run) == {"a": "x"}
-
-
-def test_what_another_process_knows_better_is_not_forgotten(run):
-    mirror = Mirror(run)
-    path = write(mirror.folder, "a", "x")
-    mirror.push()
-    known = mirror._ledger.entry(run / "a")
-    write(mirror.folder, "a", "newer")
-    Mirror(run).push()
-    path.unlink()
-    mirror._twin("a").remove_blob(known)
-    assert mirror._ledger.entry(run / "a").version != known.version
-    assert contents(run) == {"a": "newer"}
 
 
 def test_what_another_mirror_brings_there_after_the_listing_stays_here(run, monkeypatch):
@@ -321,30 +262,58 @@ def test_what_another_mirror_brings_there_after_the_listing_stays_here(run, monk
     assert (inner.folder / "a").read_text() == "x"
 
 
-def test_a_file_that_is_rewritten_while_it_goes_there_is_never_there_in_parts(run, monkeypatch):
-    path = write(Mirror(run).folder, "a", "old")
-    write_stream = mrikit.storage.mirror.mirrored_file.write_stream
-
-    def rewrite(*arguments, **settings):
-        if path.read_text() == "old":
-            path.write_text("new")
-        return write_stream(*arguments, **settings)
-
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", rewrite)
-    Mirror(run).push()
-    assert read_bytes(run / "a") == b"new"
-    assert list_files(run)["a"].metadata == {"sha256": hashlib.sha256(b"new").hexdigest()}
+def test_who_only_reads_is_told_of_a_conflict_too(run):
+    with mirrored(run) as place:
+        write(place.folder, "a", "first")
+    write(place.folder, "a", "ours")
+    write_bytes(run / "a", b"theirs")
+    with pytest.raises(ConflictError, match=f"^{run}/a: changed by someone else since"):
+        pulled(run)
+    with mirrored(run, only("b"), writes=only("report.html")) as place:  # what is not needed does not matter
+        write(place.folder, "report.html", "page")
+    assert contents(run) == {"a": "theirs", "report.html": "page"}
 
 
-def test_a_file_that_is_rewritten_all_the_time_is_said(run, monkeypatch):
-    path = write(Mirror(run).folder, "a", "0")
-    write_stream = mrikit.storage.mirror.mirrored_file.write_stream
+@pytest.mark.parametrize("cleared", ["run", "cache"])
+def test_clearing_the_cache_during_the_work_deletes_nothing_there(run, cleared):
+    mirror = Mirror(run)
+    write(mirror.folder, "checkpoints/step-1", "1")
+    mirror.push()
+    shutil.rmtree(mirror.folder if cleared == "run" else cache_folder())
+    if cleared == "cache":
+        write(mirror.folder, "b", "new")
+    mirror.push()
+    write(mirror.folder, "b", "new")
+    mirror.push()
+    assert contents(run) == {"b": "new", "checkpoints/step-1": "1"}
 
-    def rewrite(*arguments, **settings):
-        path.write_text(str(int(path.read_text()) + 1))
-        return write_stream(*arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", rewrite)
-    with pytest.raises(StorageError, match=f"^{run}/a: the file is rewritten all the time here"):
-        Mirror(run).push()
+def test_a_deletion_that_failed_is_done_by_the_next_push(run, monkeypatch):
+    def fail(path, **_settings):
+        raise StorageError(f"{path}: the network is down")
+
+    mirror = Mirror(run)
+    path = write(mirror.folder, "a", "x")
+    mirror.push()
+    path.unlink()
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="the network is down"):
+        patch.setattr(mrikit.storage.mirror.mirror, "remove", fail)
+        mirror.push()
+    mirror.push()
     assert contents(run) == {}
+
+
+def test_a_file_that_grows_while_it_is_uploaded_is_there_as_it_was_at_first(run, monkeypatch):
+    path = write(Mirror(run).folder, "metrics.jsonl", "1")
+    write_stream = mrikit.storage.mirror.mirror.write_stream
+
+    def grow(*arguments, **settings):
+        path.write_text("1 2")
+        return write_stream(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mrikit.storage.mirror.mirror, "write_stream", grow)
+        Mirror(run).push()
+    assert contents(run) == {"metrics.jsonl": "1"}
+    Mirror(run).push()
+    assert contents(run) == {"metrics.jsonl": "1 2"}

@@ -5,8 +5,7 @@ import warnings
 import pytest
 from storage.folders import contents, wait_for, write
 
-import mrikit.storage.mirror.mirrored_file
-import mrikit.storage.mirror.working_folder
+import mrikit.storage.mirror.place
 from mrikit.errors import StorageError
 from mrikit.storage import mirrored
 from mrikit.storage.blob import container_client
@@ -17,21 +16,21 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 @pytest.fixture
 def run(run, monkeypatch):
-    monkeypatch.setattr(mrikit.storage.mirror.working_folder, "_SECONDS_BETWEEN_PUSHES", 0.02)
+    monkeypatch.setattr(mrikit.storage.mirror.place, "_SECONDS_BETWEEN_PUSHES", 0.02)
     return run
 
 
 @pytest.fixture
 def failure(monkeypatch):
     """What every upload fails with, while there is something in the list."""
-    errors, write_stream = [], mrikit.storage.mirror.mirrored_file.write_stream
+    errors, write_stream = [], mrikit.storage.mirror.mirror.write_stream
 
     def fail(path, *arguments, **settings):
         if errors:
             raise errors[0]
         return write_stream(path, *arguments, **settings)
 
-    monkeypatch.setattr(mrikit.storage.mirror.mirrored_file, "write_stream", fail)
+    monkeypatch.setattr(mrikit.storage.mirror.mirror, "write_stream", fail)
     return errors
 
 
@@ -42,11 +41,9 @@ def test_pushes_that_fail_are_warned_of_once_and_so_is_their_recovery(run, failu
         write(place.folder, "a", "1")
         wait_for(lambda: caught)
         pushes = []
-        push = mrikit.storage.mirror.mirrored_file.Twin.upload
+        push = Mirror.push
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(
-                mrikit.storage.mirror.mirrored_file.Twin, "upload", lambda twin: (pushes.append(twin), push(twin))
-            )
+            patch.setattr(Mirror, "push", lambda mirror: (pushes.append(mirror), push(mirror)))
             wait_for(lambda: len(pushes) > 3)
         place.check()  # it may work the next time
         failure.clear()
@@ -54,7 +51,7 @@ def test_pushes_that_fail_are_warned_of_once_and_so_is_their_recovery(run, failu
         write(place.folder, "a", "2")
         wait_for(lambda: contents(run) == {"a": "2"})
     assert [str(one.message) for one in caught] == [
-        "the network is down; the work goes on, and this is tried again",
+        "the network is down; the work goes on, and mrikit tries again",
         f"{run}: reached again; everything that was made so far is there",
     ]
 
@@ -75,7 +72,7 @@ def test_refused_access_stops_long_work_soon(run, failure):
     refused = StorageError("access was refused")
     refused.__cause__ = _RefusedError()
     with (
-        pytest.warns(UserWarning, match=f"^access was refused; not at {run} yet: a; the same command brings"),
+        pytest.warns(UserWarning, match=f"^access was refused; not at {run} yet: a; the same command uploads them"),
         pytest.raises(StorageError, match=r"^access was refused$"),
     ):
         work_until_told(run, lambda: (failure.append(refused), write(Mirror(run).folder, "a", "2")))
@@ -84,7 +81,7 @@ def test_refused_access_stops_long_work_soon(run, failure):
 def test_a_container_that_is_gone_stops_long_work_soon(run):
     message = f"there is no container '{run.container}'"
     with (
-        pytest.warns(UserWarning, match=f"{message}.*; not at {run} yet: a; the same command brings"),
+        pytest.warns(UserWarning, match=f"{message}.*; not at {run} yet: a; the same command uploads them"),
         pytest.raises(StorageError, match=message),
     ):
         work_until_told(

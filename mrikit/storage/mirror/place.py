@@ -1,38 +1,45 @@
-"""Folders for commands, wherever a location is: a local one as it is, of an `az://` one its mirror while it is used."""
+"""Folders that commands work in, wherever they lie."""
 
 import contextlib
+import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from mrikit.errors import MrikitError, StorageError
 from mrikit.storage.access import file_state
 from mrikit.storage.blob import is_refused
-from mrikit.storage.location import BlobPath, Location
-from mrikit.storage.mirror.choose import Choose, everything, nothing, only
-from mrikit.storage.mirror.mirror import Mirror, shown
-from mrikit.storage.mirror.mirrored_file import ConflictError
+from mrikit.storage.cache_folder import cache_folder
+from mrikit.storage.location import SCHEME, BlobPath, Location
+from mrikit.storage.mirror.mirror import DIGEST_LENGTH, MIRRORS, Choose, ConflictError, Mirror, everything
 
 _SECONDS_BETWEEN_PUSHES = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """A folder that a command works in, and what there is to do where it is the mirror of an `az://` location."""
+    """A folder that a command works in: a local one, or the mirror of an `az://` location."""
 
     folder: Path
     """Read and write here."""
-    is_mirror: bool = False
-    """Whether it is one; a file that is deleted in one is deleted at the location, unless its folder goes too."""
-    names: frozenset[str] = field(default=frozenset())
-    """Of everything that was at an `az://` location at first, also where it was not brought here."""
+    names: frozenset[str] = frozenset()
+    """All that was at an `az://` location at the start, pulled or not."""
     sync: Callable[[], None] = lambda: None
-    """Makes mirror and location alike; where several machines have a mirror each, call it where they have to agree."""
+    """Pull and push now, where several machines have to agree."""
     check: Callable[[], None] = lambda: None
-    """Raises what keeps files from the location for good: that somebody else writes there too, that the container is
-    gone, that access is refused; call it now and then in long work."""
+    """Raise what keeps files from the location for good; call it now and then in long work."""
+
+
+def nothing(_names: Collection[str]) -> Collection[str]:
+    """No name."""
+    return ()
+
+
+def only(*chosen: str) -> Choose:
+    """Names in this list."""
+    return lambda names: set(chosen) & set(names)
 
 
 @contextlib.contextmanager
@@ -41,20 +48,17 @@ def mirrored(
     choose: Choose = everything,
     *,
     writes: Choose = everything,
-    leads: Choose = nothing,
+    history: str = "",
     is_passing: bool = False,
 ) -> Iterator[Place]:
-    """A folder for what is written to a location: itself, or the mirror of an `az://` one.
-
-    A mirror first gets what `choose` picks. While the block runs, and at its end also after an error, every finished
-    file that `writes` picks is pushed to the location. What a killed process could not push, the next one does.
+    """The folder of a location; what is written to an `az://` one is uploaded while the block runs and at its end.
 
     Args:
         location: Of a folder.
         choose: Which of its files are needed.
-        writes: Which files may be brought there; with `nothing` the block only looks.
-        leads: Which files show, once others there have changed them, that what was not pushed is of no use any more.
-        is_passing: Whether to delete files here once they are there.
+        writes: Which files may be uploaded or deleted there; with `nothing` the block only reads.
+        history: See `Mirror`.
+        is_passing: Whether to delete files here once they are uploaded.
 
     Raises:
         ConflictError: Somebody else writes to the location.
@@ -63,50 +67,46 @@ def mirrored(
     if not isinstance(location, BlobPath):
         yield Place(folder=location)
         return
-    mirror = Mirror(location, choose, writes=writes, leads=leads, is_passing=is_passing)
+    mirror = Mirror(location, choose, writes=writes, history=history, is_passing=is_passing)
     mirror.pull()
     if writes is nothing:
         with named_as_locations():
-            yield Place(folder=mirror.folder, is_mirror=True, names=mirror.names)
+            yield Place(folder=mirror.folder, names=mirror.names)
         return
-    follower = _Follower(mirror)
+    if writes is everything:  # a run that cannot start removes the folders that it made, but not this one
+        mirror.folder.mkdir(parents=True, exist_ok=True)
+    pushes = _Pushes(mirror)
     try:
         with named_as_locations():
-            yield Place(
-                folder=mirror.folder, is_mirror=True, names=mirror.names, sync=mirror.sync, check=follower.check
-            )
+            yield Place(folder=mirror.folder, names=mirror.names, sync=mirror.sync, check=pushes.check)
     except BaseException as error:
-        failure = follower.finish()
+        failure = pushes.finish()
         if failure and failure is not error:  # the first error is the one to tell
             warnings.warn(str(failure), stacklevel=3)
         raise
-    failure = follower.finish()
-    if failure:
+    if failure := pushes.finish():
         raise failure
 
 
 def pulled(location: Location, choose: Choose = everything) -> Path:
-    """A file or folder that is only read: itself, or what `choose` picks of an `az://` one, brought here.
+    """A file or folder to read: a local one, or what `choose` picks of an `az://` one, downloaded.
 
     Raises:
         StorageError: Nothing is there, or it cannot be read.
     """
     if not isinstance(location, BlobPath):
         return location
-    if location.key and file_state(location):
-        above = Mirror(location.parent, only(location.name), writes=nothing)
-        above.pull()
-        return above.folder / location.name
-    mirror = Mirror(location, choose, writes=nothing)
+    is_file = bool(location.key) and file_state(location) is not None
+    mirror = Mirror(*((location.parent, only(location.name)) if is_file else (location, choose)), writes=nothing)
     mirror.pull()
     if not mirror.names:
         raise StorageError(f"{location}: there is nothing at this location")
-    return mirror.folder
+    return mirror.folder / location.name if is_file else mirror.folder
 
 
 @contextlib.contextmanager
 def named_as_locations() -> Iterator[None]:
-    """Let errors of the block name the `az://` locations that they are about, not the mirrors of these."""
+    """Let errors of the block name `az://` locations, not their mirrors."""
     try:
         yield
     except MrikitError as error:
@@ -114,7 +114,16 @@ def named_as_locations() -> Iterator[None]:
         raise
 
 
-class _Follower:
+def shown(value: object) -> str:
+    """A text in which every path in a mirror is the `az://` location that it stands for."""
+    text = str(value)
+    if f"/{MIRRORS}/" not in text:
+        return text
+    root = re.escape(str(cache_folder().resolve() / MIRRORS))
+    return re.sub(rf"{root}/[0-9a-f]{{{DIGEST_LENGTH}}}/(?=[a-z0-9])", SCHEME, text)
+
+
+class _Pushes:
     """Pushes a mirror from a thread, every few seconds, until it is finished."""
 
     def __init__(self, mirror: Mirror) -> None:
@@ -131,8 +140,7 @@ class _Follower:
             ConflictError: Somebody else writes to the location.
             StorageError: The container is gone, or access to it is refused.
         """
-        error = self._error
-        if error and _is_final(error):
+        if (error := self._error) and _is_final(error):
             raise error
 
     def finish(self) -> Exception | None:
@@ -146,11 +154,11 @@ class _Follower:
         first, *others = self._mirror.unpushed() or ["what was deleted"]
         more = f" and {len(others)} other files" if others else ""
         return StorageError(
-            f"{self._error}; not at {self._mirror.path} yet: {first}{more}; the same command brings them there"
+            f"{self._error}; not at {self._mirror.path} yet: {first}{more}; the same command uploads them"
         )
 
     def _work(self) -> None:
-        # What fails for now may work the next time, but who overwrote something will not take it back.
+        # A network error may pass, but who overwrote something will not take it back.
         has_failed = False
         while not self._is_done.wait(_SECONDS_BETWEEN_PUSHES) and not isinstance(self._error, ConflictError):
             self._push()
@@ -159,7 +167,7 @@ class _Follower:
                 continue
             has_failed = not has_failed
             again = f"{self._mirror.path}: reached again; everything that was made so far is there"
-            warnings.warn(f"{error}; the work goes on, and this is tried again" if error else again, stacklevel=1)
+            warnings.warn(f"{error}; the work goes on, and mrikit tries again" if error else again, stacklevel=1)
 
     def _push(self) -> None:
         error: Exception | None = None
