@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azurite import find_azurite, make_certificate, running_azurite, token_server
 from fake_arm import FakeArm
+from waiting import until
 
 from mrikit.storage import BlobPath, blob
 from mrikit.storage.blob import container_client
@@ -69,9 +69,7 @@ def little_memory() -> Iterator[Path]:
             pytest.fail(reason)
         pytest.skip(reason)
     yield group / "cgroup.procs"
-    until = time.monotonic() + 10
-    while (group / "cgroup.procs").read_text() and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: not (group / "cgroup.procs").read_text())
     group.rmdir()
 
 

@@ -14,6 +14,7 @@ from storage.folders import wait_for
 from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
 from training.small_run import run as run_small
 from typer.testing import CliRunner
+from waiting import HANG_S
 
 import mrikit.storage.mirror.working_folder
 from mrikit.commands.app import app
@@ -156,7 +157,7 @@ def test_several_processes_train_into_one_location(study, blob_container, azurit
     command = [*launcher, Path(sys.executable).parent / "mrikit", "train", *command_line(ONE_EPOCH)]
     words = [str(word) for word in [*command, "--data", study, "--out", out]]
     environment = {**os.environ, **azurite_env, "MRIKIT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     assert f"weights in {out}/weights.safetensors" in done.stdout
     assert {"weights.safetensors", "config.json", "log.txt", "metrics.jsonl"} <= set(list_files(out))

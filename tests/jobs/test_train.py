@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -16,6 +15,7 @@ from training.children import newest_step
 from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
 from training.small_run import run as run_small
 from typer.testing import CliRunner
+from waiting import HANG_S, until
 
 from mrikit.checkpoint import load_weights
 from mrikit.commands.app import app
@@ -338,17 +338,8 @@ def ranks(process):
     return found
 
 
-def wait_for_end(pid):
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def wait_for_step(folder, step, process):
-    while newest_step(folder) < step:
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(lambda: newest_step(folder) >= step, process)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -357,7 +348,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, 
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for_step(tmp_path, 2, process)
         process.send_signal(number)
-        result, messages = process.communicate(timeout=60)
+        result, messages = process.communicate(timeout=HANG_S)
     assert process.returncode == code
     step = newest_step(tmp_path)
     assert result == f"stopped after step {step} of 40; the same command goes on from there\n"
@@ -376,7 +367,7 @@ def test_two_processes_stop_together_and_the_same_command_goes_on(study, finishe
     with subprocess.Popen(on_two(words, logs), stderr=subprocess.DEVNULL) as process:
         wait_for_step(tmp_path / "run", 2, process)
         process.terminate()
-        assert process.wait(60) != 0
+        assert process.wait(HANG_S) != 0
     step = newest_step(tmp_path / "run")
     assert said(logs, "stdout") == [f"stopped after step {step} of 40; the same command goes on from there\n", ""]
     messages = said(logs, "stderr")
@@ -399,9 +390,9 @@ def test_a_process_that_is_killed_ends_the_run_with_one_line(study, tmp_path, vi
         wait_for_step(tmp_path / "run", 2, process)
         pids = ranks(process)
         os.kill(pids[victim], signal.SIGKILL)
-        assert process.wait(60) != 0
+        assert process.wait(HANG_S) != 0
     # On a busy machine torchrun may leave before the process that it has told to stop.
-    wait_for_end(pids[1 - victim])
+    until(lambda: not Path(f"/proc/{pids[1 - victim]}").exists())
     lines = [line for text in said(logs, "stderr") for line in text.splitlines() if line.startswith("mrikit: ")]
     assert len(lines) == 1
     assert lines[0].startswith(f"mrikit: another process of the run in {tmp_path / 'run'} died (")

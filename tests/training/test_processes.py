@@ -2,12 +2,12 @@
 
 import shutil
 import signal
-import time
 
 import h5py
 import pytest
 from training.children import newest_step, read_logs, start, start_several, wait
 from training.small_run import CONFIG, largest_difference, newest_state, run
+from waiting import until
 
 from mrikit.checkpoint import load_weights
 from mrikit.config import change_config
@@ -76,8 +76,7 @@ def test_when_one_process_is_killed_the_other_ends_with_one_line(study, finished
     settings = {"execution__zero_stage": stage}
     processes = start_several(study, tmp_path / "run", 2, tmp_path, dies=dies, **settings)
     if place is None:  # at any moment
-        while newest_step(tmp_path / "run") < 3:
-            time.sleep(0.001)
+        until(lambda: newest_step(tmp_path / "run") >= 3)
         processes[victim].kill()
     codes = wait(processes)
     assert (codes[victim], codes[1 - victim]) == (-9, 1)

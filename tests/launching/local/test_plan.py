@@ -68,7 +68,7 @@ def test_of_several_processes_one_that_is_killed_is_a_preemption_and_one_that_fa
         Path("first").exists() and sys.exit("what is wrong")
         Path("first").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
+    time.sleep(600)
     """
     spec = job(here, code, processes_per_node=2)
     (status,) = run(spec)

@@ -13,6 +13,7 @@ from slurm import missing_programs, running_slurm
 from training.children import newest_step
 from training.small_run import are_same_bits, command_line, largest_difference, newest_state, run, write_study
 from typer.testing import CliRunner
+from waiting import HANG_S
 
 from mrikit.commands.app import app
 from mrikit.errors import ConfigError, JobError
@@ -22,7 +23,6 @@ from mrikit.launching.slurm.backend import SlurmBackend, start_folder
 from mrikit.launching.slurm.status import Starts, read_starts, status_of
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-TIMEOUT_S = 240
 TOLERANCE = 2e-6  # of rounding: two processes sum the same gradients in another order
 
 _STANDS_IN = r"""#!/bin/bash
@@ -67,12 +67,12 @@ def spec(slurm, tmp_path, monkeypatch):
 
 
 def scontrol(*words):
-    subprocess.run(["scontrol", *words], check=True, capture_output=True, timeout=TIMEOUT_S)
+    subprocess.run(["scontrol", *words], check=True, capture_output=True, timeout=HANG_S)
 
 
 def until(spec, handle, is_so):
     """The first status of which something is so; what Slurm holds back before another start need not wait so long."""
-    end, hurried = time.monotonic() + TIMEOUT_S, None
+    end, hurried = time.monotonic() + HANG_S, None
     while time.monotonic() < end:
         status = SlurmBackend().status(spec, handle)
         if is_so(status):
@@ -120,7 +120,7 @@ def test_a_job_runs_its_processes_in_its_folder_with_its_environment(spec, monke
     )
     status = over(spec, handle)
     assert (status.state, status.exit_code, status.num_preemptions, status.num_errors) == ("succeeded", 0, 0, 0)
-    assert 0 <= status.ended_at - status.started_at <= TIMEOUT_S
+    assert 0 <= status.ended_at - status.started_at <= HANG_S
     second = start_folder(spec, handle) / "task-1" / "log-0.txt"
     assert second.read_text().startswith("1 of 2, ")
     with pytest.raises(JobError, match="has 1 machines, numbered from 0; there is no 1"):
