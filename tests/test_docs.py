@@ -201,8 +201,11 @@ def test_make_demo_runs_the_demo():
     assert "bin/mrikit demo" in run("make demo --dry-run", ROOT).stdout
 
 
-def test_make_test_runs_the_tests():
-    assert "bin/pytest" in run("make test --dry-run", ROOT).stdout
+def test_make_test_runs_the_quick_tests_and_ci_all():
+    assert run("make test --dry-run", ROOT).stdout.rstrip().endswith('-m "not slow"')
+    assert "bin/pytest" in (every := run("make test-all --dry-run", ROOT).stdout)
+    assert "not slow" not in every
+    assert "\nmake test-all\n" in (ROOT / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
