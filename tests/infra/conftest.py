@@ -1,11 +1,11 @@
 """What the estate's program declares for each stack, recorded once, and Microsoft's schemas of it."""
 
-import fcntl
 import os
 import pickle
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mrikit.errors import MrikitError
 from mrikit.estate.declared import Record, record_program
@@ -34,8 +34,7 @@ class _Records(dict[str, Record]):
         if stack in self._refused:
             raise self._refused[stack]
         file = self._folder / f"{stack}.record"
-        with file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(file.with_suffix(".lock")):
             if not file.exists():
                 file.write_bytes(pickle.dumps(self._make(stack)))
         self[stack] = pickle.loads(file.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 from storage.folders import wait_for
-from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
+from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 from waiting import HANG_S
@@ -96,11 +96,6 @@ def elsewhere(monkeypatch, tmp_path):
         monkeypatch.setenv("MRIKIT_CACHE", str(tmp_path / f"cache-{len(list(tmp_path.iterdir()))}"))
 
     return change
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
 
 
 def copy(folder, location):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from local_jobs import home
-from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
+from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 from waiting import HANG_S, until
@@ -27,11 +27,6 @@ LONG = change_config(CONFIG, {"training.num_epochs": 4}, "test")
 @pytest.fixture(autouse=True)
 def jobs(tmp_path, monkeypatch):
     yield from home(tmp_path, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")

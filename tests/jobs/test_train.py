@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scored_study import write_unreferenced
 from training.children import newest_step
-from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
+from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 from waiting import HANG_S, until
@@ -31,15 +31,8 @@ LONG = change_config(CONFIG, {"training.num_epochs": 8}, "test")
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    run_small(study, folder, config=LONG, execution__checkpoint_minutes=9)
-    return folder
+def finished(study, once):
+    return once("long-run", lambda folder: run_small(study, folder, config=LONG, execution__checkpoint_minutes=9))
 
 
 def invoke(*words):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from slurm import missing_programs, running_slurm
 from training.children import newest_step
-from training.small_run import are_same_bits, command_line, largest_difference, newest_state, run, write_study
+from training.small_run import are_same_bits, command_line, largest_difference, newest_state, run
 from typer.testing import CliRunner
 from waiting import HANG_S
 
@@ -361,11 +361,6 @@ def test_a_cluster_that_does_not_answer_is_named(spec, monkeypatch, tmp_path):
 def test_jobs_that_no_array_can_hold_are_refused(spec):
     with pytest.raises(ConfigError, match="at least one at a time; found 1, 0"):
         SlurmBackend().submit_array([spec], 0)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
