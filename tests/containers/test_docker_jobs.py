@@ -10,6 +10,8 @@ from waiting import until
 
 from mrikit.config import change_config
 
+pytestmark = pytest.mark.slow
+
 SHORT = change_config(CONFIG, {"training.num_epochs": 1}, "test")
 LONG = change_config(CONFIG, {"training.num_epochs": 60}, "test")
 ON = ("--on", "docker", "--resource", "cpus=1", "--job-name")

@@ -68,8 +68,8 @@ def kill_at_random(server: ArchiveServer, folder: Path, to: Location, num_kills:
     assert {state for _, state, _ in json.loads(output)} <= {"copied", "present"}
 
 
-@pytest.mark.parametrize("num_kills", [20])
-def test_twenty_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, contents, tmp_path, num_kills):
+@pytest.mark.parametrize("num_kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, contents, tmp_path, num_kills):
     to = tmp_path / "to"
     kill_at_random(server, tmp_path, to, num_kills)
     assert {name: (to / name).read_bytes() for name in NAMES} == contents
@@ -77,8 +77,8 @@ def test_twenty_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, co
     assert not [name for name in list_files(to) if name.endswith((".partial", ".journal"))]
 
 
-@pytest.mark.parametrize("num_kills", [10])
-def test_ten_kills_cost_a_container_no_more_than_the_blocks_in_flight(
+@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_cost_a_container_no_more_than_the_blocks_in_flight(
     server, contents, tmp_path, blob_container: BlobPath, num_kills
 ):
     kill_at_random(server, tmp_path, blob_container, num_kills)
@@ -127,6 +127,7 @@ def process_texts() -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

@@ -58,7 +58,7 @@ def archive(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_a_folder_is_right_after_any_number_of_kills(archive, tmp_path, seed):
     out = tmp_path / "out"
     context = multiprocessing.get_context("fork")
@@ -91,6 +91,7 @@ def test_a_folder_is_right_after_any_number_of_kills(archive, tmp_path, seed):
         assert (out / name).stat().st_mtime_ns == time_ns
 
 
+@pytest.mark.slow
 @pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 def test_a_container_is_right_after_any_number_of_kills(archive, blob_container):
     out = blob_container / "out"
