@@ -146,6 +146,7 @@ def test_training_stops_when_somebody_else_writes_to_its_location(study, tmp_pat
         run(CONFIG, study, Place(folder=tmp_path / "run", check=check))
 
 
+@pytest.mark.slow
 def test_several_processes_train_into_one_location(study, blob_container, azurite_env, tmp_path):
     out = blob_container / "run"
     launcher = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2", "--no-python"]

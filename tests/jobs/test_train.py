@@ -335,7 +335,9 @@ def wait_for_step(folder, step, process):
     until(lambda: newest_step(folder) >= step, process)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, number, code):
     words = command(study, tmp_path)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -355,6 +357,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, 
     assert load_weights(tmp_path).sha256 == load_weights(finished).sha256
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_and_the_same_command_goes_on(study, finished, tmp_path):
     logs, words = tmp_path / "logs", command(study, tmp_path / "run")
     with subprocess.Popen(on_two(words, logs), stderr=subprocess.DEVNULL) as process:
@@ -376,7 +379,7 @@ def test_two_processes_stop_together_and_the_same_command_goes_on(study, finishe
     assert largest_difference(newest_state(tmp_path / "run"), newest_state(finished)) < 1e-5
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_killed_ends_the_run_with_one_line(study, tmp_path, victim):
     logs = tmp_path / "logs"
     with subprocess.Popen(on_two(command(study, tmp_path / "run"), logs), stderr=subprocess.DEVNULL) as process:
@@ -394,6 +397,7 @@ def test_a_process_that_is_killed_ends_the_run_with_one_line(study, tmp_path, vi
     assert newest_step(tmp_path / "run") >= 2
 
 
+@pytest.mark.slow
 def test_what_all_processes_find_wrong_is_told_once(study, tmp_path):
     """A setting before they meet, and a batch that they cannot share after."""
     config = change_config(CONFIG, {"training.batch_size": 1}, "test")

@@ -62,6 +62,7 @@ def test_two_processes_meet_and_the_log_is_that_of_the_first(here):
     assert "rank 1" not in log_of(spec)
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_that_is_killed_is_a_preemption_and_one_that_fails_tells_why(here):
     code = """
     if os.environ["RANK"] == "1":
