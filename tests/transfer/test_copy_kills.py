@@ -60,7 +60,7 @@ def kill_at_random(server: ArchiveServer, folder: Path, to: Location, num_kills:
         child.send_signal(signal.SIGKILL)
         child.communicate()
         num_killed += child.returncode == -signal.SIGKILL
-    assert num_killed >= num_kills - 2, "on a busy machine it may end before the last ones"
+    assert num_killed >= max(1, num_kills - 2), "on a busy machine it may end before the last ones"
     server.faults.throttle = None
     child = child_of(server, folder, to)
     output, errors = child.communicate(timeout=HANG_S)
