@@ -5,12 +5,16 @@ BIN = $(VENV)/bin
 # One torch thread for each of xdist's processes: more would fight over the same cores.
 TEST_ENV = OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test azurite lint types contracts check real clean FORCE
+.PHONY: demo test test-all azurite lint types contracts check real clean FORCE
 
 demo: $(VENV)/installed
 	$(BIN)/mrikit demo
 
 test: $(VENV)/installed-dev
+	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+# Also what is long by nature: real Slurm and Docker, processes that are killed again and again, every command of the docs.
+test-all: $(VENV)/installed-dev
 	$(TEST_ENV) $(BIN)/pytest -n 2 --dist worksteal
 
 # Azure's emulator of Blob, which the tests of az:// use; without it they are skipped. Needs npm.
@@ -39,7 +43,7 @@ types: $(VENV)/installed-dev build/linked
 contracts: $(VENV)/installed-dev build/linked
 	cd build/linked && PYTHONPATH=. $(abspath $(BIN))/lint-imports --cache-dir $(CURDIR)/.import_linter_cache
 
-check: lint types contracts test
+check: lint types contracts test-all
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from waiting import HANG_S
+
 ACCOUNT = "mrikittests"
 ACCOUNT_KEY = base64.b64encode(b"a key that only Azurite knows; no product code uses keys").decode()
 TENANT = "11111111-1111-1111-1111-111111111111"
@@ -137,7 +139,8 @@ def _free_port() -> int:
 
 def _await(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     context = ssl._create_unverified_context()
-    for _ in range(600):
+    end = time.monotonic() + HANG_S
+    while time.monotonic() < end:
         try:
             with socket.create_connection(("127.0.0.1", port), timeout=5) as plain, context.wrap_socket(plain):
                 return

@@ -2,26 +2,57 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azurite import find_azurite, make_certificate, running_azurite, token_server
 from fake_arm import FakeArm
+from filelock import FileLock
+from waiting import until
 
 from mrikit.storage import BlobPath, blob
 from mrikit.storage.blob import container_client
+from mrikit.volumes import build_index
 
 
 def pytest_configure() -> None:
     """Hear Ctrl-C, which a shell has its background jobs ignore: tests send it, and would wait for ever."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Make a folder once for all processes of a test run: `once(name, make)`, filled by `make(folder)`. Read-only."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "once"
+    shared.mkdir(exist_ok=True)
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        made, is_made = shared / name, shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not is_made.exists():
+                shutil.rmtree(made, ignore_errors=True)  # of a process that failed
+                made.mkdir()
+                make(made)
+                is_made.touch()
+        return made
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """Seven tiny volumes of knees, with their index; whoever changes them copies them."""
+    from training.small_run import write_study
+
+    return once("study", lambda folder: build_index(write_study(folder)))
 
 
 @pytest.fixture(scope="session")
@@ -69,9 +100,7 @@ def little_memory() -> Iterator[Path]:
             pytest.fail(reason)
         pytest.skip(reason)
     yield group / "cgroup.procs"
-    until = time.monotonic() + 10
-    while (group / "cgroup.procs").read_text() and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: not (group / "cgroup.procs").read_text())
     group.rmdir()
 
 

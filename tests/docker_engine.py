@@ -20,6 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from waiting import HANG_S
+
 from mrikit.launching.local.processes import started_at
 from mrikit.storage.lock import alone
 
@@ -41,7 +43,7 @@ printf '[global]\\ncert = /etc/ssl/certs/ca-certificates.crt\\n' > "$1/etc/pip.c
 printf 'find-links = /opt/wheels\\ntimeout = 180\\n' >> "$1/etc/pip.conf"
 printf 'Acquire::Check-Valid-Until "false";\\nAcquire::Check-Date "false";\\n' > "$1/etc/apt/apt.conf.d/99local"
 """
-_START_S, _STOP_S = 30.0, 60.0
+_STOP_S = 60.0
 _KEPT = "12GB"
 
 
@@ -135,7 +137,7 @@ def _start(cache: Path) -> Path:
         process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     facts = {"pid": process.pid, "started_at": started_at(process.pid), "folder": str(folder)}
     (cache / "engine.json").write_text(json.dumps(facts))
-    until = time.monotonic() + _START_S
+    until = time.monotonic() + HANG_S
     while not _succeeds("docker", "version", environment=_environment(folder)):
         if process.poll() is not None or time.monotonic() > until:
             process.kill()

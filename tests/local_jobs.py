@@ -4,8 +4,9 @@ import contextlib
 import signal
 import sys
 import textwrap
-import time
 from pathlib import Path
+
+from waiting import until
 
 from mrikit.errors import JobError
 from mrikit.launching.job import GOING_ON, JobSpec
@@ -15,7 +16,6 @@ from mrikit.launching.local.state import read_state
 from mrikit.launching.records import job_folder, jobs_folder
 
 BACKEND = LocalBackend((sys.executable, "-c"))
-TIMEOUT_S = 30
 COUNT = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
@@ -34,15 +34,6 @@ def job(folder, code, **facts):
     """A job that runs some Python in a folder, in which it counts its starts."""
     folder.mkdir(parents=True, exist_ok=True)
     return JobSpec(**{"name": "job", "command": (COUNT + textwrap.dedent(code),), "folder": str(folder)} | facts)
-
-
-def until(fact, timeout_s=TIMEOUT_S):
-    """Wait until something is so; what it is then."""
-    end = time.monotonic() + timeout_s
-    while not (found := fact()):
-        assert time.monotonic() < end, "it does not come"
-        time.sleep(0.01)
-    return found
 
 
 def state_of(spec):

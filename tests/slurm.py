@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from waiting import HANG_S
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "setpriv")
 """What has to be installed: Debian's slurmctld, slurmd, slurm-client and munge."""
-TIMEOUT_S = 30
 
 _CGROUP = "CgroupPlugin=cgroup/v1\nCgroupAutomount=no\nCgroupMountpoint=/sys/fs/cgroup\n"
 """Of the plugins of Slurm 22.05 only this one lets slurmd start without systemd."""
@@ -110,7 +111,7 @@ def _running(name: str, command: list[str | Path], folder: Path, environment: di
 
 def _await(is_so: Callable[[], bool], folder: Path) -> None:
     """Wait until something is so, or fail with what the daemons say."""
-    end = time.monotonic() + TIMEOUT_S
+    end = time.monotonic() + HANG_S
     while not is_so():
         if time.monotonic() > end:
             said = {path.name: path.read_text()[-500:] for path in sorted(folder.glob("*.txt"))}
@@ -122,15 +123,15 @@ def _end_jobs(environment: dict[str, str]) -> None:
     """Cancel what is left, and wait until its processes are gone: they are children of nobody here."""
     jobs = _ask(environment, "squeue", "--noheader", "--format=%A").split()
     if jobs:
-        subprocess.run(["scancel", *jobs], env=os.environ | environment, check=False, timeout=TIMEOUT_S)
-    end = time.monotonic() + TIMEOUT_S
+        subprocess.run(["scancel", *jobs], env=os.environ | environment, check=False, timeout=HANG_S)
+    end = time.monotonic() + HANG_S
     while _ask(environment, "squeue", "--noheader", "--format=%A") and time.monotonic() < end:
         time.sleep(0.2)
 
 
 def _ask(environment: dict[str, str], *command: str) -> str:
     done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=HANG_S
     )
     return done.stdout.strip()
 

@@ -73,3 +73,15 @@ def test_every_room_has_its_row_in_the_design():
     rooms = {path.stem if path.is_file() else f"{path.name}/" for path in (ROOT / "mrikit").iterdir()}
     for room in sorted(rooms - {"__init__", "__pycache__/"}):
         assert f"| `{room}` |" in design, f"{room} has no row in docs/design.md"
+
+
+def test_no_folder_with_code_is_ignored_by_git():
+    def git(*words, given=""):
+        done = subprocess.run(["git", *words], cwd=ROOT, input=given, capture_output=True, text=True, check=False)
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    folders = {str(Path(name).parent) for name in git("ls-files", "*.py")}
+    assert {"mrikit/training", "jobs", "tests"} <= folders
+    new = "\n".join(f"{folder}/a_new_file.py" for folder in sorted(folders))
+    assert git("check-ignore", "--no-index", "--stdin", given=new) == []

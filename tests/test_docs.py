@@ -144,8 +144,13 @@ def deployed(workplace, azurite_env, monkeypatch):
     plane.close()
 
 
+def slow_but(name, pages):
+    """The pages with their marks: all but one are slow."""
+    return [page if str(page).endswith(name) else pytest.param(page, marks=pytest.mark.slow) for page in pages]
+
+
 @pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", slow_but("images/README.md", PAGES), ids=lambda page: page.name)
 def test_every_mrikit_command_of_a_page_runs(page, request):
     wanted = [command for command in commands(page) if command.startswith(("mrikit ", "torchrun "))]
     if not wanted:
@@ -187,6 +192,7 @@ def test_every_setting_of_the_runbook_is_one_of_the_program():
     assert set(named) <= set(described)
 
 
+@pytest.mark.slow
 def test_the_real_data_make_one_report(workplace):
     folder, environment = workplace
     done = run(f"{ROOT}/docs/realdata.sh REALDATA runs/real 3 1", folder, **environment)
@@ -201,8 +207,11 @@ def test_make_demo_runs_the_demo():
     assert "bin/mrikit demo" in run("make demo --dry-run", ROOT).stdout
 
 
-def test_make_test_runs_the_tests():
-    assert "bin/pytest" in run("make test --dry-run", ROOT).stdout
+def test_make_test_runs_the_quick_tests_and_ci_all():
+    assert run("make test --dry-run", ROOT).stdout.rstrip().endswith('-m "not slow"')
+    assert "bin/pytest" in (every := run("make test-all --dry-run", ROOT).stdout)
+    assert "not slow" not in every
+    assert "\nmake test-all\n" in (ROOT / ".ci/run").read_text()
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)

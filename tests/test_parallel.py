@@ -2,6 +2,7 @@ import threading
 
 import pytest
 import torch
+from waiting import HANG_S
 
 from mrikit.parallel import map_on_cores
 
@@ -24,7 +25,7 @@ def threads_of_a_new_thread():
 
 @pytest.mark.usefixtures("two_threads")
 def test_results_come_in_order_and_each_is_made_by_one_thread_of_torch():
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=HANG_S)
 
     def work(number):
         barrier.wait()

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from phantoms import make_volume
+from waiting import HANG_S
 
 from mrikit.check import check_folder
 from mrikit.check.journal import JOURNAL_NAME, own_file
@@ -162,7 +163,7 @@ def test_ctrl_c_ends_it_within_a_slice_and_keeps_what_is_done(folder, monkeypatc
         read.append(name)
         if len(set(read)) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-            assert is_closing.wait(30)
+            assert is_closing.wait(HANG_S)
 
     monkeypatch.setattr("mrikit.check.contents.ThreadPoolExecutor", Pool)
     with pytest.raises(KeyboardInterrupt):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from docker_engine import build_cpu_image, running_engine, what_is_missing
 from phantoms import make_volume
+from waiting import HANG_S
 
 from mrikit import __version__
 from mrikit.volumes import write_fastmri
@@ -35,7 +36,7 @@ def docker(engine):
 
     def run(*words, is_checked=True):
         done = subprocess.run(
-            ["docker", *map(str, words)], env=engine, capture_output=True, text=True, check=False, timeout=120
+            ["docker", *map(str, words)], env=engine, capture_output=True, text=True, check=False, timeout=HANG_S
         )
         assert done.returncode == 0 or not is_checked, done.stderr
         return done
@@ -64,7 +65,7 @@ def mrikit(engine, tmp_path):
     def run(*words, is_checked=True, folder=tmp_path):
         command = [sys.executable, "-P", "-m", "mrikit", *map(str, words)]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=HANG_S
         )
         assert done.returncode == 0 or not is_checked, done.stderr
         return done

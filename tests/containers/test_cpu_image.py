@@ -15,6 +15,8 @@ from mrikit.volumes.reconstruction import read_reconstruction
 
 from .conftest import IMAGE
 
+pytestmark = pytest.mark.slow
+
 _CPU_ADAM = """
 import json, os, shutil
 import torch

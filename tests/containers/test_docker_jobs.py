@@ -3,17 +3,18 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
+from waiting import until
 
 from mrikit.config import change_config
+
+pytestmark = pytest.mark.slow
 
 SHORT = change_config(CONFIG, {"training.num_epochs": 1}, "test")
 LONG = change_config(CONFIG, {"training.num_epochs": 60}, "test")
 ON = ("--on", "docker", "--resource", "cpus=1", "--job-name")
-WAIT_S = 90
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,11 @@ def status(mrikit):
     """How a job stands; after waiting for a state, if one is named."""
 
     def ask(name, *states):
-        until = time.monotonic() + WAIT_S
-        while True:
-            found = json.loads(mrikit("jobs", "status", name, "--json").stdout)
-            if not states or found["state"] in states:
-                return found
-            assert time.monotonic() < until, found
-            time.sleep(0.3)
+        def found():
+            facts = json.loads(mrikit("jobs", "status", name, "--json").stdout)
+            return facts if not states or facts["state"] in states else None
+
+        return until(found)
 
     return ask
 
@@ -42,10 +41,7 @@ def train(config, study, out):
 
 
 def await_checkpoint(run):
-    until = time.monotonic() + WAIT_S
-    while not list(run.glob("checkpoints/step-*.safetensors")):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: list(run.glob("checkpoints/step-*.safetensors")))
 
 
 def test_a_job_is_submitted_once_followed_to_its_end_and_its_files_are_here(mrikit, status, study, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from training.small_run import are_same_bits, newest_state, run, write_study
+from waiting import HANG_S
 
 from mrikit.data import SliceDataset, SliceKey, load_batches, load_training_volumes, plan_epoch
 from mrikit.errors import DataError
@@ -63,7 +64,7 @@ def test_a_slice_and_its_neighbours_are_requested_at_once(data, monkeypatch):
 
     def read(path, start, buffer, *, if_version):
         if len(buffer) > 3000:  # a slice of k-space; alone it would wait in vain
-            together.wait(30)
+            together.wait(HANG_S)
         return true_read(path, start, buffer, if_version=if_version)
 
     monkeypatch.setattr(cache, "read_range_into", read)

@@ -11,6 +11,9 @@ from mrikit.models.published_fastmri import fastmri_unet_state, fastmri_varnet_s
 from mrikit.models.unet import UnetConfig, UnetModel
 from mrikit.models.varnet import VarNet, VarNetConfig
 
+PARITY = 1e-5
+"""Relative to the norm of the image."""
+
 
 @pytest.fixture(scope="module")
 def load(golden):
@@ -44,7 +47,7 @@ def test_the_unet_equals_fastmri(load):
     arrays, weights, config = load("fastmri_unet")
     model = build_unet(config)
     model.load_state_dict(fastmri_unet_state(weights), strict=True)
-    assert relative_error(model.network(arrays["kspace"]), arrays["output"]) < 1e-5
+    assert relative_error(model.network(arrays["kspace"]), arrays["output"]) < PARITY
 
 
 @torch.inference_mode()
@@ -55,7 +58,7 @@ def test_the_varnet_equals_fastmri(load, num_center_lines):
     model.load_state_dict(fastmri_varnet_state(weights), strict=True)
     mask = arrays["mask"].view(1, 1, 1, -1)
     output = model(arrays["kspace"][None], mask, torch.tensor([num_center_lines]))
-    assert relative_error(output, arrays["output"]) < 1e-5
+    assert relative_error(output, arrays["output"]) < PARITY
 
 
 @torch.inference_mode()
@@ -66,4 +69,4 @@ def test_other_weights_give_another_image(load):
     weights["cascades.1.model.unet.conv.layers.4.weight"] = -weights["cascades.1.model.unet.conv.layers.4.weight"]
     model.load_state_dict(fastmri_varnet_state(weights), strict=True)
     output = model(arrays["kspace"][None], arrays["mask"].view(1, 1, 1, -1), torch.tensor([0]))
-    assert relative_error(output, arrays["output"]) > 1e-3
+    assert relative_error(output, arrays["output"]) > 100 * PARITY

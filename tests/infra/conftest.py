@@ -5,11 +5,11 @@ import pickle
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mrikit.errors import MrikitError
 from mrikit.estate.declared import Record, record_program
 from mrikit.estate.stack_file import read_stack
-from mrikit.storage.lock import alone
 
 from .arm_schemas import ArmSchemas
 
@@ -34,7 +34,7 @@ class _Records(dict[str, Record]):
         if stack in self._refused:
             raise self._refused[stack]
         file = self._folder / f"{stack}.record"
-        with alone(file.with_suffix(".lock"), "choose another folder"):
+        with FileLock(file.with_suffix(".lock")):
             if not file.exists():
                 file.write_bytes(pickle.dumps(self._make(stack)))
         self[stack] = pickle.loads(file.read_bytes())

@@ -109,7 +109,7 @@ def run_program(program: Path, config: Mapping[str, str], stack: str = "dev", *,
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
     finally:
         server.stop(None).wait()

@@ -156,7 +156,7 @@ def test_a_cluster_of_another_size_takes_the_place_of_the_old_one(up):
         assert one.request.deleteBeforeReplace
 
 
-@pytest.mark.parametrize("stack", ["up", "private_up"])
+@pytest.mark.parametrize("stack", ["up", pytest.param("private_up", marks=pytest.mark.slow)])
 def test_what_is_needed_is_registered_before(stack, request):
     seen = {""}
     for one in request.getfixturevalue(stack).registered:
@@ -165,7 +165,7 @@ def test_what_is_needed_is_registered_before(stack, request):
         seen.add(one.urn)
 
 
-@pytest.mark.parametrize("stack", ["up", "private_up"])
+@pytest.mark.parametrize("stack", ["up", pytest.param("private_up", marks=pytest.mark.slow)])
 def test_nothing_is_secret_because_nothing_has_to_be(stack, request):
     run = request.getfixturevalue(stack)
     said = json.dumps([[one.inputs for one in run.registered], run.outputs])
@@ -174,17 +174,20 @@ def test_nothing_is_secret_because_nothing_has_to_be(stack, request):
     assert not KEY_LIKE.findall(said)
 
 
+@pytest.mark.slow
 def test_nothing_is_protected_where_data_may_go(private_up):
     assert (private_up.exit_code, private_up.messages, private_up.printed) == (0, [], "")
     assert not [one.urn for one in private_up.registered if one.request.protect]
 
 
+@pytest.mark.slow
 def test_a_preview_plans_the_same_without_azure(preview, up):
     assert (preview.exit_code, preview.messages, preview.printed) == (0, [], "")
     assert not any(one.id for one in preview.registered)
     assert sorted(one.urn for one in preview.registered) == sorted(one.urn for one in up.registered)
 
 
+@pytest.mark.slow
 def test_a_preview_shows_what_everything_will_be_called(preview):
     unnamed = {
         one.type
@@ -194,6 +197,7 @@ def test_a_preview_shows_what_everything_will_be_called(preview):
     assert unnamed == {"authorization:RoleAssignment"}
 
 
+@pytest.mark.slow
 def test_a_preview_leaves_open_only_what_azure_tells(preview):
     open_keys = {
         [key for key in path if isinstance(key, str)][-1]
@@ -204,6 +208,7 @@ def test_a_preview_leaves_open_only_what_azure_tells(preview):
     assert open_keys <= TOLD_BY_AZURE
 
 
+@pytest.mark.slow
 def test_up_does_what_the_preview_showed(preview, up):
     done = {(one.urn, *path): value for one in up.resources for path, value in leaves(one.inputs)}
     shown = {(one.urn, *path): value for one in preview.resources for path, value in leaves(one.inputs)}
@@ -212,7 +217,9 @@ def test_up_does_what_the_preview_showed(preview, up):
     assert {where: done[where] for where in known} == known
 
 
-@pytest.mark.parametrize("mistake", REFUSED)
+@pytest.mark.parametrize(
+    "mistake", [next(iter(REFUSED)), *(pytest.param(one, marks=pytest.mark.slow) for one in [*REFUSED][1:])]
+)
 def test_a_wrong_configuration_is_one_line_before_anything_is_asked_or_registered(mistake):
     changes, beginning = REFUSED[mistake]
     config = {key: value for key, value in {**DEV, **changes}.items() if value is not None}

@@ -266,7 +266,14 @@ def rounds():
     return turns
 
 
-@pytest.mark.parametrize("turn", rounds(), ids=lambda turn: f"{len(turn)} edits")
+FIRST, *OTHERS = rounds()
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [FIRST, *(pytest.param(turn, marks=pytest.mark.slow) for turn in OTHERS)],
+    ids=lambda turn: f"{len(turn)} edits",
+)
 def test_a_program_without_its_safeties_breaks_their_rules(tmp_path, turn):
     shutil.copytree(ROOT / "infra", tmp_path / "infra", ignore=shutil.ignore_patterns("__pycache__"))
     for file, before, after, _ in turn:

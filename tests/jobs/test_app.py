@@ -1,7 +1,8 @@
 import signal
 import subprocess
 import sys
-import time
+
+from waiting import HANG_S, until
 
 import mrikit
 import mrikit.commands.app
@@ -40,11 +41,9 @@ def test_the_version_is_that_of_the_package():
 def test_ctrl_c_is_one_line_and_exit_130(tmp_path):
     command = [*MRIKIT, "simulate", "knee", "--volumes", "400", "--out", str(tmp_path / "study")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while not list(tmp_path.rglob("file*.h5")):
-            assert process.poll() is None
-            time.sleep(0.05)
+        until(lambda: list(tmp_path.rglob("file*.h5")), process)
         process.send_signal(signal.SIGINT)
-        _, messages = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert messages.splitlines()[-1].startswith("mrikit: interrupted; finished files are kept")
     assert "Traceback" not in messages

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 from storage.folders import wait_for
-from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
+from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
+from waiting import HANG_S
 
 import mrikit.storage.mirror.place
 from mrikit.commands.app import app
@@ -97,11 +98,6 @@ def elsewhere(monkeypatch, tmp_path):
     return change
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
-
-
 def copy(folder, location):
     """Everything of a local folder to a location."""
     for path in folder.rglob("*"):
@@ -150,13 +146,14 @@ def test_training_stops_when_somebody_else_writes_to_its_location(study, tmp_pat
         run(CONFIG, study, Place(folder=tmp_path / "run", check=check))
 
 
+@pytest.mark.slow
 def test_several_processes_train_into_one_location(study, blob_container, azurite_env, tmp_path):
     out = blob_container / "run"
     launcher = [Path(sys.executable).parent / "torchrun", "--standalone", "--nproc-per-node", "2", "--no-python"]
     command = [*launcher, Path(sys.executable).parent / "mrikit", "train", *command_line(ONE_EPOCH)]
     words = [str(word) for word in [*command, "--data", study, "--out", out]]
     environment = {**os.environ, **azurite_env, "MRIKIT_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
     assert f"weights in {out}/weights.safetensors" in done.stdout
     assert {"weights.safetensors", "config.json", "log.txt", "metrics.jsonl"} <= set(list_files(out))

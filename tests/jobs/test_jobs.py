@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_jobs import home, until
-from training.small_run import CONFIG, are_same_bits, command_line, newest_state, write_study
+from local_jobs import home
+from training.small_run import CONFIG, are_same_bits, command_line, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
+from waiting import HANG_S, until
 
 from mrikit.checkpoint import load_weights
 from mrikit.commands.app import app
@@ -26,11 +27,6 @@ LONG = change_config(CONFIG, {"training.num_epochs": 4}, "test")
 @pytest.fixture(autouse=True)
 def jobs(tmp_path, monkeypatch):
     yield from home(tmp_path, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +50,7 @@ def submitted(*words):
 
 def over(name):
     """The facts of a job at its end."""
-    until(lambda: facts(name)["state"] not in GOING_ON, timeout_s=120)
+    until(lambda: facts(name)["state"] not in GOING_ON)
     return facts(name)
 
 
@@ -150,7 +146,7 @@ def test_two_terminals_that_submit_at_once_start_one_job(study, tmp_path, jobs):
         subprocess.Popen([*words, "--on", "local"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = ["".join(process.communicate(timeout=60)) for process in running]
+    said = ["".join(process.communicate(timeout=HANG_S)) for process in running]
     assert "".join(said).count("\nsubmitted ") == 1
     assert re.search(r"(going on already|is done)", "".join(said))
     (record,) = jobs.glob(f"*/{RECORD_FILE}")
@@ -164,7 +160,7 @@ def test_a_training_is_attached_to_cancelled_pulled_and_resumed_to_the_same_weig
     words = ("train", *command_line(LONG), "--data", study, "--out", tmp_path / "run", "--device", "cpu")
     name = submitted(*words)
     assert re.fullmatch(r"knee-multicoil-[0-9a-f]{8}", name)
-    until(lambda: list((tmp_path / "run").glob("checkpoints/*.safetensors")), timeout_s=120)
+    until(lambda: list((tmp_path / "run").glob("checkpoints/*.safetensors")))
     assert f"{name} going on already; nothing is submitted again\n" in invoke(*words, "--on", "local")
     assert invoke("jobs", "pull", name) == f"{tmp_path / 'run'}\n"
     with pytest.raises(JobError, match=f"job {name} is running; only a job that failed"):

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -13,9 +12,10 @@ import numpy as np
 import pytest
 from scored_study import write_unreferenced
 from training.children import newest_step
-from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
+from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state
 from training.small_run import run as run_small
 from typer.testing import CliRunner
+from waiting import HANG_S, until
 
 from mrikit.checkpoint import load_weights
 from mrikit.commands.app import app
@@ -31,15 +31,8 @@ LONG = change_config(CONFIG, {"training.num_epochs": 8}, "test")
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
-def finished(study, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished")
-    run_small(study, folder, config=LONG, execution__checkpoint_minutes=9)
-    return folder
+def finished(study, once):
+    return once("long-run", lambda folder: run_small(study, folder, config=LONG, execution__checkpoint_minutes=9))
 
 
 def invoke(*words):
@@ -338,26 +331,19 @@ def ranks(process):
     return found
 
 
-def wait_for_end(pid):
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def wait_for_step(folder, step, process):
-    while newest_step(folder) < step:
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(lambda: newest_step(folder) >= step, process)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, number, code):
     words = command(study, tmp_path)
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for_step(tmp_path, 2, process)
         process.send_signal(number)
-        result, messages = process.communicate(timeout=60)
+        result, messages = process.communicate(timeout=HANG_S)
     assert process.returncode == code
     step = newest_step(tmp_path)
     assert result == f"stopped after step {step} of 40; the same command goes on from there\n"
@@ -371,12 +357,13 @@ def test_a_signal_saves_and_the_same_command_goes_on(study, finished, tmp_path, 
     assert load_weights(tmp_path).sha256 == load_weights(finished).sha256
 
 
+@pytest.mark.slow
 def test_two_processes_stop_together_and_the_same_command_goes_on(study, finished, tmp_path):
     logs, words = tmp_path / "logs", command(study, tmp_path / "run")
     with subprocess.Popen(on_two(words, logs), stderr=subprocess.DEVNULL) as process:
         wait_for_step(tmp_path / "run", 2, process)
         process.terminate()
-        assert process.wait(60) != 0
+        assert process.wait(HANG_S) != 0
     step = newest_step(tmp_path / "run")
     assert said(logs, "stdout") == [f"stopped after step {step} of 40; the same command goes on from there\n", ""]
     messages = said(logs, "stderr")
@@ -392,16 +379,16 @@ def test_two_processes_stop_together_and_the_same_command_goes_on(study, finishe
     assert largest_difference(newest_state(tmp_path / "run"), newest_state(finished)) < 1e-5
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_process_that_is_killed_ends_the_run_with_one_line(study, tmp_path, victim):
     logs = tmp_path / "logs"
     with subprocess.Popen(on_two(command(study, tmp_path / "run"), logs), stderr=subprocess.DEVNULL) as process:
         wait_for_step(tmp_path / "run", 2, process)
         pids = ranks(process)
         os.kill(pids[victim], signal.SIGKILL)
-        assert process.wait(60) != 0
+        assert process.wait(HANG_S) != 0
     # On a busy machine torchrun may leave before the process that it has told to stop.
-    wait_for_end(pids[1 - victim])
+    until(lambda: not Path(f"/proc/{pids[1 - victim]}").exists())
     lines = [line for text in said(logs, "stderr") for line in text.splitlines() if line.startswith("mrikit: ")]
     assert len(lines) == 1
     assert lines[0].startswith(f"mrikit: another process of the run in {tmp_path / 'run'} died (")
@@ -410,6 +397,7 @@ def test_a_process_that_is_killed_ends_the_run_with_one_line(study, tmp_path, vi
     assert newest_step(tmp_path / "run") >= 2
 
 
+@pytest.mark.slow
 def test_what_all_processes_find_wrong_is_told_once(study, tmp_path):
     """A setting before they meet, and a batch that they cannot share after."""
     config = change_config(CONFIG, {"training.batch_size": 1}, "test")

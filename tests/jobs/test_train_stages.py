@@ -20,11 +20,6 @@ NETWORK = {
 }
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"), anatomy="knee")
-
-
 def invoke(study, out, *words, task="knee_acc8", **settings):
     values = {name if "." in name else f"model_config.{name}": value for name, value in NETWORK.items()}
     values |= {name.replace("__", "."): value for name, value in settings.items()}

@@ -2,6 +2,7 @@ import threading
 
 import pytest
 import torch
+from waiting import HANG_S
 
 from mrikit.physics.strips import map_strips
 
@@ -24,7 +25,7 @@ def test_strips_come_back_in_order_and_cover_every_row_once(num_threads, num_row
 
 
 def test_strips_are_shared_among_threads(num_threads):
-    barrier = threading.Barrier(num_threads, timeout=10)
+    barrier = threading.Barrier(num_threads, timeout=HANG_S)
 
     def work(_rows):
         barrier.wait()

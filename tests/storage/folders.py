@@ -1,8 +1,10 @@
 """Folders and prefixes with small text files."""
 
-import time
+from waiting import until
 
 from mrikit.storage import list_files, read_bytes
+
+wait_for = until
 
 
 def write(folder, name, text):
@@ -18,10 +20,3 @@ def contents(prefix):
 
 def local_contents(folder):
     return {name: (folder / name).read_text() for name in list_files(folder)}
-
-
-def wait_for(question, seconds=20):
-    end = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < end, "it does not come"
-        time.sleep(0.02)

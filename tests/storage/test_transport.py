@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from azurite import make_certificate, token_server
+from waiting import HANG_S
 
 from mrikit.errors import StorageError
 from mrikit.storage import BlobPath, read_range
@@ -85,7 +86,7 @@ def test_a_service_that_is_busy_for_long_takes_no_connection_for_ever(server, re
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    worker.join(timeout=60)
+    worker.join(HANG_S)
     assert len(messages) == 20  # it does not hang
     assert server.num_requests > 64  # as many as there are connections
     assert set(messages) == {f"{BLOB}: the service refused with {status} ServerBusy"}

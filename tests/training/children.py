@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from training.small_run import run
+from waiting import HANG_S
 
 import mrikit.checkpoint.tensors
 import mrikit.storage.local
@@ -19,7 +20,6 @@ import mrikit.training.objectives.image
 from mrikit.checkpoint import find_checkpoints
 from mrikit.errors import MrikitError
 
-TIMEOUT_S = 120
 SLOW_S = 3.0
 _STORES = []  # kept alive
 
@@ -75,9 +75,9 @@ def start_several(data, folder, world_size, logs, *, dies=None, **settings):
 
 
 def wait(processes):
-    """Exit codes; of none it takes longer than a minute or two."""
+    """Exit codes."""
     for process in processes:
-        process.join(TIMEOUT_S)
+        process.join(HANG_S)
         if process.is_alive():
             process.kill()
             raise AssertionError("a process hangs")

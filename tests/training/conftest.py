@@ -1,23 +1,25 @@
-"""A study and a finished run, made once."""
+"""A finished run and an odd study, made once."""
+
+import json
 
 import pytest
 from training.small_run import run, write_study
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
+def finished(study, once):
+    """The folder and the rows of an undisturbed run; nobody trains there."""
+
+    def make(folder):
+        rows = []
+        run(study, folder / "run", rows)
+        (folder / "rows.json").write_text(json.dumps(rows))
+
+    made = once("finished", make)
+    return made / "run", json.loads((made / "rows.json").read_text())
 
 
 @pytest.fixture(scope="session")
-def finished(study, tmp_path_factory):
-    """The folder and the rows of an undisturbed run."""
-    folder, rows = tmp_path_factory.mktemp("finished"), []
-    run(study, folder, rows)
-    return folder, rows
-
-
-@pytest.fixture(scope="session")
-def odd_study(tmp_path_factory):
+def odd_study(once):
     """The study, with three slices in some of its volumes."""
-    return write_study(tmp_path_factory.mktemp("odd"), num_slices=(3, 2))
+    return once("odd-study", lambda folder: write_study(folder, num_slices=(3, 2)))

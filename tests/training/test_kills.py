@@ -25,6 +25,7 @@ def assert_as_if_nothing_had_happened(folder, finished):
     assert found == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_is_killed_at_random_until_it_is_done_ends_with_the_same_bits(study, finished, tmp_path, seed):
     rng = np.random.default_rng(seed)

@@ -34,6 +34,7 @@ def train(study, folder, config=OFFLOADED, path="/nonexistent", **environment):
     return subprocess.run(words, capture_output=True, text=True, check=False, env=environment, timeout=TIMEOUT_S)
 
 
+@pytest.mark.slow
 def test_without_offload_no_compiler_is_needed(study, finished, tmp_path):
     done = train(study, tmp_path / "run", CONFIG, HOME=str(tmp_path / "home"))
     assert done.returncode == 0, done.stderr
@@ -56,6 +57,7 @@ def test_without_a_compiler_training_says_so_and_goes_on_with_adamw(study, finis
     assert largest_difference(newest_state(tmp_path / "run"), newest_state(finished[0])) < 2e-6
 
 
+@pytest.mark.slow
 def test_a_folder_where_nothing_can_be_compiled_is_no_reason_to_stop(study, tmp_path):
     (tmp_path / "file").touch()
     place = str(tmp_path / "file" / "extensions")

@@ -2,12 +2,12 @@
 
 import shutil
 import signal
-import time
 
 import h5py
 import pytest
 from training.children import newest_step, read_logs, start, start_several, wait
 from training.small_run import CONFIG, largest_difference, newest_state, run
+from waiting import until
 
 from mrikit.checkpoint import load_weights
 from mrikit.config import change_config
@@ -16,7 +16,7 @@ from mrikit.runs.run_folder import locked
 TOLERANCE = 2e-6  # of rounding: two processes sum the same gradients in another order
 
 
-@pytest.mark.parametrize("stage", range(4))
+@pytest.mark.parametrize("stage", [0, 3, *(pytest.param(stage, marks=pytest.mark.slow) for stage in (1, 2))])
 def test_two_processes_train_as_one_and_only_the_first_talks_and_writes(study, finished, tmp_path, stage):
     settings = {"execution__zero_stage": stage, "execution__checkpoint_minutes": 9}
     assert wait(start_several(study, tmp_path / "run", 2, tmp_path, **settings)) == [0, 0]
@@ -31,7 +31,10 @@ def test_two_processes_train_as_one_and_only_the_first_talks_and_writes(study, f
     assert len((tmp_path / "run" / "log.txt").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("num_before", "stage_before", "stage_after"), [(1, 0, 3), (2, 3, 1), (2, 2, 0), (1, 1, 2)])
+@pytest.mark.parametrize(
+    ("num_before", "stage_before", "stage_after"),
+    [(2, 3, 1), *(pytest.param(*turn, marks=pytest.mark.slow) for turn in [(1, 0, 3), (2, 2, 0), (1, 1, 2)])],
+)
 def test_a_run_goes_on_with_another_number_of_processes(
     study, finished, tmp_path, num_before, stage_before, stage_after
 ):
@@ -44,6 +47,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert largest_difference(newest_state(tmp_path / "run"), newest_state(finished[0])) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_three_processes_share_a_step_of_three_slices(study, tmp_path):
     settings = {"training__batch_size": 3, "training__num_epochs": 1}
     assert wait(start_several(study, tmp_path / "three", 3, tmp_path, **settings)) == [0, 0, 0]
@@ -63,12 +67,17 @@ def test_dropout_and_accumulated_short_micro_batches_do_not_depend_on_the_proces
 @pytest.mark.parametrize(
     ("victim", "place", "stage"),
     [
-        (0, ("between two tensors of a file", 700), 0),
-        (0, ("while a volume is scored", 1), 1),
         (1, ("while a volume is scored", 1), 0),
-        (0, None, 0),
-        (1, None, 0),
-        (1, None, 3),
+        *(
+            pytest.param(*turn, marks=pytest.mark.slow)
+            for turn in [
+                (0, ("between two tensors of a file", 700), 0),
+                (0, ("while a volume is scored", 1), 1),
+                (0, None, 0),
+                (1, None, 0),
+                (1, None, 3),
+            ]
+        ),
     ],
 )
 def test_when_one_process_is_killed_the_other_ends_with_one_line(study, finished, tmp_path, victim, place, stage):
@@ -76,8 +85,7 @@ def test_when_one_process_is_killed_the_other_ends_with_one_line(study, finished
     settings = {"execution__zero_stage": stage}
     processes = start_several(study, tmp_path / "run", 2, tmp_path, dies=dies, **settings)
     if place is None:  # at any moment
-        while newest_step(tmp_path / "run") < 3:
-            time.sleep(0.001)
+        until(lambda: newest_step(tmp_path / "run") >= 3)
         processes[victim].kill()
     codes = wait(processes)
     assert (codes[victim], codes[1 - victim]) == (-9, 1)
@@ -100,6 +108,7 @@ def test_a_run_that_no_process_can_begin_is_told_once(study, tmp_path):
     assert errors == ["ConfigError", "ToldElsewhereError"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kspace", "reconstruction_rss"])
 def test_what_one_process_cannot_use_is_named_once(study, tmp_path, name):
     """The one that reads it tells; the other one, left alone, does not hang and says nothing else."""
@@ -115,6 +124,7 @@ def test_what_one_process_cannot_use_is_named_once(study, tmp_path, name):
     assert "v" in errors["DataError"]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_is_told_once_and_the_last_checkpoint_stays(study, finished, full_disk, tmp_path):
     (full_disk / "ballast").write_bytes(bytes(900_000))
     settings = {"execution__keep": 9}
@@ -134,6 +144,7 @@ def test_processes_that_were_started_with_other_settings_are_told_so(study, tmp_
     assert errors["JobError"].startswith("process 1 differs from the first one in its settings (")
 
 
+@pytest.mark.slow
 def test_processes_that_see_other_disks_are_told_so(study, tmp_path):
     other = shutil.copytree(study, tmp_path / "other")
     (other / "v0.h5").unlink()
@@ -156,6 +167,7 @@ def test_a_folder_that_another_run_holds_is_told_once_and_nobody_waits(study, tm
     assert "another process trains in" in errors["JobError"]
 
 
+@pytest.mark.slow
 def test_two_processes_train_two_stages_although_one_is_slow(study, tmp_path):
     """Words and addresses of the first stage are still in the store that they share when the second begins."""
     stages = [

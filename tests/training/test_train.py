@@ -136,14 +136,19 @@ def test_of_a_long_epoch_some_steps_are_logged_and_the_last(study, tmp_path, mon
     assert [row["step"] for row in rows if row["kind"] == "train"] == [2, 4, 5, 6, 8, 10]
 
 
-def test_the_same_command_again_finds_the_run_finished(study, finished):
-    folder, _ = finished
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+@pytest.fixture
+def again(finished, tmp_path):
+    """A copy of the finished run, to train in."""
+    return shutil.copytree(finished[0], tmp_path / "again")
+
+
+def test_the_same_command_again_finds_the_run_finished(study, again):
+    before = {path: path.stat().st_mtime_ns for path in again.rglob("*.safetensors")}
     rows = []
-    summary = run(study, folder, rows)
+    summary = run(study, again, rows)
     assert summary.resumed_step == summary.position.step == summary.num_steps == 10
     assert rows == []
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == before
+    assert {path: path.stat().st_mtime_ns for path in again.rglob("*.safetensors")} == before
 
 
 def test_two_runs_give_the_same_bits(study, finished, tmp_path):
@@ -284,17 +289,17 @@ def test_a_network_with_dropout_resumes_with_the_same_bits(study, tmp_path):
     assert are_same_bits(newest_state(tmp_path / "parts"), newest_state(tmp_path / "whole"))
 
 
-def test_a_resume_with_other_settings_says_which(study, finished):
+def test_a_resume_with_other_settings_says_which(study, again):
     with pytest.raises(ConfigError, match=r"holds a run with other settings: training.max_lr was 0.003, now 0.01; go"):
-        run(study, finished[0], training__max_lr=0.01)
+        run(study, again, training__max_lr=0.01)
     with pytest.raises(ConfigError, match=r"task was knee_multicoil, now brain_multicoil"):
-        run(study, finished[0], task="brain_multicoil")
+        run(study, again, task="brain_multicoil")
 
 
-def test_a_resume_with_other_data_says_so(study, finished, tmp_path):
-    write_volumes(tmp_path)
+def test_a_resume_with_other_data_says_so(again, tmp_path):
+    write_volumes(tmp_path / "others")
     with pytest.raises(ConfigError, match=r"the volumes were those of .*, now others or changed ones of .*; go back"):
-        run(tmp_path, finished[0])
+        run(tmp_path / "others", again)
 
 
 def test_what_only_decides_how_it_is_computed_may_change(study, tmp_path):

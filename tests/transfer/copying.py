@@ -19,7 +19,7 @@ from mrikit.transfer.source import HttpSource
 NAME = "knee_multicoil_val.tar.xz"
 BLOCK = 2**16
 IMPATIENT = Patience(
-    give_up_after_s=0, num_tries=5, first_wait_s=0.001, max_wait_s=0.01, connect_timeout_s=5, read_timeout_s=5
+    give_up_after_s=0, num_tries=5, first_wait_s=0.001, max_wait_s=0.01, connect_timeout_s=60, read_timeout_s=60
 )
 
 

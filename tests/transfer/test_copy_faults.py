@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from transfer.archive_server import CANARY
 from transfer.copying import BLOCK, NAME, archive, settings, signatures_in, traces_of, write_archive
+from waiting import HANG_S
 
 from mrikit.storage import list_files
 from mrikit.storage.blob import blob_client, container_client
@@ -229,7 +230,7 @@ def test_a_copy_that_logs_everything_does_not_print_the_signature(server, data, 
     }
     (tmp_path / "options.json").write_text(json.dumps(options))
     command = [sys.executable, str(Path(__file__).with_name("copy_child.py")), str(tmp_path / "options.json")]
-    child = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    child = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=True)
     assert "DEBUG:urllib3" in child.stderr
     assert not signatures_in(child.stdout + child.stderr)
 
@@ -251,5 +252,5 @@ def _at_once(run) -> list:
         thread.start()
         time.sleep(0.05)
     for thread in threads:
-        thread.join(30)
+        thread.join(HANG_S)
     return results

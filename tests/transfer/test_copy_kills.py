@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from transfer.archive_server import ArchiveServer, Faults, running_server
 from transfer.copying import signatures_in, write_archive
+from waiting import HANG_S, until
 
 from mrikit.storage import BlobPath, Location, list_files
 from mrikit.storage.blob import blob_client
@@ -59,16 +60,16 @@ def kill_at_random(server: ArchiveServer, folder: Path, to: Location, num_kills:
         child.send_signal(signal.SIGKILL)
         child.communicate()
         num_killed += child.returncode == -signal.SIGKILL
-    assert num_killed >= num_kills - 2, "on a busy machine it may end before the last ones"
+    assert num_killed >= max(1, num_kills - 2), "on a busy machine it may end before the last ones"
     server.faults.throttle = None
     child = child_of(server, folder, to)
-    output, errors = child.communicate(timeout=60)
+    output, errors = child.communicate(timeout=HANG_S)
     assert child.returncode == 0, errors.decode()
     assert {state for _, state, _ in json.loads(output)} <= {"copied", "present"}
 
 
-@pytest.mark.parametrize("num_kills", [20])
-def test_twenty_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, contents, tmp_path, num_kills):
+@pytest.mark.parametrize("num_kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, contents, tmp_path, num_kills):
     to = tmp_path / "to"
     kill_at_random(server, tmp_path, to, num_kills)
     assert {name: (to / name).read_bytes() for name in NAMES} == contents
@@ -76,8 +77,8 @@ def test_twenty_kills_cost_a_folder_no_more_than_the_blocks_in_flight(server, co
     assert not [name for name in list_files(to) if name.endswith((".partial", ".journal"))]
 
 
-@pytest.mark.parametrize("num_kills", [10])
-def test_ten_kills_cost_a_container_no_more_than_the_blocks_in_flight(
+@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_kills_cost_a_container_no_more_than_the_blocks_in_flight(
     server, contents, tmp_path, blob_container: BlobPath, num_kills
 ):
     kill_at_random(server, tmp_path, blob_container, num_kills)
@@ -88,18 +89,16 @@ def test_ten_kills_cost_a_container_no_more_than_the_blocks_in_flight(
 def test_ctrl_c_stops_at_once_and_keeps_what_is_there(server, contents, tmp_path):
     server.faults.throttle = 1e6
     child = child_of(server, tmp_path, tmp_path / "to")
-    while server.bytes_sent < 8 * BLOCK:
-        time.sleep(0.01)
-    began = time.monotonic()
+    until(lambda: server.bytes_sent >= 8 * BLOCK, child)
+    server.faults.throttle = 1e3  # for what is asked from now on, which would take hours
     child.send_signal(signal.SIGINT)
-    output, errors = child.communicate(timeout=20)
+    output, errors = child.communicate(timeout=HANG_S)
     assert (child.returncode, output) == (130, b"")
-    assert time.monotonic() - began < 3
     assert b"Traceback" not in errors
     server.faults.throttle = None
     sent = server.bytes_sent
     child = child_of(server, tmp_path, tmp_path / "to")
-    child.communicate(timeout=30)
+    child.communicate(timeout=HANG_S)
     assert child.returncode == 0
     assert server.bytes_sent - sent <= 2 * SIZE - 8 * BLOCK + CONNECTIONS * BLOCK
 
@@ -128,6 +127,7 @@ def process_texts() -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
@@ -138,7 +138,7 @@ def test_memory_does_not_grow_with_the_archive(tmp_path):
                 file.truncate(megabytes * 2**20 // 2)
         with running_server(source) as server:
             child = child_of(server, tmp_path, tmp_path / f"to-{megabytes}", block_bytes=2**20, memory_bytes=2**23)
-            _, errors = child.communicate(timeout=60)
+            _, errors = child.communicate(timeout=HANG_S)
             peaks.append(int(errors) * 1024)
         for name in NAMES:
             os.truncate(tmp_path / f"to-{megabytes}" / name, 0)

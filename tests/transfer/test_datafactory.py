@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from estates import example_estate
 from fake_datafactory import FakeDataFactory, Step, activity, failing, going_well
 from transfer.archive_server import running_server
+from waiting import until
 
 from mrikit.errors import ConfigError, TransferError
 from mrikit.storage import file_state, list_files, read_bytes, remove, write_bytes, write_stream
@@ -472,10 +472,7 @@ def start_and_kill(world, is_time):
     )
     process.stdin.write(world.archive().link.reveal() + "\n")
     process.stdin.flush()
-    until = time.monotonic() + 60
-    while not is_time() and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.005)
-    assert process.poll() is None, process.stderr.read()
+    until(is_time, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 

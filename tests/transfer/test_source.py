@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from transfer.archive_server import running_server
 from transfer.copying import BLOCK, IMPATIENT, NAME, failure_of, source_of
+from waiting import HANG_S, until
 
 from mrikit.errors import StorageError, TransferError
 from mrikit.storage import write_bytes
@@ -188,7 +189,7 @@ def test_a_stream_that_breaks_is_opened_again(server, data):
 
 
 def test_closing_ends_a_read_that_waits(server, data):
-    server.faults.throttle = 1000
+    server.faults.throttle = 10
     source = source_of(server)
     _ = source.size_bytes
     errors: list[Exception] = []
@@ -201,11 +202,10 @@ def test_closing_ends_a_read_that_waits(server, data):
 
     thread = threading.Thread(target=read)
     thread.start()
-    while not server.num_bodies:
-        time.sleep(0.01)
+    until(lambda: server.num_bodies)
     time.sleep(0.1)
     source.close()
-    thread.join(2)
+    thread.join(HANG_S)
     assert not thread.is_alive()
     assert "was stopped" in str(errors[0])
 

@@ -10,6 +10,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponse
 from azurite import ACCOUNT, ACCOUNT_KEY
 from transfer.archive_server import CANARY
 from transfer.copying import BLOCK, NAME, archive, digest_of, settings, signatures_in, write_archive
+from waiting import HANG_S
 
 from mrikit.storage import BlobPath, file_state
 from mrikit.storage.blob import blob_client
@@ -86,7 +87,7 @@ def test_a_slow_block_does_not_hold_up_other_archives(server, tmp_path, blob_con
 
     def read(source, start, view):
         if source.name == "slow.tar" and start == 0:
-            waited.append(is_quick_over.wait(10))
+            waited.append(is_quick_over.wait(HANG_S))
         read_into(source, start, view)
 
     monkeypatch.setattr(HttpSource, "read_into", read)

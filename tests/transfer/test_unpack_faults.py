@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 from transfer.archives import KINDS, compress, compressed, files_in, random_members, sha256, tar_of, unpack_bytes
+from waiting import HANG_S
 
 from mrikit.errors import DataError, StorageError, TransferError
 from mrikit.transfer.source import FileSource
@@ -267,7 +268,7 @@ def _unpack_with_others(path, out, barrier, have_ended):
         if not is_waited:
             is_waited.append(True)
             for _ in range(3):
-                have_ended.acquire(timeout=10)
+                have_ended.acquire(timeout=HANG_S)
 
     is_waited = []
     barrier.wait()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from azure.core.exceptions import HttpResponseError
 from volumes.read_child import read_in_child
+from waiting import HANG_S
 
 from mrikit.errors import DataError, StorageError
 from mrikit.storage import cache, read_bytes, remove, write_bytes
@@ -284,13 +285,13 @@ def test_h5py_is_not_held_up_while_a_blob_is_waited_for(local, blob_container, m
 
     def wait(*args, **kwargs):
         is_waiting.set()
-        assert may_go.wait(30)
+        assert may_go.wait(HANG_S)
         return true_read(*args, **kwargs)
 
     monkeypatch.setattr(cache, "read_range_into", wait)
     reader = threading.Thread(target=lambda: kspace[0])
     reader.start()
-    assert is_waiting.wait(30)
+    assert is_waiting.wait(HANG_S)
     open_volume(local / "gzip.h5")  # would wait for ever
     may_go.set()
     reader.join()
@@ -303,7 +304,7 @@ def test_volumes_can_be_pickled_and_read_by_another_process(local, blob_containe
     answers = context.Queue()
     child = context.Process(target=read_in_child, args=(pickle.dumps(open_volume(data / name)), answers))
     child.start()
-    np.testing.assert_array_equal(answers.get(timeout=60), open_volume(local / name).kspace[2])
+    np.testing.assert_array_equal(answers.get(timeout=HANG_S), open_volume(local / name).kspace[2])
     child.join()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from waiting import HANG_S
 
 from mrikit.errors import DataError
 from mrikit.volumes import find_volumes, open_volume, write_fastmri, write_snu
@@ -208,7 +209,7 @@ def test_gzip_is_decompressed_without_the_lock_of_h5py(tmp_path, monkeypatch):
     def open_elsewhere(packed):
         other = threading.Thread(target=open_volume, args=(tmp_path / "a.h5",), daemon=True)
         other.start()
-        other.join(timeout=5)
+        other.join(timeout=HANG_S)
         has_waited.append(other.is_alive())
         return decompress(packed)
 

@@ -8,7 +8,6 @@ import sys
 import pytest
 from local_jobs import (
     BACKEND,
-    STUBBORN,
     WAIT,
     finished,
     home,
@@ -20,8 +19,10 @@ from local_jobs import (
 )
 
 from mrikit.errors import JobError
+from mrikit.launching.job import JobSpec
+from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.local.outcome import memory_counters, num_memory_kills
-from mrikit.launching.records import spec_to_json
+from mrikit.launching.records import job_folder, spec_to_json
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +33,15 @@ def jobs(tmp_path, monkeypatch):
 @pytest.fixture
 def here(tmp_path):
     return tmp_path / "here"
+
+
+SHELL = ("sh", "-c")
+"""It starts within milliseconds, so that a job has begun before a short time is over."""
+
+
+def in_a_shell(folder, script, **facts):
+    folder.mkdir()
+    return JobSpec(name="job", command=(script,), folder=str(folder), **facts)
 
 
 def test_a_job_goes_from_queued_over_running_to_succeeded(here):
@@ -118,27 +128,25 @@ def test_kills_are_counted_in_the_group_of_a_process_by_either_version(tmp_path)
 
 
 def test_a_job_is_stopped_when_its_time_is_over_and_keeps_what_it_has(here):
-    keeps = """
-    def keep(*_):
-        print("kept", flush=True)
-        sys.exit(143)
-    signal.signal(signal.SIGTERM, keep)
-    """
-    spec = job(here, keeps + "\n    " + WAIT, max_hours=0.5 / 3600)
-    (status,) = run(spec)
+    keeps = 'trap "echo kept; exit 143" TERM; echo started; while :; do sleep 0.01; done'
+    spec = in_a_shell(here, keeps, max_hours=1 / 3600)
+    LocalBackend(SHELL).submit([spec])
+    status = finished(spec)
     assert (status.state, status.exit_code, status.num_preemptions) == ("failed", 143, 0)
-    assert status.message.startswith("stopped after 0.000138889 h (--max-hours)")
-    assert log_of(spec) == "start 1\nkept\n"
+    assert status.message.startswith("stopped after 0.000277778 h (--max-hours)")
+    assert log_of(spec) == "started\nkept\n"
 
 
 def test_a_job_that_does_not_want_to_stop_is_killed_after_its_grace(here):
-    spec = job(here, f"{STUBBORN}\n{WAIT}", max_hours=0.3 / 3600, resources={"grace_s": "0.3"})
-    (status,) = run(spec)
+    spec = in_a_shell(here, "trap '' TERM; sleep 600", max_hours=1 / 3600, resources={"grace_s": "0.3"})
+    LocalBackend(SHELL).submit([spec])
+    status = finished(spec)
     assert (status.state, status.exit_code) == ("failed", -9)
 
 
 def test_practice_kills_it_as_often_as_it_may_be_started_again_and_then_lets_it_finish(here):
-    code = "start > 2 or [None for _ in iter(lambda: time.sleep(0.01), 1)]"
+    # A start may be killed before it can count itself.
+    code = f"len(list(Path({str(job_folder('job'))!r}).glob('log-*'))) > 2 or time.sleep(600)"
     settings = {"resources": {"kill_within_s": "0.8"}, "simulates_preemption": True, "max_restarts": 2}
     (status,) = run(job(here, code, **settings))
     assert (status.state, status.num_preemptions) == ("succeeded", 2)

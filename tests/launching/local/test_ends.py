@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,10 @@ from local_jobs import (
     process_of,
     run,
     state_of,
-    until,
     until_started,
     until_state,
 )
+from waiting import HANG_S, until
 
 from mrikit.errors import JobError
 from mrikit.launching.local import backend, processes
@@ -61,7 +60,7 @@ def test_it_survives_the_terminal_that_started_it(here, jobs):
         "import os, sys; from pathlib import Path; sys.path.insert(0, 'tests');"
         f"from local_jobs import BACKEND, job, WAIT; BACKEND.submit([job(Path({str(here)!r}), WAIT)]); os.killpg(0, 9)"
     )
-    done = subprocess.run([sys.executable, "-c", code], start_new_session=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], start_new_session=True, check=False, timeout=HANG_S)
     assert done.returncode == -signal.SIGKILL
     spec = job(here, WAIT)
     command, supervisor = until_started(spec), process_of(spec, "supervisor")
@@ -75,7 +74,7 @@ def test_it_survives_the_terminal_that_started_it(here, jobs):
 
 def test_cancel_ends_grandchildren_in_sessions_of_their_own_and_nothing_starts_again(here):
     code = f"""
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     Path("child").write_text(str(child.pid))
     os.rename("child", "grandchild")
     {WAIT}
@@ -97,7 +96,7 @@ def test_cancel_ends_grandchildren_in_sessions_of_their_own_and_nothing_starts_a
 
 def test_what_a_command_leaves_behind_ends_with_it(here):
     code = """
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
     print(child.pid)
     """
     spec = job(here, code)
@@ -119,10 +118,11 @@ def test_a_job_whose_supervisor_is_killed_is_told_to_stop_is_unknown_and_goes_on
 
 
 def test_a_command_that_outlives_its_supervisor_is_seen_and_never_runs_twice(here):
-    spec = job(here, f"start > 1 and sys.exit()\n{STUBBORN}\n{WAIT}", resources={"grace_s": "0.1"})
+    code = f"start > 1 and sys.exit()\n{STUBBORN}\nprint('stubborn', flush=True)\n{WAIT}"
+    spec = job(here, code, resources={"grace_s": "0.1"})
     BACKEND.submit([spec])
     command = until_started(spec)
-    time.sleep(0.2)  # for it to become stubborn
+    until(lambda: "stubborn" in log_of(spec))
     os.kill(process_of(spec, "supervisor"), signal.SIGKILL)
     until_state(spec, "unknown")
     assert f"it left process {command}, which `mrikit jobs cancel` ends" in BACKEND.status(spec, "").message

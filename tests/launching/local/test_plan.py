@@ -62,13 +62,14 @@ def test_two_processes_meet_and_the_log_is_that_of_the_first(here):
     assert "rank 1" not in log_of(spec)
 
 
+@pytest.mark.slow
 def test_of_several_processes_one_that_is_killed_is_a_preemption_and_one_that_fails_tells_why(here):
     code = """
     if os.environ["RANK"] == "1":
         Path("first").exists() and sys.exit("what is wrong")
         Path("first").touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
+    time.sleep(600)
     """
     spec = job(here, code, processes_per_node=2)
     (status,) = run(spec)

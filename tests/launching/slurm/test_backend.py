@@ -11,8 +11,9 @@ import pytest
 import torch
 from slurm import missing_programs, running_slurm
 from training.children import newest_step
-from training.small_run import are_same_bits, command_line, largest_difference, newest_state, run, write_study
+from training.small_run import are_same_bits, command_line, largest_difference, newest_state, run
 from typer.testing import CliRunner
+from waiting import HANG_S
 
 from mrikit.commands.app import app
 from mrikit.errors import ConfigError, JobError
@@ -22,7 +23,6 @@ from mrikit.launching.slurm.backend import SlurmBackend, start_folder
 from mrikit.launching.slurm.status import Starts, read_starts, status_of
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-TIMEOUT_S = 240
 TOLERANCE = 2e-6  # of rounding: two processes sum the same gradients in another order
 
 _STANDS_IN = r"""#!/bin/bash
@@ -67,12 +67,12 @@ def spec(slurm, tmp_path, monkeypatch):
 
 
 def scontrol(*words):
-    subprocess.run(["scontrol", *words], check=True, capture_output=True, timeout=TIMEOUT_S)
+    subprocess.run(["scontrol", *words], check=True, capture_output=True, timeout=HANG_S)
 
 
 def until(spec, handle, is_so):
     """The first status of which something is so; what Slurm holds back before another start need not wait so long."""
-    end, hurried = time.monotonic() + TIMEOUT_S, None
+    end, hurried = time.monotonic() + HANG_S, None
     while time.monotonic() < end:
         status = SlurmBackend().status(spec, handle)
         if is_so(status):
@@ -120,7 +120,7 @@ def test_a_job_runs_its_processes_in_its_folder_with_its_environment(spec, monke
     )
     status = over(spec, handle)
     assert (status.state, status.exit_code, status.num_preemptions, status.num_errors) == ("succeeded", 0, 0, 0)
-    assert 0 <= status.ended_at - status.started_at <= TIMEOUT_S
+    assert 0 <= status.ended_at - status.started_at <= HANG_S
     second = start_folder(spec, handle) / "task-1" / "log-0.txt"
     assert second.read_text().startswith("1 of 2, ")
     with pytest.raises(JobError, match="has 1 machines, numbered from 0; there is no 1"):
@@ -143,6 +143,7 @@ def test_a_job_that_is_taken_off_its_machine_is_told_and_started_again(spec, tmp
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_preemptions_have_a_bound_that_slurm_alone_would_not_keep(spec, tmp_path):
     spec = replace(spec, command=("wait", str(tmp_path / "never")), max_restarts=0, max_errors=5)
     handle = submit(spec)
@@ -153,6 +154,7 @@ def test_preemptions_have_a_bound_that_slurm_alone_would_not_keep(spec, tmp_path
     assert status.message.startswith("taken off its machine 1 time, --max-restarts is 0; `mrikit jobs resume")
 
 
+@pytest.mark.slow
 def test_at_its_time_limit_a_job_keeps_its_state_and_is_queued_again(spec, tmp_path):
     """Slurm counts minutes; the signal that it would send then is sent by hand."""
     spec = replace(spec, command=("wait", str(tmp_path / "never")), max_restarts=1)
@@ -174,6 +176,7 @@ def test_errors_are_counted_apart_and_a_job_that_mends_itself_succeeds(spec, tmp
     assert log_of(spec, handle) == "try\ntry\n"
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_too_often_says_how_and_starts_no_more(spec):
     spec = replace(spec, command=("fail", "3"), max_errors=1)
     handle = submit(spec)
@@ -183,6 +186,7 @@ def test_a_job_that_fails_too_often_says_how_and_starts_no_more(spec):
     assert log_of(spec, handle) == "broken 0\nbroken 0\n"
 
 
+@pytest.mark.slow
 def test_what_slurm_kills_for_lack_of_memory_has_failed(spec):
     spec = replace(spec, command=("take",), max_errors=1)
     handle = submit(spec)
@@ -192,6 +196,7 @@ def test_what_slurm_kills_for_lack_of_memory_has_failed(spec):
     assert status.message == f"{failed}; --resource memory=64GB asks for more"
 
 
+@pytest.mark.slow
 def test_what_another_process_says_of_an_error_stands_in_the_log_that_is_shown(spec):
     spec = replace(spec, command=("fail", "1"), processes_per_node=2)
     handle = submit(spec)
@@ -207,6 +212,7 @@ def test_a_folder_that_the_machine_does_not_have_is_named(spec):
     assert status.message.endswith("cd: /nowhere: No such file or directory")
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_job_that_nobody_could_count(spec, full_disk, monkeypatch):
     monkeypatch.setenv("MRIKIT_JOBS", str(full_disk))
     start_folder(spec, "0").mkdir(parents=True)
@@ -219,6 +225,7 @@ def test_a_full_disk_ends_a_job_that_nobody_could_count(spec, full_disk, monkeyp
     assert status.message == "its script ended with 1:0: no words; is the disk full?"
 
 
+@pytest.mark.slow
 def test_when_the_first_of_a_chain_fails_nothing_else_is_started(spec):
     chain = [replace(spec, name=f"{name}-{spec.name}"[:63], command=("fail", "1")) for name in "abc"]
     handles = SlurmBackend().submit(chain)
@@ -228,6 +235,7 @@ def test_when_the_first_of_a_chain_fails_nothing_else_is_started(spec):
     assert not start_folder(chain[1], handles[1]).exists()
 
 
+@pytest.mark.slow
 def test_a_chain_that_is_refused_halfway_leaves_nothing_in_the_queue(spec):
     bad = replace(spec, name="bad", resources={**spec.resources, "partition": "a; rm -rf"})
     with pytest.raises(JobError, match="`sbatch` says: invalid partition specified: a; rm -rf; Batch job submission"):
@@ -236,6 +244,7 @@ def test_a_chain_that_is_refused_halfway_leaves_nothing_in_the_queue(spec):
     assert spec.name not in "".join(line for line in listed.stdout.splitlines() if "COMPLETING" not in line)
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_ends_with_what_waits_for_it_and_resume_goes_on(spec, tmp_path):
     spec = replace(spec, command=("wait", str(tmp_path / "go")), max_errors=3)
     after = replace(spec, name=f"after-{spec.name}"[:63].strip("-"))
@@ -258,6 +267,7 @@ def test_a_cancelled_job_ends_with_what_waits_for_it_and_resume_goes_on(spec, tm
     assert SlurmBackend().status(spec, handle).state == "cancelled"
 
 
+@pytest.mark.slow
 def test_scancel_by_hand_ends_a_job_although_it_has_starts_left(spec, tmp_path):
     spec = replace(spec, command=("wait", str(tmp_path / "never")), max_errors=3)
     handle = submit(spec)
@@ -268,6 +278,7 @@ def test_scancel_by_hand_ends_a_job_although_it_has_starts_left(spec, tmp_path):
     assert len(read_starts(start_folder(spec, handle)).started_at) == 1
 
 
+@pytest.mark.slow
 def test_two_jobs_of_one_name_run_one_after_the_other(spec, tmp_path):
     spec = replace(spec, command=("wait", str(tmp_path / "go")))
     first, second = submit(spec), submit(spec)
@@ -277,6 +288,7 @@ def test_two_jobs_of_one_name_run_one_after_the_other(spec, tmp_path):
     assert [over(spec, handle).state for handle in (first, second)] == ["succeeded", "succeeded"]
 
 
+@pytest.mark.slow
 def test_an_array_runs_its_jobs_each_with_a_state_of_its_own(spec, tmp_path):
     commands = [("show", "zero"), ("fail", "4"), ("mend", str(tmp_path / "mended"))]
     specs = [
@@ -296,6 +308,7 @@ def test_an_array_runs_its_jobs_each_with_a_state_of_its_own(spec, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_another_machine_finds_the_newest_job_of_a_name(spec):
     handles = [submit(spec), submit(spec)]
     for handle in handles:
@@ -303,6 +316,7 @@ def test_another_machine_finds_the_newest_job_of_a_name(spec):
     assert [pair for pair in SlurmBackend().find() if pair[0].name == spec.name] == [(spec, handles[1])]
 
 
+@pytest.mark.slow
 def test_what_slurm_has_forgotten_is_known_from_its_files_or_not_at_all(spec):
     handle = "99999999"
     assert SlurmBackend().status(spec, handle).state == "unknown"
@@ -348,6 +362,7 @@ def test_without_slurm_the_message_says_where_to_go(spec, monkeypatch):
         SlurmBackend().find()
 
 
+@pytest.mark.slow
 def test_a_cluster_that_does_not_answer_is_named(spec, monkeypatch, tmp_path):
     gone = tmp_path / "slurm.conf"
     lines = Path(os.environ["SLURM_CONF"]).read_text().splitlines()
@@ -364,11 +379,6 @@ def test_jobs_that_no_array_can_hold_are_refused(spec):
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    return write_study(tmp_path_factory.mktemp("study"))
-
-
-@pytest.fixture(scope="module")
 def finished(study, tmp_path_factory):
     """A run that nobody disturbed, of one process."""
     folder = tmp_path_factory.mktemp("finished") / "run"
@@ -381,6 +391,7 @@ def training(spec, study, out, resources=None, **changes):
     return replace(spec, command=command, outputs=(str(out),), resources=resources or {}, **changes)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_although_slurm_takes_their_machine(spec, study, finished, tmp_path):
     out = tmp_path / "run"
     spec = training(spec, study, out, processes_per_node=2)
@@ -395,6 +406,7 @@ def test_two_processes_train_as_one_although_slurm_takes_their_machine(spec, stu
     assert largest_difference(newest_state(out), newest_state(finished)) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_for_practice_ends_with_the_same_weights(spec, study, finished, tmp_path):
     out = tmp_path / "run"
     resources = {"kills": "1", "kill_within_s": "10"}
