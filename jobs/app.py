@@ -14,6 +14,7 @@ from mrikit.commands import data, image, infra, jobs, weights
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
+from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
@@ -46,9 +47,10 @@ def options(
         raise typer.Exit
 
 
-for command in (elsewhere(demo), simulate, tasks, elsewhere(train), elsewhere(reconstruct), elsewhere(evaluate)):
+for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
-for command in (sweep, report, doctor):
+app.command()(elsewhere(reconstruct, natural=natural_method))
+for command in (elsewhere(evaluate), sweep, report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrikit.commands.natural import AS_DATA
 from mrikit.commands.output import MinuteLines, byte_bars, messages_console, results_console
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.places import Location
 from mrikit.words import counted, in_bytes
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _MOST_NAMED = 2
 
 
 def check(
-    data: Annotated[Location, typer.Argument(help="Folder of volumes, or az://container/prefix.", **AS_LOCATION)],
+    data: Annotated[
+        Location | None,
+        typer.Argument(**AS_DATA, help="Volumes; a folder or az://container/prefix. MRIKIT_DATA or data/ by default."),
+    ] = None,
     is_deep: Annotated[
         bool,
         typer.Option(
@@ -46,6 +50,7 @@ def check(
     from mrikit.check import check_folder
     from mrikit.errors import ConfigError
 
+    assert data is not None
     if is_again and not is_deep:
         raise ConfigError("--again reads slices again; give --deep too")
     if workers is not None and workers < 1:

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.natural import AS_DATA
+from mrikit.commands.places import Location
 
 if TYPE_CHECKING:
     from mrikit.volumes.index import Index
 
 
 def index(
-    data: Annotated[Location, typer.Argument(**AS_LOCATION, help="Volumes; a folder or az://container/prefix.")],
+    data: Annotated[
+        Location | None,
+        typer.Argument(**AS_DATA, help="Volumes; a folder or az://container/prefix. MRIKIT_DATA or data/ by default."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that read, one per processor by default; of az://, files at once, 32."),
@@ -32,6 +36,7 @@ def index(
 
     from mrikit.volumes.index import build_index
 
+    assert data is not None
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=None)

@@ -22,7 +22,7 @@ def test_a_mistake_that_a_user_can_mend_is_one_line_and_exit_one(tmp_path):
 
 
 def test_wrong_usage_is_exit_two():
-    assert run("reconstruct").returncode == 2
+    assert run("evaluate").returncode == 2
     assert run("no-such-command").returncode == 2
 
 

@@ -12,12 +12,12 @@ from predicted import hours_of
 from typer.testing import CliRunner
 
 from mrikit.commands import jobs as jobs_module
-from mrikit.commands import submit
 from mrikit.commands.data.index import index
 from mrikit.commands.on import elsewhere
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.train import train
 from mrikit.errors import ConfigError, JobError
+from mrikit.launching import submit
 from mrikit.launching.command import places
 from mrikit.launching.job import JobPlan, JobSpec, JobStatus
 from mrikit.launching.options import Chosen
@@ -152,7 +152,7 @@ def test_of_two_terminals_one_submits_and_the_other_finds_it(backend, monkeypatc
 
     words = ("index", "data")
     first, second = of_two(lambda: submit.submit_command(words, {}, Chosen(on="slurm")))
-    assert first is second.result() is None
+    assert [spec for spec, _ in first] == [spec for spec, _ in second.result()]
     assert backend.submitted == [[load_records()[0].spec.name]]
     (record,) = load_records()
     backend.states[record.spec.name] = "failed"
