@@ -14,6 +14,8 @@ from mrikit.commands import data, image, infra, jobs, weights
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
+from mrikit.commands.first_steps import show_steps
+from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
@@ -28,7 +30,6 @@ from mrikit.storage import shown
 app = typer.Typer(
     name="mrikit",
     help="From raw MRI k-space to a scored reconstruction.",
-    no_args_is_help=True,
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,19 +37,30 @@ app = typer.Typer(
 )
 
 
+_FIRST_STEPS = (
+    "mrikit demo                                     simulates, trains, reconstructs, scores: minutes on a laptop",
+    "mrikit reconstruct                              reconstructs what lies in data/, by the best weights in runs/",
+    "mrikit train --task knee_acc8 --dry-run         what a training would take; without --dry-run it begins",
+)
+
+
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     """From raw MRI k-space to a scored reconstruction."""
     if version:
         typer.echo(f"mrikit {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        show_steps(context, _FIRST_STEPS)
 
 
-for command in (elsewhere(demo), simulate, tasks, elsewhere(train), elsewhere(reconstruct), elsewhere(evaluate)):
+for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
-for command in (sweep, report, doctor):
+app.command()(elsewhere(reconstruct, natural=natural_method))
+for command in (elsewhere(evaluate), sweep, report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)

@@ -10,14 +10,19 @@ from typing import Annotated
 import typer
 
 from mrikit import __version__
+from mrikit.commands.first_steps import show_first_steps
 from mrikit.errors import ConfigError, JobError
 from mrikit.launching.docker.client import PROGRAM, docker, docker_shown
 
 app = typer.Typer(
     name="image",
     help="Container images of mrikit: what --on docker and the clusters of the estate run.",
-    no_args_is_help=True,
     rich_markup_mode=None,
+)
+show_first_steps(
+    app,
+    "mrikit image build --cpu               for machines without a GPU; --dry-run shows the docker command",
+    "docker run -v $PWD:/data mrikit-cpu reconstruct",
 )
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _SERVER = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9._-]+)*")
@@ -117,10 +122,12 @@ def build_words(
     arguments = [f"{key}={value}" for key, value in values.items()]
     if os.environ.get(_INDEX):
         arguments.append(_INDEX)
+    plain = name.partition(":")[0]
     return [
         "build", *(word for argument in arguments for word in ("--build-arg", argument)),
         *(["--network", network] if network else []),
-        "--tag", name, "--file", str(root / "images" / name.partition(":")[0] / "Dockerfile"), str(root),
+        # The plain name too, so that `docker run mrikit` finds the newest build.
+        "--tag", name, "--tag", plain, "--file", str(root / "images" / plain / "Dockerfile"), str(root),
     ]  # fmt: skip
 
 

@@ -10,14 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
+from mrikit.commands.first_steps import show_first_steps
 from mrikit.commands.output import messages_console, results_console
 from mrikit.words import counted
 
 app = typer.Typer(
     name="infra",
     help="The estate in Azure: what `pulumi up` would make, and what your commands work with.",
-    no_args_is_help=True,
     rich_markup_mode=None,
+)
+show_first_steps(
+    app,
+    "mrikit infra plan                      what an estate would be, and cost, without an account",
+    "pulumi up                              makes it",
+    "mrikit infra link                      has your commands work with it",
 )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mrikit.commands.first_steps import show_first_steps
 from mrikit.commands.output import results_console
 from mrikit.errors import MrikitError
 from mrikit.launching.backends import open_backend
@@ -18,8 +19,13 @@ from mrikit.words import in_time
 app = typer.Typer(
     name="jobs",
     help="Jobs that were submitted with --on: the same words on every back end.",
-    no_args_is_help=True,
     rich_markup_mode=None,
+)
+show_first_steps(
+    app,
+    "mrikit train --task knee_acc8 --on local      submits one",
+    "mrikit jobs list                              what there is, and how it stands",
+    "mrikit jobs logs knee-acc8 --follow           what it says",
 )
 Name = Annotated[str, typer.Argument(help="Name of a job, or its beginning.")]
 

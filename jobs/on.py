@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import typer
@@ -13,10 +13,21 @@ _ASKED = ("gpu", "price_per_hour")
 """Options that only a dry run answers."""
 
 
-def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command with `--on` and what belongs to it; without `--on` it runs here as ever."""
+Natural = Callable[[typer.Context, Mapping[str, Any]], dict[str, Any]]
+"""From the options of a command as they were read: those that nobody gave, and what to take for them."""
+
+
+def elsewhere(command: Callable[..., None], natural: Natural = lambda _context, _given: {}) -> Callable[..., None]:
+    """The same command with `--on` and what belongs to it; without `--on` it runs here as ever.
+
+    Args:
+        command: Its options and arguments; one called `context` is typer's.
+        natural: Called before the words of the command are recorded, so that a job elsewhere does not choose again.
+    """
     signature = inspect.signature(command, eval_str=True)
+    takes_context = "context" in signature.parameters
     own = {one.name: one for one in inspect.signature(Chosen, eval_str=True).parameters.values()}
+    options = [one for name, one in signature.parameters.items() if name != "context"]
     added = [one for name, one in own.items() if name not in signature.parameters]
 
     @functools.wraps(command)
@@ -26,8 +37,11 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
             value = given.pop(one.name)
             if chosen.on is None and value not in (one.default, None):
                 raise typer.BadParameter(f"--{one.name.replace('_', '-')} is for a job elsewhere; give --on too")
+        taken = natural(context, given)
+        given |= taken
+        context.params.update(taken)
         if chosen.on is None:
-            command(**given)
+            command(**({"context": context} if takes_context else {}), **given)
             return
         from mrikit.launching.submit import submit_command
 
@@ -37,7 +51,7 @@ def elsewhere(command: Callable[..., None]) -> Callable[..., None]:
 
             show_jobs(planned, given)
 
-    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*signature.parameters.values(), *added)]
+    parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*options, *added)]
     first = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     run.__signature__ = signature.replace(parameters=[first, *parameters])  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in (first, *parameters)}

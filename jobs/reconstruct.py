@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrikit.commands.natural import AS_DATA, natural_out, require_writable
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
 from mrikit.commands.progress import Progress
 
@@ -16,18 +17,27 @@ if TYPE_CHECKING:
 
 def reconstruct(
     data: Annotated[
-        Location, typer.Option(**AS_LOCATION, help="Folder of volumes, or one file; a path or az://container/prefix.")
-    ],
-    out: Annotated[
-        Location,
+        Location | None,
         typer.Option(
-            **AS_LOCATION,
-            help="Folder for the reconstructions, or az://container/prefix; finished volumes in it are kept.",
+            **AS_DATA,
+            help="Folder of volumes, or one file; a path or az://container/prefix. By default MRIKIT_DATA, else data/ "
+            "here; then the method is chosen by the weights that lie there or in runs/ here.",
         ),
-    ],
+    ] = None,
+    out: Annotated[
+        Location | None,
+        typer.Option(
+            **{**AS_LOCATION, "callback": natural_out},
+            help="Folder for the reconstructions, or az://container/prefix; recon by default. Finished volumes in it "
+            "are kept.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights."),
+        typer.Option(
+            help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights. With "
+            "--task auto: for volumes that no weights suit."
+        ),
     ] = None,
     weights: Annotated[
         list[Location] | None,
@@ -39,8 +49,8 @@ def reconstruct(
     task: Annotated[
         str | None,
         typer.Option(
-            help="Which of all weights below the --weights folders: auto takes those that suit what a volume shows and "
-            "its acceleration; a task's name, such as knee_acc8, takes its own for all volumes."
+            help="Which of all weights below the --weights folders, or below DATA and runs/: auto takes those that "
+            "suit what a volume shows and its acceleration; a task's name, such as knee_acc8, takes its own for all."
         ),
     ] = None,
     acceleration: Annotated[
@@ -88,6 +98,9 @@ def reconstruct(
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
+    assert data is not None
+    assert out is not None
+    require_writable(out)
     plan = None
     if acceleration is not None:
         fraction = challenge_center_fraction(acceleration) if center_fraction is None else center_fraction
@@ -199,6 +212,11 @@ def _warnings(summary: "ReconstructSummary", model: str) -> list[str]:
         lines.append(
             f"warning: {summary.num_full} volumes are fully sampled and stayed so, but {model} was trained on "
             f"undersampled ones; give --acceleration"
+        )
+    if summary.num_rest:
+        lines.append(
+            f"{summary.num_rest} volumes were done without a network, because no weights suit what they show and how "
+            f"they are undersampled; --acceleration undersamples full ones"
         )
     if summary.num_single:
         lines.append(f"warning: {summary.num_single} volumes have one slice; its neighbours are the slice itself")

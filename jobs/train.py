@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrikit.commands.natural import AS_DATA, require_writable, say
+from mrikit.commands.on import words_of
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_plan import fitted, show_plan
 from mrikit.commands.training_run import is_first, num_processes, run
@@ -21,14 +23,16 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     task: Annotated[str, typer.Option(help="What to train; `mrikit tasks` lists all.")],
     data: Annotated[
-        Location,
+        Location | None,
         typer.Option(
-            **AS_LOCATION,
-            help="Fully sampled volumes, or fastMRI's *_train and *_val; a folder or az://container/prefix.",
+            **AS_DATA,
+            help="Fully sampled volumes, or fastMRI's *_train and *_val; a folder or az://container/prefix. By default "
+            "MRIKIT_DATA, else data/ here, else with --on azure az://datasets of the linked estate.",
         ),
-    ],
+    ] = None,
     size: Annotated[str, typer.Option(help="tiny, small, full or plus.")] = "tiny",
     stage: Annotated[
         int | None, typer.Option(min=1, help="One stage of a task that has several; by default all of them in order.")
@@ -85,6 +89,7 @@ def train(
     from mrikit.runs.tracking import require_trackers
     from mrikit.storage import mirrored, nothing, pulled
 
+    assert data is not None
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     with contextlib.ExitStack() as held:
         with _told_once():
@@ -102,6 +107,8 @@ def train(
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
             device = pick_device(device)
             base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
+            if not dry_run:
+                require_writable(base)
             watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, history=METRICS_FILE)
             place = held.enter_context(watched)
             places = stage_places(configs, place)
@@ -115,7 +122,7 @@ def train(
                 return
             begin = None if start is None else pulled(start)
             if stage is not None and begin is None:
-                begin = _previous_stage(configs[0], place.folder, data)
+                begin = _previous_stage(context, configs[0], place.folder, base)
         run_stages(configs, places, data, validation_data=validation_data, start=begin, trackers=track, device=device)
     if is_first():
         _show_next(configs[-1], base, data)
@@ -159,21 +166,23 @@ def run_stages(
         start = place.folder
 
 
-def _previous_stage(config: "RunConfig", base: Path, data: Location) -> Path | None:
+def _previous_stage(context: typer.Context, config: "RunConfig", folder: Path, base: Location) -> Path | None:
     """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
     from mrikit.checkpoint import find_checkpoints
     from mrikit.run_files import WEIGHTS_FILE
+    from mrikit.storage import shown
 
-    if config.stage < 2 or find_checkpoints(base / f"stage-{config.stage}"):
+    if config.stage < 2 or find_checkpoints(folder / f"stage-{config.stage}"):
         return None
-    previous = base / f"stage-{config.stage - 1}"
+    previous = folder / f"stage-{config.stage - 1}"
     if not (previous / WEIGHTS_FILE).exists():
-        words = f"--task {config.task} --size {config.size} --stage {config.stage - 1}".split()
-        command = shlex.join(["mrikit", "train", *words, "--data", str(data), "--out", str(base)])
+        same = words_of(context, leaving_out=("on", "stage", "out"))
+        command = shlex.join(["mrikit", *same, "--stage", str(config.stage - 1), "--out", str(base)])
         raise ConfigError(
-            f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in {previous}; make them "
-            f"with `{command}`, or name others with --start"
+            f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in {shown(previous)}; "
+            f"make them with `{command}`, or name others with --start"
         )
+    say(f"stage {config.stage} begins with the weights in {shown(previous)}")
     return previous
 
 

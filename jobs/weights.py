@@ -6,13 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
+from mrikit.commands.first_steps import show_first_steps
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
 
 app = typer.Typer(
     name="weights",
     help="Say what weights are, and bring published ones in.",
-    no_args_is_help=True,
     rich_markup_mode=None,
+)
+show_first_steps(
+    app,
+    "mrikit weights info runs/knee_acc8-promptmr-tiny",
+    "mrikit weights import varnet_knee.pt --from fastmri-varnet --out runs/varnet_knee.safetensors",
 )
 
 

@@ -8,13 +8,19 @@ from mrikit.commands.data.import_array import import_array
 from mrikit.commands.data.index import index
 from mrikit.commands.data.mail import mail
 from mrikit.commands.data.unpack import unpack
+from mrikit.commands.first_steps import show_first_steps
 from mrikit.commands.on import elsewhere
 
 app = typer.Typer(
     name="data",
     help="From the download mail to verified volumes; bring raw arrays in.",
-    no_args_is_help=True,
     rich_markup_mode=None,
+)
+show_first_steps(
+    app,
+    "mrikit data mail curl.txt                     what the mail offers, and until when",
+    "mrikit data copy curl.txt --to data           downloads it",
+    "mrikit data unpack data --to data             makes volumes of it",
 )
 for command in (mail, copy, elsewhere(unpack), elsewhere(index), check):
     app.command()(command)

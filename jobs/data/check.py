@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrikit.commands.natural import AS_DATA
 from mrikit.commands.output import results_console
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.places import Location
 from mrikit.commands.progress import Progress
 from mrikit.words import counted, in_bytes
 
@@ -20,7 +21,10 @@ _MOST_NAMED = 2
 
 
 def check(
-    data: Annotated[Location, typer.Argument(help="Folder of volumes, or az://container/prefix.", **AS_LOCATION)],
+    data: Annotated[
+        Location | None,
+        typer.Argument(**AS_DATA, help="Volumes; a folder or az://container/prefix. MRIKIT_DATA or data/ by default."),
+    ] = None,
     is_deep: Annotated[
         bool,
         typer.Option(
@@ -43,6 +47,7 @@ def check(
     from mrikit.check import check_folder
     from mrikit.errors import ConfigError
 
+    assert data is not None
     if is_again and not is_deep:
         raise ConfigError("--again reads slices again; give --deep too")
     if workers is not None and workers < 1:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.natural import AS_DATA
+from mrikit.commands.places import Location
 from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def index(
-    data: Annotated[Location, typer.Argument(**AS_LOCATION, help="Volumes; a folder or az://container/prefix.")],
+    data: Annotated[
+        Location | None,
+        typer.Argument(**AS_DATA, help="Volumes; a folder or az://container/prefix. MRIKIT_DATA or data/ by default."),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that read, one per processor by default; of az://, files at once, 32."),
@@ -31,6 +35,7 @@ def index(
     """
     from mrikit.volumes.index import build_index
 
+    assert data is not None
     with Progress("reading", "files") as progress:
         found = build_index(data, workers, path=index_file, on_progress=progress.show)
     if is_json:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from mrikit.checkpoint import find_checkpoints, last_stage, stage_number
+from mrikit.checkpoint import find_checkpoints, last_stage, read_record, stage_number
 from mrikit.errors import CheckpointError, ConfigError
+from mrikit.models import CLASSIFIERS
 from mrikit.run_files import CHECKPOINTS, PARTS, WEIGHTS_FILE
 
 
@@ -43,6 +45,41 @@ def find_one(path: Path) -> Path:
             f"{path} holds {len(files)} weights, {files[0]}, {files[1]}{more}; name one, or give --task auto"
         )
     return files[0] if files else path  # where there are none, loading it says what is wrong
+
+
+def best_weights(folders: Iterable[Path]) -> tuple[list[Path], int]:
+    """Weights at or below some folders, of several for the same volumes the best: `--task auto` can choose among them.
+
+    The best are those with the highest score (SSIM, of classifiers accuracy) on the volumes held out in training.
+
+    Returns:
+        The files, and how many do not say what they are for and are left out.
+    """
+    files = {file.resolve() for folder in folders for file in _below(folder)}
+    records = [(file, _readable(file)) for file in sorted(files)]
+    ranked = sorted(records, key=lambda pair: -float(pair[1].get("ssim") or pair[1].get("accuracy") or 0))
+    taken: set[tuple[str, float]] = set()
+    best, num_silent = [], 0
+    for file, record in ranked:
+        if record.get("model") in CLASSIFIERS:
+            purposes = {("any classifier", 0.0)}
+        else:
+            masks = [mask for mask in record.get("masks") or () if "acceleration" in mask]
+            purposes = {(str(record.get("anatomy") or ""), float(mask["acceleration"])) for mask in masks}
+        num_silent += not purposes
+        if purposes and not purposes & taken:
+            best.append(file)
+            taken |= purposes
+    is_network = any(anatomy != "any classifier" for anatomy, _ in taken)
+    return (sorted(best) if is_network else []), num_silent
+
+
+def _readable(file: Path) -> dict[str, Any]:
+    """What weights say of themselves; nothing where they are not of mrikit."""
+    try:
+        return read_record(file)
+    except CheckpointError:
+        return {}
 
 
 def _below(path: Path) -> list[Path]:

@@ -52,6 +52,8 @@ class ReconstructSummary:
     """Volumes that stayed fully sampled although the network was trained on undersampled ones."""
     num_single: int
     """Volumes of one slice that a network of adjacent slices got repeated."""
+    num_rest: int
+    """Volumes that no weights suit, done by the classical method beside them."""
 
 
 OnEnd = Callable[[ReconstructSummary], None]
@@ -153,6 +155,8 @@ class _Done(NamedTuple):
     """Although the network was trained on undersampled ones."""
     is_single: bool
     """One slice, although the network sees several."""
+    is_rest: bool
+    """No weights suit it."""
 
 
 def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_slice: OnSlice) -> _Done | None:
@@ -172,6 +176,7 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
         has_own_mask=config.mask is not None and result.mask.kind == "stored",
         is_full=result.mask.kind == "full" and bool(method.record.get("masks")),
         is_single=len(result.image) == 1 < method.num_adjacent,
+        is_rest=method is routing.rest,
     )
 
 
@@ -208,6 +213,7 @@ def _summarise(done: list[_Done], work: Work, num_failed: int, seconds: float) -
         num_own_mask=sum(one.has_own_mask for one in done),
         num_full=sum(one.is_full for one in done),
         num_single=sum(one.is_single for one in done),
+        num_rest=sum(one.is_rest for one in done),
     )
 
 

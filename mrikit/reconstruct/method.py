@@ -17,13 +17,17 @@ from mrikit.models.precision import PRECISIONS
 from mrikit.reconstruct.find_weights import find_one
 from mrikit.storage import shown
 
+AUTO = "auto"
+"""The task of a run that chooses weights for each volume."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconstructConfig:
     """Everything that decides what a reconstruction looks like."""
 
     model: str | None = None
-    """A name of `mrikit.models.CLASSICAL`; with weights, which name theirs, nothing or the same."""
+    """A name of `mrikit.models.CLASSICAL`; with weights, which name theirs, nothing or the same; with the task `auto`
+    what does volumes that no weights suit."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration that differ from its defaults; with weights, which hold theirs, none."""
     weights: Path | tuple[Path, ...] | None = None
@@ -43,7 +47,7 @@ class ReconstructConfig:
             raise ConfigError(f"the precision is {' or '.join(PRECISIONS)}, found {self.precision!r}")
         if self.task is not None and not self.paths:
             raise ConfigError(f"--task {self.task} chooses among trained networks; name their folders with --weights")
-        if self.task is not None and self.model is not None:
+        if self.task is not None and self.model is not None and (self.task != AUTO or self.model not in CLASSICAL):
             raise ConfigError(f"--task {self.task} says which network; leave out --model {self.model}")
         if self.task is None and len(self.paths) > 1:
             found = ", ".join(map(str, self.paths))

@@ -16,12 +16,11 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS
 from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, find_anatomy
 from mrikit.reconstruct.find_weights import find_weights
-from mrikit.reconstruct.method import Method, ReconstructConfig, build_method, describe_method, trained_method
+from mrikit.reconstruct.method import AUTO, Method, ReconstructConfig, build_method, describe_method, trained_method
 from mrikit.storage import shown
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
 
-AUTO = "auto"
 TOLERANCE = 1.5
 """Weights suit an acceleration that differs from theirs by at most this factor."""
 _NUM_CLASSIFIED = 8  # slices that the classifier sees, evenly spaced
@@ -37,13 +36,16 @@ class Routing:
     """What they were built from."""
     classifier: Method | None = None
     """Tells what a volume shows that does not say so itself."""
+    rest: Method | None = None
+    """For volumes that no weights suit; without it they are refused."""
 
     @property
     def name(self) -> str:
         """For messages."""
         if self.config.task != AUTO:
             return self.methods[0].name
-        return f"{', '.join(sorted({method.name for method in self.methods}))} ({len(self.methods)} weights)"
+        rest = f", {self.rest.name} for others" if self.rest else ""
+        return f"{', '.join(sorted({method.name for method in self.methods}))} ({len(self.methods)} weights){rest}"
 
     @property
     def trained_on(self) -> frozenset[str]:
@@ -85,7 +87,7 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
             if len(nearest) > 1:
                 raise ConfigError(_tie(nearest, method.anatomy, acceleration))
     classifier = trained_method(classifiers[0], config, device) if classifiers else None
-    return Routing(methods=tuple(methods), config=config, classifier=classifier)
+    return Routing(methods=tuple(methods), config=config, classifier=classifier, rest=_rest(config, device))
 
 
 def choose_method(routing: Routing, volume: Volume, device: torch.device | str = "cpu") -> Method:
@@ -113,6 +115,8 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
     if anatomy is None and any(method.anatomy for method in routing.methods):
         anatomy, doubt = _classify(routing, volume, device)
     nearest = _closest(routing.methods, anatomy or "", acceleration)
+    if not nearest and routing.rest:
+        return routing.rest
     if not nearest:
         how = f"undersampled {acceleration:.3g}x" if acceleration > 1 else "fully sampled (give --acceleration)"
         what = f"it shows {anatomy}, {how}" if anatomy else f"it is {how}{doubt}"
@@ -128,10 +132,11 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
     if config.task is None:
         return describe_method(routing.methods[0], config.mask)
     methods = [*routing.methods, *([routing.classifier] if routing.classifier else [])]
+    rest = [routing.rest] if routing.rest else []
     by_digest = {method.weights.sha256: method for method in methods if method.weights}
     return {
         "version": __version__,
-        "model": ", ".join(sorted({method.name for method in routing.methods})),
+        "model": ", ".join(sorted({method.name for method in (*routing.methods, *rest)})),
         "mask": asdict(config.mask) if config.mask else None,
         "flips": config.flips,
         "task": config.task,
@@ -141,6 +146,14 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
         "weights_sha256": sorted(by_digest),
         "precision": config.precision,
     }
+
+
+def _rest(config: ReconstructConfig, device: torch.device | str) -> Method | None:
+    """The classical method for volumes that no weights suit, if one is named."""
+    if config.model is None:
+        return None
+    plain = ReconstructConfig(model=config.model, model_config=config.model_config, flips=config.flips)
+    return build_method(plain, device)
 
 
 def _of_task(networks: list[Path], records: dict[Path, dict[str, Any]], task: str) -> Path:

@@ -9,8 +9,11 @@ import subprocess
 import numpy as np
 import pytest
 from docker_engine import ROOT
+from phantoms import make_volume
+from reconstruct.networks import masks, save_unet
 
 from mrikit import __version__
+from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
 from .conftest import IMAGE
@@ -60,6 +63,42 @@ def test_it_reconstructs_as_the_same_command_outside_and_files_belong_to_the_cal
     inside, outside = read_reconstruction(file), read_reconstruction(tmp_path / "outside" / file.name)
     np.testing.assert_allclose(inside.image, outside.image, rtol=0, atol=1e-6 * outside.image.max())
     assert inside.model == outside.model
+
+
+def test_what_is_mounted_is_reconstructed_without_a_word(docker, engine, tmp_path):
+    docker("tag", IMAGE, "mrikit")
+    folder = tmp_path / "scans"
+    lines = np.zeros(60, bool)
+    lines[::2] = lines[25:35] = True
+    write_fastmri(folder / "file1.h5", make_volume(mask=lines))
+    write_fastmri(folder / "file2.h5", make_volume(volume_id="file2"))
+    save_unet(folder / "runs" / "knee" / "weights.safetensors", masks=masks(2))
+
+    def run(command):
+        return subprocess.run(
+            command, cwd=folder, env=engine, shell=True, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    refused = run("docker run --network none -v $PWD:/data mrikit reconstruct")
+    assert refused.returncode == 1
+    line = refused.stderr.splitlines()[-1]
+    assert line.startswith("mrikit: /data cannot be written by user 10001 of the container; run it as yourself: ")
+    done = run(line.partition("yourself: ")[2].replace("docker run", "docker run --network none"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[:2] == [
+        "data: /data (MRIKIT_DATA)",
+        "weights: /data/runs/knee/weights.safetensors; cg_sense for volumes that they do not suit",
+    ]
+    models = {name: read_reconstruction(folder / "recon" / name).model for name in ("file1.h5", "file2.h5")}
+    assert models == {"file1.h5": "unet", "file2.h5": "cg_sense"}
+    assert (folder / "recon" / "file1.h5").stat().st_uid == os.getuid()
+
+
+def test_without_a_mount_it_says_how(docker):
+    done = docker("run", "--rm", "--network", "none", IMAGE, "reconstruct", is_checked=False)
+    assert done.returncode == 1
+    command = "docker run -v $PWD:/data mrikit-cpu reconstruct"
+    assert done.stderr == f"mrikit: /data is empty; mount the folder of your volumes: {command}\n"
 
 
 def test_cpu_adam_works_without_a_compiler_as_torchs_adamw(locked_down):

@@ -1,7 +1,10 @@
+import re
 import signal
 import subprocess
 import sys
 
+import pytest
+from typer.testing import CliRunner
 from waiting import HANG_S, until
 
 import mrikit
@@ -23,7 +26,7 @@ def test_a_mistake_that_a_user_can_mend_is_one_line_and_exit_one(tmp_path):
 
 
 def test_wrong_usage_is_exit_two():
-    assert run("reconstruct").returncode == 2
+    assert run("evaluate").returncode == 2
     assert run("no-such-command").returncode == 2
 
 
@@ -60,3 +63,21 @@ def test_a_warning_about_a_copy_of_a_prefix_names_the_prefix(tmp_path, monkeypat
     monkeypatch.setenv("MRIKIT_CACHE", str(tmp_path))
     copy = tmp_path / "mirror" / "0123456789ab" / "runs" / "knee" / "weights.safetensors"
     assert mrikit.commands.app._one_line(f"{copy}: is old") == "warning: az://runs/knee/weights.safetensors: is old\n"
+
+
+@pytest.mark.parametrize("group", ["", "data", "weights", "infra", "jobs", "image"])
+def test_alone_it_and_each_group_show_what_to_do_first_above_the_help(group):
+    done = CliRunner().invoke(mrikit.commands.app.app, group.split())
+    assert done.exit_code == 0
+    first, _, rest = done.stdout.partition("\n\n")
+    assert rest.lstrip().startswith("Usage: ")
+    heading, *steps = first.splitlines()
+    assert heading == "first:"
+    assert 2 <= len(steps) <= 3
+    for step in steps:
+        program, *words = re.split(r" {2,}", step.strip())[0].split()
+        if program == "mrikit":  # options and arguments are read before the help is shown
+            shown = CliRunner().invoke(mrikit.commands.app.app, [*words, "--help"])
+            assert shown.exit_code == 0, shown.output
+        else:
+            assert program in ("docker", "pulumi")

@@ -66,7 +66,8 @@ def test_a_build_is_labelled_with_version_and_commit(checkout):
     (line,) = invoke("build", "--cpu", "--dry-run").stdout.splitlines()
     assert shlex.split(line) == [
         "docker", "build", "--build-arg", f"VERSION={__version__}", "--build-arg", f"REVISION={commit_of(checkout)}",
-        "--tag", f"mrikit-cpu:{__version__}", "--file", f"{checkout}/images/mrikit-cpu/Dockerfile", str(checkout),
+        "--tag", f"mrikit-cpu:{__version__}", "--tag", "mrikit-cpu",
+        "--file", f"{checkout}/images/mrikit-cpu/Dockerfile", str(checkout),
     ]  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_base_tag_network_and_index_are_handed_on(checkout, monkeypatch):
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///a-secret")
     (line,) = invoke("build", "--tag", "next", "--base", "cuda:1", "--network", "host", "--dry-run").stdout.splitlines()
     assert " --build-arg BASE_IMAGE=cuda:1 --build-arg BUILD_IMAGE=cuda:1 " in line
-    assert " --build-arg PIP_EXTRA_INDEX_URL --network host --tag mrikit:next " in line
+    assert " --build-arg PIP_EXTRA_INDEX_URL --network host --tag mrikit:next --tag mrikit " in line
     assert "a-secret" not in line
 
 

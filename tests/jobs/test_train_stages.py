@@ -1,6 +1,7 @@
 """`mrikit train` of a task with stages, as a user gives it."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -74,14 +75,24 @@ def test_the_same_command_again_says_that_all_is_done(study, trained):
     assert [line.split(":")[0] for line in told] == ["stage 1", "stage 2", "stage 3"]
 
 
-def test_a_stage_without_the_one_before_names_the_command_that_makes_it(study, tmp_path):
-    done = invoke(study, tmp_path / "run", "--stage", 2)
+def test_a_stage_without_the_one_before_names_the_command_that_makes_it(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("MRIKIT_DATA", str(study))
+    monkeypatch.chdir(tmp_path)
+    settings = [f"--set={name if '.' in name else f'model_config.{name}'}={NETWORK[name]}" for name in NETWORK]
+    words = ["train", "--stage", "2", "--task", "knee_acc8", *settings]
+    done = CliRunner().invoke(app, words)
     assert done.exit_code == 1
-    assert str(done.exception) == (
-        f"stage 2 begins with stage 1, which has no weights in {tmp_path}/run/stage-1; make them with `mrikit train "
-        f"--task knee_acc8 --size tiny --stage 1 --data {study} --out {tmp_path}/run`, or name others with --start"
-    )
-    assert not (tmp_path / "run").exists()
+    run = "runs/knee_acc8-promptmr-tiny"
+    pattern = rf"stage 2 begins with stage 1, which has no weights in {run}/stage-1; make them with `mrikit (.*)`, or "
+    command = re.match(pattern, str(done.exception))[1].split()
+    assert command[-4:] == ["--stage", "1", "--out", run]
+    assert not (tmp_path / "runs").exists()
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    told = [f"data: {study} (MRIKIT_DATA)", f"stage 2 begins with the weights in {run}/stage-1"]
+    assert done.stderr.splitlines()[:2] == told
 
 
 def test_other_weights_may_be_a_beginning(study, trained, tmp_path):
