@@ -2,8 +2,10 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,20 @@ def test_no_folder_with_code_is_ignored_by_git():
     assert {"mrikit/training", "jobs", "tests"} <= folders
     new = "\n".join(f"{folder}/a_new_file.py" for folder in sorted(folders))
     assert git("check-ignore", "--no-index", "--stdin", given=new) == []
+
+
+def test_the_rooms_of_the_design_stand_in_the_order_of_the_layers():
+    design = (ROOT / "docs" / "design.md").read_text()
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one.get("containers") == ["mrikit"])
+    height = {room.strip(): number for number, layer in enumerate(layers) for room in re.split(r"[|:]", layer)}
+    table = design.partition("| `mrikit/` room |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)/?` \|", table, re.MULTILINE)
+    assert rows == sorted(rows, key=height.__getitem__)
+
+
+def test_every_path_of_the_design_is_there():
+    design = (ROOT / "docs" / "design.md").read_text()
+    paths = set(re.findall(r"`((?:mrikit|jobs|infra|tests|docs)/[\w/.]+\.\w+)`", design))
+    assert len(paths) > 40, "the five walks name their files"
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
