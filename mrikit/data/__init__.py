@@ -8,7 +8,8 @@ from mrikit.data.loader import load_batches
 from mrikit.data.prepare import make_example, prepare_batch
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.undersample import MaskPlan, choose_mask, draw_masks, is_fully_sampled
-from mrikit.data.window import center_crop, scored_window
+from mrikit.data.window import scored_window
+from mrikit.physics.crop import center_crop
 
 __all__ = [
     "Augment",

@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 
 import pytest
+from opened_files import counted_openings
 from phantoms import make_volume
 from rich.console import Console
 from typer.testing import CliRunner
@@ -12,7 +14,8 @@ from mrikit.models import build_model, model_settings
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 from mrikit.reconstruct.todo import Item, Work
-from mrikit.volumes import write_fastmri
+from mrikit.volumes import VolumeFile, write_fastmri
+from mrikit.volumes.index_entry import Entry
 from mrikit.volumes.reconstruction import read_reconstruction
 
 
@@ -149,11 +152,10 @@ def test_a_model_that_is_not_that_of_the_weights_is_one_clear_line(run, weights)
         run("--weights", weights, "--model", "cg_sense")
 
 
-def test_every_file_is_looked_at_once_before_it_is_opened(run, monkeypatch):
-    looked = []
-    monkeypatch.setattr("mrikit.volumes.files.is_reconstruction", looked.append)
-    run("--model", "zero_filled")
-    assert len(looked) == 1
+def test_the_command_opens_a_volume_once_to_look_into_it_and_once_to_read_it(run, tmp_path):
+    with counted_openings(tmp_path / "data") as opened:
+        run("--model", "zero_filled")
+    assert opened.as_hdf5 == opened.for_bytes == {"file1000001.h5": 1}
 
 
 def test_several_weights_are_routed_and_what_suits_none_is_told_at_once(run, tmp_path):
@@ -253,10 +255,10 @@ def test_without_a_terminal_speed_and_time_to_the_end_are_told_now_and_then(caps
 
     now = [0.0]
     progress = _Progress(Console(stderr=True, width=200), clock=lambda: now[0])
-    progress.begin(
-        "unet",
-        Work(items=[Item(path=None, target=None, num_slices=600)], num_volumes=1, num_trained_on=0, num_left_out=0),
-    )
+    entry = Entry(kind="volume", shape=[600, 1, 8, 8], line="")
+    file = VolumeFile(folder=Path("data"), name="v0.h5", signature=(1, 1), entry=entry)
+    items = [Item(file=file, target=Path("out/v0.h5"))]
+    progress.begin("unet", Work(items=items, num_volumes=1, num_trained_on=0, num_left_out=0))
     for _ in range(250):
         now[0] += 0.5
         progress.advance("v0", 600)
