@@ -10,8 +10,8 @@ import torch
 
 from mrikit.check.findings import Finding, in_ranges, make_finding, slices_in_words
 from mrikit.check.headers import fits
-from mrikit.data.window import center_crop
 from mrikit.errors import DataError
+from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft1c
 from mrikit.volumes import SliceArray, Volume
 from mrikit.volumes.sampling import MIN_UNSAMPLED

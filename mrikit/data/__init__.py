@@ -10,7 +10,8 @@ from mrikit.data.masks import MaskPlan, choose_mask, draw_masks, is_fully_sample
 from mrikit.data.prepare import make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
-from mrikit.data.window import center_crop, scored_window
+from mrikit.data.window import scored_window
+from mrikit.physics.crop import center_crop
 
 __all__ = [
     "Augment",

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -17,10 +16,9 @@ from mrikit.data.masks import is_fully_sampled
 from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.window import scored_window
-from mrikit.errors import DataError, StorageError
-from mrikit.volumes import Index, Location, Volume, build_index, find_volumes, load_index, open_volume
-from mrikit.volumes.files import NUM_IN_FLIGHT, is_single_file
-from mrikit.volumes.index_entry import load_volume
+from mrikit.errors import DataError
+from mrikit.volumes import Location, Volume, scan_volumes
+from mrikit.volumes.files import NUM_IN_FLIGHT
 from mrikit.volumes.index_workers import num_processors
 
 T = TypeVar("T")
@@ -159,7 +157,11 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
         StorageError: Blobs cannot be listed or read.
     """
     num_threads = num_processors() if isinstance(data, Path) else NUM_IN_FLIGHT
-    volumes = _open_all(data)
+    files = scan_volumes(data, is_index_kept=True)
+    problems = [file.problem for file in files if file.problem is not None]
+    if problems:
+        raise _bad_files(problems)
+    volumes = [file.open() for file in files]
     counts = Counter(volume.info.volume_id for volume in volumes)
     twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -172,40 +174,6 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
             f"{data}: all {len(volumes)} volumes were acquired undersampled; training needs fully sampled ones"
         )
     return TrainingVolumes(full, len(volumes) - len(full))
-
-
-def _open_all(data: Location) -> list[Volume]:
-    index = None if is_single_file(data) else _find_index(data)
-    if index is not None:
-        if index.bad_files:
-            raise _bad_files([bad.message for bad in index.bad_files])
-        load = partial(load_volume, data)
-        if isinstance(data, Path):
-            return list(map(load, index.names, index.lines))
-        # Blobs whose samples lie at no known places are opened, which means to wait.
-        with ThreadPoolExecutor(NUM_IN_FLIGHT) as pool:
-            return list(pool.map(load, index.names, index.lines))
-    volumes, messages = [], []
-    for path in find_volumes(data):
-        try:
-            volumes.append(open_volume(path))
-        except DataError as error:
-            messages.append(str(error))
-    if messages:
-        raise _bad_files(messages)
-    return volumes
-
-
-def _find_index(folder: Location) -> Index | None:
-    """The index of a folder, brought up to date; None where it cannot be written."""
-    try:
-        return load_index(folder)
-    except DataError:
-        pass  # there is none, or it is stale
-    try:
-        return build_index(folder)
-    except StorageError:
-        return None
 
 
 def _bad_files(messages: list[str]) -> DataError:

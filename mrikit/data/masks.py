@@ -5,15 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from mrikit.data.scan_batch import ScanBatch
 from mrikit.errors import ConfigError
 from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
 from mrikit.volumes import Volume
-from mrikit.volumes.slices import FileSlices
-
-_MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,22 +82,11 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
 
 
 def is_fully_sampled(volume: Volume) -> bool:
-    """Whether every column that the scanner acquired was measured.
+    """Whether every column that the scanner acquired was measured; of each volume it is decided once.
 
-    A file that stores no mask is not believed: its middle slice must not hold more exact zeros than chance leaves.
-    What is zero in every coil is zero in the first, so that this one is enough if it holds few.
+    See `mrikit.volumes.sampling.is_full`.
     """
-    if _stored_mask(volume).kind != "full":
-        return False
-    kspace, acquired, middle = volume.kspace, slice(*volume.info.padding), len(volume.kspace) // 2
-    if isinstance(kspace, FileSlices) and _is_dense(kspace.first_part(middle)[None, ..., acquired]):
-        return True
-    return _is_dense(kspace[middle][..., acquired])
-
-
-def _is_dense(kspace: npt.NDArray[np.complex64]) -> bool:
-    """Whether few samples of (coil, readout, phase) are zero in every coil."""
-    return bool((kspace == 0).all(axis=0).mean() < _MOST_ZEROS)
+    return volume.is_fully_sampled
 
 
 def _draw(plan: MaskPlan, width: int, padding: tuple[int, int], rng: np.random.RandomState) -> Mask:

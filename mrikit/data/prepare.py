@@ -12,10 +12,11 @@ from mrikit.data.example import Example
 from mrikit.data.masks import is_fully_sampled
 from mrikit.data.sampler import SliceKey
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
-from mrikit.data.window import center_crop, scored_window
+from mrikit.data.window import scored_window
 from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.physics.coils import rss
+from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import fft1c, ifft1c, ifft2c
 from mrikit.volumes import ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of

@@ -4,7 +4,7 @@ from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.expected import require_expected
 from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard
 from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
-from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
+from mrikit.evaluate.pairs import Pair, read_pair
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
 from mrikit.evaluate.score import STORED, data_of, evaluate
@@ -45,7 +45,6 @@ __all__ = [
     "data_of",
     "describe_scores",
     "evaluate",
-    "find_reconstructions",
     "format_bounds",
     "group_reasons",
     "label_reconstructions",

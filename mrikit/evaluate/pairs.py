@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.physics.crop import center_crop
 from mrikit.storage import Location
-from mrikit.volumes import ScanInfo, SliceArray, open_volume
+from mrikit.volumes import ScanInfo, SliceArray, Volume, open_volume
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction
 
 
@@ -29,7 +29,12 @@ class Pair:
 
 
 def read_pair(volume_path: Location, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
-    """Read both files of a volume and crop them to the window that is scored.
+    """Read both files of a volume and crop them to the window that is scored; see `make_pair`."""
+    return make_pair(open_volume(volume_path), reconstruction_path, is_square=is_square)
+
+
+def make_pair(volume: Volume, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
+    """Read a reconstruction and the reference of its volume, and crop both to the window that is scored.
 
     A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.
 
@@ -37,14 +42,13 @@ def read_pair(volume_path: Location, reconstruction_path: Path, *, is_square: bo
     as a reconstruction is whose field of view is narrower than the reference, both are cropped to the smaller one.
 
     Args:
-        volume_path: File of the volume.
+        volume: The scan.
         reconstruction_path: File of its reconstruction.
         is_square: Whether to crop to fastMRI's square, or to what both have.
 
     Raises:
         DataError: A file is damaged, or the reconstruction has another number of slices.
     """
-    volume = open_volume(volume_path)
     reconstruction = read_reconstruction(reconstruction_path)
     image, zero_filled, reference = reconstruction.image, reconstruction.zero_filled, None
     stored = reconstruction.reference if volume.reference is None else volume.reference
@@ -58,16 +62,11 @@ def read_pair(volume_path: Location, reconstruction_path: Path, *, is_square: bo
         if is_square:
             height = min(height, width)
         window = (min(height, image.shape[1]), min(width, image.shape[2]))
-        reference = _center_crop(_read_all(stored), window)
-        image, zero_filled = _center_crop(image, window), _center_crop(zero_filled, window)
+        reference = center_crop(_read_all(stored), window)
+        image, zero_filled = center_crop(image, window), center_crop(zero_filled, window)
     return Pair(
         image=image, zero_filled=zero_filled, reference=reference, info=volume.info, reconstruction=reconstruction
     )
-
-
-def find_reconstructions(folder: Path) -> list[Path]:
-    """All reconstructions below a folder, sorted; a name that starts with a dot is a file that is being written."""
-    return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
 def _read_all(slices: SliceArray) -> npt.NDArray[np.float32]:
@@ -76,8 +75,3 @@ def _read_all(slices: SliceArray) -> npt.NDArray[np.float32]:
     for index, one in enumerate(slices):
         image[index] = one
     return image
-
-
-def _center_crop(image: npt.NDArray[Any], window: tuple[int, int]) -> npt.NDArray[Any]:
-    top, left = ((full - part) // 2 for full, part in zip(image.shape[1:], window, strict=True))
-    return image[:, top : top + window[0], left : left + window[1]]

@@ -14,7 +14,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate.boxes import BOXES_ATTRIBUTE, BoxTable, crop_boxes, read_box_table, stored_boxes
 from mrikit.evaluate.leaderboard import group_acceleration
 from mrikit.evaluate.lesions import score_boxes
-from mrikit.evaluate.pairs import Pair, find_reconstructions, read_pair
+from mrikit.evaluate.pairs import Pair, make_pair
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
 from mrikit.evaluate.scorers import SCORERS, Compared, measure
@@ -23,9 +23,10 @@ from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import BlobPath, Location, read_json, recorded_location, shown
-from mrikit.volumes import ScanInfo, find_volumes
+from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
-from mrikit.volumes.reconstruction import reconstruction_path
+from mrikit.volumes.files import held_open
+from mrikit.volumes.reconstruction import find_reconstructions, reconstruction_path
 
 STORED: Final = "stored"
 """Stands for the boxes in the attributes of the volumes."""
@@ -110,28 +111,29 @@ def _read_run(recon: Path) -> dict[str, Any]:
     return run
 
 
-def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[Location, Path]], list[Unscored]]:
+def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[VolumeFile, Path]], list[Unscored]]:
     """Volume and reconstruction files that belong together, and what is left over on either side."""
-    wanted = {reconstruction_path(recon, data, path): path for path in find_volumes(data)}
+    wanted = {reconstruction_path(recon, data, file.path): file for file in scan_volumes(data)}
     found = set(find_reconstructions(recon))
     if not found:
         raise DataError(f"{recon}: no reconstruction in it; run `mrikit reconstruct --data {data} --out {recon}`")
-    pairs = [(path, target) for target, path in wanted.items() if target in found]
-    unscored = [
-        _unscored(path, f"not reconstructed by {model}") for target, path in wanted.items() if target not in found
-    ]
+    pairs = [(file, target) for target, file in wanted.items() if target in found]
+    reason = f"not reconstructed by {model}"
+    unscored = [_unscored(file.path, reason) for target, file in wanted.items() if target not in found]
     reason = f"no volume of this name in {data}"
     unscored += [_unscored(path, reason, path.relative_to(recon)) for path in found - wanted.keys()]
     return pairs, unscored
 
 
 def _score_pair(
-    paths: tuple[Location, Path], *, recon: Path, scorer: str, boxes: _Boxes
+    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes
 ) -> tuple[VolumeScore | Unscored, list[str]]:
     """The scores of a volume and its reconstruction, and what had to be left out of them."""
-    path, target = paths
+    file, target = files
+    path = file.path
     try:
-        pair = read_pair(path, target, is_square=SCORERS[scorer].is_square)
+        with held_open(file.current().open()) as volume:
+            pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
         if pair.reference is None:
             return _unscored(path, "the file has no reference image", target.relative_to(recon)), []
         if not pair.reference.any():

@@ -12,6 +12,7 @@ from mrikit.errors import ConfigError
 from mrikit.models.blocks import normalise
 from mrikit.models.output import Output
 from mrikit.physics.coils import rss
+from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft2c
 
 ANATOMIES = ("brain", "knee")
@@ -84,10 +85,8 @@ class AnatomyNet(nn.Module):
     def _reduce(self, image: torch.Tensor) -> torch.Tensor:
         """(batch, y, x) float32 of any size and scale to (batch, size, size), a constant image to zeros."""
         # The readout has twice the field of view in most scans, and nothing but air there.
-        height, width = image.shape[-2:]
-        side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
-        square = image[..., top : top + side, left : left + side]
+        side = min(image.shape[-2:])
+        square = center_crop(image, (side, side))
         small = nn.functional.adaptive_avg_pool2d(square.unsqueeze(1), self.config.image_size)
         normed, _, _ = normalise(small, 1)
         return normed.squeeze(1)

@@ -19,9 +19,8 @@ from mrikit.reconstruct.todo import Item, Work, find_work
 from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
-from mrikit.volumes import open_volume
-from mrikit.volumes.files import name_below
-from mrikit.volumes.reconstruction import file_signature, find_reconstructions, is_made_from, write_reconstruction
+from mrikit.volumes.files import held_open, name_below
+from mrikit.volumes.reconstruction import find_reconstructions, is_made_from, write_reconstruction
 
 OnStart = Callable[[str, Work], None]
 """Called before the first volume with the name of the model, or of all models, and what there is to do."""
@@ -115,8 +114,9 @@ def reconstruct_folder(
             try:
                 made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
-                name = name_below(data, item.path)
-                failures.append((name, _name_file(str(error), item.path, name)))
+                path = item.file.path
+                name = name_below(data, path)
+                failures.append((name, _name_file(str(error), path, name)))
                 on_failure(failures[-1][1])
                 continue
             if made:
@@ -161,16 +161,16 @@ class _Done(NamedTuple):
 
 def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_slice: OnSlice) -> _Done | None:
     """Reconstruct one volume into its file; None if somebody else did meanwhile."""
-    signature = file_signature(item.path)
-    if is_made_from(item.target, signature):
+    file = item.file.current()
+    if is_made_from(item.target, file.source_signature):
         return None
-    volume = open_volume(item.path)
-    # What the classifier reads is there already for the network.
-    volume = replace(volume, kspace=HeldSlices(volume.kspace))
-    method, config = choose_method(routing, volume, device), routing.config
-    result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
+    with held_open(file.open()) as opened:
+        # What the classifier reads is there already for the network.
+        volume = replace(opened, kspace=HeldSlices(opened.kspace))
+        method, config = choose_method(routing, volume, device), routing.config
+        result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
     described = result.config if config.task is None else {**result.config, "task": config.task}
-    write_reconstruction(item.target, replace(result, config=described, source_signature=signature))
+    write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(
         num_slices=len(result.image),
         has_own_mask=config.mask is not None and result.mask.kind == "stored",

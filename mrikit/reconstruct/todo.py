@@ -2,25 +2,24 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct.shard import Shard, share
 from mrikit.storage import Location, shown
-from mrikit.volumes import find_volumes, open_volume
+from mrikit.volumes import VolumeFile, scan_volumes
 from mrikit.volumes.files import is_single_file
-from mrikit.volumes.reconstruction import file_signature, is_made_from, reconstruction_path
+from mrikit.volumes.reconstruction import is_made_from, reconstruction_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """One volume to be reconstructed."""
 
-    path: Location
+    file: VolumeFile
     target: Path
     """Where the reconstruction goes."""
-    num_slices: int
-    """0 if the file cannot be opened, as reconstructing it will say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +38,11 @@ class Work:
     @property
     def num_slices(self) -> int:
         """Slices of all volumes that are not done yet."""
-        return sum(item.num_slices for item in self.items)
+        return sum(item.file.num_slices for item in self.items)
 
 
 def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[str], *, is_held_out: bool) -> Work:
-    """Look for volumes and reconstructions; only the headers of volumes are read.
+    """Look for volumes and reconstructions; volumes that are done are not opened, others once.
 
     Args:
         data: Folder of volumes, or one file.
@@ -57,47 +56,44 @@ def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[st
         DataError: There is no volume, or none is left, or two would become one file.
         StorageError: Blobs cannot be listed or read.
     """
-    paths = find_volumes(data)
-    target_of = _targets(out, data, paths)
-    kept = [path for path in paths if not is_held_out or path.stem not in trained_on]
+    _require_apart(out, data)
+
+    @cache
+    def is_done(path: Location, signature: tuple[int, int]) -> bool:
+        return is_made_from(reconstruction_path(out, data, path), signature)
+
+    # All processes share the volumes out by the slices of all, done or not.
+    is_shared = shard.num_shards > 1
+    files = scan_volumes(data, is_needed=lambda file: is_shared or not is_done(file.path, file.source_signature))
+    target_of = _targets(out, data, files)
+    kept = [file for file in files if not is_held_out or file.path.stem not in trained_on]
     if not kept:
-        raise DataError(f"{data}: all {len(paths)} volumes were trained on; leave out --held-out, or name other data")
-    # Without other processes those that are done need not be opened.
-    counts = [_count_slices(path) for path in kept] if shard.num_shards > 1 else [0] * len(kept)
-    own = share(counts, shard)
-    items = [
-        Item(
-            path=kept[position],
-            target=target_of[kept[position]],
-            num_slices=counts[position] or _count_slices(kept[position]),
-        )
-        for position in own
-        if not is_made_from(target_of[kept[position]], file_signature(kept[position]))
-    ]
+        raise DataError(f"{data}: all {len(files)} volumes were trained on; leave out --held-out, or name other data")
+    own = [kept[position] for position in share([file.num_slices for file in kept], shard)]
     return Work(
-        items=items,
+        items=[
+            Item(file=file, target=target_of[file.path])
+            for file in own
+            if not is_done(file.path, file.source_signature)
+        ],
         num_volumes=len(own),
-        num_trained_on=sum(kept[position].stem in trained_on for position in own),
-        num_left_out=len(paths) - len(kept),
+        num_trained_on=sum(file.path.stem in trained_on for file in own),
+        num_left_out=len(files) - len(kept),
     )
 
 
-def _targets(out: Path, data: Location, paths: list[Location]) -> dict[Location, Path]:
-    """Where each volume's reconstruction goes; two volumes must not share one place."""
+def _require_apart(out: Path, data: Location) -> None:
     folder = data.parent if is_single_file(data) else data
     if shown(out.resolve()) == str(folder.resolve()):
         raise ConfigError(f"{out} holds the volumes; choose another --out for their reconstructions")
-    target_of = {path: reconstruction_path(out, data, path) for path in paths}
+
+
+def _targets(out: Path, data: Location, files: list[VolumeFile]) -> dict[Location, Path]:
+    """Where each volume's reconstruction goes; two volumes must not share one place."""
+    target_of = {file.path: reconstruction_path(out, data, file.path) for file in files}
     volume_of: dict[Path, Location] = {}
     for path, target in target_of.items():
         other = volume_of.setdefault(target, path)
         if other != path:
             raise DataError(f"{other} and {path} would both become {target}; rename one, or reconstruct them apart")
     return target_of
-
-
-def _count_slices(path: Location) -> int:
-    try:
-        return len(open_volume(path).kspace)
-    except DataError:
-        return 0

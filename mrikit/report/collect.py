@@ -10,7 +10,6 @@ from mrikit.evaluate import (
     Scores,
     Unscored,
     VolumeScore,
-    find_reconstructions,
     label_runs,
     read_scores,
 )
@@ -18,6 +17,7 @@ from mrikit.report.stages import join_stages
 from mrikit.report.training import TrainingRun, find_training_runs
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import read_json, shown
+from mrikit.volumes.reconstruction import find_reconstructions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from mrikit.physics.crop import center_crop
 from mrikit.randomness import Key, generator
 from mrikit.simulate.coils import coil_maps, coil_positions
 from mrikit.simulate.contrast import ACQUISITIONS, signal
@@ -138,9 +139,8 @@ def root_sum_of_squares(kspace: npt.NDArray[np.complex64], window: tuple[int, in
     Returns:
         (y, x) float32.
     """
-    rows, columns = ((size - part) // 2 for size, part in zip(kspace.shape[1:], window, strict=True))
-    lines = _centred(scipy.fft.ifft, kspace, 1)[:, rows : rows + window[0]]
-    images = _centred(scipy.fft.ifft, lines, 2)[:, :, columns : columns + window[1]]
+    lines = center_crop(_centred(scipy.fft.ifft, kspace, 1), (window[0], kspace.shape[2]))
+    images = center_crop(_centred(scipy.fft.ifft, lines, 2), window)
     return np.asarray(np.sqrt(np.sum(images.real**2 + images.imag**2, axis=0)))
 
 

@@ -1,9 +1,11 @@
 """Volumes: raw k-space files of several formats as one type."""
 
 from mrikit.storage import Location
-from mrikit.volumes.files import find_volumes, open_volume
+from mrikit.volumes.files import open_volume
 from mrikit.volumes.index import Index, build_index, load_index
-from mrikit.volumes.volume import ScanInfo, SliceArray, Volume
+from mrikit.volumes.slice_array import SliceArray
+from mrikit.volumes.volume import ScanInfo, Volume
+from mrikit.volumes.volume_files import VolumeFile, find_volumes, scan_volumes
 from mrikit.volumes.write import write_fastmri, write_ismrmrd, write_snu
 
 __all__ = [
@@ -12,10 +14,12 @@ __all__ = [
     "ScanInfo",
     "SliceArray",
     "Volume",
+    "VolumeFile",
     "build_index",
     "find_volumes",
     "load_index",
     "open_volume",
+    "scan_volumes",
     "write_fastmri",
     "write_ismrmrd",
     "write_snu",

@@ -1,7 +1,8 @@
-"""Find volumes in a folder and open them, whatever their format."""
+"""Open a volume of any format, and name it."""
 
+import contextlib
 import posixpath
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,13 @@ from mrikit.volumes.bart import read_bart
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.hdf5 import read_hdf5
+from mrikit.volumes.held import HeldFile
 from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
-from mrikit.volumes.scan import BART_SUFFIX, HDF5_SUFFIXES, VOLUME_SUFFIXES, list_blobs, scan
+from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
+from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.snu import read_snu
-from mrikit.volumes.volume import SliceArray, Volume
+from mrikit.volumes.volume import Volume
 
 NUM_IN_FLIGHT = 32
 """Blobs that are looked into at once; waiting for them takes no processor."""
@@ -35,6 +38,7 @@ def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
         blobs: What a listing told of the blobs; without it they are asked for.
 
     Raises:
+        NoRawDataError: It holds a reconstruction.
         DataError: It is no such file, or it is damaged.
         StorageError: A blob cannot be read.
     """
@@ -48,28 +52,26 @@ def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
     return replace(volume, kspace=_pinned(volume.kspace, blobs), reference=reference)
 
 
-def find_volumes(folder: Location) -> list[Location]:
-    """All volumes below a folder, sorted by name; a path that is a file stands for itself.
+class NoRawDataError(DataError):
+    """A file holds a reconstruction and no k-space."""
 
-    Left out are names that start with a dot, SNU image files beside their k-space, and reconstructions.
 
-    Raises:
-        DataError: There is no such folder, or no volume in it.
-        StorageError: Blobs cannot be listed or read.
-    """
-    folder = folder if isinstance(folder, BlobPath) else Path(folder)
-    if is_single_file(folder):
-        return [folder]
-    if isinstance(folder, BlobPath):
-        found, names = _find_blobs(folder)
-    else:
-        names = list(scan(folder))
-        found = [folder / name for name in names if not is_reconstruction(folder / name)]
-    if not found and names:
-        raise DataError(f"{folder}: holds {len(names)} reconstructions and no volume; name the folder of their volumes")
-    if not found:
-        raise DataError(nothing_found(folder))
-    return found
+@contextlib.contextmanager
+def held_open(volume: Volume) -> Iterator[Volume]:
+    """A volume whose local files are opened once for all slices that are read of it, and closed after the block."""
+    files: dict[Path, HeldFile] = {}
+
+    def hold(slices: SliceArray) -> SliceArray:
+        if not isinstance(slices, FileSlices | MrdSlices) or isinstance(slices.path, BlobPath):
+            return slices
+        return replace(slices, held=files.setdefault(slices.path, HeldFile(slices.path)))
+
+    reference = None if volume.reference is None else hold(volume.reference)
+    try:
+        yield replace(volume, kspace=hold(volume.kspace), reference=reference)
+    finally:
+        for file in files.values():
+            file.close()
 
 
 def is_single_file(data: Location) -> bool:
@@ -92,31 +94,12 @@ def nothing_found(folder: Location) -> str:
     return f"{folder}: no volume in this folder or below; looked for files that end in {', '.join(VOLUME_SUFFIXES)}"
 
 
-def is_reconstruction(path: Location, blobs: BlobFiles | None = None) -> bool:
-    """Whether a readable HDF5 file holds a reconstruction and no k-space."""
-    if path.suffix not in HDF5_SUFFIXES:
-        return False
-    try:
-        return read_hdf5(path, lambda file: "reconstruction" in file and "kspace" not in file, blobs)
-    except DataError:
-        return False  # opening it as a volume will say what is wrong
-
-
-def _find_blobs(folder: BlobPath) -> tuple[list[Location], list[str]]:
-    """The volumes below a prefix, and the names of all that might be one; many are looked into at once."""
-    listing = list_blobs(folder)
-    names = list(listing.volumes)
-    with ThreadPoolExecutor(NUM_IN_FLIGHT) as pool:
-        is_left_out = pool.map(lambda name: is_reconstruction(folder / name, BlobFiles(listing.signatures)), names)
-        return [folder / name for name, is_other in zip(names, is_left_out, strict=True) if not is_other], names
-
-
 def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
     """The volume in an open file; errors name the file."""
     try:
         return _read_format(path, blobs, file)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
@@ -126,7 +109,7 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Vo
     if group is not None:
         return read_ismrmrd(path, file, group)
     if "reconstruction" in file:
-        raise DataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
+        raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
     raise DataError(
         f"no dataset 'kspace' and no group with ISMRMRD 'xml' and 'data'; found {sorted(file)}. "
         "Is it an image-only file?"

@@ -59,13 +59,35 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises:
         DataError: The file is missing, unreadable, not HDF5 or truncated, or proves damaged while it is open.
     """
+    file = open_file(path)
+    try:
+        with damage_named(path):
+            yield file
+    finally:
+        file.id.close()
+
+
+def open_file(path: Path) -> h5py.File:
+    """An HDF5 file open for reading, for the caller to close.
+
+    Raises:
+        DataError: The file is missing, unreadable, not HDF5 or truncated.
+    """
     try:
         # `h5py.File(path)` and its `close` do the same in twice the time, which indexing would spend on every file.
-        file = h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY))
+        return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY))
     except OSError as error:
         raise DataError(f"{path}: {_why_not_opened(path, error)}") from error
-    with _reading(path, file):
-        yield file
+
+
+@contextlib.contextmanager
+def damage_named(path: Location) -> Iterator[None]:
+    """Until the block ends, whatever damage makes of the file is a DataError."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        # Damage reaches us as any of these, depending on which byte HDF5 stumbles over.
+        raise DataError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager
@@ -74,18 +96,9 @@ def _open_blob(blob: BlobFile) -> Iterator[h5py.File]:
         file = h5py.File(blob, "r")
     except OSError as error:
         raise DataError(f"{blob.path}: {_reason(error, blob.size_bytes)}") from error
-    with _reading(blob.path, file):
-        yield file
-
-
-@contextlib.contextmanager
-def _reading(path: Location, file: h5py.File) -> Iterator[None]:
-    """Until the block ends and the file is closed, whatever damage makes of it is a DataError."""
     try:
-        yield
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        # Damage reaches us as any of these, depending on which byte HDF5 stumbles over.
-        raise DataError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
+        with damage_named(blob.path):
+            yield file
     finally:
         file.id.close()
 

@@ -6,26 +6,22 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from mrikit.errors import DataError
-from mrikit.storage import BlobPath, Location
-from mrikit.volumes.files import NUM_IN_FLIGHT, nothing_found
-from mrikit.volumes.index_blob import BlobIndex, read_blob_entries
-from mrikit.volumes.index_entry import Entry, load_info, load_volume
+from mrikit.storage import Location
+from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
+from mrikit.volumes.files import nothing_found
+from mrikit.volumes.index_entry import load_info, load_volume
 from mrikit.volumes.index_file import (
     INDEX_NAME,
-    LocalIndex,
     Records,
     open_partial,
     partial_path,
-    read_partial,
 )
-from mrikit.volumes.index_workers import num_processors, read_entries
-from mrikit.volumes.scan import BlobListing, list_blobs, scan
 from mrikit.volumes.volume import ScanInfo, Volume
 
 __all__ = ["INDEX_NAME", "BadFile", "Index", "build_index", "load_index"]
@@ -125,24 +121,47 @@ def build_index(
         DataError: There is no such folder, or no volume in it.
         StorageError: The index cannot be written there, or blobs cannot be read.
     """
-    index, current, listing = _look(folder, path)
-    if not current:
+    found = list_folder(folder, path)
+    if not found.signatures:
         raise DataError(nothing_found(folder))
-    (published_path, published), *others = index.read()
-    known = _still_true(current, [published, *(records for _, records in others), read_partial(index.work)])
-    changed = [name for name in current if name not in known or known[name].kind == "bad"]
+    place, records = update_index(found, num_workers, on_progress)
+    return _make_index(found.path, place, records)
+
+
+def update_index(
+    folder: DataFolder, num_workers: int | None = None, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Location, Records]:
+    """Look into every file that the index does not know, and write the index.
+
+    Args:
+        folder: The files that are there now.
+        num_workers: As for `build_index`.
+        on_progress: Called with the number of files read and the number to read.
+
+    Returns:
+        Where the index lies, and what it holds.
+
+    Raises:
+        StorageError: The index cannot be written there, or blobs cannot be read.
+    """
+    index = folder.index
+    indexes = index.read()
+    place, published = indexes[0]
+    known = known_entries(folder, indexes)
+    changed = [name for name in folder.signatures if name not in known]
     if changed:
         with open_partial(index.work) as save:
-            for count, (name, entry) in enumerate(_read_entries(folder, listing, changed, num_workers), 1):
+            for count, (name, entry) in enumerate(look_into(folder, changed, num_workers), 1):
                 known[name] = entry
-                save(name, (current[name], entry))
+                save(name, (folder.signatures[name], entry))
                 if on_progress:
                     on_progress(count, len(changed))
-    records = {name: (signature, known[name]) for name, signature in current.items()}
-    place = published_path if records == published else index.write(records)
+    records = {name: (signature, known[name]) for name, signature in folder.signatures.items()}
+    if records != published:
+        place = index.write(records)
     with contextlib.suppress(OSError):  # the folder of a current index may be read-only
         partial_path(index.work).unlink(missing_ok=True)
-    return _make_index(folder, place, records)
+    return place, records
 
 
 def load_index(folder: Location, *, path: Path | None = None) -> Index:
@@ -152,13 +171,14 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
         DataError: There is no index, or it is stale.
         StorageError: Blobs cannot be listed or read.
     """
-    index, current, _ = _look(folder, path)
-    found = [(place, records) for place, records in index.read() if records]
+    now = list_folder(folder, path)
+    current = now.signatures
+    found = [(place, records) for place, records in now.index.read() if records]
     if not found:
         raise DataError(f"{folder}: not indexed yet; run `mrikit data index {folder}`")
     for place, records in found:
         if records.keys() == current.keys() and all(records[name][0] == current[name] for name in current):
-            return _make_index(folder, place, records)
+            return _make_index(now.path, place, records)
     _, records = found[0]
     num_new = len(current.keys() - records.keys())
     num_gone = len(records.keys() - current.keys())
@@ -167,36 +187,6 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
         f"{folder}: since it was indexed {num_new} files came, {num_gone} went and {num_changed} changed; "
         f"run `mrikit data index {folder}` again"
     )
-
-
-def _look(
-    folder: Location, path: Path | None
-) -> tuple[LocalIndex | BlobIndex, dict[str, list[int]], BlobListing | None]:
-    """Where the index of a folder is kept, the signatures of the files that are there now, and the listing of blobs."""
-    if isinstance(folder, BlobPath):
-        listing = list_blobs(folder)
-        index = BlobIndex(folder, listing) if path is None else LocalIndex(Path(path))
-        return index, listing.volumes, listing
-    return LocalIndex(Path(folder) / INDEX_NAME if path is None else Path(path)), scan(Path(folder)), None
-
-
-def _still_true(current: dict[str, list[int]], sources: list[Records]) -> dict[str, Entry]:
-    """What was read of the files that still are as they were; the last source that knows a file counts."""
-    return {
-        name: entry
-        for records in sources
-        for name, (signature, entry) in records.items()
-        if current.get(name) == signature
-    }
-
-
-def _read_entries(
-    folder: Location, listing: BlobListing | None, names: list[str], num_workers: int | None
-) -> Iterator[tuple[str, Entry]]:
-    if isinstance(folder, BlobPath):
-        assert listing is not None
-        return read_blob_entries(folder, names, listing, num_workers or NUM_IN_FLIGHT)
-    return read_entries(Path(folder), names, num_workers or num_processors())
 
 
 def _make_index(folder: Location, path: Location, records: Records) -> Index:
@@ -210,7 +200,7 @@ def _make_index(folder: Location, path: Location, records: Records) -> Index:
     if not volumes and not bad_files:
         raise DataError(nothing_found(folder))
     return Index(
-        folder=folder if isinstance(folder, BlobPath) else Path(folder),
+        folder=folder,
         path=path,
         names=list(volumes),
         shapes=[entry.shape for entry in volumes.values() if entry.shape is not None],

@@ -1,21 +1,18 @@
 """One volume as one line of JSON: everything but the samples, so that it can be opened without reading its header."""
 
 import json
-import os
-import posixpath
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.storage import BlobPath, Location
+from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
-from mrikit.volumes.files import is_reconstruction, open_volume
-from mrikit.volumes.slices import FileSlices
-from mrikit.volumes.volume import ScanInfo, SliceArray, Volume
+from mrikit.volumes.files import NoRawDataError, open_volume
+from mrikit.volumes.index_slices import dump_slices, load_slices
+from mrikit.volumes.volume import ScanInfo, Volume
 
 STORED_FACTS = [field.name for field in fields(ScanInfo) if field.name not in ("volume_id", "source")]
 """The others follow from where the file lies."""
@@ -42,23 +39,22 @@ def read_entry(folder: Location, name: str, blobs: BlobFiles | None = None) -> E
     path = folder / name
     try:
         volume = open_volume(path, blobs)
+    except NoRawDataError:
+        return Entry(kind="reconstruction", shape=None, line="null")
     except DataError as error:
-        if is_reconstruction(path, blobs):
-            return Entry(kind="reconstruction", shape=None, line="null")
         return Entry(kind="bad", shape=None, line=json.dumps(str(error)))
     return Entry(kind="volume", shape=list(volume.kspace.shape), line=_dump(path, volume))
 
 
 def load_volume(folder: Location, name: str, line: str) -> Volume:
-    """The volume that `read_entry` described, without opening its file where its samples lie at known bytes."""
+    """The volume that `read_entry` described, without opening its file."""
     path = folder / name
     known = json.loads(line)
-    kspace = _load_slices(path, known["kspace"])
-    if kspace is None:
-        return open_volume(path)
+    kspace = load_slices(path, known["kspace"])
+    assert kspace is not None
     return Volume(
         kspace=kspace,
-        reference=_load_slices(path, known["reference"]),
+        reference=load_slices(path, known["reference"]),
         mask=_load_mask(known["mask"]),
         planned_mask=_load_mask(known["planned_mask"]),
         info=_load_info(path, known["info"]),
@@ -74,8 +70,8 @@ def _dump(path: Location, volume: Volume) -> str:
     info = volume.info
     return json.dumps(
         {
-            "kspace": _dump_slices(path, volume.kspace),
-            "reference": _dump_slices(path, volume.reference),
+            "kspace": dump_slices(path, volume.kspace),
+            "reference": dump_slices(path, volume.reference),
             "mask": _dump_mask(volume.mask),
             "planned_mask": _dump_mask(volume.planned_mask),
             "info": {name: getattr(info, name) for name in STORED_FACTS},
@@ -87,50 +83,6 @@ def _dump(path: Location, volume: Volume) -> str:
 def _load_info(path: Location, known: dict[str, Any]) -> ScanInfo:
     facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
     return ScanInfo(volume_id=path.stem, source=path, **facts)
-
-
-def _dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | None:
-    """None also for arrays that only their reader can fetch."""
-    if not isinstance(slices, FileSlices):
-        return None
-    described = {
-        "file": None if slices.path == path else _relative(slices.path, path.parent),
-        "key": slices.key,
-        "shape": slices.shape,
-        "dtype": slices.stored_dtype,
-        "start": slices.start,
-        "runs": None if slices.runs is None else slices.runs.tolist(),
-        "is_phase_first": slices.is_phase_first,
-    }
-    # Local files do without, so that their indexes are what they were before blobs were read.
-    return described if slices.signature is None else {**described, "signature": slices.signature}
-
-
-def _load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | None:
-    if known is None:
-        return None
-    return FileSlices(
-        path=_resolve(path.parent, known["file"]) if known["file"] else path,
-        key=known["key"],
-        shape=tuple(known["shape"]),
-        stored_dtype=known["dtype"],
-        start=known["start"],
-        runs=None if known["runs"] is None else np.array(known["runs"], np.int64),
-        is_phase_first=known["is_phase_first"],
-        signature=tuple(known["signature"]) if "signature" in known else None,
-    )
-
-
-def _relative(path: Location, folder: Location) -> str:
-    if isinstance(path, BlobPath):
-        assert isinstance(folder, BlobPath)
-        return posixpath.relpath(f"/{path.key}", f"/{folder.key}")
-    assert isinstance(folder, Path)
-    return os.path.relpath(path, folder)
-
-
-def _resolve(folder: Location, name: str) -> Location:
-    return folder / name if isinstance(folder, BlobPath) else Path(os.path.normpath(folder / name))
 
 
 def _dump_mask(mask: npt.NDArray[np.bool_] | None) -> dict[str, Any] | None:

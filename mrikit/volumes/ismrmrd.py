@@ -13,6 +13,7 @@ from mrikit.storage import Location
 from mrikit.volumes.blob_file import Signature, known_blob
 from mrikit.volumes.hdf5 import read_hdf5, text
 from mrikit.volumes.header import ScanHeader, read_header
+from mrikit.volumes.held import HeldFile
 from mrikit.volumes.volume import ScanInfo, Volume
 
 SKIPPED_FLAGS = {
@@ -53,6 +54,8 @@ class MrdSlices:
     """[first, last) samples of an acquisition that are kept."""
     signature: Signature | None = None
     """Size and version of a blob when it was opened; another one is not read. None for a local file."""
+    held: HeldFile | None = None
+    """The file where somebody keeps it open meanwhile."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -70,11 +73,15 @@ class MrdSlices:
         slice_index = range(len(self))[slice_index]
         columns = self.columns[slice_index]
         rows = self.rows[slice_index]
-        records = read_hdf5(
-            self.path,
-            lambda file: file[self.group]["data"].fields("data")[rows],
-            known_blob(self.path, self.signature),
-        )
+
+        def read(file: h5py.File) -> npt.NDArray[np.object_]:
+            found: npt.NDArray[np.object_] = file[self.group]["data"].fields("data")[rows]
+            return found
+
+        if self.held is not None:
+            records = self.held.read_hdf5(read)
+        else:
+            records = read_hdf5(self.path, read, known_blob(self.path, self.signature))
         num_coils, readout, phase = self.shape[1:]
         try:
             lines = np.stack(records).view(np.complex64).reshape(len(columns), num_coils, -1)

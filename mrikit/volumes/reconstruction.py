@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.masks import Mask
-from mrikit.storage import Location, atomic_path, file_state
+from mrikit.storage import Location, atomic_path
 from mrikit.volumes.files import name_below
 
 
@@ -90,19 +90,6 @@ def read_reconstruction(path: Path) -> Reconstruction:
     except (OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"
         raise DataError(message) from error
-
-
-def file_signature(path: Location) -> tuple[int, int]:
-    """Size in bytes, and modification time in ns or the version of a blob.
-
-    Raises:
-        DataError: There is no such file.
-        StorageError: Whether it is there cannot be known.
-    """
-    state = file_state(path)
-    if state is None:
-        raise DataError(f"{path}: no such file any more; copy it again, or name other data")
-    return state.size_bytes, state.version
 
 
 def is_made_from(path: Path, signature: tuple[int, int]) -> bool:

@@ -3,6 +3,7 @@
 Of a blob each such read is one request, or none where the cache on the local disk has the bytes.
 """
 
+import contextlib
 import math
 import os
 import zlib
@@ -19,6 +20,7 @@ from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.blob_file import Signature, known_blob, read_blob
 from mrikit.volumes.hdf5 import read_hdf5
+from mrikit.volumes.held import HeldFile
 from mrikit.volumes.inflate import inflate_slice
 
 _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"), np.dtype("<f4"))]
@@ -26,7 +28,7 @@ _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FileSlices:
-    """A SliceArray of a file. It holds no open handle, so it can be pickled and used by many processes."""
+    """A SliceArray of a file. Unless it is held open it can be pickled and used by many processes."""
 
     path: Location
     shape: tuple[int, ...]
@@ -45,6 +47,8 @@ class FileSlices:
     """Size and version of a blob when it was opened; another one is not read. None for a local file."""
     is_kept: bool = True
     """Whether what is read of a blob is kept in the cache on the local disk."""
+    held: HeldFile | None = None
+    """The file where somebody keeps it open meanwhile."""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -106,7 +110,7 @@ class FileSlices:
             for start, piece in pieces:
                 read_blob(self.path, start, piece, self.signature, is_kept=self.is_kept)
         else:
-            _read_file(self.path, slice_index, pieces)
+            _read_file(self.path, self.held, slice_index, pieces)
         return flat
 
     def _pieces(self, slice_index: int, num_bytes: int) -> list[tuple[int, int]]:
@@ -137,6 +141,8 @@ class FileSlices:
                 raise DataError(f"{self.path}: slice {slice_index} of {self.key} cannot be decoded: {error}") from error
             return found
 
+        if self.held is not None:
+            return self.held.read_hdf5(decode)
         return read_hdf5(self.path, decode, known_blob(self.path, self.signature))
 
 
@@ -188,18 +194,24 @@ def _is_linear(shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
     return shape[split] % chunk[split] == 0 and chunk[split + 1 :] == shape[split + 1 :]
 
 
-def _read_file(path: Path, slice_index: int, pieces: list[tuple[int, memoryview]]) -> None:
+def _read_file(path: Path, held: HeldFile | None, slice_index: int, pieces: list[tuple[int, memoryview]]) -> None:
     """Fill each buffer from its first byte in a local file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
+        with _opened(path) if held is None else held.descriptor() as descriptor:
             is_whole = all(_fill(descriptor, buffer, start) for start, buffer in pieces)
-        finally:
-            os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path}: slice {slice_index} cannot be read: {error.strerror}") from error
     if not is_whole:
         raise DataError(f"{path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _fill(descriptor: int, buffer: memoryview, start: int) -> bool:

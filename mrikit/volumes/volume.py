@@ -1,37 +1,14 @@
 """Volume: the k-space of one scan with what is known about it, in mrikit's axis order."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import Location
-
-
-class SliceArray(Protocol):
-    """An array whose leading axis is the slice; a slice is read from disk when it is asked for.
-
-    A plain numpy array is one too.
-    """
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Sizes of all axes, slice first."""
-        ...
-
-    def __len__(self) -> int:
-        """Number of slices."""
-        ...
-
-    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
-        """One slice, without its leading axis."""
-        ...
-
-    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        """All slices in order."""
-        ...
+from mrikit.volumes.sampling import is_full
+from mrikit.volumes.slice_array import SliceArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +39,7 @@ class ScanInfo:
     """The file it came from."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Volume:
     """One scan: k-space, and where the file has them its reference image and sampling mask."""
 
@@ -76,3 +53,8 @@ class Volume:
     """(phase,) or (readout, phase) bool that the file stores beside k-space that is not zero outside it. Such a volume
     has no `mask`: reconstructions without a plan of their own apply this one, training ignores it."""
     info: ScanInfo
+
+    @cached_property
+    def is_fully_sampled(self) -> bool:
+        """Whether every column that the scanner acquired was measured; decided when it is first asked for."""
+        return is_full(self.kspace, self.mask, self.info.padding)

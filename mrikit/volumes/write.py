@@ -13,7 +13,8 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import atomic_path
 from mrikit.volumes.header import make_header
-from mrikit.volumes.volume import SliceArray, Volume
+from mrikit.volumes.slice_array import SliceArray
+from mrikit.volumes.volume import Volume
 
 MRD_FLAG_LAST_IN_SLICE = 8
 MRD_VERSION = 1

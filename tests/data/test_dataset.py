@@ -5,8 +5,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from opened_files import counted_openings
 
-from mrikit.data import SliceDataset, SliceKey, load_training_volumes
+from mrikit.data import SliceDataset, SliceKey, is_fully_sampled, load_training_volumes
 from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.volumes import build_index, open_volume, write_fastmri
 from mrikit.volumes.index import INDEX_NAME
@@ -129,13 +130,25 @@ def test_a_slice_that_is_not_finite_is_named_with_its_file(data, value):
         dataset.read([SliceKey(0, 0), SliceKey(1, 2)])
 
 
-def test_training_volumes_come_from_a_fresh_index_without_opening_a_file(data, monkeypatch):
+def test_training_volumes_come_from_a_fresh_index_without_looking_into_a_file(data):
     build_index(data)
-    monkeypatch.setattr("mrikit.volumes.index_entry.open_volume", lambda path: pytest.fail(f"opened {path}"))
-    monkeypatch.setattr("mrikit.data.dataset.open_volume", lambda path: pytest.fail(f"opened {path}"))
-    volumes, num_undersampled = load_training_volumes(data)
+    with counted_openings(data) as opened:
+        volumes, num_undersampled = load_training_volumes(data)
     assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]
     assert num_undersampled == 0
+    assert not opened.as_hdf5
+    # The first coil of one slice tells whether the volume is full.
+    assert opened.for_bytes == {"knee_0.h5": 1, "knee_1.h5": 1, "knee_2.h5": 1}
+
+
+def test_whether_a_volume_is_full_is_decided_once(data):
+    (volume, *_), _ = load_training_volumes(data)
+    with counted_openings(data) as opened:
+        assert is_fully_sampled(volume)
+        assert is_fully_sampled(volume)
+    assert not opened.for_bytes
+    other = replace(volume, kspace=np.zeros(volume.kspace.shape, np.complex64))
+    assert not is_fully_sampled(other)
 
 
 def test_a_missing_or_stale_index_is_made_anew(data):
@@ -147,11 +160,11 @@ def test_a_missing_or_stale_index_is_made_anew(data):
 
 def test_a_folder_that_cannot_be_written_is_read_file_by_file(data, monkeypatch):
     def refuse(folder):
-        raise StorageError(f"{folder}: the index cannot be written here")
+        raise StorageError(f"{folder.path}: the index cannot be written here")
 
     expected = load_training_volumes(data).volumes
     (data / INDEX_NAME).unlink()
-    monkeypatch.setattr("mrikit.data.dataset.build_index", refuse)
+    monkeypatch.setattr("mrikit.volumes.volume_files.update_index", refuse)
     found = load_training_volumes(data).volumes
     assert [volume.info for volume in found] == [volume.info for volume in expected]
     assert not (data / INDEX_NAME).exists()

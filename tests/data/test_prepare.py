@@ -151,6 +151,13 @@ def test_the_crop_starts_where_fastmri_starts_it(size, window, first):
     assert torch.equal(center_crop(image, (window, window)), image[first : first + window, first : first + window])
 
 
+def test_an_array_is_cropped_as_a_tensor_and_not_copied():
+    image = np.arange(3 * 9 * 8).reshape(3, 9, 8)
+    cropped = center_crop(image, (4, 5))
+    np.testing.assert_array_equal(cropped, center_crop(torch.from_numpy(image), (4, 5)))
+    assert np.shares_memory(cropped, image)
+
+
 def test_a_crop_larger_than_the_image_is_refused():
     with pytest.raises(DataError, match=r"cannot crop \(9, 4\) from an image of \(8, 8\)"):
         center_crop(torch.zeros(8, 8), (9, 4))

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from opened_files import counted_openings
 from phantoms import make_volume
 from typer.testing import CliRunner
 
@@ -147,11 +148,10 @@ def test_a_model_that_is_not_that_of_the_weights_is_one_clear_line(run, weights)
         run("--weights", weights, "--model", "cg_sense")
 
 
-def test_every_file_is_looked_at_once_before_it_is_opened(run, monkeypatch):
-    looked = []
-    monkeypatch.setattr("mrikit.volumes.files.is_reconstruction", looked.append)
-    run("--model", "zero_filled")
-    assert len(looked) == 1
+def test_the_command_opens_a_volume_once_to_look_into_it_and_once_to_read_it(run, tmp_path):
+    with counted_openings(tmp_path / "data") as opened:
+        run("--model", "zero_filled")
+    assert opened.as_hdf5 == opened.for_bytes == {"file1000001.h5": 1}
 
 
 def test_several_weights_are_routed_and_what_suits_none_is_told_at_once(run, tmp_path):

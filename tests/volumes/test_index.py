@@ -17,7 +17,7 @@ import pytest
 from mrikit.errors import DataError, StorageError
 from mrikit.volumes import (
     build_index,
-    index,
+    data_folder,
     index_workers,
     load_index,
     open_volume,
@@ -387,10 +387,10 @@ def test_numbers_as_ids_are_kept_as_text(data):
 
 def test_as_many_workers_as_this_process_has_processors(data, monkeypatch):
     asked = []
-    true_read = index.read_entries
+    true_read = data_folder.read_entries
     monkeypatch.setattr(os, "sched_getaffinity", lambda process_id: {5, 7, 9})
     monkeypatch.setattr(
-        index, "read_entries", lambda folder, names, workers: asked.append(workers) or true_read(folder, names, 1)
+        data_folder, "read_entries", lambda folder, names, workers: asked.append(workers) or true_read(folder, names, 1)
     )
     build_index(data)
     assert asked == [3]

@@ -1,0 +1,154 @@
+"""The scan of a data folder: what it finds, and how often it opens a file."""
+
+import os
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from opened_files import counted_openings, num_open_files
+
+from mrikit.errors import DataError
+from mrikit.volumes import (
+    build_index,
+    open_volume,
+    scan_volumes,
+    write_fastmri,
+    write_ismrmrd,
+    write_snu,
+)
+from mrikit.volumes.files import held_open
+from mrikit.volumes.index import INDEX_NAME
+from tests.volumes.scans import assert_same_arrays, make_volume, without_reference
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A volume of each kind, and a reconstruction."""
+    folder = tmp_path / "data"
+    volume = make_volume(mask=np.arange(11) % 2 == 0, padding=(0, 11))
+    write_fastmri(folder / "a.h5", volume)
+    write_snu(folder, "brain_1", volume, image_grappa=np.asarray(volume.reference))
+    write_ismrmrd(folder / "raw.mrd", without_reference(volume))
+    with h5py.File(folder / "packed.h5", "w") as file:
+        file.create_dataset("kspace", data=volume.kspace, compression=4)
+    (folder / "recon").mkdir()
+    with h5py.File(folder / "recon" / "a.h5", "w") as file:
+        file["reconstruction"] = np.ones((1, 4, 4), np.float32)
+    return folder
+
+
+NAMES = ["a.h5", "kspace/brain_1.h5", "packed.h5", "raw.mrd"]
+
+
+def test_every_file_is_opened_once_and_none_stays_open(data):
+    num_before = num_open_files()
+    with counted_openings(data) as opened:
+        files = scan_volumes(data)
+        volumes = [file.open() for file in files]
+    assert [file.name for file in files] == NAMES
+    assert set(opened.as_hdf5) == {*NAMES, "image/brain_1.h5", "recon/a.h5"}
+    assert set(opened.as_hdf5.values()) == {1}
+    assert not opened.for_bytes
+    assert num_open_files() == num_before
+    assert not (data / INDEX_NAME).exists()
+    for file, volume in zip(files, volumes, strict=True):
+        expected = open_volume(file.path)
+        assert volume.info == expected.info
+        assert file.num_slices == len(expected.kspace)
+        assert_same_arrays(volume, replace(expected, kspace=np.stack(list(expected.kspace))))
+
+
+def test_what_an_index_knows_is_not_opened_though_it_is_stale(data):
+    build_index(data)
+    (data / "packed.h5").touch()
+    with counted_openings(data) as opened:
+        volumes = [file.open() for file in scan_volumes(data)]
+    assert len(volumes) == 4
+    assert opened.as_hdf5 == {"packed.h5": 1}
+
+
+def test_a_file_that_nobody_needs_is_not_opened_and_counts_as_a_volume(data):
+    with counted_openings(data) as opened:
+        files = scan_volumes(data, is_needed=lambda file: file.name == "a.h5")
+    assert [file.name for file in files] == ["a.h5", "kspace/brain_1.h5", "packed.h5", "raw.mrd", "recon/a.h5"]
+    assert opened.as_hdf5 == {"a.h5": 1}
+    assert [file.num_slices for file in files] == [3, 0, 0, 0, 0]
+    assert len(files[1].open().kspace) == 3
+
+
+def test_an_index_is_kept_only_where_it_is_asked_for(data):
+    with counted_openings(data) as opened:
+        scan_volumes(data, is_index_kept=True)
+        scan_volumes(data, is_index_kept=True)
+    assert (data / INDEX_NAME).exists()
+    assert set(opened.as_hdf5.values()) == {1}
+
+
+def test_a_bad_file_is_a_volume_that_says_why_it_cannot_be_opened(data):
+    (data / "a.h5").write_bytes(b"junk")
+    with counted_openings(data) as opened:
+        bad, *others = scan_volumes(data)
+    assert opened.as_hdf5["a.h5"] == 1
+    assert [file.problem for file in others] == [None] * 3
+    with pytest.raises(DataError, match=r"a\.h5: not an HDF5 file \(4 bytes\)"):
+        bad.open()
+
+
+def test_a_file_that_changed_since_is_looked_into_again(data):
+    file = scan_volumes(data)[0]
+    with counted_openings(data) as opened:
+        assert file.current() is file
+    assert not opened.as_hdf5
+    write_fastmri(data / "a.h5", make_volume(num_slices=7))
+    current = file.current()
+    assert current.num_slices == len(current.open().kspace) == 7
+    assert current.source_signature == ((status := (data / "a.h5").stat()).st_size, status.st_mtime_ns)
+    (data / "a.h5").unlink()
+    with pytest.raises(DataError, match=r"a\.h5: no such file"):
+        file.current().open()
+
+
+def test_a_file_whose_image_file_changed_since_is_looked_into_again(data):
+    for place in (data, data / "kspace" / "brain_1.h5"):
+        file = next(file for file in scan_volumes(place) if file.path.stem == "brain_1")
+        assert file.current() is file
+        with h5py.File(data / "image" / "brain_1.h5", "r+") as image:
+            image.attrs["max"] = image.attrs["max"] + 5
+        assert file.current().open().info.reference_max == file.open().info.reference_max + 5
+
+
+def test_a_reconstruction_that_is_named_alone_says_what_it_is(data):
+    (file,) = scan_volumes(data / "recon" / "a.h5")
+    with pytest.raises(DataError, match="a reconstruction, not k-space"):
+        file.open()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_volume_that_is_held_open_opens_its_file_once_for_all_slices(data, name):
+    volume = open_volume(data / name)
+    expected, num_before = np.stack(list(volume.kspace)), num_open_files()
+    with counted_openings(data) as opened, held_open(volume) as held:
+        for _ in range(2):
+            np.testing.assert_array_equal(np.stack(list(held.kspace)), expected)
+    assert opened.as_hdf5[name] + opened.for_bytes[name] == 1
+    assert num_open_files() == num_before
+
+
+def test_a_volume_that_is_held_open_is_read_as_it_was_whatever_takes_its_name(data):
+    expected = open_volume(data / "a.h5").kspace[2]
+    with held_open(open_volume(data / "a.h5")) as volume:
+        volume.kspace[0]
+        write_fastmri(data / "a.h5", make_volume(num_slices=1, seed=5))
+        np.testing.assert_array_equal(volume.kspace[2], expected)
+
+
+def test_a_held_file_is_closed_after_an_error_too(data):
+    num_before = num_open_files()
+    volume = make_volume(mask=np.arange(11) % 2 == 0, padding=(0, 11))
+    write_fastmri(data / "whole.h5", volume)
+    opened = open_volume(data / "whole.h5")
+    os.truncate(data / "whole.h5", opened.kspace.start + 100)
+    with pytest.raises(DataError, match="the file ends inside slice 0"), held_open(opened) as held:
+        held.kspace[0]
+    assert num_open_files() == num_before
