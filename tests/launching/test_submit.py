@@ -12,12 +12,12 @@ from predicted import hours_of
 from typer.testing import CliRunner
 
 from mrikit.commands import jobs as jobs_module
-from mrikit.commands import submit
 from mrikit.commands.data.index import index
 from mrikit.commands.on import elsewhere
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.train import train
 from mrikit.errors import ConfigError, JobError
+from mrikit.launching import submit
 from mrikit.launching.command import places
 from mrikit.launching.job import JobPlan, JobSpec, JobStatus
 from mrikit.launching.options import Chosen

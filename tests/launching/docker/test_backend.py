@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from mrikit import __version__
 from mrikit.commands.app import app
-from mrikit.commands.on import places
 from mrikit.errors import ConfigError, JobError
-from mrikit.launching.backends import docker_submit
+from mrikit.launching.command import places
+from mrikit.launching.docker import start
 from mrikit.launching.docker.backend import DockerBackend
 from mrikit.launching.docker.client import docker, explained
 from mrikit.launching.job import JobSpec
@@ -150,7 +150,7 @@ def test_the_folder_of_a_file_to_write_is_mounted_and_made_and_not_the_file(tmp_
     assert mounts_of(*words, **facts)[str(tmp_path)] == "write"
     elsewhere = (*words[:-1], "/store/index.json")
     assert mounts_of(*elsewhere, inputs=(), outputs=("/store/index.json",))["/store"] == "write"
-    docker_submit._make_places(spec_of(*words, **facts), [tmp_path / "order"])
+    start._make_places(spec_of(*words, **facts), [tmp_path / "order"])
     assert (tmp_path / "kept").is_dir()
     assert not (tmp_path / "kept" / "index.json").exists()
 
@@ -252,8 +252,8 @@ def test_a_network_that_a_container_is_just_leaving_is_asked_for_again(monkeypat
         if answers[len(calls) - 1]:
             raise JobError(answers[len(calls) - 1])
 
-    monkeypatch.setattr(docker_submit, "docker", docker)
-    docker_submit.remove_network(spec_of(nodes=2))
+    monkeypatch.setattr(start, "docker", docker)
+    start.remove_network(spec_of(nodes=2))
     assert [words[:2] for words in calls] == [("network", "rm")] * num_calls
-    docker_submit.remove_network(spec_of(nodes=1))
+    start.remove_network(spec_of(nodes=1))
     assert len(calls) == num_calls

@@ -28,7 +28,7 @@ from local_jobs import (
 )
 
 from mrikit.errors import JobError
-from mrikit.launching.local import local, processes
+from mrikit.launching.local import backend, processes
 from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.local.state import CANCEL_FILE, current_state, read_state
 from mrikit.launching.records import job_folder
@@ -160,7 +160,7 @@ def test_a_supervisor_that_is_told_to_end_stops_its_command_and_the_job_goes_on_
 
 
 def test_a_supervisor_that_does_not_answer_is_named(here, monkeypatch):
-    monkeypatch.setattr(local, "_CANCEL_EXTRA_S", 0.2)
+    monkeypatch.setattr(backend, "_CANCEL_EXTRA_S", 0.2)
     spec = job(here, WAIT, resources={"grace_s": "0.1"})
     BACKEND.submit([spec])
     supervisor = process_of(spec, "supervisor")
