@@ -13,9 +13,11 @@ from mrikit.commands.output import messages_console, results_console
 from mrikit.commands.places import Location, results_of
 from mrikit.config import parse_assignments
 from mrikit.errors import ConfigError
-from mrikit.launching.backends import open_backend
+from mrikit.launching.backends import ON_THIS_MACHINE, open_backend
 from mrikit.launching.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
+from mrikit.launching.own_gpus import GpusTakenError
 from mrikit.launching.records import load_record, new_record, save_record, submitting
+from mrikit.launching.submit import submit_jobs
 from mrikit.launching.sweep_file import Member, Sweep, read_sweep
 from mrikit.storage import BlobPath, parse_location
 from mrikit.words import counted
@@ -46,8 +48,13 @@ def sweep(
     file: Annotated[Path, typer.Argument(help="A TOML file: task, data, and settings with their values.")],
     on: Annotated[str, typer.Option(help="Where members run: local, docker, slurm or azure.")] = "local",
     at_once: Annotated[
-        int, typer.Option(min=1, help="Members at the same time; on azure as many as the cluster has nodes for.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Members at the same time: by default one, with --gpus here as many as have free GPUs; on azure as "
+            "many as the cluster has nodes for.",
+        ),
+    ] = None,
     gpus: Annotated[
         int | None, typer.Option(help="GPUs of each member; by default none, on azure those of a machine.")
     ] = None,
@@ -89,10 +96,10 @@ def sweep(
         for member, spec in members.values():
             typer.echo(f"{spec.name}: {_settings(member)}")
         return
-    if on in ("local", "docker"):
-        _run(backend, specs, at_once, is_retry=is_retry)
+    if on in ON_THIS_MACHINE:
+        _run(backend, specs, at_once or (len(specs) if gpus else 1), is_retry=is_retry)
     else:
-        _submit(backend, specs, at_once, is_retry=is_retry)
+        _submit(backend, specs, at_once or 1, is_retry=is_retry)
     _print([_row(backend, *pair) for pair in members.values()], on, as_json=as_json)
 
 
@@ -139,12 +146,13 @@ def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retr
                 save_record(new_record(spec, backend.name, handle))
             return
         for spec in waiting:
-            save_record(new_record(spec, backend.name, backend.submit([spec])[0]))
+            submit_jobs(backend, [spec])
 
 
 def _run(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retry: bool) -> None:
-    """Keep so many going until all are over."""
+    """Keep so many going, as far as there are GPUs for them, until all are over."""
     waiting = _waiting(backend, specs, is_retry=is_retry)
+    is_told = False
     messages, told = messages_console(), {spec.name for spec in specs if _state(backend, spec) not in (_NEW, *GOING_ON)}
     told -= {spec.name for spec in waiting}
     while True:
@@ -155,9 +163,14 @@ def _run(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retry: 
                 told.add(name)
                 messages.print(f"{name}: {state} ({len(told)} of {len(specs)})")
         free = at_once - sum(state in GOING_ON for state in states.values())
-        for spec in waiting[: max(free, 0)]:
-            _submit(backend, [spec], 1, is_retry=is_retry)
-        del waiting[: max(free, 0)]
+        try:
+            for _ in waiting[: max(free, 0)]:
+                _submit(backend, waiting[:1], 1, is_retry=is_retry)
+                del waiting[0]
+        except GpusTakenError as error:
+            if not is_told:
+                messages.print(f"{counted(len(waiting), 'member')} wait: {error}")
+            is_told = True
         if not waiting and not any(_state(backend, spec) in GOING_ON for spec in specs):
             return
         time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -5,6 +5,8 @@ from mrikit.launching.job import Backend
 
 NAMES = ("local", "docker", "slurm", "azure")
 """What `--on` takes."""
+ON_THIS_MACHINE = ("local", "docker")
+"""Those that share the GPUs of this machine and have no queue: whoever submits waits."""
 
 
 def open_backend(name: str) -> Backend:

@@ -32,6 +32,8 @@ class JobSpec:
     """Processes of the command on each; one for each GPU."""
     gpus_per_node: int = 0
     """GPUs of each machine."""
+    gpu_ids: tuple[str, ...] = ()
+    """Which GPUs of this machine it holds, as nvidia-smi counts; empty elsewhere, and before it is submitted."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment besides the back end's own; nothing secret."""
     inputs: tuple[str, ...] = ()

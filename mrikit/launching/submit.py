@@ -11,6 +11,7 @@ from mrikit.launching.backends import open_backend
 from mrikit.launching.chain import job_chain
 from mrikit.launching.job import GOING_ON, SUCCEEDED, Backend, JobPlan, JobSpec
 from mrikit.launching.options import Chosen
+from mrikit.launching.own_gpus import GpusTakenError, with_gpus
 from mrikit.launching.records import JobRecord, load_record, new_record, save_record, submitting
 from mrikit.words import counted
 
@@ -35,18 +36,15 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     if chosen.simulate_preemption and chosen.on not in _SIMULATING:
         raise ConfigError(f"--simulate-preemption is for --on {' or '.join(_SIMULATING)}, found --on {chosen.on}")
     backend = open_backend(chosen.on or "")
-    chain = job_chain(words, params, chosen)
+    chain = _with_gpus_now(backend, job_chain(words, params, chosen))
     plans = backend.plan(chain)
     _require_affordable(chain, plans, chosen.max_cost)
     _show(chain, plans)
     if chosen.dry_run:
         return list(zip(chain, plans, strict=True))
     with submitting():
-        rest = _not_done(backend, chain)
-        handles = backend.submit(rest) if rest else []
-        for spec, handle in zip(rest, handles, strict=True):
-            save_record(new_record(spec, backend.name, handle))
-            typer.echo(f"submitted {spec.name} as {handle}")
+        for record in submit_jobs(backend, _not_done(backend, chain)):
+            typer.echo(f"submitted {record.spec.name} as {record.handle}")
     typer.echo(f"next: mrikit jobs logs {chain[0].name} --follow")
     return list(zip(chain, plans, strict=True))
 
@@ -65,10 +63,31 @@ def resubmit(record: JobRecord) -> JobRecord:
         state = backend.status(record.spec, record.handle).state
         if state in (*GOING_ON, SUCCEEDED):
             raise JobError(f"job {record.spec.name} is {state}; only a job that failed or was cancelled is resumed")
-        (handle,) = backend.submit([record.spec])
-        renewed = new_record(record.spec, backend.name, handle)
-        save_record(renewed)
+        (renewed,) = submit_jobs(backend, [record.spec])
     return renewed
+
+
+def submit_jobs(backend: Backend, chain: Sequence[JobSpec]) -> list[JobRecord]:
+    """Submit jobs, with GPUs of their own where they run on this machine, and record them; inside `submitting`.
+
+    Raises:
+        JobError: Too few GPUs are free, or the back end refuses.
+    """
+    chain = with_gpus(backend.name, chain)
+    handles = backend.submit(chain) if chain else []
+    records = [new_record(spec, backend.name, handle) for spec, handle in zip(chain, handles, strict=True)]
+    for record in records:
+        save_record(record)
+    return records
+
+
+def _with_gpus_now(backend: Backend, chain: Sequence[JobSpec]) -> Sequence[JobSpec]:
+    """A chain with the GPUs that it would take at this moment; without, and said, where too few are free."""
+    try:
+        return with_gpus(backend.name, chain)
+    except GpusTakenError as error:
+        typer.echo(f"not now: {error}", err=True)
+        return chain
 
 
 def _require_affordable(chain: Sequence[JobSpec], plans: Sequence[JobPlan], max_cost: float | None) -> None:
@@ -92,7 +111,8 @@ def _show(chain: Sequence[JobSpec], plans: Sequence[JobPlan]) -> None:
     for spec, plan in zip(chain, plans, strict=True):
         typer.echo(f"job {spec.name}: {plan.where}")
         machines = counted(spec.nodes, "node")
-        gpus = f" with {counted(spec.gpus_per_node, 'GPU')}" if spec.gpus_per_node else ""
+        which = f" ({', '.join(spec.gpu_ids)})" if spec.gpu_ids else ""
+        gpus = f" with {counted(spec.gpus_per_node, 'GPU')}{which}" if spec.gpus_per_node else ""
         processes = "1 process" if spec.num_processes == 1 else f"{spec.num_processes} processes"
         typer.echo(f"machines: {machines}{gpus}, {processes}")
         typer.echo(f"command: {shlex.join(plan.command)}")

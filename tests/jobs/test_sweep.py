@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import typer
+from gpu_machine import gpu_machine
 from typer.testing import CliRunner
 
 from mrikit.commands import sweep as sweep_module
 from mrikit.commands.sweep import sweep
 from mrikit.errors import ConfigError
+from mrikit.launching import own_gpus
 from mrikit.launching.job import JobPlan, JobStatus
 from mrikit.launching.records import load_record
 from mrikit.launching.sweep_file import read_sweep
@@ -29,7 +31,7 @@ class InMemory:
 
     def __init__(self):
         self.submitted, self.fails, self.running, self.ends, self.arrays = [], {}, {}, {}, []
-        self.most = 0
+        self.most, self.num_looks = 0, 2
 
     def plan(self, chain):
         return [JobPlan(where="memory", command=(), env={}, job_file="") for _ in chain]
@@ -37,7 +39,7 @@ class InMemory:
     def submit(self, chain):
         (spec,) = chain
         self.submitted.append(spec)
-        self.running[spec.name] = 2
+        self.running[spec.name] = self.num_looks
         self.most = max(self.most, sum(left > 0 for left in self.running.values()))
         return [str(len(self.submitted))]
 
@@ -48,6 +50,9 @@ class InMemory:
         if handle not in self.ends:
             self.ends[handle] = self.end(spec)
         return self.ends[handle]
+
+    def find(self):
+        return [(spec, str(number)) for number, spec in enumerate(self.submitted, 1)]
 
     def end(self, spec):
         settings = dict(word.split("=") for word in spec.command if "=" in word)
@@ -184,6 +189,25 @@ def test_every_member_is_trained_once_and_the_best_stands_first(backend):
     assert "rates: 6 members on memory" in result.stderr
     run("rates.toml")
     assert len(backend.submitted) == 6
+
+
+def test_a_sweep_has_as_many_members_going_as_have_free_gpus(backend, tmp_path, monkeypatch):
+    gpu_machine(tmp_path / "machine", monkeypatch, 3)
+    backend.num_looks = 50
+    monkeypatch.setattr(own_gpus, "open_backend", lambda _name: backend)
+    told = run("rates.toml", "--gpus", "1").stderr
+    assert (len(backend.submitted), backend.most) == (6, 3)
+    assert "3 members wait: --gpus 1: 0 of the 3 GPUs here can be had; held are 0 by job " in " ".join(told.split())
+    assert told.count("members wait") == 1
+    assert {spec.gpu_ids for spec in backend.submitted} == {("0",), ("1",), ("2",)}
+
+
+def test_a_sweep_with_gpus_takes_no_more_members_at_once_than_asked_for(backend, tmp_path, monkeypatch):
+    gpu_machine(tmp_path / "machine", monkeypatch, 3)
+    backend.num_looks = 50
+    monkeypatch.setattr(own_gpus, "open_backend", lambda _name: backend)
+    run("rates.toml", "--gpus", "1", "--at-once", "2")
+    assert backend.most == 2
 
 
 def test_each_member_is_the_training_command_with_its_settings_in_a_folder_of_its_own(backend, tmp_path):

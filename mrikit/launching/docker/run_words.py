@@ -112,7 +112,7 @@ def run_words(spec: JobSpec, *, node: int, number: int, folder: Path) -> list[st
         "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
         "--network", network_of(spec), *several,
         "--shm-size", spec.resources.get("shm", _SHM), *limits,
-        *(["--gpus", str(spec.gpus_per_node)] if spec.gpus_per_node else []),
+        *(["--gpus", _gpus(spec, node)] if spec.gpus_per_node else []),
         *(word for mount in mounts(spec, folder) for word in ("--mount", mount)),
         "--workdir", spec.folder,
         "--entrypoint", "python", image_of(spec), "-P", "-m", "mrikit.launching.docker.first_process", str(folder),
@@ -200,6 +200,12 @@ def require_possible(spec: JobSpec) -> None:
             )
 
 
+def _gpus(spec: JobSpec, node: int) -> str:
+    """The GPUs of a node: its own if they were chosen, else so many."""
+    own = spec.gpu_ids[node * spec.gpus_per_node : (node + 1) * spec.gpus_per_node]
+    return _field("device", ",".join(own)) if own else str(spec.gpus_per_node)
+
+
 def _cpus(spec: JobSpec) -> float:
     text = spec.resources["cpus"]
     try:
@@ -212,7 +218,7 @@ def _cpus(spec: JobSpec) -> float:
 
 
 def _field(name: str, value: str) -> str:
-    """One field of a mount, which Docker reads as CSV."""
+    """One field of a mount or of GPUs, which Docker reads as CSV."""
     text = f"{name}={value}"
     quoted = text.replace('"', '""')
     return f'"{quoted}"' if "," in text or '"' in text else text

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mrikit.errors import ConfigError
+from mrikit.launching.gpus import VISIBLE, require_gpus, visible_gpus
 from mrikit.launching.job import JobPlan, JobSpec
 from mrikit.launching.local import processes
 from mrikit.launching.local.logs import OTHERS
@@ -68,6 +69,9 @@ def environment_of(spec: JobSpec) -> dict[str, str]:
     own = {"PYTHONUNBUFFERED": "1"}
     if spec.processes_per_node > 1:
         own["OMP_NUM_THREADS"] = str(max(1, len(os.sched_getaffinity(0)) // spec.processes_per_node))
+    if spec.gpu_ids:
+        # CUDA's own order would be the fastest first.
+        own |= {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VISIBLE: ",".join(spec.gpu_ids)}
     return {**own, **spec.env}
 
 
@@ -104,12 +108,8 @@ def _is_launchers(name: str) -> bool:
 def _require_possible(spec: JobSpec) -> None:
     if spec.nodes > 1:
         raise ConfigError(f"--on local --nodes {spec.nodes}: this is one machine; take --on slurm or --on azure")
-    here = len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
-    # Windows lends its GPUs to Linux by one device for all.
-    if spec.gpus_per_node > here and not Path("/dev/dxg").exists():
-        raise ConfigError(
-            f"--on local --gpus {spec.gpus_per_node}: this machine has {here}; take fewer, or --processes without GPUs"
-        )
+    if spec.gpus_per_node and not spec.gpu_ids:
+        require_gpus("local", spec.gpus_per_node, visible_gpus())
     unknown = sorted(set(spec.resources) - set(_DEFAULTS))
     if unknown:
         raise ConfigError(f"--resource {unknown[0]}=...: --on local takes {', '.join(_DEFAULTS)}")
