@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from mrikit.launching.submit import submit_jobs
 from mrikit.launching.sweep_file import Member, Sweep, read_sweep
 from mrikit.storage import BlobPath, parse_location
 from mrikit.words import counted
+
+if TYPE_CHECKING:
+    from mrikit.report.training import TrainingRun
 
 _NEW = "new"
 _RETRIED = (FAILED, CANCELLED, UNKNOWN)
@@ -38,6 +41,8 @@ class Row:
     """Of its job; `new` before it is submitted."""
     score: float | None
     """The best validation so far."""
+    higher_is_better: bool
+    """Direction of the score."""
     epoch: float | None
     """Of that."""
     message: str
@@ -184,14 +189,15 @@ def _row(backend: Backend, member: Member, spec: JobSpec) -> Row:
         member=member,
         spec=spec,
         state=status.state if status else _NEW,
-        score=best[1] if best else None,
-        epoch=best[0] if best else None,
+        score=best.best[1] if best and best.best else None,
+        higher_is_better=best is None or best.score.higher_is_better,
+        epoch=best.best[0] if best and best.best else None,
         message=status.message if status else "",
     )
 
 
-def _best(spec: JobSpec) -> tuple[float, float] | None:
-    """Epoch and score of the best validation of a member; of its last stage, where it has several."""
+def _best(spec: JobSpec) -> "TrainingRun | None":
+    """The run of a member that was validated; its last stage, where it has several."""
     from mrikit.report.training import find_training_runs
     from mrikit.storage import pulled
 
@@ -199,13 +205,12 @@ def _best(spec: JobSpec) -> tuple[float, float] | None:
     place = parse_location(out)
     folder = pulled(place, results_of) if isinstance(place, BlobPath) else place
     runs = find_training_runs(folder) if folder.exists() else []
-    points = [run.best for run in runs if run.best]
-    return points[-1] if points else None
+    return next((run for run in reversed(runs) if run.best), None)
 
 
 def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
     """The best first; those without a score last."""
-    ranked = sorted(rows, key=lambda row: (row.score is None, -(row.score or 0), row.spec.name))
+    ranked = sorted(rows, key=_rank)
     if as_json:
         typer.echo(json.dumps({"members": [_facts(row) for row in ranked]}))
         return
@@ -228,6 +233,11 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
         console.print(f"next: the same command with --retry-failed{more}")
     elif ranked[0].score is not None and all(row.state == SUCCEEDED for row in ranked):
         console.print(f"best: {ranked[0].spec.name}; next: mrikit report {ranked[0].spec.outputs[0]}")
+
+
+def _rank(row: Row) -> tuple[bool, float, str]:
+    score = row.score or 0.0
+    return row.score is None, -score if row.higher_is_better else score, row.spec.name
 
 
 def _facts(row: Row) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from mrikit.report.picture import data_uri
-from mrikit.report.training import Point, TrainingRun, score_name
+from mrikit.report.training import Point, TrainingRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ class Curve:
 def draw_curves(run: TrainingRun) -> list[Curve]:
     """Loss, score of the validations and learning rate, each if the run has any of it; a line where a stage begins."""
     loss, rate = run.points("train", "step", "loss"), run.points("train", "step", "lr")
-    score, name = run.points("validation", "epoch", run.score), score_name(run)
+    score, name = run.points("validation", "epoch", run.score.name), run.score.words
     steps, epochs = [stage.step for stage in run.stages], [stage.epoch for stage in run.stages]
     curves = []
     if loss:

@@ -14,10 +14,20 @@ from mrikit.storage import read_json
 
 CONFIG_KEYS = ("task", "size", "model")
 
-_SCORES = {"accuracy": "accuracy", "body_ssim": "body SSIM"}
-"""Those besides `ssim` in words; where a run has them, they decide."""
-
 Point = tuple[float, float]
+
+
+class RunScore(NamedTuple):
+    """The number that the validations of a run choose by."""
+
+    name: str
+    """Its key in the rows."""
+    words: str
+    higher_is_better: bool = True
+
+
+_FORMER_SCORES = (RunScore("accuracy", "accuracy"), RunScore("body_ssim", "SSIM inside the body"))
+"""Of runs whose `config.json` does not say: where a row has one of these, it decides, else `ssim`."""
 
 
 class StageStart(NamedTuple):
@@ -53,14 +63,19 @@ class TrainingRun:
         return [pair for pair in pairs if all(map(math.isfinite, pair))]
 
     @property
-    def score(self) -> str:
-        """The number that its validations choose by: `ssim`, `body_ssim`, or `accuracy` of a classifier."""
-        return next((name for name in _SCORES if any(name in row for row in self.validation)), "ssim")
+    def score(self) -> RunScore:
+        """What its validations choose by, as its objective says; of a run of stages, that of the last."""
+        said = _newest(self).get("score")
+        if isinstance(said, dict):
+            return RunScore(**said)
+        former = (score for score in _FORMER_SCORES if any(score.name in row for row in self.validation))
+        return next(former, RunScore("ssim", "SSIM"))
 
     @property
     def best(self) -> Point | None:
         """Epoch and score of the best validation; the first of equal ones."""
-        return max(self.points("validation", "epoch", self.score), key=lambda point: point[1], default=None)
+        choose = max if self.score.higher_is_better else min
+        return choose(self.points("validation", "epoch", self.score.name), key=lambda point: point[1], default=None)
 
     @property
     def summary(self) -> str:
@@ -70,19 +85,13 @@ class TrainingRun:
 
 def undersampling(run: TrainingRun) -> str:
     """The options with which `mrikit reconstruct` undersamples as the run was validated; empty if it does not say."""
-    newest = run.config if not run.stages else run.config.get(f"stage {run.stages[-1].number}", run.config)
-    data = newest.get("config", {}).get("data", {})
+    data = _newest(run).get("config", {}).get("data", {})
     try:
         kind = data.get("validation_mask_kind") or data["mask_kind"]
         acceleration, fraction = data["accelerations"][0], data["center_fractions"][0]
     except (KeyError, IndexError, TypeError):
         return ""
     return f"--acceleration {acceleration:g} --mask {kind} --center-fraction {fraction:g}"
-
-
-def score_name(run: TrainingRun) -> str:
-    """The score in words."""
-    return _SCORES.get(run.score, "SSIM")
 
 
 def find_training_runs(folder: Path) -> list[TrainingRun]:
@@ -104,6 +113,12 @@ def find_training_runs(folder: Path) -> list[TrainingRun]:
                 num_damaged=num_damaged,
             )
             found.append(run)
+    return found
+
+
+def _newest(run: TrainingRun) -> dict[str, Any]:
+    """What `config.json` of the last stage says."""
+    found: dict[str, Any] = run.config.get(f"stage {run.stages[-1].number}", run.config) if run.stages else run.config
     return found
 
 
@@ -151,7 +166,7 @@ def _describe(run: TrainingRun) -> Iterable[str]:
     epoch = max((_number(row, "epoch") for row in (*run.train, *run.validation)), default=math.nan)
     if math.isfinite(epoch):
         yield f"{epoch:.4g} {'epoch' if epoch == 1 else 'epochs'}"
-    score = score_name(run)
+    score = run.score.words
     yield f"best validation {score} {run.best[1]:.4f} at epoch {run.best[0]:g}" if run.best else "no validation yet"
     seconds = _finite(run.train, "seconds") + _finite(run.validation, "seconds")
     if seconds:

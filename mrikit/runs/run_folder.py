@@ -24,7 +24,7 @@ _TITLES = ("size", "model")
 class Claim:
     """What a folder is claimed for."""
 
-    title: Mapping[str, str]
+    title: Mapping[str, Any]
     """What readers of the file look for first: task, size, model."""
     settings: Mapping[str, Any]
     """The whole configuration, JSON."""

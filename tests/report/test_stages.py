@@ -81,7 +81,7 @@ def test_a_score_inside_the_body_decides_where_there_is_one(tmp_path):
     rows = [train_row(1), *(validation_row(n, ssim) | {"body_ssim": 1 - ssim} for n, ssim in ((1, 0.1), (2, 0.3)))]
     write_run(tmp_path / "run", rows)
     (run,) = joined(tmp_path)
-    assert "best validation body SSIM 0.9000 at epoch 1" in run.summary
+    assert "best validation SSIM inside the body 0.9000 at epoch 1" in run.summary
 
 
 def test_the_next_command_undersamples_as_the_run_was_validated(tmp_path):

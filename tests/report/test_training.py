@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -99,3 +100,14 @@ def test_the_first_of_equal_validations_is_the_best_and_nan_never_is(tmp_path):
 )
 def test_durations_are_for_people(seconds, text):
     assert format_seconds(seconds) == text
+
+
+def test_a_run_says_which_score_is_best(tmp_path):
+    rows = [{"kind": "validation", "step": step, "epoch": step, "nmse": nmse} for step, nmse in ((1, 0.3), (2, 0.1))]
+    score = {"name": "nmse", "words": "NMSE", "higher_is_better": False}
+    config = {"task": "knee", "size": "tiny", "model": "varnet", "score": score}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (run,) = find_training_runs(tmp_path)
+    assert run.best == (2, 0.1)
+    assert run.score.words == "NMSE"
