@@ -1,10 +1,11 @@
 """Poisson-disc patterns: random points that keep a distance, which grows away from the centre.
 
 One of (1 + slope * r)^2 samples is taken, where r is how far it lies beyond the fully sampled centre: 0 at its rim, 1
-at the end of either axis. Points are thrown in random order, and each keeps the distance at which such throws come to rest
-with that density (random sequential adsorption: 0.697 points in the area of a squared distance). Where the axes have
-different sizes, discs are ellipses of the same shape as k-space. The middle of a disc lies anywhere in its sample, else
-the density would jump where one more ring of samples is covered; points may so be nearer by half a sample.
+at the end of either axis. Points are thrown in random order, and each keeps the distance at which such throws come to
+rest with that density (random sequential adsorption: 0.697 points in the area of a squared distance). Where the axes
+have different sizes, discs are ellipses of the same shape as k-space. The middle of a disc lies anywhere in its
+sample, else the density would jump where one more ring of samples is covered; points may so be nearer by half a
+sample.
 
 Source:
     The density law is that of `sigpy.mri.poisson` and BART's `poisson`; Feder, Random sequential adsorption, J. Theor.
