@@ -23,7 +23,7 @@ import torch
 from mrikit.checkpoint import save_weights
 from mrikit.data import center_crop, choose_mask, make_example
 from mrikit.errors import DataError
-from mrikit.masks import sample_mask
+from mrikit.masks import MaskPlan, sample_mask
 from mrikit.models import build_model, model_settings
 from mrikit.models.precision import real_float32
 from mrikit.reconstruct import ReconstructConfig, build_routing, choose_method, reconstruct_folder
@@ -93,9 +93,8 @@ def write_leaderboard(data: Path, size: str, num_volumes: int) -> int:
             patient_id=anatomy,
         )
         volume = simulate_scan(plan).volume
-        lines = sample_mask(
-            "fixed", width=matrix[1], acceleration=acceleration, center_fraction=0.08, rng=np.random.RandomState(0)
-        ).samples
+        mask_plan = MaskPlan(kind="fixed", acceleration=acceleration, center_fraction=0.08)
+        lines = sample_mask(mask_plan, matrix, np.random.RandomState(0)).samples
         kspace = np.stack([np.where(lines, one, np.complex64(0)) for one in volume.kspace])
         root, names = data / f"acc{acceleration}", [f"{anatomy}_test{number + 1}" for number in range(num_volumes)]
         reference = np.stack(list(volume.reference))

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mrikit import __version__
-from mrikit.commands import data, image, infra, jobs, weights
+from mrikit.commands import data, image, infra, jobs, masks, weights
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
@@ -64,6 +64,7 @@ for command in (elsewhere(evaluate), sweep, report, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)
+app.add_typer(masks.app)
 app.add_typer(infra.app)
 app.add_typer(jobs.app)
 app.add_typer(image.app)

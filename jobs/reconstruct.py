@@ -1,7 +1,7 @@
 """`mrikit reconstruct`: volumes to images, by any model."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +11,7 @@ from mrikit.commands.places import AS_LOCATION, Location, weights_of
 from mrikit.commands.progress import Progress
 
 if TYPE_CHECKING:
+    from mrikit.data import MaskPlan
     from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
     from mrikit.storage import Place
 
@@ -63,15 +64,19 @@ def reconstruct(
     mask: Annotated[
         str | None,
         typer.Option(
-            help="How to undersample: random, equispaced, equispaced_fraction (default), magic, magic_fraction, fixed, "
-            "random_offset or random_spaced."
+            help="How to undersample: a kind of `mrikit masks list` (equispaced_fraction by default), or a mask file: "
+            ".npy, .cfl, or .json with the order of lines."
         ),
     ] = None,
     center_fraction: Annotated[
-        float | None, typer.Option(help="Share of columns sampled in the middle; 0.32 / acceleration by default.")
+        float | None,
+        typer.Option(help="Share of columns (2-D: and rows) sampled in the middle; 0.32 / acceleration by default."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the model, such as num_iterations=30; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", help="A setting of the model, such as num_iterations=30, or of the mask: mask.power=3; repeatable."
+        ),
     ] = None,
     precision: Annotated[
         str, typer.Option(help="What a network computes in: fp32, or bf16, which is faster and rounds.")
@@ -92,21 +97,15 @@ def reconstruct(
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
     from mrikit.config import parse_assignments
-    from mrikit.data import MaskPlan
-    from mrikit.errors import ConfigError
-    from mrikit.masks import challenge_center_fraction
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
     assert data is not None
     assert out is not None
     require_writable(out)
-    plan = None
-    if acceleration is not None:
-        fraction = challenge_center_fraction(acceleration) if center_fraction is None else center_fraction
-        plan = MaskPlan(kind=mask or "equispaced_fraction", acceleration=acceleration, center_fraction=fraction)
-    elif mask is not None or center_fraction is not None:
-        raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
+    assignments = parse_assignments(settings or [])
+    own = {name.removeprefix("mask."): assignments.pop(name) for name in [*assignments] if name.startswith("mask.")}
+    plan = _plan(mask, acceleration, center_fraction, own)
 
     def say_next(summary: "ReconstructSummary") -> None:
         if summary.num_volumes or summary.num_skipped:
@@ -115,7 +114,7 @@ def reconstruct(
     with named_as_locations():
         config = ReconstructConfig(
             model=model if model or weights or task else "cg_sense",
-            model_config=parse_assignments(settings or []),
+            model_config=assignments,
             weights=tuple(pulled(path, weights_of) for path in weights or ()),
             task=task,
             precision=precision,
@@ -202,6 +201,28 @@ def _warnings_before(work: "Work") -> list[str]:
             f"of new ones; --held-out leaves them out"
         )
     return lines
+
+
+def _plan(
+    mask: str | None, acceleration: float | None, center_fraction: float | None, settings: Mapping[str, str]
+) -> "MaskPlan | None":
+    """How to undersample; None for not at all."""
+    from mrikit.data import MaskPlan
+    from mrikit.errors import ConfigError
+    from mrikit.masks import challenge_center_fraction, is_mask_file
+
+    if acceleration is None and mask is not None and is_mask_file(mask):
+        acceleration = 1.0  # all that the file holds
+    if acceleration is None:
+        if mask is not None or center_fraction is not None or settings:
+            raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
+        return None
+    fraction = challenge_center_fraction(acceleration) if center_fraction is None else center_fraction
+    plan = MaskPlan(
+        kind=mask or "equispaced_fraction", acceleration=acceleration, center_fraction=fraction, settings=settings
+    )
+    _ = plan.is_2d  # a file that is no mask is refused before anything is read
+    return plan
 
 
 def _warnings(summary: "ReconstructSummary", model: str) -> list[str]:

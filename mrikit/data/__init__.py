@@ -6,11 +6,12 @@ from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_
 from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
-from mrikit.data.masks import MaskPlan, choose_mask, draw_masks, is_fully_sampled
+from mrikit.data.masks import choose_mask, draw_masks, is_fully_sampled
 from mrikit.data.prepare import make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import scored_window
+from mrikit.masks import MaskPlan
 from mrikit.physics.crop import center_crop
 
 __all__ = [

@@ -1,38 +1,16 @@
-"""Which lines of a full scan are kept: the fixed mask of a volume, and the masks that training draws anew."""
+"""Masks of full scans: the fixed one of a volume, and those that training draws."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from mrikit.data.scan_batch import ScanBatch
 from mrikit.errors import ConfigError
-from mrikit.masks import MASK_KINDS, Mask, sample_mask, stored_mask, volume_rng, within_padding
+from mrikit.masks import Mask, MaskPlan, sample_mask, stored_mask, volume_rng, within_padding
 from mrikit.volumes import Volume
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MaskPlan:
-    """How fully sampled volumes are undersampled."""
-
-    kind: str = "equispaced_fraction"
-    """A name of `mrikit.masks.MASK_KINDS`."""
-    acceleration: float = 4.0
-    """Nominal acceleration, at least 1."""
-    center_fraction: float = 0.08
-    """Share of columns that are fully sampled in the middle."""
-
-    def __post_init__(self) -> None:
-        if self.kind not in MASK_KINDS:
-            raise ConfigError(f"no mask is called {self.kind!r}; there are {', '.join(MASK_KINDS)}")
-        if not 1 <= self.acceleration < math.inf:
-            raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
-        if not 0 <= self.center_fraction <= 1:
-            raise ConfigError(f"the centre fraction is a share in [0, 1], found {self.center_fraction:g}")
-
-
-def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
+def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | None = None) -> Mask:
     """The one mask that a volume is reconstructed and validated with.
 
     A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, always the
@@ -41,20 +19,21 @@ def choose_mask(volume: Volume, plan: MaskPlan | None) -> Mask:
     Args:
         volume: The scan.
         plan: How to undersample a full scan, None to leave it as its file has it.
+        shape: (readout, phase) of k-space when it is masked; as the file has it if None. A stored mask is not changed.
 
     Returns:
         A Mask without the columns that the scanner filled with zeros.
 
     Raises:
-        ConfigError: The plan does not fit the width.
-        DataError: The stored mask samples nothing.
+        ConfigError: The plan does not fit the shape.
+        DataError: The stored mask samples nothing, or a mask file has another shape.
     """
     stored = _stored_mask(volume)
     if stored.kind != "full":
         return stored
     if plan is not None:
         info = volume.info
-        return _draw(plan, info.matrix[1], info.padding, volume_rng(info.volume_id))
+        return _draw(plan, shape or info.matrix, info.padding, volume_rng(info.volume_id))
     return stored if volume.planned_mask is None else stored_mask(volume.planned_mask, volume.info.padding)
 
 
@@ -71,13 +50,14 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
 
     Raises:
         ConfigError: There is no plan, or one does not fit the shape.
+        DataError: A mask file has another shape.
     """
     if not plans:
         raise ConfigError("training needs at least one mask plan, found none")
     masks = []
     for facts, rng in zip(scan.facts, rngs, strict=True):
         plan = plans[int(rng.integers(len(plans)))]
-        masks.append(_draw(plan, scan.shape[1], facts.padding, np.random.RandomState(rng.bit_generator)))
+        masks.append(_draw(plan, scan.shape, facts.padding, np.random.RandomState(rng.bit_generator)))
     return masks
 
 
@@ -89,11 +69,8 @@ def is_fully_sampled(volume: Volume) -> bool:
     return volume.is_fully_sampled
 
 
-def _draw(plan: MaskPlan, width: int, padding: tuple[int, int], rng: np.random.RandomState) -> Mask:
-    drawn = sample_mask(
-        plan.kind, width=width, acceleration=plan.acceleration, center_fraction=plan.center_fraction, rng=rng
-    )
-    return within_padding(drawn, padding)
+def _draw(plan: MaskPlan, shape: tuple[int, int], padding: tuple[int, int], rng: np.random.RandomState) -> Mask:
+    return within_padding(sample_mask(plan, shape, rng), padding)
 
 
 def _stored_mask(volume: Volume) -> Mask:

@@ -1,13 +1,17 @@
-"""Sampling masks: pure functions of width, acceleration, centre fraction and a random generator."""
+"""Sampling masks: kinds, plans, files, and what a mask says about itself."""
 
 from mrikit.masks.estimate import stored_mask
+from mrikit.masks.file import is_mask_file
+from mrikit.masks.kinds import MASK_KINDS
 from mrikit.masks.mask import Mask, measured, within_padding
-from mrikit.masks.sample import MASK_KINDS, challenge_center_fraction, sample_mask, volume_rng
+from mrikit.masks.plan import MaskPlan, challenge_center_fraction, sample_mask, volume_rng
 
 __all__ = [
     "MASK_KINDS",
     "Mask",
+    "MaskPlan",
     "challenge_center_fraction",
+    "is_mask_file",
     "measured",
     "sample_mask",
     "stored_mask",

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.masks.mask import Mask, center_size, measured
+from mrikit.masks.mask import Mask, center_of, center_size, measured
 
 _FEWEST_GAPS = 2  # a single one says nothing about the others
 
@@ -37,6 +37,7 @@ def stored_mask(samples: npt.NDArray[np.bool_], padding: tuple[int, int] | None 
         acceleration=1.0 if is_full else _acceleration(inside, left, right),
         num_center_lines=center_size(inside),
         padding=padding,
+        center=center_of(inside) if inside.ndim > 1 else None,
     )
 
 

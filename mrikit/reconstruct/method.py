@@ -1,7 +1,7 @@
 """Method: a model that is ready to reconstruct, classical or with trained weights, and what it is as JSON."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
         "version": __version__,
         "model": method.name,
         "model_config": model_settings(method.model),
-        "mask": asdict(plan) if plan else None,
+        "mask": plan.facts if plan else None,
         "flips": method.flips,
     }
     if method.weights is None:

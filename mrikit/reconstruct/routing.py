@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
     return {
         "version": __version__,
         "model": ", ".join(sorted({method.name for method in (*routing.methods, *rest)})),
-        "mask": asdict(config.mask) if config.mask else None,
+        "mask": config.mask.facts if config.mask else None,
         "flips": config.flips,
         "task": config.task,
         "weights": {

@@ -22,6 +22,7 @@ from mrikit.evaluate import (
     summarise,
     summarise_lesions,
 )
+from mrikit.masks import is_mask_file
 from mrikit.report.collect import ReconFolder, list_unscored
 from mrikit.storage import recorded_location, shown
 
@@ -231,4 +232,6 @@ def _mask(folder: ReconFolder) -> str:
     mask = folder.run.get("mask")
     if not mask:
         return "as acquired"
+    if is_mask_file(mask["kind"]):
+        return f"{mask['kind']} {mask['acceleration']:g}x" if mask["acceleration"] > 1 else mask["kind"]
     return f"{mask['kind']} {mask['acceleration']:g}x with {mask['center_fraction']:.0%} centre lines"

@@ -11,7 +11,7 @@ import torch
 
 import mrikit
 from mrikit.errors import ConfigError
-from mrikit.masks import Mask, challenge_center_fraction, sample_mask, volume_rng, within_padding
+from mrikit.masks import Mask, MaskPlan, challenge_center_fraction, sample_mask, volume_rng, within_padding
 from mrikit.physics.grappa import grappa
 from mrikit.simulate.scan import SimulatedScan, root_sum_of_squares, simulate_scan
 from mrikit.simulate.study import PlannedVolume, StudyConfig, plan_study
@@ -148,13 +148,8 @@ def _write_snu(planned: PlannedVolume, scan: SimulatedScan) -> None:
 
 
 def _mask(planned: PlannedVolume, kind: str, center_fraction: float) -> Mask:
-    return sample_mask(
-        kind,
-        width=planned.scan.matrix[1],
-        acceleration=planned.acceleration,
-        center_fraction=center_fraction,
-        rng=volume_rng(planned.path.stem),
-    )
+    plan = MaskPlan(kind=kind, acceleration=planned.acceleration, center_fraction=center_fraction)
+    return sample_mask(plan, planned.scan.matrix, volume_rng(planned.path.stem))
 
 
 def _masked(volume: Volume, mask: Mask) -> np.ndarray[Any, np.dtype[np.complex64]]:

@@ -26,13 +26,17 @@ class DataConfig:
     """Which volumes, and how they are undersampled."""
 
     mask_kind: str = "equispaced_fraction"
-    """A name of `mrikit.masks.MASK_KINDS`."""
+    """A name of `mrikit.masks.MASK_KINDS`, or a mask file: `.npy`, `.json` or `.cfl`."""
+    mask_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the kind that differ from its defaults, such as `power`."""
     accelerations: tuple[float, ...] = (4.0,)
     """Nominal accelerations; each example draws one, each validation volume keeps one."""
     center_fractions: tuple[float, ...] = (0.08,)
     """Share of centre columns, one for each acceleration."""
     validation_mask_kind: str = ""
     """How validation volumes are undersampled, so that stages with other masks compare; empty for `mask_kind`."""
+    validation_mask_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of that kind; where it is empty, `mask_settings` count."""
     validation_score: str = "ssim"
     """What the best weights have most of: `ssim` as fastMRI scores, or `body_ssim` as the SNU challenge does."""
     anatomy: str = ""
@@ -55,21 +59,28 @@ class DataConfig:
         for name in ("num_validation", "num_volumes", "max_readout"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
-        _ = self.plans, self.validation_plans
+        if self.validation_mask_settings and not self.validation_mask_kind:
+            raise ConfigError("data.validation_mask_settings need data.validation_mask_kind; found none")
+        # Typed, so that a run is the same however its settings were written.
+        object.__setattr__(self, "mask_settings", dict(self.plans[0].settings))
+        if self.validation_mask_kind:
+            object.__setattr__(self, "validation_mask_settings", dict(self.validation_plans[0].settings))
 
     @property
     def plans(self) -> tuple[MaskPlan, ...]:
         """How to undersample examples, one plan for each acceleration."""
-        return self._plans(self.mask_kind)
+        return self._plans(self.mask_kind, self.mask_settings)
 
     @property
     def validation_plans(self) -> tuple[MaskPlan, ...]:
         """How to undersample volumes to validate on, one plan for each acceleration."""
-        return self._plans(self.validation_mask_kind or self.mask_kind)
+        if not self.validation_mask_kind:
+            return self.plans
+        return self._plans(self.validation_mask_kind, self.validation_mask_settings)
 
-    def _plans(self, kind: str) -> tuple[MaskPlan, ...]:
+    def _plans(self, kind: str, settings: Mapping[str, Any]) -> tuple[MaskPlan, ...]:
         return tuple(
-            MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction)
+            MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction, settings=settings)
             for acceleration, fraction in zip(self.accelerations, self.center_fractions, strict=True)
         )
 

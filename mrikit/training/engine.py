@@ -263,8 +263,8 @@ class Engine:
             "stage": self.config.stage,
             "size": self.config.size,
             "anatomy": data.anatomy,
-            "masks": [asdict(plan) for plan in data.plans],
-            "validation_masks": [asdict(plan) for plan in data.validation_plans],
+            "masks": [plan.facts for plan in data.plans],
+            "validation_masks": [plan.facts for plan in data.validation_plans],
             "max_readout": data.max_readout,
             "trained_on": sorted(own.union(self._trained_on)),
         }

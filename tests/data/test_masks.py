@@ -93,3 +93,11 @@ def test_a_mask_that_was_applied_comes_before_a_planned_one():
     volume = replace(make_volume(mask=lines), planned_mask=np.arange(60) % 3 == 0)
     np.testing.assert_array_equal(choose_mask(volume, None).samples, lines)
     assert not is_fully_sampled(volume)
+
+
+def test_masks_are_drawn_for_the_shape_that_kspace_has_when_it_is_masked():
+    plan = MaskPlan(kind="variable_density_2d")
+    (mask,) = draw_masks([plan], [INFO], [0], (40, 60), seed=0, epoch=0)
+    assert mask.samples.shape == (40, 60)
+    assert choose_mask(make_volume(), plan, (40, 60)).samples.shape == (40, 60)
+    assert choose_mask(make_volume(), plan).samples.shape == INFO.matrix

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mrikit.masks import sample_mask, volume_rng
+from mrikit.masks import MaskPlan, sample_mask, volume_rng
 
 
 def _cases(golden):
@@ -16,13 +16,8 @@ def test_fastmri_masks_are_equal_bit_for_bit(golden):
     for case in cases:
         seed = case["seed"]
         rng = np.random.RandomState(seed) if isinstance(seed, int) else volume_rng(seed.removesuffix(".h5"))
-        mask = sample_mask(
-            case["type"],
-            width=case["width"],
-            acceleration=case["acceleration"],
-            center_fraction=case["center_fraction"],
-            rng=rng,
-        )
+        facts = {"acceleration": case["acceleration"], "center_fraction": case["center_fraction"]}
+        mask = sample_mask(MaskPlan(kind=case["type"], **facts), (8, case["width"]), rng)
         assert np.flatnonzero(mask.samples).tolist() == case["columns"], case
         assert mask.num_center_lines == case["num_low"], case
         assert mask.true_acceleration == pytest.approx(case["width"] / len(case["columns"]))

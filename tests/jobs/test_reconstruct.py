@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from opened_files import counted_openings
 from phantoms import make_volume
@@ -11,7 +12,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model, model_settings
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
-from mrikit.volumes import write_fastmri
+from mrikit.volumes import open_volume, write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
 
 
@@ -24,6 +25,10 @@ def run(tmp_path):
         return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
 
     return invoke
+
+
+def read_reference(tmp_path):
+    return np.asarray(open_volume(tmp_path / "data" / "file1000001.h5").reference)
 
 
 def settings_of(tmp_path):
@@ -55,11 +60,45 @@ def test_without_an_acceleration_volumes_stay_as_they_are(run, tmp_path):
             ["--acceleration", 3, "--mask", "random", "--center-fraction", 0.2],
             {"kind": "random", "acceleration": 3.0, "center_fraction": 0.2},
         ),
+        (
+            ["--acceleration", 4, "--mask", "variable_density", "--set", "mask.power=3"],
+            {
+                "kind": "variable_density",
+                "acceleration": 4.0,
+                "center_fraction": 0.08,
+                "settings": {"power": 3.0},
+            },
+        ),
     ],
 )
 def test_the_mask_is_as_asked_for(run, tmp_path, words, plan):
     run("--model", "zero_filled", *words)
     assert settings_of(tmp_path)["mask"] == plan
+
+
+@pytest.mark.parametrize("model", ["zero_filled", "cg_sense", "l1_wavelet"])
+def test_a_pattern_is_reconstructed_by_classical_methods(run, tmp_path, model):
+    words = ["--acceleration", 3, "--mask", "poisson_disc", "--set", "mask.center=16,16"]
+    assert run("--model", model, *words).exit_code == 0
+    found = read_reconstruction(tmp_path / "out" / "file1000001.h5")
+    assert (found.mask.center, found.mask.num_center_lines) == ((16, 16), 16)
+    assert found.mask.samples.ndim == 2
+    assert found.mask.true_acceleration == pytest.approx(3, rel=1e-3)
+    truth = read_reference(tmp_path)
+    error = [np.linalg.norm(image - truth) for image in (found.image, found.zero_filled)]
+    assert error[0] < 0.8 * error[1] if model != "zero_filled" else error[0] == error[1]
+
+
+def test_grappa_refuses_a_pattern(run):
+    with pytest.raises(DataError, match="GRAPPA needs a mask of whole phase lines"):
+        run("--model", "grappa", "--acceleration", 3, "--mask", "poisson_disc")
+
+
+def test_a_mask_file_says_its_own_acceleration(run, tmp_path):
+    np.save(tmp_path / "mask.npy", np.isin(np.arange(60), range(0, 60, 5)) | (abs(np.arange(60) - 30) < 5))
+    run("--model", "cg_sense", "--mask", tmp_path / "mask.npy")
+    mask = read_reconstruction(tmp_path / "out" / "file1000001.h5").mask
+    assert (mask.kind, mask.acceleration, mask.num_center_lines) == (str(tmp_path / "mask.npy"), 5, 11)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +108,15 @@ def test_the_mask_is_as_asked_for(run, tmp_path, words, plan):
         (["--center-fraction", 0.1], "--mask and --center-fraction say how to undersample; give --acceleration too"),
         (["--acceleration", 0], "an acceleration is a number from 1, found 0"),
         (["--acceleration", 4, "--mask", "foo"], "no mask is called 'foo'"),
+        (["--mask", "foo.npy"], "foo.npy: not a mask file"),
+        (
+            ["--acceleration", 4, "--mask", "poisson_disc", "--set", "mask.centre=8,8"],
+            "the poisson_disc mask has no setting 'centre'; did you mean 'center'?",
+        ),
     ],
 )
 def test_a_wrong_mask_is_one_clear_line_and_leaves_no_folder(run, tmp_path, words, message):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises((ConfigError, DataError)) as caught:
         run(*words)
     assert str(caught.value).startswith(message)
     assert not (tmp_path / "out").exists()

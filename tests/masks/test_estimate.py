@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrikit.masks import sample_mask, stored_mask, within_padding
+from mrikit.masks import MaskPlan, sample_mask, stored_mask, within_padding
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "magic", "fixed", "random_offset", "random_spaced"])
@@ -11,8 +11,8 @@ from mrikit.masks import sample_mask, stored_mask, within_padding
 @pytest.mark.parametrize("acceleration", [2, 4, 6, 8])
 def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, width, acceleration):
     for seed in range(20):
-        rng = np.random.RandomState(seed)
-        drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=0.08, rng=rng)
+        plan = MaskPlan(kind=kind, acceleration=acceleration)
+        drawn = sample_mask(plan, (8, width), np.random.RandomState(seed))
         # A narrow mask has so few bins that its random lines may fit a neighbour of R as well.
         slack = 1 if kind == "random_spaced" and width < 100 else 0
         assert abs(stored_mask(drawn.samples).acceleration - acceleration) <= slack, seed
@@ -26,8 +26,8 @@ def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, widt
 @pytest.mark.parametrize(("acceleration", "center_fraction"), [(4, 0.08), (8, 0.04)])
 def test_the_acceleration_of_any_other_mask_is_the_overall_one(kind, width, acceleration, center_fraction):
     for seed in range(50):
-        rng = np.random.RandomState(seed)
-        drawn = sample_mask(kind, width=width, acceleration=acceleration, center_fraction=center_fraction, rng=rng)
+        plan = MaskPlan(kind=kind, acceleration=acceleration, center_fraction=center_fraction)
+        drawn = sample_mask(plan, (8, width), np.random.RandomState(seed))
         assert stored_mask(drawn.samples).acceleration == pytest.approx(drawn.true_acceleration), seed
 
 
@@ -69,3 +69,25 @@ def test_a_square_center_is_found_in_a_two_dimensional_pattern():
     mask = stored_mask(lines)
     assert mask.num_center_lines == 12
     assert mask.acceleration == pytest.approx(lines.size / lines.sum())
+
+
+def test_the_center_of_a_stored_pattern_is_found_in_rows_and_columns():
+    samples = np.zeros((40, 31), bool)
+    samples[::3, ::2] = True
+    samples[11:29, 13:19] = True
+    mask = stored_mask(samples)
+    assert mask.center == (18, 6)
+    assert mask.num_center_lines == 6
+
+
+def test_padding_cuts_the_columns_of_a_pattern_s_center():
+    samples = np.zeros((40, 32), bool)
+    samples[16:24, 11:21] = True
+    cut = within_padding(stored_mask(samples), (14, 32))
+    assert cut.center == (8, 5)
+
+
+def test_a_pattern_that_misses_the_middle_has_no_center():
+    samples = np.zeros((40, 32), bool)
+    samples[3, 4] = True
+    assert stored_mask(samples).center == (0, 0)

@@ -4,12 +4,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks import MASK_KINDS, Mask, challenge_center_fraction, measured, sample_mask, volume_rng, within_padding
+from mrikit.masks import (
+    MASK_KINDS,
+    Mask,
+    MaskPlan,
+    challenge_center_fraction,
+    measured,
+    sample_mask,
+    volume_rng,
+    within_padding,
+)
+
+PUBLISHED = sorted(set(MASK_KINDS) - {"center", "variable_density", "variable_density_2d", "poisson_disc"})
 
 
 def draw(kind, width=32, acceleration=4, center_fraction=0.08, seed=123):
-    rng = np.random.RandomState(seed)
-    return sample_mask(kind, width=width, acceleration=acceleration, center_fraction=center_fraction, rng=rng)
+    plan = MaskPlan(kind=kind, acceleration=acceleration, center_fraction=center_fraction)
+    return sample_mask(plan, (8, width), np.random.RandomState(seed))
 
 
 @pytest.mark.parametrize(
@@ -35,21 +46,19 @@ def test_fixed_mask_has_the_line_counts_of_the_challenge(width, acceleration, li
 
 
 def test_the_leaderboard_mask_of_a_file_is_seeded_by_its_name():
-    mask = sample_mask(
-        "equispaced_fraction", width=368, acceleration=4, center_fraction=0.08, rng=volume_rng("file1000000")
-    )
+    mask = sample_mask(MaskPlan(), (640, 368), volume_rng("file1000000"))
     assert mask.samples.sum() == 93
     assert np.flatnonzero(mask.samples)[:8].tolist() == [1, 6, 12, 17, 23, 28, 33, 39]
 
 
 @given(
-    kind=st.sampled_from(sorted(MASK_KINDS)),
+    kind=st.sampled_from(PUBLISHED),
     width=st.integers(8, 400),
     acceleration=st.integers(1, 8),
     center_fraction=st.floats(0, 1),
     seed=st.integers(0, 1000),
 )
-def test_every_mask_keeps_its_center_lines_and_counts_itself(kind, width, acceleration, center_fraction, seed):
+def test_every_published_mask_keeps_its_center_and_counts_itself(kind, width, acceleration, center_fraction, seed):
     try:
         mask = draw(kind, width, acceleration, center_fraction, seed)
     except ConfigError:
@@ -107,7 +116,7 @@ def test_padding_removes_lines_and_counts_acquired_columns_only():
 
 
 def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
-    mask = sample_mask("equispaced", width=64, acceleration=4, center_fraction=0.2, rng=np.random.RandomState(0))
+    mask = draw("equispaced", 64, 4, 0.2, seed=0)
     assert mask.num_center_lines == 13
     cut = within_padding(mask, (29, 64))
     start = (64 - cut.num_center_lines + 1) // 2
@@ -119,7 +128,7 @@ def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
     ("change", "message"),
     [
         ({"kind": "spiral"}, "no mask is called 'spiral'; there are random, equispaced,"),
-        ({"acceleration": 0.5}, r"acceleration must be in \[1, 32\] for 32 phase columns, found 0.5"),
+        ({"acceleration": 0.5}, "an acceleration is a number from 1, found 0.5"),
         ({"acceleration": 64}, r"acceleration must be in \[1, 32\]"),
         ({"center_fraction": 8}, r"the centre fraction is a share in \[0, 1\], found 8"),
         ({"kind": "equispaced", "acceleration": 4.5}, "whole acceleration, found 4.5; try equispaced_fraction"),

@@ -4,74 +4,73 @@ Source:
     fastMRI (github.com/facebookresearch/fastMRI, MIT), `fastmri/data/subsample.py`; the magic masks are from Defazio,
     Offset Sampling Improves Deep Learning based Accelerated MRI Reconstructions, arXiv:1912.01101.
 
-Every function takes (width, acceleration, center_fraction, rng) and returns (lines, num_center_lines, offset). The
-plain `equispaced` and `magic` masks add the centre on top, so their true acceleration is below the nominal one. Where
-the centre alone meets the acceleration, the `fraction` masks sample the centre only; fastMRI divides by zero there.
+The plain `equispaced` and `magic` masks add the centre on top, so their true acceleration is below the nominal one.
+Where the centre alone meets the acceleration, the `fraction` masks sample the centre only; fastMRI divides by zero
+there.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.masks.mask import Lines
+from mrikit.masks.kinds.center import center_block
+from mrikit.masks.kinds.kind import Budget, Drawn, NoSettings, Shape
 
 
-def random(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def random(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """Each outer column with the probability that gives the acceleration on average."""
-    num_center = round(width * center_fraction)
+    width, acceleration = shape[1], budget.acceleration
+    num_center = budget.num_center(width)
     probability = (width / acceleration - num_center) / max(width - num_center, 1)
-    return center_block(width, num_center) | (rng.uniform(size=width) < probability), num_center, None
+    lines = center_block(width, num_center) | (rng.uniform(size=width) < probability)
+    return Drawn(lines, (num_center,))
 
 
-def equispaced(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def equispaced(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """Every R-th column from a random offset, and the centre."""
+    width, acceleration = shape[1], budget.acceleration
     step = round(acceleration)
-    num_center = round(width * center_fraction)
+    num_center = budget.num_center(width)
     offset = rng.randint(0, high=step)
     lines = center_block(width, num_center)
     lines[offset::step] = True
-    return lines, num_center, offset
+    return Drawn(lines, (num_center,), offset)
 
 
-def equispaced_fraction(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def equispaced_fraction(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """Columns at the even distance that meets the acceleration together with the centre.
 
     The distance is no whole number, so neighbouring gaps differ by one: kept, because the public test data was made so
     (fastMRI issue 54).
     """
-    num_center = round(width * center_fraction)
+    width, acceleration = shape[1], budget.acceleration
+    num_center = budget.num_center(width)
     lines = center_block(width, num_center)
     if num_center * acceleration >= width:
-        return lines, num_center, None
+        return Drawn(lines, (num_center,))
     distance = acceleration * (num_center - width) / (num_center * acceleration - width)
     offset = rng.randint(0, high=round(distance))
     lines[np.around(np.arange(offset, width - 1, distance)).astype(int)] = True
-    return lines, num_center, offset
+    return Drawn(lines, (num_center,), offset)
 
 
-def magic(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def magic(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """Every R-th column with the two halves of k-space offset so that conjugate symmetry fills gaps."""
-    num_center = round(width * center_fraction)
+    width, acceleration = shape[1], budget.acceleration
+    num_center = budget.num_center(width)
     lines, offset = _offset_halves(width, round(acceleration), rng)
-    return lines | center_block(width, num_center), num_center, offset
+    return Drawn(lines | center_block(width, num_center), (num_center,), offset)
 
 
-def magic_fraction(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def magic_fraction(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """As `magic`, with the distance raised to meet the acceleration together with the centre."""
+    width, acceleration = shape[1], budget.acceleration
     num_target = round(width / acceleration)
-    num_center = max(min(round(width * center_fraction), num_target), 1)
+    num_center = max(min(budget.num_center(width), num_target), 1)
     center = center_block(width, num_center)
     if num_center == num_target:
-        return center, num_center, None
+        return Drawn(center, (num_center,))
     lines, offset = _offset_halves(width, round(width / (num_target - num_center)), rng)
-    return lines | center, num_center, offset
-
-
-def center_block(width: int, num_center: int) -> npt.NDArray[np.bool_]:
-    """(phase,) bool with `num_center` columns set where fastMRI and the SNU challenge place them."""
-    lines = np.zeros(width, bool)
-    start = (width - num_center + 1) // 2
-    lines[start : start + num_center] = True
-    return lines
+    return Drawn(lines | center, (num_center,), offset)
 
 
 def _offset_halves(width: int, step: int, rng: np.random.RandomState) -> tuple[npt.NDArray[np.bool_], int]:

@@ -1,37 +1,36 @@
 """The three line masks of the SNU fastMRI challenge entry.
 
-Every function takes (width, acceleration, center_fraction, rng) and returns (lines, num_center_lines, offset). The
-challenge keeps 8 % of the columns in the middle at every acceleration and does not thin the rest to make up for it: at
-width 368 its 4x is 3.23x and its 8x is 5.11x. The last column is never part of the regular lines.
+The challenge keeps 8 % of the columns in the middle at every acceleration and does not thin the rest to make up for
+it: at width 368 its 4x is 3.23x and its 8x is 5.11x. The last column is never part of the regular lines.
 """
 
 import numpy as np
 
-from mrikit.masks.kinds.fastmri import center_block
-from mrikit.masks.mask import Lines
+from mrikit.masks.kinds.center import center_block
+from mrikit.masks.kinds.kind import Budget, Drawn, NoSettings, Shape
 
 
-def fixed(width: int, acceleration: float, center_fraction: float, _rng: np.random.RandomState) -> Lines:
+def fixed(shape: Shape, budget: Budget, _settings: NoSettings, _rng: np.random.RandomState) -> Drawn:
     """Every R-th column such that the middle column is one of them."""
-    return _regular(width, acceleration, center_fraction, (width // 2) % round(acceleration))
+    return _regular(shape[1], budget, (shape[1] // 2) % round(budget.acceleration))
 
 
-def random_offset(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def random_offset(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """Every R-th column from a random offset."""
-    return _regular(width, acceleration, center_fraction, rng.randint(0, round(acceleration)))
+    return _regular(shape[1], budget, rng.randint(0, round(budget.acceleration)))
 
 
-def random_spaced(width: int, acceleration: float, center_fraction: float, rng: np.random.RandomState) -> Lines:
+def random_spaced(shape: Shape, budget: Budget, _settings: NoSettings, rng: np.random.RandomState) -> Drawn:
     """One random column in every bin of R columns."""
-    step = round(acceleration)
-    num_center = round(width * center_fraction)
+    width, step = shape[1], round(budget.acceleration)
+    num_center = budget.num_center(width)
     lines = center_block(width, num_center)
     lines[np.arange(width // step) * step + rng.randint(0, step, size=width // step)] = True
-    return lines, num_center, None
+    return Drawn(lines, (num_center,))
 
 
-def _regular(width: int, acceleration: float, center_fraction: float, offset: int) -> Lines:
-    num_center = round(width * center_fraction)
+def _regular(width: int, budget: Budget, offset: int) -> Drawn:
+    num_center = budget.num_center(width)
     lines = center_block(width, num_center)
-    lines[offset : width - 1 : round(acceleration)] = True
-    return lines, num_center, offset
+    lines[offset : width - 1 : round(budget.acceleration)] = True
+    return Drawn(lines, (num_center,), offset)

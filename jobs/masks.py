@@ -1,0 +1,200 @@
+"""`mrikit masks ...`: kinds of masks, and masks as files and pictures."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mrikit.masks import Mask, MaskPlan
+
+app = typer.Typer(
+    name="masks",
+    help="List kinds of sampling masks, make them as files, and show them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+ShapeOption = Annotated[str, typer.Option(help="Readout x phase of k-space, such as 640x368.")]
+AccelerationOption = Annotated[float | None, typer.Option(help="Nominal acceleration; 4, or all that a file holds.")]
+CenterOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Fully sampled middle: a share (0.08), a number of lines (30), or rows x columns of a 2-D kind (24x24)."
+    ),
+]
+SeedOption = Annotated[int, typer.Option(help="Of all random choices.")]
+SettingsOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting of the kind, such as power=3; repeatable.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")]
+
+
+@app.command("list")
+def list_kinds(is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the kinds of masks with their settings."""
+    import json
+
+    from mrikit.masks import MASK_KINDS
+
+    rows = [
+        {
+            "kind": name,
+            "is_2d": kind.is_2d,
+            "summary": kind.summary,
+            "settings": {field.name: field.default for field in fields(kind.settings)},
+        }
+        for name, kind in MASK_KINDS.items()
+    ]
+    if is_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    width = max(map(len, MASK_KINDS))
+    for row in rows:
+        settings = ", ".join(f"{name}={_written(value)}" for name, value in row["settings"].items())
+        shape = "2-D  " if row["is_2d"] else "lines"
+        typer.echo(f"{row['kind']:{width}}  {shape}  {row['summary']}{f' ({settings})' if settings else ''}")
+
+
+@app.command()
+def make(
+    out: Annotated[Path, typer.Option(help="The file: .npy, .cfl, or .json with the order of lines.")],
+    kind: Annotated[str, typer.Option(help="A kind of `mrikit masks list`.")] = "equispaced_fraction",
+    shape: ShapeOption = "640x368",
+    acceleration: AccelerationOption = None,
+    center: CenterOption = None,
+    seed: SeedOption = 0,
+    settings: SettingsOption = None,
+    is_json: JsonOption = False,
+) -> None:
+    """Draw a mask and write it as a file."""
+    from mrikit.masks.file import mask_file_bytes
+    from mrikit.storage import atomic_path
+
+    size, rng = _shape(shape), _rng(seed)
+    mask = _draw(_plan(kind, size, acceleration, center, settings), size, rng)
+    for name, content in mask_file_bytes(mask, out, rng).items():
+        with atomic_path(out.with_name(name), len(content)) as temporary:
+            temporary.write_bytes(content)
+    _say(mask, size, out, is_json=is_json)
+
+
+@app.command()
+def show(
+    source: Annotated[str, typer.Argument(help="A kind, a mask file, or a volume with a mask.")],
+    out: Annotated[Path | None, typer.Option(help="The picture; mask.png by default.")] = None,
+    shape: ShapeOption = "640x368",
+    acceleration: AccelerationOption = None,
+    center: CenterOption = None,
+    seed: SeedOption = 0,
+    settings: SettingsOption = None,
+    is_json: JsonOption = False,
+) -> None:
+    """Draw pattern, density and point-spread function of a mask as a PNG."""
+    from mrikit.errors import ConfigError
+    from mrikit.masks.picture import draw_mask
+    from mrikit.storage import atomic_path
+
+    out = out or Path("mask.png")
+    if out.suffix != ".png":
+        raise ConfigError(f"the picture is a .png file, found --out {out}")
+    if Path(source).suffix in (".h5", ".hdf5"):
+        mask, size = _of_volume(Path(source))
+    else:
+        size = _shape_of_file(source, _shape(shape))
+        mask = _draw(_plan(source, size, acceleration, center, settings), size, _rng(seed))
+    content = draw_mask(mask, size)
+    with atomic_path(out, len(content)) as temporary:
+        temporary.write_bytes(content)
+    _say(mask, size, out, is_json=is_json)
+
+
+def _plan(
+    kind: str, shape: tuple[int, int], acceleration: float | None, center: str | None, settings: list[str] | None
+) -> "MaskPlan":
+    from mrikit.config import parse_assignments
+    from mrikit.masks import MASK_KINDS, MaskPlan, challenge_center_fraction, is_mask_file
+
+    acceleration = acceleration or (1.0 if is_mask_file(kind) else 4.0)
+    given: dict[str, Any] = dict(parse_assignments(settings or []))
+    fraction = challenge_center_fraction(acceleration)
+    if center is not None:
+        sizes = _center(center)
+        if isinstance(sizes, float):
+            fraction = sizes
+        elif kind in MASK_KINDS and MASK_KINDS[kind].is_2d:
+            given["center"] = sizes if len(sizes) == 2 else sizes * 2
+        else:
+            fraction = sizes[-1] / shape[1]
+    return MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction, settings=given)
+
+
+def _draw(plan: "MaskPlan", shape: tuple[int, int], rng: "np.random.RandomState") -> "Mask":
+    from mrikit.masks import sample_mask
+
+    return sample_mask(plan, shape, rng)
+
+
+def _of_volume(path: Path) -> "tuple[Mask, tuple[int, int]]":
+    """The mask that a volume was acquired with, or that its file plans."""
+    from mrikit.errors import DataError
+    from mrikit.masks import stored_mask
+    from mrikit.volumes import open_volume
+
+    volume = open_volume(path)
+    samples = volume.mask if volume.mask is not None else volume.planned_mask
+    if samples is None:
+        raise DataError(f"{path}: fully sampled, and stores no mask; name an undersampled volume, or a kind")
+    return stored_mask(samples, volume.info.padding), volume.info.matrix
+
+
+def _shape_of_file(source: str, shape: tuple[int, int]) -> tuple[int, int]:
+    """The shape that a mask file is for, as far as it says."""
+    from mrikit.masks import is_mask_file
+    from mrikit.masks.file import read_mask_file
+
+    samples = read_mask_file(Path(source)).samples if is_mask_file(source) else None
+    return shape if samples is None else (samples.shape[0] if samples.ndim == 2 else shape[0], samples.shape[-1])
+
+
+def _say(mask: "Mask", shape: tuple[int, int], out: Path, *, is_json: bool) -> None:
+    import json
+
+    from mrikit.masks.picture import in_words, mask_facts
+
+    facts = mask_facts(mask, shape)
+    typer.echo(json.dumps(facts | {"path": str(out)}, indent=2) if is_json else f"{in_words(facts)}; in {out}")
+
+
+def _rng(seed: int) -> "np.random.RandomState":
+    import numpy as np
+
+    return np.random.RandomState(seed)
+
+
+def _shape(text: str) -> tuple[int, int]:
+    sizes = text.split("x")
+    if len(sizes) != 2 or not all(size.isdecimal() and int(size) for size in sizes):
+        raise typer.BadParameter(f"a shape is readout x phase, such as 640x368; found {text}", param_hint="--shape")
+    return int(sizes[0]), int(sizes[1])
+
+
+def _center(text: str) -> float | tuple[int, ...]:
+    sizes = text.split("x")
+    if len(sizes) <= 2 and all(size.isdecimal() for size in sizes):
+        return tuple(map(int, sizes))
+    try:
+        return float(text)
+    except ValueError:
+        words = f"a centre is a share (0.08), lines (30), or rows x columns (24x24); found {text}"
+        raise typer.BadParameter(words, param_hint="--center") from None
+
+
+def _written(value: object) -> str:
+    """A default as `--set` takes it."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "(share)"
+    return str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from mrikit.masks import MaskPlan, sample_mask
+from mrikit.masks.spread import largest_side_lobe, point_spread, sampling_density
+
+SHAPE = (64, 48)
+
+
+def samples_of(kind, acceleration=4.0, center_fraction=0.0):
+    plan = MaskPlan(kind=kind, acceleration=acceleration, center_fraction=center_fraction)
+    return sample_mask(plan, SHAPE, np.random.RandomState(0)).samples
+
+
+def test_a_full_mask_has_no_side_lobe():
+    assert largest_side_lobe(point_spread(np.ones(SHAPE, bool))) == pytest.approx(0, abs=1e-12)
+
+
+def test_regular_lines_fold_everything_onto_itself():
+    assert largest_side_lobe(point_spread(samples_of("equispaced"))) == pytest.approx(1)
+
+
+def test_the_side_lobe_of_a_block_is_that_of_a_sinc():
+    block = np.zeros(4800, bool)
+    block[2300:2500] = True
+    assert largest_side_lobe(point_spread(block)) == pytest.approx(0.2172, abs=1e-3)
+
+
+def test_random_patterns_have_small_side_lobes():
+    assert largest_side_lobe(point_spread(samples_of("poisson_disc"))) < 0.3
+
+
+def test_the_density_is_the_share_of_samples_nearby():
+    assert sampling_density(np.ones(SHAPE, bool)) == pytest.approx(1)
+    assert sampling_density(np.arange(480) % 4 == 0).mean() == pytest.approx(0.25, abs=0.01)
