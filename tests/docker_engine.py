@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from mrikit.launching.local.processes import started_at
+from mrikit.launching.processes import started_at
 from mrikit.storage.lock import alone
 
 ROOT = Path(__file__).parents[1]

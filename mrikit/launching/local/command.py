@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mrikit.errors import ConfigError
+from mrikit.launching import processes
 from mrikit.launching.job import JobPlan, JobSpec
-from mrikit.launching.local import processes
-from mrikit.launching.local.logs import OTHERS
+from mrikit.launching.logs import OTHERS
 
 PROGRAM = (sys.executable, "-P", "-m", "mrikit")
 """What stands before the words of a command; -P, because the folder where it runs may have a `jobs` of its own."""

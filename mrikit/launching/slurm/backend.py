@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mrikit.errors import JobError, StorageError
 from mrikit.launching.job import GOING_ON, JobPlan, JobSpec, JobStatus
-from mrikit.launching.local.logs import num_logs, read_logs, tail
+from mrikit.launching.logs import num_logs, read_logs, tail
 from mrikit.launching.records import job_folder, jobs_folder
 from mrikit.launching.slurm.commands import ask, slurm
 from mrikit.launching.slurm.script import (

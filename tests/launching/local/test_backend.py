@@ -20,7 +20,7 @@ from local_jobs import (
 )
 
 from mrikit.errors import JobError
-from mrikit.launching.local.outcome import memory_counters, num_memory_kills
+from mrikit.launching.outcome import memory_counters, num_memory_kills
 from mrikit.launching.records import spec_to_json
 
 

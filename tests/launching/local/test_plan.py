@@ -20,7 +20,7 @@ from local_jobs import (
 )
 
 from mrikit.errors import ConfigError, JobError
-from mrikit.launching.local import processes
+from mrikit.launching import processes
 from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.records import job_folder
 
