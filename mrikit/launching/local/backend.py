@@ -13,6 +13,7 @@ from mrikit.launching import processes
 from mrikit.launching.job import CANCELLED, GOING_ON, UNKNOWN, JobPlan, JobSpec, JobStatus
 from mrikit.launching.local.command import PROGRAM, grace_s, inherited, plan_of
 from mrikit.launching.local.lock import current_state, is_locked, take_lock
+from mrikit.launching.local.traits import LOCAL
 from mrikit.launching.logs import num_logs, read_logs, tail
 from mrikit.launching.records import job_folder, jobs_folder
 from mrikit.launching.state import (
@@ -40,7 +41,7 @@ class LocalBackend:
         program: What stands before the words of a command.
     """
 
-    name = "local"
+    name = LOCAL.name
 
     def __init__(self, program: tuple[str, ...] = PROGRAM) -> None:
         self._program = program
