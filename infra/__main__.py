@@ -1,5 +1,11 @@
 """The Pulumi program: wires the parts of the estate together and exports what commands need to know of it."""
 
+import sys
+from pathlib import Path
+
+# The engine runs this file by its path, and a wheel holds the folder under another name: its parent has to be found.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import pulumi
 from pulumi.runtime.config import CONFIG
 from pulumi_azure_native import authorization, resources

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,8 +13,8 @@ from mrikit.commands.output import messages_console, results_console
 from mrikit.commands.places import Location, results_of
 from mrikit.config import parse_assignments
 from mrikit.errors import ConfigError
-from mrikit.launching.backends import ON_THIS_MACHINE, open_backend
-from mrikit.launching.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, Backend, JobSpec
+from mrikit.launching.backends import BACKENDS, open_backend, traits_of
+from mrikit.launching.job import CANCELLED, FAILED, GOING_ON, SUCCEEDED, UNKNOWN, ArrayBackend, Backend, JobSpec
 from mrikit.launching.own_gpus import GpusTakenError
 from mrikit.launching.records import load_record, new_record, save_record, submitting
 from mrikit.launching.submit import submit_jobs
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mrikit.report.training import TrainingRun
 
 _NEW = "new"
+_WITH_MEMORY = " or ".join(one.name for one in BACKENDS.values() if "memory" in one.resources)
 _RETRIED = (FAILED, CANCELLED, UNKNOWN)
 """States of members that `--retry-failed` starts again; unknown is what a lost machine leaves."""
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -51,7 +52,7 @@ class Row:
 
 def sweep(
     file: Annotated[Path, typer.Argument(help="A TOML file: task, data, and settings with their values.")],
-    on: Annotated[str, typer.Option(help="Where members run: local, docker, slurm or azure.")] = "local",
+    on: Annotated[str, typer.Option(help=f"Where members run: {', '.join(BACKENDS)}.")] = "local",
     at_once: Annotated[
         int | None,
         typer.Option(
@@ -72,7 +73,7 @@ def sweep(
         bool, typer.Option("--retry-failed", help="Start members again that failed or were cancelled.")
     ] = False,
     memory: Annotated[
-        str | None, typer.Option(help="With --retry-failed on docker or slurm: memory of each, such as 64GB.")
+        str | None, typer.Option(help=f"With --retry-failed on {_WITH_MEMORY}: memory of each, such as 64GB.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the members, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
@@ -101,10 +102,10 @@ def sweep(
         for member, spec in members.values():
             typer.echo(f"{spec.name}: {_settings(member)}")
         return
-    if on in ON_THIS_MACHINE:
-        _run(backend, specs, at_once or (len(specs) if gpus else 1), is_retry=is_retry)
-    else:
+    if traits_of(on).has_queue:
         _submit(backend, specs, at_once or 1, is_retry=is_retry)
+    else:
+        _run(backend, specs, at_once or (len(specs) if gpus else 1), is_retry=is_retry)
     _print([_row(backend, *pair) for pair in members.values()], on, as_json=as_json)
 
 
@@ -112,8 +113,7 @@ def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401
     """The job of a member: its training, into a folder of its own below the sweep's."""
     from mrikit.launching.chain import job_chain
 
-    base: Location = BlobPath("runs") if chosen.on == "azure" else Path("runs")
-    out = base / found.name / member.name
+    out = traits_of(chosen.on).default_runs / found.name / member.name
     words = ["train", "--task", found.task, "--data", found.data, "--size", found.size, "--out", str(out)]
     words += ["--stage", str(found.stage)] if found.stage else []
     settings = [f"{key}={value}" for key, value in member.settings.items()]
@@ -143,11 +143,12 @@ def _state(backend: Backend, spec: JobSpec) -> str:
 
 def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int, *, is_retry: bool) -> None:
     """Submit those that still wait, as one array where the back end has such a thing."""
-    array = getattr(backend, "submit_array", None)
+    has_arrays = traits_of(backend.name).has_arrays
     with submitting():
         waiting = _waiting(backend, specs, is_retry=is_retry)
-        if array and len(waiting) > 1:
-            for spec, handle in zip(waiting, array(waiting, at_once), strict=True):
+        if has_arrays and len(waiting) > 1:
+            handles = cast("ArrayBackend", backend).submit_array(waiting, at_once)
+            for spec, handle in zip(waiting, handles, strict=True):
                 save_record(new_record(spec, backend.name, handle))
             return
         for spec in waiting:
@@ -229,7 +230,7 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
     for row in failed:
         console.print(f"{row.spec.name} {row.state}{': ' if row.message else ''}{row.message}")
     if failed:
-        more = ", and --memory 64GB where memory was the reason" if on in ("docker", "slurm") else ""
+        more = ", and --memory 64GB where memory was the reason" if "memory" in traits_of(on).resources else ""
         console.print(f"next: the same command with --retry-failed{more}")
     elif ranked[0].score is not None and all(row.state == SUCCEEDED for row in ranked):
         console.print(f"best: {ranked[0].spec.name}; next: mrikit report {ranked[0].spec.outputs[0]}")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from waiting import HANG_S
 
-from mrikit.launching.local.processes import started_at
+from mrikit.launching.processes import started_at
 from mrikit.storage.lock import alone
 
 ROOT = Path(__file__).parents[1]

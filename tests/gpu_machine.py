@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrikit.launching.local.state import JobState, write_state
+from mrikit.launching.state import JobState, write_state
 
 _NVIDIA_SMI = """#!/bin/sh
 case "$1" in

@@ -9,11 +9,11 @@ from pathlib import Path
 from waiting import until
 
 from mrikit.errors import JobError
+from mrikit.launching import processes
 from mrikit.launching.job import GOING_ON, JobSpec
-from mrikit.launching.local import processes
 from mrikit.launching.local.backend import LocalBackend
-from mrikit.launching.local.state import read_state
 from mrikit.launching.records import job_folder, jobs_folder
+from mrikit.launching.state import read_state
 
 BACKEND = LocalBackend((sys.executable, "-c"))
 COUNT = """

@@ -1,12 +1,26 @@
-"""Where a command may run besides here: this machine on its own, Docker, Slurm, Azure ML. One file per back end."""
+"""Where a command may run besides here: one folder and one row per back end."""
 
 from mrikit.errors import ConfigError
+from mrikit.launching.azure_ml.traits import AZURE
+from mrikit.launching.docker.traits import DOCKER
 from mrikit.launching.job import Backend
+from mrikit.launching.local.traits import LOCAL
+from mrikit.launching.slurm.traits import SLURM
+from mrikit.launching.traits import Traits
 
-NAMES = ("local", "docker", "slurm", "azure")
-"""What `--on` takes."""
-ON_THIS_MACHINE = ("local", "docker")
-"""Those that share the GPUs of this machine and have no queue: whoever submits waits."""
+BACKENDS = {one.name: one for one in (LOCAL, DOCKER, SLURM, AZURE)}
+"""By what `--on` takes."""
+
+
+def traits_of(name: str) -> Traits:
+    """What a back end is like; nothing of it is loaded.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"--on {name}: one of {', '.join(BACKENDS)}")
+    return BACKENDS[name]
 
 
 def open_backend(name: str) -> Backend:
@@ -15,20 +29,9 @@ def open_backend(name: str) -> Backend:
     Raises:
         ConfigError: There is none of this name, or what it needs is not installed.
     """
-    if name == "local":
-        from mrikit.launching.local.backend import LocalBackend
+    return traits_of(name).open()
 
-        return LocalBackend()
-    if name == "docker":
-        from mrikit.launching.docker.backend import DockerBackend
 
-        return DockerBackend()
-    if name == "slurm":
-        from mrikit.launching.slurm.backend import SlurmBackend
-
-        return SlurmBackend()
-    if name == "azure":
-        from mrikit.launching.azure_ml.backend import AzureBackend
-
-        return AzureBackend()
-    raise ConfigError(f"--on {name}: one of {', '.join(NAMES)}")
+def rehearsing() -> str:
+    """The back ends that can kill a job for practice: `local or slurm`."""
+    return " or ".join(one.name for one in BACKENDS.values() if one.rehearses_preemption)

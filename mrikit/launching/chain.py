@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrikit.errors import ConfigError
+from mrikit.launching.backends import traits_of
 from mrikit.launching.command import digest, places
 from mrikit.launching.job import JobSpec
 from mrikit.launching.options import Chosen
-from mrikit.storage import BlobPath, Location
+from mrikit.storage import Location
 
 if TYPE_CHECKING:
     from mrikit.training import RunConfig
 
 _COMPUTING = ("train", "reconstruct")
 """Commands that a GPU makes faster."""
-_CHAINED = ("slurm", "azure")
-"""Back ends that run the stages of a training as jobs of their own."""
 _PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
-"""What says where az:// is, which is the same elsewhere; on Azure the estate says it."""
+"""What says where az:// is, which is the same elsewhere; where files are not shared the estate says it."""
 _MAX_LABEL = 54
 
 
@@ -46,10 +45,10 @@ def job_chain(
         words = words if params["out"] else (*words, "--out", str(out))
         params = {**params, "out": out}
     reads, writes = places(words, params)
-    # On Azure every place is in az://, and the same command from another folder is the same job.
-    folder = str(Path.cwd())
-    origin = "" if chosen.on == "azure" else folder
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and chosen.on != "azure"}
+    folder, shares_files = str(Path.cwd()), traits_of(chosen.on or "").shares_files
+    # Where every place is in az://, the same command from another folder is the same job.
+    origin = folder if shares_files else ""
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and shares_files}
     specs = []
     for stage in stages:
         command = (*words, *(("--stage", stage) if stage else ()))
@@ -94,14 +93,10 @@ def training_configs(params: Mapping[str, Any]) -> list["RunConfig"]:
 
 
 def _placed(spec: JobSpec, chosen: Chosen) -> JobSpec:
-    """With its GPUs and processes; on Azure what computes gets the GPUs of its machines unless it says otherwise."""
+    """With its GPUs and processes; what computes gets the GPUs that the back end gives unless it says otherwise."""
     gpus = spec.gpus_per_node
-    if chosen.gpus is None and chosen.on == "azure" and spec.command[0] in _COMPUTING:
-        from mrikit.estate.prices import load_prices
-        from mrikit.launching.azure_ml.cluster import default_gpus
-        from mrikit.storage.estate import require_estate
-
-        gpus = default_gpus(spec, require_estate().clusters, load_prices())
+    if chosen.gpus is None and spec.command[0] in _COMPUTING:
+        gpus = traits_of(chosen.on or "").default_gpus(spec)
     processes = max(gpus, 1) if chosen.processes is None else chosen.processes
     return replace(spec, gpus_per_node=gpus, processes_per_node=processes)
 
@@ -117,9 +112,9 @@ def _require_shared(config: "RunConfig", num_processes: int, params: Mapping[str
 
 def _training(configs: Sequence["RunConfig"], params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
     """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
-    base = BlobPath("runs") if chosen.on == "azure" else Path("runs")
-    run = base / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
-    is_chain = chosen.on in _CHAINED and params["stage"] is None and len(configs) > 1
+    traits = traits_of(chosen.on or "")
+    run = traits.default_runs / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
+    is_chain = traits.has_stage_jobs and params["stage"] is None and len(configs) > 1
     if params.get("start") and params["stage"] is None and len(configs) > 1:
         raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")
     if (params.get("gpu") or params.get("price_per_hour") is not None) and not chosen.dry_run:

@@ -181,3 +181,21 @@ class Backend(Protocol):
         Raises:
             JobError: The back end cannot be reached.
         """
+
+
+class ArrayBackend(Backend, Protocol):
+    """A back end with a queue that takes many jobs at once."""
+
+    def submit_array(self, specs: Sequence[JobSpec], at_once: int) -> list[str]:
+        """Submit jobs that do not wait for each other.
+
+        Args:
+            specs: The jobs; they ask for the same machines.
+            at_once: Most that run at the same time.
+
+        Returns:
+            A handle for each.
+
+        Raises:
+            JobError: The back end refuses or cannot be reached; then nothing is started.
+        """

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from mrikit.launching.backends import BACKENDS, rehearsing
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
@@ -12,7 +14,7 @@ class Chosen:
 
     on: Annotated[
         str | None,
-        typer.Option(help="Run it there, detached: local, docker, slurm or azure; what follows is for that."),
+        typer.Option(help=f"Run it there, detached: {', '.join(BACKENDS)}; what follows is for that."),
     ] = None
     """Name of the back end; None to run here."""
     nodes: Annotated[int, typer.Option(help="With --on: machines.")] = 1
@@ -39,7 +41,7 @@ class Chosen:
     """After failures."""
     simulate_preemption: Annotated[
         bool,
-        typer.Option("--simulate-preemption", help="With --on local or slurm: kill it now and then, at random."),
+        typer.Option("--simulate-preemption", help=f"With --on {rehearsing()}: kill it now and then, at random."),
     ] = False
     """Whether it is killed now and then, to see that it survives that."""
     max_cost: Annotated[float | None, typer.Option(help="With --on: refuse what could cost more.")] = None

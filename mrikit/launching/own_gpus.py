@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mrikit.errors import JobError
-from mrikit.launching.backends import ON_THIS_MACHINE, open_backend
+from mrikit.launching.backends import BACKENDS, open_backend, traits_of
 from mrikit.launching.gpus import Gpu, computing, require_gpus, visible_gpus
 from mrikit.launching.job import GOING_ON, JobSpec
 from mrikit.words import counted
@@ -33,7 +33,7 @@ def with_gpus(backend: str, chain: Sequence[JobSpec]) -> list[JobSpec]:
     """
     chain = [replace(spec, gpu_ids=()) for spec in chain]
     num_needed = max((spec.nodes * spec.gpus_per_node for spec in chain), default=0)
-    if not num_needed or backend not in ON_THIS_MACHINE or (backend == "docker" and _is_docker_elsewhere()):
+    if not num_needed or not traits_of(backend).uses_this_machine or (backend == "docker" and _is_docker_elsewhere()):
         return chain
     gpus = visible_gpus()
     if gpus is None:
@@ -58,7 +58,7 @@ def _is_docker_elsewhere() -> bool:
 def _holders(gpus: Sequence[Gpu], besides: Collection[str]) -> dict[str, str]:
     """Index of each GPU that is taken, and by whom: a job that goes on, or a process that nobody knows."""
     jobs: dict[str, str] = {}
-    for name in ON_THIS_MACHINE:
+    for name in (one.name for one in BACKENDS.values() if one.uses_this_machine):
         backend = open_backend(name)
         # Where Docker does not answer, no container of it runs.
         with contextlib.suppress(*[JobError] if name == "docker" else []):

@@ -7,15 +7,13 @@ from typing import Any
 import typer
 
 from mrikit.errors import ConfigError, JobError
-from mrikit.launching.backends import open_backend
+from mrikit.launching.backends import open_backend, rehearsing, traits_of
 from mrikit.launching.chain import job_chain
 from mrikit.launching.job import GOING_ON, SUCCEEDED, Backend, JobPlan, JobSpec
 from mrikit.launching.options import Chosen
 from mrikit.launching.own_gpus import GpusTakenError, with_gpus
 from mrikit.launching.records import JobRecord, load_record, new_record, save_record, submitting
 from mrikit.words import counted
-
-_SIMULATING = ("local", "slurm")
 
 
 def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> list[tuple[JobSpec, JobPlan]]:
@@ -33,8 +31,8 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
         ConfigError: It makes no sense there.
         JobError: It costs too much, or the back end refuses it.
     """
-    if chosen.simulate_preemption and chosen.on not in _SIMULATING:
-        raise ConfigError(f"--simulate-preemption is for --on {' or '.join(_SIMULATING)}, found --on {chosen.on}")
+    if chosen.simulate_preemption and not traits_of(chosen.on or "").rehearses_preemption:
+        raise ConfigError(f"--simulate-preemption is for --on {rehearsing()}, found --on {chosen.on}")
     backend = open_backend(chosen.on or "")
     chain = _with_gpus_now(backend, job_chain(words, params, chosen))
     plans = backend.plan(chain)

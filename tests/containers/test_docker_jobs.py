@@ -127,7 +127,7 @@ def test_the_time_limit_ends_a_job(mrikit, status, small_study, tmp_path):
     mrikit(*train(LONG, small_study, tmp_path / "run"), "--max-hours", "0.0005", *ON, "late")
     found = status("late", "succeeded", "failed")
     assert found["state"] == "failed"
-    assert found["message"] == "stopped after 0.0005 h (--max-hours)"
+    assert found["message"] == "stopped after 0.0005 h (--max-hours); `mrikit jobs resume` goes on"
 
 
 def test_two_containers_train_together_over_a_network_of_their_own(mrikit, status, docker, small_study, tmp_path):

@@ -3,12 +3,13 @@
 import dataclasses
 
 import pytest
-from training.test_predict_memory import SHAPE, make_config
+from forecast.test_memory import SHAPE, make_config
 
 from mrikit.errors import ConfigError
 from mrikit.forecast.footprint import Footprint
 from mrikit.forecast.memory import predict_memory
-from mrikit.training import fit, fitting
+from mrikit.forecast import fit as fitting
+from mrikit.forecast.fit import fit
 
 GB = 10**9
 

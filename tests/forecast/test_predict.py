@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from training.test_predict_memory import SHAPE, make_config
+from forecast.test_memory import SHAPE, make_config
 
 from mrikit.data import AugmentConfig, BatchShape
 from mrikit.errors import ConfigError
@@ -11,8 +11,8 @@ from mrikit.forecast.footprint import Footprint
 from mrikit.forecast.memory import Memory
 from mrikit.forecast.predict import Prediction, describe_prediction, predict_run
 from mrikit.forecast.throughput import GPUS, StepTime, estimate_time, predict_time
-from mrikit.training import predict as predict_module
-from mrikit.training import throughput
+from mrikit.forecast import predict as predict_module
+from mrikit.forecast import throughput
 
 MEMORY = Memory(
     weights=200_000_000,

@@ -20,6 +20,7 @@ from mrikit.launching.azure_ml.pull import pull_outputs
 from mrikit.launching.azure_ml.runs import RunHistory
 from mrikit.launching.azure_ml.state import run_state, step_state
 from mrikit.launching.azure_ml.tags import CANCELLED, Starts, chain_of, starts_of
+from mrikit.launching.azure_ml.traits import AZURE
 from mrikit.launching.job import CANCELLED as IS_CANCELLED
 from mrikit.launching.job import FAILED, GOING_ON, RESTARTING, UNKNOWN, JobPlan, JobSpec, JobStatus
 from mrikit.storage.estate import Estate, require_estate
@@ -35,7 +36,7 @@ class AzureBackend:
         retry_wait_s: Wait after the second failure of a question.
     """
 
-    name = "azure"
+    name = AZURE.name
 
     def __init__(self, *, poll_s: float = 5.0, retry_wait_s: float = 0.8) -> None:
         self._poll_s, self._retry_wait_s = poll_s, retry_wait_s

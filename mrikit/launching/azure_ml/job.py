@@ -13,8 +13,10 @@ from mrikit.launching.azure_ml.cluster import choose_cluster
 from mrikit.launching.azure_ml.errors import quiet
 from mrikit.launching.azure_ml.inputs import DATA_MODES, Given, given_inputs, require_in_azure
 from mrikit.launching.azure_ml.tags import Starts, tags_of
+from mrikit.launching.azure_ml.traits import AZURE
 from mrikit.launching.command import digest
 from mrikit.launching.job import JobSpec
+from mrikit.launching.traits import require_known
 from mrikit.storage.blob import azure_packages
 from mrikit.storage.estate import Estate, EstateCluster
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from azure.ai.ml.entities import Job
 
 _SCHEMAS = "https://azuremlschemas.azureedge.net/latest"
-_RESOURCES = ("cluster", "data_mode", "environment", "experiment", "shm_size")
 _SHM_SIZE = re.compile(r"[1-9][0-9]*[bkmg]")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][\w.-]*:[\w.-]+")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][\w-]{0,254}")
@@ -187,11 +188,7 @@ def _require_known(spec: JobSpec) -> None:
     Raises:
         ConfigError: Something has another form.
     """
-    if spec.simulates_preemption:
-        raise ConfigError("--simulate-preemption: Azure ML cannot do that; try it with --on local or --on slurm")
-    unknown = [key for key in spec.resources if key not in _RESOURCES]
-    if unknown:
-        raise ConfigError(f"--resource {unknown[0]}: --on azure knows {', '.join(_RESOURCES)}")
+    require_known(spec, AZURE)
     rules = {
         "shm_size": (_SHM_SIZE, "a whole number and b, k, m or g, such as 64g"),
         "environment": (_ENVIRONMENT, "name:version of an environment of the workspace"),

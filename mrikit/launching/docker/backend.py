@@ -20,9 +20,10 @@ from mrikit.launching.docker import run_words
 from mrikit.launching.docker.client import containers, docker, docker_pieces
 from mrikit.launching.docker.run_words import FOLDER, JOB, NODE, NUMBER, SPEC, STOP_TIMEOUT_S
 from mrikit.launching.docker.start import remove_network, state_folder, submit_containers
+from mrikit.launching.docker.traits import DOCKER
 from mrikit.launching.job import CANCELLED, FAILED, GOING_ON, QUEUED, RESTARTING, UNKNOWN, JobPlan, JobSpec, JobStatus
-from mrikit.launching.local.state import CANCEL_FILE, JobState, read_state
 from mrikit.launching.records import spec_from_json
+from mrikit.launching.state import CANCEL_FILE, JobState, read_state
 
 _PERIOD_S = 0.5
 
@@ -30,7 +31,7 @@ _PERIOD_S = 0.5
 class DockerBackend:
     """Jobs in containers of the engine that the docker command talks to."""
 
-    name = "docker"
+    name = DOCKER.name
 
     def plan(self, chain: Sequence[JobSpec]) -> list[JobPlan]:
         """See `Backend`."""

@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from mrikit import __version__
 from mrikit.errors import ConfigError
+from mrikit.launching.docker.traits import DOCKER
 from mrikit.launching.job import JobSpec
 from mrikit.launching.records import spec_to_json
+from mrikit.launching.traits import require_known
 from mrikit.storage.estate import ESTATE, estate_file
 
-RESOURCES = ("image", "memory", "cpus", "shm", "network", "mount")
-"""What `--resource` takes: the container image, its bounds as Docker writes them, a network, other folders to read."""
 JOB, NODE, SPEC, FOLDER, NUMBER = (f"mrikit.{word}" for word in ("job", "node", "spec", "folder", "number"))
 """Labels of a container: whose it is, and what another machine needs to know."""
 STOP_TIMEOUT_S = 30
@@ -179,11 +179,7 @@ def require_possible(spec: JobSpec) -> None:
     Raises:
         ConfigError: It cannot.
     """
-    unknown = sorted(set(spec.resources) - set(RESOURCES))
-    if unknown:
-        raise ConfigError(f"--resource {unknown[0]}=...: --on docker takes {', '.join(RESOURCES)}")
-    if spec.simulates_preemption:
-        raise ConfigError("--simulate-preemption is for --on local and --on slurm; leave it out with --on docker")
+    require_known(spec, DOCKER)
     if spec.resources.get("network") == "none" and (spec.nodes > 1 or uses_azure(spec)):
         raise ConfigError("--resource network=none: several nodes and az:// places need a network; leave it out")
     if "cpus" in spec.resources:

@@ -10,8 +10,8 @@ from mrikit.launching.docker import run_words
 from mrikit.launching.docker.client import containers, docker
 from mrikit.launching.docker.run_words import JOB, NUMBER
 from mrikit.launching.job import JobSpec
-from mrikit.launching.local.state import Order, write_order
 from mrikit.launching.records import job_folder
+from mrikit.launching.state import Order, write_order
 
 _TAKEN = "is already in use by container"
 _IN_USE = "has active endpoints"

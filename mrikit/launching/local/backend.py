@@ -9,26 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrikit.errors import JobError, StorageError
+from mrikit.launching import processes
 from mrikit.launching.job import CANCELLED, GOING_ON, UNKNOWN, JobPlan, JobSpec, JobStatus
-from mrikit.launching.local import processes
 from mrikit.launching.local.command import PROGRAM, grace_s, inherited, plan_of
-from mrikit.launching.local.logs import num_logs, read_logs, tail
-from mrikit.launching.local.state import (
+from mrikit.launching.local.lock import current_state, is_locked, take_lock
+from mrikit.launching.local.traits import LOCAL
+from mrikit.launching.logs import num_logs, read_logs, tail
+from mrikit.launching.records import job_folder, jobs_folder
+from mrikit.launching.state import (
     CANCEL_FILE,
     ORDER_FILE,
-    SUPERVISOR_LOG,
     JobState,
     Order,
-    current_state,
-    is_locked,
     read_order,
     read_state,
-    take_lock,
     write_order,
     write_state,
 )
-from mrikit.launching.records import job_folder, jobs_folder
 
+SUPERVISOR_LOG = "supervisor.txt"
 _LOCK_WAIT_S = 1.0
 _CONFIRM_S = 30.0
 _CANCEL_EXTRA_S = 30.0
@@ -42,7 +41,7 @@ class LocalBackend:
         program: What stands before the words of a command.
     """
 
-    name = "local"
+    name = LOCAL.name
 
     def __init__(self, program: tuple[str, ...] = PROGRAM) -> None:
         self._program = program

@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mrikit.errors import ConfigError
+from mrikit.launching import processes
 from mrikit.launching.gpus import VISIBLE, require_gpus, visible_gpus
 from mrikit.launching.job import JobPlan, JobSpec
-from mrikit.launching.local import processes
-from mrikit.launching.local.logs import OTHERS
+from mrikit.launching.local.traits import DEFAULTS, LOCAL
+from mrikit.launching.logs import OTHERS
+from mrikit.launching.traits import require_known
 
 PROGRAM = (sys.executable, "-P", "-m", "mrikit")
 """What stands before the words of a command; -P, because the folder where it runs may have a `jobs` of its own."""
-_DEFAULTS = {"grace_s": 60.0, "kills": 3.0, "kill_within_s": 60.0}
-"""Seconds from SIGTERM to SIGKILL; for --simulate-preemption how often, and how long after a start at most."""
 _LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
 _LAUNCHER_PREFIXES = ("MASTER_", "OMPI_", "SLURM_", "TORCHELASTIC_", "ROLE_")
 
@@ -110,9 +110,7 @@ def _require_possible(spec: JobSpec) -> None:
         raise ConfigError(f"--on local --nodes {spec.nodes}: this is one machine; take --on slurm or --on azure")
     if spec.gpus_per_node and not spec.gpu_ids:
         require_gpus("local", spec.gpus_per_node, visible_gpus())
-    unknown = sorted(set(spec.resources) - set(_DEFAULTS))
-    if unknown:
-        raise ConfigError(f"--resource {unknown[0]}=...: --on local takes {', '.join(_DEFAULTS)}")
+    require_known(spec, LOCAL)
     for name in spec.resources:
         _setting(spec, name)
     if not Path("/proc/self/environ").exists():
@@ -124,7 +122,7 @@ def _require_possible(spec: JobSpec) -> None:
 def _setting(spec: JobSpec, name: str) -> float:
     text = spec.resources.get(name)
     if text is None:
-        return _DEFAULTS[name]
+        return DEFAULTS[name]
     try:
         value = float(text)
     except ValueError:

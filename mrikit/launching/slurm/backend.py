@@ -9,13 +9,12 @@ from pathlib import Path
 
 from mrikit.errors import JobError, StorageError
 from mrikit.launching.job import GOING_ON, JobPlan, JobSpec, JobStatus
-from mrikit.launching.local.logs import num_logs, read_logs, tail
+from mrikit.launching.logs import num_logs, read_logs, tail
 from mrikit.launching.records import job_folder, jobs_folder
 from mrikit.launching.slurm.commands import ask, slurm
 from mrikit.launching.slurm.script import (
     ARRAYS,
     MARK,
-    PYTHON,
     Place,
     array_script,
     given_options,
@@ -24,6 +23,7 @@ from mrikit.launching.slurm.script import (
     specs_of,
 )
 from mrikit.launching.slurm.status import CANCELLED_FILE, parse_job, read_starts, status_of
+from mrikit.launching.slurm.traits import PYTHON, SLURM
 from mrikit.storage import BlobPath, parse_location, pulled
 
 _UNKNOWN = "Invalid job id"
@@ -33,7 +33,7 @@ _ASKING_PERIOD_S = 5.0
 class SlurmBackend:
     """Slurm, by its own programs: sbatch, scontrol, squeue, scancel. A handle is a job's number, `12` or `12_3`."""
 
-    name = "slurm"
+    name = SLURM.name
 
     def plan(self, chain: Sequence[JobSpec]) -> list[JobPlan]:
         """What `submit` would do with each; contacts nobody."""

@@ -11,30 +11,17 @@ from mrikit.errors import ConfigError
 from mrikit.launching.job import JobSpec
 from mrikit.launching.records import spec_from_json, spec_to_json
 from mrikit.launching.slurm.body import BODY
+from mrikit.launching.slurm.traits import KILL_WITHIN_S, KILLS, OPTIONS, SLURM
+from mrikit.launching.traits import require_known
 
 MARK = "mrikit"
 """Comment of our jobs, by which they are found in the queue."""
 _SPEC_LINE = "#MRIKIT "
-_OPTIONS = {
-    "account": "account",
-    "constraint": "constraint",
-    "cpus": "cpus-per-task",
-    "exclude": "exclude",
-    "memory": "mem",
-    "nodelist": "nodelist",
-    "partition": "partition",
-    "qos": "qos",
-    "reservation": "reservation",
-}
-"""Resource to option of sbatch."""
-PYTHON, _KILLS, _KILL_WITHIN_S = "python", "kills", "kill_within_s"
-"""Resources that are no options of sbatch: the interpreter on the machines of the cluster; for --simulate-preemption
-how often, and how many seconds after a start at most."""
 _MEMORY = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
 _NOTICE_S = 120
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MINUTES_PER_HOUR, _SECONDS_PER_MINUTE = 60, 60
-_DEFAULTS = {_KILLS: "2", _KILL_WITHIN_S: "60"}
+_DEFAULTS = {KILLS: "2", KILL_WITHIN_S: "60"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +98,7 @@ def kill_delays_s(spec: JobSpec) -> list[float]:
         return []
     from mrikit.randomness import generator
 
-    count, within = min(int(_setting(spec, _KILLS)), spec.max_restarts), int(_setting(spec, _KILL_WITHIN_S))
+    count, within = min(int(_setting(spec, KILLS)), spec.max_restarts), int(_setting(spec, KILL_WITHIN_S))
     return [round(generator("preemption", spec.name, index).uniform(0, within), 1) for index in range(count)]
 
 
@@ -127,14 +114,12 @@ def notice_s(spec: JobSpec) -> int:
 
 def given_options(spec: JobSpec) -> dict[str, str]:
     """The options of sbatch that the resources of a job stand for."""
-    return {_OPTIONS[key]: _memory(value) if key == "memory" else value for key, value in _resources(spec).items()}
+    return {OPTIONS[key]: _memory(value) if key == "memory" else value for key, value in _resources(spec).items()}
 
 
 def _require_possible(spec: JobSpec, place: Place) -> None:
+    require_known(spec, SLURM)
     for key, value in spec.resources.items():
-        known = sorted([*_OPTIONS, PYTHON, *_DEFAULTS])
-        if key not in known:
-            raise ConfigError(f"--resource {key}={value}: --on slurm takes {', '.join(known)}")
         if not value or not value.isprintable():
             raise ConfigError(f"--resource {key}={value!r}: a word without line breaks is needed")
     for key in _DEFAULTS:
@@ -202,7 +187,7 @@ def _machines(spec: JobSpec) -> tuple[object, ...]:
 
 
 def _resources(spec: JobSpec) -> Mapping[str, str]:
-    return {key: value for key, value in spec.resources.items() if key in _OPTIONS}
+    return {key: value for key, value in spec.resources.items() if key in OPTIONS}
 
 
 def _setting(spec: JobSpec, key: str) -> str:

@@ -178,8 +178,8 @@ def test_azure_opens_the_network_and_brings_the_linked_estate(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"resources": {"partition": "gpu"}}, "--resource partition=...: --on docker takes image, memory, "),
-        ({"simulates_preemption": True}, "--simulate-preemption is for --on local and --on slurm"),
+        ({"resources": {"partition": "gpu"}}, "--resource partition=gpu: --on docker takes image, memory, "),
+        ({"simulates_preemption": True}, "--simulate-preemption: --on docker cannot do that"),
         ({"nodes": 2, "resources": {"network": "none"}}, "--resource network=none: several nodes and az:// places"),
         ({"resources": {"cpus": "many"}}, "--resource cpus=many: a number above 0 is needed"),
         ({"resources": {"mount": "data"}}, "--resource mount=data: an absolute path is needed"),

@@ -11,7 +11,7 @@ import pytest
 from waiting import HANG_S, until
 
 from mrikit.launching.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobSpec
-from mrikit.launching.local.state import CANCEL_FILE, Order, read_state, write_order
+from mrikit.launching.state import CANCEL_FILE, Order, read_state, write_order
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_the_time_limit_ends_a_start_and_all_that_it_has_started(finish):
     code, _, state = finish(f"(trap '' TERM; sleep {long}) & sleep 600", max_hours=1 / 3600)
     assert code == 0
     assert state.state == FAILED
-    assert state.message == "stopped after 0.000277778 h (--max-hours)"
+    assert state.message == "stopped after 0.000277778 h (--max-hours); `mrikit jobs resume` goes on"
     assert not is_running(long)
 
 
@@ -155,3 +155,23 @@ def test_a_folder_without_an_order_is_one_line(start):
     assert process.returncode == 1
     assert said.startswith("mrikit: ")
     assert said.count("\n") == 1
+
+
+def test_how_a_job_ended_is_written_as_soon_as_the_disk_has_room(full_disk, tmp_path):
+    folder, ballast = full_disk / "job", full_disk / "ballast"
+    command = ("sh", "-c", f"touch {tmp_path}/runs; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done")
+    write_order(
+        folder, Order(spec=JobSpec(name="one", command=("tasks",), folder=str(folder)), command=command, env={})
+    )
+    words = [sys.executable, "-P", "-m", "mrikit.launching.docker.first_process", str(folder)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    until(lambda: (state := read_state(folder)) is not None and state.state == RUNNING, process)
+    with pytest.raises(OSError, match="No space left"):
+        ballast.write_bytes(bytes(2_000_000))
+    (tmp_path / "go").touch()
+    assert "could not be written: " in process.stdout.readline()
+    assert read_state(folder).state == RUNNING
+    ballast.unlink()
+    assert process.wait() == 0
+    process.stdout.close()
+    assert read_state(folder).state == SUCCEEDED

@@ -21,7 +21,7 @@ from local_jobs import (
 from mrikit.errors import JobError
 from mrikit.launching.job import JobSpec
 from mrikit.launching.local.backend import LocalBackend
-from mrikit.launching.local.outcome import memory_counters, num_memory_kills
+from mrikit.launching.outcome import memory_counters, num_memory_kills
 from mrikit.launching.records import job_folder, spec_to_json
 
 

@@ -27,10 +27,12 @@ from local_jobs import (
 from waiting import HANG_S, until
 
 from mrikit.errors import JobError
-from mrikit.launching.local import backend, processes
+from mrikit.launching import processes
+from mrikit.launching.local import backend
 from mrikit.launching.local.backend import LocalBackend
-from mrikit.launching.local.state import CANCEL_FILE, current_state, read_state
+from mrikit.launching.local.lock import current_state
 from mrikit.launching.records import job_folder
+from mrikit.launching.state import CANCEL_FILE, read_state
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from local_jobs import (
 )
 
 from mrikit.errors import ConfigError, JobError
-from mrikit.launching.local import processes
+from mrikit.launching import processes
 from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.records import job_folder
 
@@ -187,7 +187,7 @@ def test_a_plan_of_several_processes_starts_them_with_torchrun(here):
         ({"gpus_per_node": 99}, "--on local --gpus 99: this machine has "),
         (
             {"resources": {"partition": "gpu"}},
-            "--resource partition=...: --on local takes grace_s, kills, kill_within_s",
+            "--resource partition=gpu: --on local takes grace_s, kills, kill_within_s",
         ),
         ({"resources": {"grace_s": "long"}}, "--resource grace_s=long: a number, 0 or more, is needed"),
     ],

@@ -1,17 +1,15 @@
-"""How a supervised job stands, in a file of its folder, and the lock that says whether its supervisor is alive."""
+"""How a job stands and what it is, in files of its folder."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mrikit.errors import JobError, StorageError
-from mrikit.launching.job import GOING_ON, QUEUED, UNKNOWN, JobSpec, JobStatus
+from mrikit.launching.job import QUEUED, JobSpec, JobStatus
 from mrikit.launching.records import spec_from_json, spec_to_json
 from mrikit.storage.local import read_json, write_json
-from mrikit.storage.lock import is_held, take
 
-STATE_FILE, ORDER_FILE, LOCK_FILE, CANCEL_FILE = "state.json", "local.json", "lock", "cancel"
-SUPERVISOR_LOG = "supervisor.txt"
+STATE_FILE, ORDER_FILE, CANCEL_FILE = "state.json", "local.json", "cancel"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,29 +93,3 @@ def read_state(folder: Path) -> JobState | None:
         return JobState(**read_json(path))
     except (TypeError, StorageError) as error:
         raise JobError(f"{path}: not the state of a job ({error}); delete its folder") from error
-
-
-def current_state(folder: Path) -> JobState | None:
-    """How a job stands now: `unknown` if its supervisor is gone without a word."""
-    is_alive = is_locked(folder)  # before the state: a supervisor writes the last one while it holds the lock
-    state = read_state(folder)
-    if state is None or state.state not in GOING_ON or is_alive or is_locked(folder):
-        return state
-    message = "its supervisor is gone, killed or with its machine; `mrikit jobs resume` goes on"
-    return JobState(**{**asdict(state), "state": UNKNOWN, "message": message})
-
-
-def take_lock(folder: Path, *, wait_s: float = 0.0) -> int | None:
-    """The lock of a job, as a file descriptor that holds it until it is closed everywhere; None if another has it.
-
-    Args:
-        folder: Of the job; it is made.
-        wait_s: Whoever only asks whether it is free holds it for a moment.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    return take(folder / LOCK_FILE, wait_s=wait_s)
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether somebody holds the lock of a job."""
-    return is_held(folder / LOCK_FILE)
