@@ -41,14 +41,18 @@ def plan(
     Runs the program with a stand-in for Azure: resources by component, identities and their rights, ways in from the
     network, monthly costs, and the rules that must hold. Exits with 1 if one does not.
     """
+    from mrikit.estate.costs import cluster_facts
     from mrikit.estate.declared import program_folder, record_program
+    from mrikit.estate.listed import with_listed
     from mrikit.estate.preview import plan_facts
     from mrikit.estate.prices import load_prices
     from mrikit.estate.stack_file import read_stack
 
     table = load_prices(prices)
     chosen = read_stack(stack, program_folder().parent)
-    facts = plan_facts(record_program(chosen.config, chosen.stack), table, data_tb)
+    record = record_program(chosen.config, chosen.stack)
+    sizes = {cluster_facts(one)[0] for one in record.of("machinelearningservices:Compute")}
+    facts = plan_facts(record, with_listed(table, record.outputs["location"], sizes), data_tb)
     facts["next"] = f"pulumi up --stack {shlex.quote(chosen.stack)}"
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -127,7 +131,7 @@ def _ask_pulumi(stack: str | None) -> str:
 def _print(facts: dict[str, Any]) -> None:
     """The facts for people."""
     console, messages = results_console(), messages_console()
-    messages.print("nothing was contacted, nothing was made; names end in other digits for your subscription")
+    messages.print("no account was contacted, nothing was made; names end in other digits for your subscription")
     console.print(f"stack {facts['stack']}: {counted(facts['num_resources'], 'resource')} in {facts['location']}")
     _table(
         ("component", "resources", "needs"),
@@ -136,12 +140,10 @@ def _print(facts: dict[str, Any]) -> None:
     _table(("who", "may", "on"), [(row["who"], row["role"], row["what"]) for row in facts["rights"]])
     _table(("what", "is reached from"), [(row["what"], row["from"]) for row in facts["ways_in"]])
     costs = facts["costs"]
-    rows = [(line["what"], f"{line['idle']:,.0f}", f"{line['full']:,.0f}") for line in costs["lines"]]
-    rows.append(("in all", f"{costs['idle']:,.0f}", f"{costs['full']:,.0f}"))
-    _table((f"{costs['currency']} a month", "idle", "every node, always"), rows, right=(1, 2))
-    console.print(
-        f"list prices of {costs['date']} in {costs['region']}, without traffic and requests; yours will differ"
-    )
+    rows = [(one["what"], f"{one['idle']:,.0f}", f"{one['full']:,.0f}", one["source"]) for one in costs["lines"]]
+    rows.append(("in all", f"{costs['idle']:,.0f}", f"{costs['full']:,.0f}", ""))
+    _table((f"{costs['currency']} a month", "idle", "every node, always", "price"), rows, right=(1, 2))
+    console.print(f"without traffic and requests; prices of the table are for {costs['region']}, yours will differ")
     for sku in costs["unknown"]:
         console.print(f"no price of {sku} is known; add it to a table and give --prices")
     for rule, lines in facts["broken"].items():

@@ -22,7 +22,8 @@ from mrikit.volumes import build_index
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, which a shell has its background jobs ignore: tests send it, and would wait for ever."""
+    """Hear Ctrl-C, which a shell has its background jobs ignore, and ask no network for prices."""
+    os.environ["MRIKIT_PRICES_ENDPOINT"] = "off"
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

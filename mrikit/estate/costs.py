@@ -1,4 +1,4 @@
-"""What an estate costs a month, idle and with every node running, from a dated price table."""
+"""What an estate costs a month."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ class Cost:
     """A month while nobody works."""
     full: float
     """A month with every node running all the time."""
+    source: str
+    """Of its prices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +31,7 @@ class Bill:
 
     lines: tuple[Cost, ...]
     unknown: tuple[str, ...]
-    """Sizes of machines that the price table lacks; they are not in the sums."""
+    """Sizes of machines without a known price; they are not in the sums."""
 
     @property
     def idle(self) -> float:
@@ -54,7 +56,9 @@ def estimate(record: Record, prices: Prices, data_tb: float) -> Bill:
     endpoints, zones = len(record.of("network:PrivateEndpoint")), len(record.of("privatedns:PrivateZone"))
     if endpoints:
         month = endpoints * prices.services.private_endpoint_month + zones * prices.services.dns_zone_month
-        lines.append(Cost(what=f"{endpoints} private endpoints, {zones} DNS zones", idle=month, full=month))
+        lines.append(
+            Cost(what=f"{endpoints} private endpoints, {zones} DNS zones", idle=month, full=month, source=prices.source)
+        )
     unknown = []
     for one in record.of("machinelearningservices:Compute"):
         line = _cluster(one, prices)
@@ -76,28 +80,29 @@ def _storage(record: Record, prices: Prices, data_tb: float) -> Cost:
     (account,) = (one for one in record.of("storage:StorageAccount") if one.name == "data")
     sku = account.inputs["sku"]["name"]
     month = data_tb * 1000 * prices.services.storage_gb_month[sku]
-    return Cost(what=f"{data_tb:g} TB of data, {sku}, hot", idle=month, full=month)
+    return Cost(what=f"{data_tb:g} TB of data, {sku}, hot", idle=month, full=month, source=prices.source)
 
 
 def _registry(record: Record, prices: Prices) -> Cost:
     (registry,) = record.of("containerregistry:Registry")
     tier = registry.inputs["sku"]["name"]
     month = prices.services.registry_month[tier]
-    return Cost(what=f"container registry, {tier}", idle=month, full=month)
+    return Cost(what=f"container registry, {tier}", idle=month, full=month, source=prices.source)
 
 
 def _logs(record: Record, prices: Prices) -> Cost:
     (logs,) = record.of("operationalinsights:Workspace")
     most_gb = logs.inputs["workspaceCapping"]["dailyQuotaGb"] * _DAYS_A_MONTH
     most = max(most_gb - _FREE_LOGS_GB, 0) * prices.services.logs_gb
-    return Cost(what=f"logs, at most {most_gb:g} GB, {_FREE_LOGS_GB} GB of it free", idle=0.0, full=most)
+    what = f"logs, at most {most_gb:g} GB, {_FREE_LOGS_GB} GB of it free"
+    return Cost(what=what, idle=0.0, full=most, source=prices.source)
 
 
 def _cluster(cluster: Declared, prices: Prices) -> Cost | None:
     sku, priority, least, most = cluster_facts(cluster)
-    hour = prices.node_hour(sku, priority)
-    if hour is None:
+    price = prices.node_price(sku, priority)
+    if price is None:
         return None
-    month = hour * _HOURS_A_MONTH
-    what = f"cluster {cluster.azure_name}, {most} x {sku} at {hour:.2f} an hour"
-    return Cost(what=what, idle=least * month, full=most * month)
+    month = price.hour * _HOURS_A_MONTH
+    what = f"cluster {cluster.azure_name}, {most} x {sku} at {price.hour:.2f} an hour"
+    return Cost(what=what, idle=least * month, full=most * month, source=price.source)

@@ -42,7 +42,13 @@ def plan_facts(record: Record, prices: Prices, data_tb: float) -> dict[str, Any]
             "idle": round(bill.idle, 2),
             "full": round(bill.full, 2),
             "lines": [
-                {"what": line.what, "idle": round(line.idle, 2), "full": round(line.full, 2)} for line in bill.lines
+                {
+                    "what": line.what,
+                    "idle": round(line.idle, 2),
+                    "full": round(line.full, 2),
+                    "source": line.source,
+                }
+                for line in bill.lines
             ],
             "unknown": list(bill.unknown),
         },

@@ -1,15 +1,18 @@
-"""What machines and services cost: a dated table, ours or the user's own."""
+"""What machines and services cost."""
 
 import datetime as dt
+import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
 
 PRICES_FILE = Path(__file__).with_name("prices.toml")
+OWN_PRICES = "MRIKIT_PRICES"
+"""Environment variable with the path of a user's own price table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +48,29 @@ class Services:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """List prices of an hour of one node, in USD; None where the list has none."""
+
+    date: str
+    """When they were asked for."""
+    dedicated: float | None
+    low_priority: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodePrice:
+    """What an hour of one node costs, and who says so."""
+
+    hour: float
+    source: str
+    """`listed 2026-11-30`, `table of 2025-10-01` or `own table of 2026-01-01`."""
+    is_sure: bool
+    """Whether a job may be refused for it: a price of our own table may be out of date."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prices:
-    """A price table."""
+    """A price table, with list prices where they are known."""
 
     date: str
     """When the prices were so."""
@@ -59,22 +83,36 @@ class Prices:
     services: Services
     machines: Mapping[str, Machine]
     """By size."""
+    listed: Mapping[str, Listed] = field(default_factory=dict)
+    """By size; these go before those of the table."""
+    is_own: bool = False
+    """Whether the table is the user's own."""
 
-    def node_hour(self, sku: str, priority: str) -> float | None:
-        """An hour of one node; None for a size that the table lacks."""
-        machine = self.machines.get(sku)
+    @property
+    def source(self) -> str:
+        """What the table is called where one of its prices is shown."""
+        return f"{'own table' if self.is_own else 'table'} of {self.date}"
+
+    def node_price(self, sku: str, priority: str) -> NodePrice | None:
+        """An hour of one node; None for a size that nobody has a price of."""
+        is_low, listed, machine = priority == "LowPriority", self.listed.get(sku), self.machines.get(sku)
+        hour = (listed.low_priority if is_low else listed.dedicated) if listed else None
+        if listed and hour is not None:
+            return NodePrice(hour=hour, source=f"listed {listed.date}", is_sure=True)
         if machine is None:
             return None
-        return machine.hour * (self.low_priority_share if priority == "LowPriority" else 1.0)
+        hour = machine.hour * (self.low_priority_share if is_low else 1.0)
+        return NodePrice(hour=hour, source=self.source, is_sure=self.is_own)
 
 
 def load_prices(file: Path | None = None) -> Prices:
-    """The table of a file; None for ours.
+    """The table of a file; if None, the one that `MRIKIT_PRICES` names, or ours.
 
     Raises:
         ConfigError: It is not there, or not of this form.
     """
-    path = file or PRICES_FILE
+    own = file or (Path(os.environ[OWN_PRICES]) if os.environ.get(OWN_PRICES) else None)
+    path = own or PRICES_FILE
     try:
         table = tomllib.loads(path.read_text())
     except OSError as error:
@@ -91,7 +129,7 @@ def load_prices(file: Path | None = None) -> Prices:
     date = table["date"]
     settings = {**table, "date": date.isoformat() if isinstance(date, dt.date) else date, "machines": machines}
     try:
-        return build_config(Prices, settings, "prices")
+        return replace(build_config(Prices, settings, "prices"), is_own=own is not None)
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -103,7 +103,7 @@ class JobStatus:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobPlan:
-    """What submitting would do; made without contacting anybody."""
+    """What submitting would do; made without contacting the place where jobs run."""
 
     where: str
     """In words: `Slurm, partition gpu`."""
@@ -115,6 +115,8 @@ class JobPlan:
     """The text that the back end is given."""
     hourly_cost: float | None = None
     """Of all machines together; None where nobody asks for money, or no price is known."""
+    is_cost_sure: bool = True
+    """Whether a job may be refused for it: it is listed today, or the user's own."""
     currency: str = ""
     """Of the cost."""
     runs_on: str = ""
@@ -131,7 +133,7 @@ class Backend(Protocol):
     """What `--on` calls it."""
 
     def plan(self, chain: Sequence[JobSpec]) -> list[JobPlan]:
-        """What `submit` would do with each; contacts nobody.
+        """What `submit` would do with each; the back end is not contacted.
 
         Raises:
             ConfigError: It cannot run such a job.

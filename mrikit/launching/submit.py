@@ -94,14 +94,17 @@ def _require_affordable(chain: Sequence[JobSpec], plans: Sequence[JobPlan], max_
     hourly = [plan.hourly_cost for plan in plans]
     if any(cost is None for cost in hourly):
         raise ConfigError(
-            "--max-cost: no price of these machines is known; add it to mrikit/estate/prices.toml, or leave it out"
+            "--max-cost: no price of these machines is known; set MRIKIT_PRICES to a price table that has it, in the "
+            "form of mrikit/estate/prices.toml, or leave --max-cost out"
         )
     most = sum((cost or 0) * spec.max_hours * spec.max_starts for cost, spec in zip(hourly, chain, strict=True))
-    if most > max_cost:
-        raise JobError(
-            f"this could cost {most:,.2f} {plans[0].currency} with all its starts, more than --max-cost {max_cost:g}; "
-            f"take fewer nodes, --max-hours or --max-restarts"
-        )
+    if most <= max_cost:
+        return
+    cost = f"this could cost {most:,.2f} {plans[0].currency} with all its starts, more than --max-cost {max_cost:g}"
+    if not all(plan.is_cost_sure for plan in plans):
+        typer.echo(f"warning: {cost}, by a price table that may be out of date, so the job goes on", err=True)
+        return
+    raise JobError(f"{cost}; take fewer nodes, --max-hours or --max-restarts")
 
 
 def _show(chain: Sequence[JobSpec], plans: Sequence[JobPlan]) -> None:

@@ -52,7 +52,7 @@ def test_the_plan_shows_parts_rights_ways_in_costs_and_rules():
     ):  # fmt: skip
         assert words in result.stdout
     assert result.stdout.splitlines()[-1] == "next: pulumi up --stack dev"
-    assert result.stderr.startswith("nothing was contacted, nothing was made")
+    assert result.stderr.startswith("no account was contacted, nothing was made")
 
 
 def test_the_plan_is_json_for_programs():
@@ -243,9 +243,10 @@ def test_a_stack_and_a_file_are_one_too_many(tmp_path):
 def test_the_price_table_names_its_date_currency_and_region():
     prices = load_prices()
     assert (prices.date, prices.currency, prices.region) == ("2025-10-01", "USD", "eastus")
-    dedicated, low = (prices.node_hour("Standard_NC24ads_A100_v4", one) for one in ("Dedicated", "LowPriority"))
-    assert low == pytest.approx(dedicated * prices.low_priority_share)
-    assert prices.node_hour("Standard_X1", "Dedicated") is None
+    dedicated, low = (prices.node_price("Standard_NC24ads_A100_v4", one) for one in ("Dedicated", "LowPriority"))
+    assert low.hour == pytest.approx(dedicated.hour * prices.low_priority_share)
+    assert (low.source, low.is_sure) == ("table of 2025-10-01", False)
+    assert prices.node_price("Standard_X1", "Dedicated") is None
 
 
 def test_every_size_with_gpus_says_which_so_that_its_time_can_be_predicted():
@@ -260,6 +261,15 @@ def test_a_table_of_ones_own_is_counted_with(tmp_path):
     result = run("plan", "--prices", table)
     assert "at 20.00 an hour" in result.stdout
     assert "EUR a month" in result.stdout
+    assert "own table of 2025-10-01" in result.stdout
+
+
+def test_a_table_of_ones_own_may_be_named_once_for_all_commands(tmp_path, monkeypatch):
+    table = tmp_path / "ours.toml"
+    table.write_text(PRICES_FILE.read_text())
+    monkeypatch.setenv("MRIKIT_PRICES", str(table))
+    price = load_prices().node_price("Standard_D16s_v3", "Dedicated")
+    assert (price.source, price.is_sure) == ("own table of 2025-10-01", True)
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,13 @@ class FakeBackend:
 
     def __init__(self):
         self.submitted, self.states, self.known = [], {}, []
-        self.hourly_cost = 10.0
+        self.hourly_cost, self.is_cost_sure = 10.0, True
 
     def plan(self, chain):
         return [
             JobPlan(
                 where="a cluster in memory", command=("mrikit", *spec.command), env={"A": "b"}, notes=("a note",),
-                job_file=f"#!{spec.name}", hourly_cost=self.hourly_cost, currency="USD",
+                job_file=f"#!{spec.name}", hourly_cost=self.hourly_cost, is_cost_sure=self.is_cost_sure, currency="USD",
             )
             for spec in chain
         ]  # fmt: skip
@@ -278,6 +278,14 @@ def test_what_could_cost_too_much_is_refused_before_it_is_submitted(backend):
     backend.hourly_cost = None
     with pytest.raises(ConfigError, match="--max-cost: no price of these machines is known"):
         run(*TRAIN, "--max-cost", "240", "--set", "training.seed=1")
+    assert len(backend.submitted) == 1
+
+
+def test_a_price_of_the_table_warns_and_refuses_nothing(backend):
+    backend.is_cost_sure = False
+    done = run(*TRAIN, "--max-restarts", "1", "--max-cost", "240")
+    message = "warning: this could cost 480.00 USD with all its starts, more than --max-cost 240, by a price table that"
+    assert message in done.stderr
     assert len(backend.submitted) == 1
 
 

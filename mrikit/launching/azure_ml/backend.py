@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from mrikit.errors import JobError
-from mrikit.estate.prices import Prices, load_prices
+from mrikit.estate.listed import with_listed
+from mrikit.estate.prices import NodePrice, Prices, load_prices
 from mrikit.launching.azure_ml.client import Found, Workspace
 from mrikit.launching.azure_ml.job import job_text, read_job, root_name, step_cluster, step_environment
 from mrikit.launching.azure_ml.logs import OVER, follow_run, process_log
@@ -51,7 +52,8 @@ class AzureBackend:
         plans = []
         for index, spec in enumerate(chain):
             cluster = step_cluster(spec, estate, prices)
-            hourly = prices.node_hour(cluster.sku, cluster.priority)
+            # The table alone chooses the cluster, so that a network or none makes no other job of the same command.
+            price = with_listed(prices, estate.location, [cluster.sku]).node_price(cluster.sku, cluster.priority)
             plans.append(
                 JobPlan(
                     where=f"Azure ML, workspace {estate.workspace_name}, cluster {cluster.name} "
@@ -59,10 +61,11 @@ class AzureBackend:
                     command=("mrikit", *spec.command),
                     env=step_environment(spec, estate),
                     job_file=text if index == 0 else f"# a step of the pipeline {name} above",
-                    hourly_cost=None if hourly is None else hourly * spec.nodes,
+                    hourly_cost=price.hour * spec.nodes if price else None,
+                    is_cost_sure=price is not None and price.is_sure,
                     currency=prices.currency,
                     runs_on=_gpu(spec, prices, cluster.sku),
-                    notes=_notes(spec, cluster.priority, f"{prices.region}, {prices.date}"),
+                    notes=_notes(spec, cluster.priority, price, prices.currency),
                 )
             )
         return plans
@@ -252,8 +255,9 @@ def _gpu(spec: JobSpec, prices: Prices, sku: str) -> str:
     return prices.machines[sku].gpu if spec.gpus_per_node and sku in prices.machines else ""
 
 
-def _notes(spec: JobSpec, priority: str, prices: str) -> tuple[str, ...]:
-    notes = [f"prices: list prices of {prices}; a node costs from its allocation on, until it was idle for a while"]
+def _notes(spec: JobSpec, priority: str, price: NodePrice | None, currency: str) -> tuple[str, ...]:
+    known = f"{price.hour:.2f} {currency} an hour and node ({price.source})" if price else "not known"
+    notes = [f"price: {known}; a node costs from its allocation on, until it was idle for a while"]
     if priority == "LowPriority":
         notes.append("its machines may be taken away; `mrikit jobs status` then starts it again where it was")
     if not any(place.startswith("az://runs") for place in spec.outputs):

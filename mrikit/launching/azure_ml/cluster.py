@@ -42,7 +42,7 @@ def choose_cluster(spec: JobSpec, clusters: Sequence[EstateCluster], prices: Pri
             f"no {priority} cluster of the estate has {spec.nodes} nodes{gpus}; it has {there}; "
             f"{'leave out --spot' if spec.spot else 'add --spot for LowPriority'}, or name one: --resource cluster=NAME"
         )
-    return min(fitting, key=lambda one: (prices.node_hour(one.sku, one.priority) or 0.0, one.name))
+    return min(fitting, key=lambda one: (_hour(one, prices), one.name))
 
 
 def default_gpus(spec: JobSpec, clusters: Sequence[EstateCluster], prices: Prices) -> int:
@@ -82,6 +82,11 @@ def _require_fit(spec: JobSpec, cluster: EstateCluster, prices: Prices) -> None:
         raise ConfigError(f"--gpus {spec.gpus_per_node}: cluster {_described(cluster, prices)} has fewer")
     if spec.spot and cluster.priority != LOW_PRIORITY:
         raise ConfigError(f"--spot: cluster {_described(cluster, prices)}; leave out --spot, or name a LowPriority one")
+
+
+def _hour(cluster: EstateCluster, prices: Prices) -> float:
+    price = prices.node_price(cluster.sku, cluster.priority)
+    return price.hour if price else 0.0
 
 
 def _described(cluster: EstateCluster, prices: Prices) -> str:

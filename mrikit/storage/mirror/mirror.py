@@ -173,9 +173,12 @@ class Mirror:
                 f"{self.path}: {num_bytes} bytes do not fit on the disk of {cache_folder()}; free some space, or "
                 f"set MRIKIT_CACHE to a folder on another disk"
             )
-        with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
-            done = pool.map(self._download_one, blobs, blobs.values())
-            self._versions.note(self.path, dict(zip(blobs, done, strict=True)))
+        done: dict[str, Synced] = {}
+        try:
+            with ThreadPoolExecutor(_CONCURRENT_FILES) as pool:
+                done.update(zip(blobs, pool.map(self._download_one, blobs, blobs.values()), strict=True))
+        finally:
+            self._versions.note(self.path, done)  # also what came before an error
 
     def _download_one(self, name: str, blob: FileState) -> Synced:
         path = self.folder / name

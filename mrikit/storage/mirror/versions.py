@@ -38,6 +38,8 @@ class Versions:
 
     def note(self, prefix: BlobPath, files: Mapping[str, Synced | None]) -> None:
         """Note files that are as their blobs are; None where neither exists any more."""
+        if not files:
+            return
         rows = [(f"{prefix.container}/{prefix.key}".rstrip("/") + f"/{name}", one) for name, one in files.items()]
         # An ETag may be larger than any number that the database holds.
         known = [(path, str(one.version), one.size_bytes, one.mtime_ns) for path, one in rows if one]
