@@ -58,7 +58,7 @@ def _ask(endpoint: str, region: str, skus: Collection[str]) -> _Hours:
     # A price list that cannot be read is no reason to stop: the table is there.
     with contextlib.suppress(HTTPError, OSError, ValueError, MrikitError), contextlib.closing(connections):
         with connections.get(link, {}) as response:
-            answer = json.loads(response.read())
+            answer = json.loads(response.read()) if response.status == 200 else None
         items = answer.get("Items") if isinstance(answer, Mapping) else None
         return {sku: _hours(sku, items) for sku in skus} if isinstance(items, list) else {}
     return {}
