@@ -51,7 +51,7 @@ class Row:
 
 
 def sweep(
-    file: Annotated[Path, typer.Argument(help="A TOML file: task, data, and settings with their values.")],
+    file: Annotated[Path, typer.Argument(help="A TOML file: tasks, data, and settings with their values.")],
     on: Annotated[str, typer.Option(help=f"Where members run: {', '.join(BACKENDS)}.")] = "local",
     at_once: Annotated[
         int | None,
@@ -78,7 +78,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the members, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
-    """Train every member of a sweep that was not trained yet, and show all by their best validation score.
+    """Train every member of a sweep that was not trained yet, and show all by task and best validation score.
 
     The same command again goes on, and shows what is new. Members are found by the records of their jobs. On this
     machine and in Docker it waits for them; Ctrl-C leaves those that run. Slurm and Azure ML have queues of their own:
@@ -99,8 +99,9 @@ def sweep(
     bound = f", at most {cost:,.2f} {plans[0].currency} for one start of each" if cost else ""
     messages_console().print(f"{found.name}: {counted(len(specs), 'member')} on {plans[0].where}{bound}")
     if dry_run:
+        has_tasks = len(found.task) > 1
         for member, spec in members.values():
-            typer.echo(f"{spec.name}: {_settings(member)}")
+            typer.echo(f"{spec.name}: {', '.join(filter(None, (member.task if has_tasks else '', _settings(member))))}")
         return
     if traits_of(on).has_queue:
         _submit(backend, specs, at_once or 1, is_retry=is_retry)
@@ -114,12 +115,12 @@ def _spec(found: Sweep, member: Member, chosen: Any) -> JobSpec:  # noqa: ANN401
     from mrikit.launching.chain import job_chain
 
     out = traits_of(chosen.on).default_runs / found.name / member.name
-    words = ["train", "--task", found.task, "--data", found.data, "--size", found.size, "--out", str(out)]
+    words = ["train", "--task", member.task, "--data", found.data, "--size", found.size, "--out", str(out)]
     words += ["--stage", str(found.stage)] if found.stage else []
     settings = [f"{key}={value}" for key, value in member.settings.items()]
     words += [word for one in settings for word in ("--set", one)]
     data: Location = parse_location(found.data)
-    params: dict[str, Any] = {"task": found.task, "size": found.size, "stage": found.stage or None}
+    params: dict[str, Any] = {"task": member.task, "size": found.size, "stage": found.stage or None}
     params |= {"data": data, "out": out, "settings": settings}
     (spec, *more) = job_chain(words, params, chosen, is_one=True)
     assert not more
@@ -210,8 +211,9 @@ def _best(spec: JobSpec) -> "TrainingRun | None":
 
 
 def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
-    """The best first; those without a score last."""
-    ranked = sorted(rows, key=_rank)
+    """Task by task, as the file has them; of each the best first, those without a score last."""
+    tasks = list(dict.fromkeys(row.member.task for row in rows))
+    ranked = sorted(rows, key=lambda row: (tasks.index(row.member.task), _rank(row)))
     if as_json:
         typer.echo(json.dumps({"members": [_facts(row) for row in ranked]}))
         return
@@ -219,11 +221,13 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="")
-    for column in ("member", "state", "score", "epoch", "settings"):
+    has_tasks = len(tasks) > 1
+    for column in ("member", *(["task"] if has_tasks else []), "state", "score", "epoch", "settings"):
         table.add_column(column, justify="right" if column in ("score", "epoch") else "left", overflow="fold")
     for row in ranked:
         score, epoch = ("" if value is None else f"{value:.4g}" for value in (row.score, row.epoch))
-        table.add_row(*map(Text, (row.spec.name, row.state, score, epoch, _settings(row.member))))
+        task = [row.member.task] if has_tasks else []
+        table.add_row(*map(Text, (row.spec.name, *task, row.state, score, epoch, _settings(row.member))))
     console = results_console()
     console.print(table)
     failed = [row for row in ranked if row.state in _RETRIED]
@@ -232,8 +236,12 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
     if failed:
         more = ", and --memory 64GB where memory was the reason" if "memory" in traits_of(on).resources else ""
         console.print(f"next: the same command with --retry-failed{more}")
-    elif ranked[0].score is not None and all(row.state == SUCCEEDED for row in ranked):
-        console.print(f"best: {ranked[0].spec.name}; next: mrikit report {ranked[0].spec.outputs[0]}")
+    elif all(row.state == SUCCEEDED for row in ranked):
+        for task in tasks:
+            best = next(row for row in ranked if row.member.task == task)
+            if best.score is not None:
+                of = f" of {task}" if has_tasks else ""
+                console.print(f"best{of}: {best.spec.name}; next: mrikit report {best.spec.outputs[0]}")
 
 
 def _rank(row: Row) -> tuple[bool, float, str]:
@@ -244,6 +252,7 @@ def _rank(row: Row) -> tuple[bool, float, str]:
 def _facts(row: Row) -> dict[str, Any]:
     return {
         "name": row.spec.name,
+        "task": row.member.task,
         "state": row.state,
         "score": row.score,
         "epoch": row.epoch,

@@ -1,6 +1,6 @@
 """What a run will need before it starts: memory, time, money; and the settings that fit."""
 
-from mrikit.forecast.fit import fit
+from mrikit.forecast.fitting import fit
 from mrikit.forecast.memory import parse_bytes
 from mrikit.forecast.predict import Prediction, describe_prediction, predict_run
 from mrikit.forecast.throughput import known_gpu

@@ -24,7 +24,9 @@ class Member:
     """One training of a sweep."""
 
     name: str
-    """The sweep's name and a digest of the settings: the same settings are the same member."""
+    """The sweep's name and a digest of task and settings: the same ones are the same member."""
+    task: str
+    """What is trained."""
     settings: Mapping[str, str]
     """What `--set` is given, by key."""
 
@@ -35,8 +37,8 @@ class Sweep:
 
     name: str
     """The file's, without its ending: 1 to 40 lower-case letters, digits and hyphens."""
-    task: str
-    """What is trained."""
+    task: tuple[str, ...]
+    """What is trained; of several tasks every member is trained for each."""
     data: str
     """Volumes: a folder or az://."""
     size: str = "tiny"
@@ -59,7 +61,9 @@ class Sweep:
             raise ConfigError(f"sweep.kind is one of {', '.join(_KINDS)}; found '{self.kind}'")
         if (self.kind == "random") != (self.num_members > 0):
             raise ConfigError("sweep.num_members is for a random sweep, which needs it")
-        if not self.settings:
+        if not self.task or len(set(self.task)) < len(self.task):
+            raise ConfigError(f"sweep.task is a task, or a list of different ones; found {list(self.task)}")
+        if not self.settings and len(self.task) == 1:
             raise ConfigError("sweep.settings names nothing that members differ in")
         for key, values in self.settings.items():
             _require_values(key, values, self.kind)
@@ -71,7 +75,11 @@ class Sweep:
             ConfigError: There are more than 1000.
         """
         rows = self._grid() if self.kind == "grid" else self._draws()
-        members = [self._member(row) for row in rows]
+        if len(rows) * len(self.task) > _MOST_MEMBERS:
+            raise ConfigError(
+                f"{len(self.task)} tasks with {len(rows):,} members each are more than {_MOST_MEMBERS:,} members"
+            )
+        members = [self._member(task, row) for task in self.task for row in rows]
         return list({member.name: member for member in members}.values())
 
     def _grid(self) -> list[dict[str, Any]]:
@@ -91,11 +99,12 @@ class Sweep:
             for index in range(self.num_members)
         ]
 
-    def _member(self, row: Mapping[str, Any]) -> Member:
+    def _member(self, task: str, row: Mapping[str, Any]) -> Member:
         texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
         data = self.data if self.data.startswith("az://") else str(Path(self.data).absolute())
-        plain = json.dumps([self.task, data, self.size, self.stage, sorted(texts.items())])
-        return Member(name=f"{self.name}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}", settings=texts)
+        plain = json.dumps([task, data, self.size, self.stage, sorted(texts.items())])
+        name = f"{self.name}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
+        return Member(name=name, task=task, settings=texts)
 
 
 def read_sweep(file: Path) -> Sweep:
@@ -110,6 +119,8 @@ def read_sweep(file: Path) -> Sweep:
         raise ConfigError(f"{file}: {error.strerror}; README.md shows such a file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a TOML file ({error})") from error
+    has_tasks = isinstance(found.get("task"), list) and len(found["task"]) > 1
+    found = {"settings": {}, **found} if has_tasks else found
     for key in ("task", "data", "settings"):
         if key not in found:
             raise ConfigError(f"{file}: no {key}; a sweep has task, data and settings")

@@ -6,10 +6,10 @@ import pytest
 from forecast.test_memory import SHAPE, make_config
 
 from mrikit.errors import ConfigError
+from mrikit.forecast import fitting
+from mrikit.forecast.fitting import fit
 from mrikit.forecast.footprint import Footprint
 from mrikit.forecast.memory import predict_memory
-from mrikit.forecast import fit as fitting
-from mrikit.forecast.fit import fit
 
 GB = 10**9
 

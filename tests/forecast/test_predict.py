@@ -7,12 +7,12 @@ from forecast.test_memory import SHAPE, make_config
 
 from mrikit.data import AugmentConfig, BatchShape
 from mrikit.errors import ConfigError
+from mrikit.forecast import predict as predict_module
+from mrikit.forecast import throughput
 from mrikit.forecast.footprint import Footprint
 from mrikit.forecast.memory import Memory
 from mrikit.forecast.predict import Prediction, describe_prediction, predict_run
 from mrikit.forecast.throughput import GPUS, StepTime, estimate_time, predict_time
-from mrikit.forecast import predict as predict_module
-from mrikit.forecast import throughput
 
 MEMORY = Memory(
     weights=200_000_000,

@@ -101,6 +101,30 @@ def test_a_grid_is_every_combination_once(tmp_path):
     assert all(one.name.startswith("rates-") for one in members)
 
 
+TASKS = GRID.replace('"knee_multicoil"', '["knee_multicoil", "brain_multicoil"]')
+
+
+def test_of_several_tasks_every_member_is_trained_for_each_and_keeps_its_name(tmp_path):
+    members = read(tmp_path, TASKS).members()
+    assert [one.task for one in members] == ["knee_multicoil"] * 6 + ["brain_multicoil"] * 6
+    assert len({one.name for one in members}) == 12
+    assert members[:6] == read(tmp_path, GRID).members()
+    only_tasks = 'task = ["knee_multicoil", "brain_multicoil"]\ndata = "DATA"\n'
+    assert [dict(one.settings) for one in read(tmp_path, only_tasks).members()] == [{}, {}]
+
+
+def test_the_table_shows_the_task_and_the_best_of_each(backend, tmp_path):
+    (tmp_path / "rates.toml").write_text(TASKS)
+    lines = run("rates.toml", "--at-once", "6").stdout.splitlines()
+    assert lines[0].split() == ["member", "task", "state", "score", "epoch", "settings"]
+    assert [line.split()[1] for line in lines[1:13]] == ["knee_multicoil"] * 6 + ["brain_multicoil"] * 6
+    assert lines[13].startswith(f"best of knee_multicoil: {lines[1].split()[0]}; next: mrikit report ")
+    assert lines[14].startswith(f"best of brain_multicoil: {lines[7].split()[0]}; next: mrikit report ")
+    assert {spec.command[2] for spec in backend.submitted} == {"knee_multicoil", "brain_multicoil"}
+    told = run("rates.toml", "--dry-run").stdout.splitlines()
+    assert told[6].split(": ")[1] == "brain_multicoil, training.max_lr=0.001, training.seed=1"
+
+
 def test_members_keep_their_names_when_a_sweep_grows(tmp_path):
     few = {one.name for one in read(tmp_path, GRID).members()}
     more = {one.name for one in read(tmp_path, GRID.replace("[1, 2, 3]", "[1, 2, 3, 4]")).members()}
@@ -140,6 +164,11 @@ def test_a_longer_random_sweep_has_the_members_of_a_shorter_one(tmp_path):
         ("[", r"rates\.toml: not a TOML file"),
         ('task = "a"\n[settings]\na = [1]', r"rates\.toml: no data; a sweep has task, data and settings"),
         (HEAD + "[settings]\n", "sweep.settings names nothing"),
+        (
+            'task = []\ndata = "a"\n[settings]\na = [1]',
+            r"sweep.task is a task, or a list of different ones; found \[\]",
+        ),
+        ('task = ["a", "a"]\ndata = "a"\n[settings]\na = [1]', "sweep.task is a task, or a list of different ones"),
         (HEAD + "[settings]\na = 3", "sweep.settings.a is a list of values, low below .*; found 3"),
         (HEAD + "[settings]\na = []", "sweep.settings.a is a list of values"),
         (HEAD + "[settings]\na = {low = 1, high = 2}", "sweep.settings.a is a list of values"),
@@ -165,6 +194,8 @@ def test_too_many_members_are_refused(tmp_path):
     values = list(range(40))
     with pytest.raises(ConfigError, match="the grid has 1,600 members, more than 1,000"):
         read(tmp_path, HEAD + f"[settings]\na = {values}\nb = {values}").members()
+    with pytest.raises(ConfigError, match="2 tasks with 600 members each are more than 1,000 members"):
+        read(tmp_path, TASKS + f'"training.batch_size" = {list(range(100))}').members()
     with pytest.raises(ConfigError, match="at most 1,000; found 1,001"):
         read(tmp_path, RANDOM.replace("40", "1001")).members()
 
