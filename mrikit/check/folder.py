@@ -14,7 +14,7 @@ from mrikit.check.manifests import UnpackedFile, check_members, check_sha256, is
 from mrikit.errors import ConfigError, DataError
 from mrikit.storage import FileState, Location, list_files
 from mrikit.volumes import Index, build_index
-from mrikit.volumes.files import nothing_found
+from mrikit.volumes.files import held_open, nothing_found
 from mrikit.volumes.index_entry import load_volume
 from mrikit.volumes.index_workers import num_processors
 from mrikit.volumes.scan import scan
@@ -174,4 +174,5 @@ def _read_slices(
         what = str(error).removeprefix(f"{folder / name}: ")
         remedy = "copy or unpack it again, or leave it out"
         return [Finding(severity="error", kind="unreadable", files=(name,), what=what, remedy=remedy)]
-    return check_slices(name, volume, lambda: on_bytes(slice_bytes))
+    with held_open(volume) as held:
+        return check_slices(name, held, lambda: on_bytes(slice_bytes))
