@@ -1,4 +1,4 @@
-"""What an estate costs a month, idle and with every node running, from a dated price table."""
+"""Monthly costs of an estate, idle and busy."""
 
 from dataclasses import dataclass
 

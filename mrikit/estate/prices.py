@@ -1,4 +1,4 @@
-"""What machines and services cost: a dated table, ours or the user's own."""
+"""Price table of machines and services."""
 
 import datetime as dt
 import tomllib

@@ -1,4 +1,4 @@
-"""Where a command may run besides here: this machine on its own, Docker, Slurm, Azure ML. One file per back end."""
+"""Table of back ends."""
 
 from mrikit.errors import ConfigError
 from mrikit.launching.job import Backend

@@ -1,4 +1,4 @@
-"""How a supervised job stands, in a file of its folder, and the lock that says whether its supervisor is alive."""
+"""State file and lock of a supervised job."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
