@@ -1,1 +1,1 @@
-"""The Azure estate as commands see it: what its program would declare, what that costs, and what holds of it."""
+"""The Azure estate before it is deployed."""

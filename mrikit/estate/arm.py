@@ -1,4 +1,4 @@
-"""Azure's control plane, read only: GETs by the vendor's pipeline, errors on one line without secrets."""
+"""Read-only client of Azure Resource Manager."""
 
 import base64
 import json

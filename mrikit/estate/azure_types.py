@@ -1,4 +1,4 @@
-"""What Pulumi's resource types are called in Azure's own API, and which inputs make up their names."""
+"""Pulumi's resource types and their Azure names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

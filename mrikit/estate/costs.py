@@ -1,4 +1,4 @@
-"""What an estate costs a month."""
+"""Monthly costs of an estate, idle and busy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the estate's program declares for a stack: run under mocks in a process of its own, without an account."""
+"""Resources that a stack declares, without an account."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""The checks of `mrikit doctor`, in the order in which what they find has to be mended."""
+"""The checks of `mrikit doctor`, in repair order."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an examination found of one thing, and the command that mends it."""
+"""One result of `mrikit doctor`, with its remedy."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""What this machine has and lacks: Python, torch, a compiler, disk, packages and programs."""
+"""Checks of this machine's software and disk."""
 
 import importlib.util
 import shutil

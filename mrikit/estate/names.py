@@ -1,4 +1,4 @@
-"""What Azure takes as names, by type of resource; and that no two resources have the same."""
+"""Azure's rules for resource names."""
 
 import re
 from collections import Counter

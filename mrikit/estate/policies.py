@@ -1,4 +1,4 @@
-"""What must hold of every estate: rules that are checked on what a program declares, before anything is made.
+"""Safety rules that every estate must satisfy.
 
 A rule is a function from a record to the lines that say what breaks it. They are written against Azure's own property
 names, so they hold for any program, and know nothing of how this one is written.

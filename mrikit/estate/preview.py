@@ -1,4 +1,4 @@
-"""What `pulumi up` would do, as facts: parts, rights, ways in, clusters, costs, and whether all rules hold."""
+"""Preview of an estate: parts, rights, costs, rules."""
 
 from collections import Counter
 from collections.abc import Mapping

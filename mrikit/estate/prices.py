@@ -1,4 +1,4 @@
-"""What machines and services cost."""
+"""Price table of machines and services."""
 
 import datetime as dt
 import os

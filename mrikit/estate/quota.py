@@ -1,4 +1,4 @@
-"""Whether a subscription's quota lets clusters grow to their largest.
+"""Check of the GPU quota for growing clusters.
 
 The names of quota entries are taken from Azure's documentation, which writes them in two ways: `standardDSv2Family` and
 `Standard DSv2 Family Cluster Dedicated vCPUs`, and for low priority `totalLowPriorityCores` and `Total Cluster

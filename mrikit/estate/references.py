@@ -1,4 +1,4 @@
-"""Whether a Data Factory is closed: everything that its parts name is declared, with the parameters it takes."""
+"""Check that a Data Factory's references resolve."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Whether the caller may do what commands do: write data, start copies, submit jobs."""
+"""Check of the caller's Azure roles."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Runs a Pulumi program as a program of its own, without an account, and prints what it declares as JSON.
+"""Run a Pulumi program under mocks, without account.
 
     python -m mrikit.estate.run_program < {"program": ..., "project": ..., "stack": ..., "config": {...}}
 

@@ -1,4 +1,4 @@
-"""What of Azure an examination is about: the linked estate, or a stack before its first `pulumi up`."""
+"""Scope of an examination: linked estate or stack."""
 
 import os
 from dataclasses import dataclass

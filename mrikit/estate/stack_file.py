@@ -1,4 +1,4 @@
-"""A stack's file and the project's, read as Pulumi's engine reads them: defaults, namespaces, texts and JSON."""
+"""Reader of Pulumi's project and stack files."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""Whether a subscription can be used, and for what."""
+"""Check of an Azure subscription and its providers."""
 
 from collections.abc import Iterator
 

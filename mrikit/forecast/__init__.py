@@ -1,4 +1,4 @@
-"""What a run will need before it starts: memory, time, money; and the settings that fit."""
+"""Memory, time and cost of a run, predicted."""
 
 from mrikit.forecast.fitting import fit
 from mrikit.forecast.memory import parse_bytes

@@ -1,4 +1,4 @@
-"""Settings with which a run fits into the memory that there is, and gives the same result."""
+"""Settings that fit a run into given memory."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence

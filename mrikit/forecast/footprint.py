@@ -1,4 +1,4 @@
-"""One training step on tensors that have shapes but no memory: what it would hold, compute and move."""
+"""Trace of one training step without its memory."""
 
 import functools
 import json

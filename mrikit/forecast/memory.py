@@ -1,4 +1,4 @@
-"""How much memory a training run takes at its peak, predicted before it starts."""
+"""Peak memory of a training run, predicted."""
 
 import re
 from collections.abc import Sequence

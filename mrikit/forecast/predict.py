@@ -1,4 +1,4 @@
-"""What a training run will need: memory, time and money, before it starts."""
+"""Prediction of a run's memory, time and cost."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How long a training step takes: measured on a part of it here, or estimated from the data sheet of another GPU."""
+"""Time of a training step, measured or estimated."""
 
 import dataclasses
 import math

@@ -1,1 +1,1 @@
-"""Jobs: one command, run somewhere else and found again."""
+"""Jobs: commands run elsewhere and found again."""

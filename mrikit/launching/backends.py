@@ -1,4 +1,4 @@
-"""Where a command may run besides here: one folder and one row per back end."""
+"""Table of back ends."""
 
 from mrikit.errors import ConfigError
 from mrikit.launching.azure_ml.traits import AZURE

@@ -1,4 +1,4 @@
-"""The jobs of a command: one, or one for each stage of a training; what each reads and writes, and on what it runs."""
+"""Jobs of a command, one for each stage."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""A command as words and places: what it reads, what it writes, and a digest of it."""
+"""A command's words, inputs, outputs and digest."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""What a job is, how it stands, and what a back end has to be able to do with it. Data only."""
+"""Job, its status, and the back end protocol."""
 
 import math
 import re

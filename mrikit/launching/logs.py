@@ -1,4 +1,4 @@
-"""What the starts of a job on this machine wrote: one file for each start, read in order, also while it grows."""
+"""Logs of a local job, start after start."""
 
 import codecs
 import contextlib

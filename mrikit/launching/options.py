@@ -1,4 +1,4 @@
-"""The options of `--on`: where a command runs, and with what."""
+"""The options of `--on`."""
 
 from dataclasses import dataclass
 from typing import Annotated

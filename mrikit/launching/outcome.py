@@ -1,4 +1,4 @@
-"""How a start of a job's command ended: on purpose, by an error, or because it was taken off its machine; what follows.
+"""Outcome of one start: success, error or preemption.
 
 The back ends that start a command again themselves count alike: what is killed from outside is no fault of the command
 and has a bound of its own. What is killed for lack of memory would be again: that is an error.

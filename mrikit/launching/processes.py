@@ -1,4 +1,4 @@
-"""The processes of a job on this machine, found by a mark in their environment, wherever they have gone.
+"""Processes of a local job, found by mark.
 
 A process group is not enough: torchrun gives each of its processes a session of its own, and they outlive it.
 """

@@ -1,4 +1,4 @@
-"""A small file for each job that was submitted from this machine: what it is, where it runs, and what it is called."""
+"""Records of jobs submitted from this machine."""
 
 import contextlib
 import json

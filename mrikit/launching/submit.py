@@ -1,4 +1,4 @@
-"""Submitting a command to a back end: its job, its plan, its price, and never the same job twice."""
+"""Plan, price check and submission of a command."""
 
 import shlex
 from collections.abc import Mapping, Sequence

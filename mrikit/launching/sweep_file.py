@@ -1,4 +1,4 @@
-"""A sweep's file: one training, and the settings that its members differ in."""
+"""Sweep file: one training, many settings."""
 
 import hashlib
 import itertools

@@ -1,1 +1,1 @@
-"""A run on disk and its processes, whatever is trained."""
+"""Run folder, state and processes of any training."""

@@ -1,1 +1,1 @@
-"""Where a wheel keeps `infra/`, the Pulumi program; see setup.py."""
+"""Package that carries `infra/` inside a wheel."""

@@ -1,1 +1,1 @@
-"""Jobs on Azure ML."""
+"""Azure ML back end."""

@@ -1,4 +1,4 @@
-"""Azure ML as a back end: the estate's clusters, by the vendor's client.
+"""Jobs on the estate's Azure ML clusters.
 
 What a handle calls `NAME` is a job and all its later starts, which Azure ML calls `NAME_1`, `NAME_2`, ...: a name there
 is never given twice. Nobody watches a job while this machine is off, so that asking for its state is what starts it

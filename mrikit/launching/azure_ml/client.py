@@ -1,4 +1,4 @@
-"""One Azure ML workspace by the vendor's client: submit once, ask, cancel, list; errors on one line without secrets."""
+"""Client of one Azure ML workspace."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The cluster of an estate that a job runs on."""
+"""Choice of the cluster for a job."""
 
 from collections.abc import Sequence
 from dataclasses import replace

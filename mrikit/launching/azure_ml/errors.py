@@ -1,4 +1,4 @@
-"""What Azure ML and its client say when something goes wrong, on one line and without tokens."""
+"""Azure ML's errors as one line, without tokens."""
 
 import contextlib
 import logging

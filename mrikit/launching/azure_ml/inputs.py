@@ -1,4 +1,4 @@
-"""The places that a job in Azure ML reads and writes: containers of the estate, and inputs that Azure ML mounts."""
+"""Inputs and outputs of a job in Azure ML."""
 
 import re
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The job file of Azure ML: a pure function from jobs and the estate to its text, which the vendor's schema checks."""
+"""Text of an Azure ML job file."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""What the processes of a job in Azure ML have printed, while it runs and afterwards."""
+"""Logs of a job's processes in Azure ML."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""Bring what a job has written to its containers here, also while it writes."""
+"""Download of a job's outputs, finished or running."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath

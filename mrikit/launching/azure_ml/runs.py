@@ -1,4 +1,4 @@
-"""The run history of a workspace: when a job ran, why it ended, the steps of a pipeline, and what was printed.
+"""Run history of an Azure ML workspace.
 
 The vendor's client streams the first process of a running job to stdout and nothing else: no other node, no step of a
 pipeline, nothing of a job that is over. These are the requests that it makes itself, by the same login.

@@ -1,4 +1,4 @@
-"""How a job in Azure ML stands, from what the workspace and its run history say."""
+"""State of a job in Azure ML."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a job in Azure ML carries as tags, so that any machine can tell which job of mrikit it is."""
+"""Tags that identify a job in Azure ML."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,1 +1,1 @@
-"""Jobs in containers of this machine."""
+"""Docker back end."""

@@ -1,4 +1,4 @@
-"""Docker as a back end: a container for each machine of a job, which Docker's engine keeps and starts again.
+"""Jobs as containers that Docker restarts.
 
 What the engine keeps, with its labels, is enough to find a job again. How a job stands is written by its first process
 (`mrikit.launching.docker.first_process`) into a folder outside the container.

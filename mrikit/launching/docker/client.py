@@ -1,4 +1,4 @@
-"""Docker's command line, called; what it complains about becomes one line that says what would do."""
+"""Docker's command line, with one-line errors."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The first process of a job's container: starts the command, again after a preemption or error, and ends it in time.
+"""PID 1 of a job's container: start, restart, stop.
 
     python -P -m mrikit.launching.docker.first_process FOLDER
 

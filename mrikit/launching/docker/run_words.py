@@ -1,4 +1,4 @@
-"""From a job to the words of `docker run`: image, user, mounts, network, limits. Contacts nobody."""
+"""Arguments of `docker run` for a job."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Starting the containers of a job, all of them or none: their image, what they need on this machine, their network."""
+"""Start of a job's containers, all or none."""
 
 import contextlib
 import time

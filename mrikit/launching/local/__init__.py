@@ -1,1 +1,1 @@
-"""Jobs on this machine, detached."""
+"""Local back end."""

@@ -1,4 +1,4 @@
-"""This machine as a back end: a command in processes of its own, which outlive the terminal, under a supervisor."""
+"""Detached jobs on this machine, under a supervisor."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a job on this machine is started with: its command, its environment, and the back end's own few settings."""
+"""Command, environment and settings of a local job."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""The process that stays with a job on this machine: starts its command, again after a preemption, and ends it in time.
+"""Supervisor of a local job: start, restart, stop.
 
     python -m mrikit.launching.local.supervisor JOB_FOLDER LOCK
 

@@ -1,1 +1,1 @@
-"""Jobs on a Slurm cluster."""
+"""Slurm back end."""

@@ -1,4 +1,4 @@
-"""Jobs on a cluster that Slurm manages, submitted from one of its login nodes."""
+"""Jobs on a Slurm cluster, by `sbatch`."""
 
 import contextlib
 import os

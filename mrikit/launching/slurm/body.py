@@ -1,4 +1,4 @@
-"""The part of a batch script that is the same for every job on Slurm: it counts starts and asks for the next one."""
+"""Restart logic that every batch script shares."""
 
 BODY = r"""
 # Here and not at the top: what a launcher around `sbatch` has set is not meant for this job.

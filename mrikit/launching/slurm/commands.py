@@ -1,4 +1,4 @@
-"""Slurm's own programs: run one, and say on one line what it does not do."""
+"""Slurm's programs, with one-line errors."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The batch script of a job on Slurm, as text: a pure function of the job. And of many jobs, as one array."""
+"""Batch script of a job, as text."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""How a job on Slurm stands: what its script wrote about its starts, and what Slurm says of it."""
+"""Status of a job on Slurm."""
 
 import re
 from collections.abc import Mapping
