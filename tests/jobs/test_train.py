@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scored_study import write_unreferenced
 from training.children import newest_step
-from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state
+from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 from waiting import HANG_S, until
