@@ -7,7 +7,7 @@ from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
 from mrikit.data.masks import choose_mask, draw_masks, is_fully_sampled
-from mrikit.data.prepare import make_example, prepare
+from mrikit.data.prepare import cropped_shape, make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import scored_window
@@ -30,6 +30,7 @@ __all__ = [
     "TrainingVolumes",
     "center_crop",
     "choose_mask",
+    "cropped_shape",
     "draw_masks",
     "is_fully_sampled",
     "load_batches",

@@ -106,10 +106,16 @@ def make_example(
     return undersample(scan, [mask] * len(keys))
 
 
+def cropped_shape(info: ScanInfo, max_readout: int) -> tuple[int, int]:
+    """(readout, phase) of k-space after the crop to `max_readout`: what masks are drawn for."""
+    rows, columns = info.matrix
+    return (min(rows, max(max_readout, scored_window(info)[0])) if max_readout else rows), columns
+
+
 def _crop_readout(kspace: torch.Tensor, info: ScanInfo, max_readout: int) -> torch.Tensor:
     """K-space of the middle rows of the image; the scored window stays in the middle of them."""
     height, scored = kspace.shape[-2], scored_window(info)[0]
-    wanted = max(max_readout, scored)
+    wanted = cropped_shape(info, max_readout)[0]
     if wanted >= height:
         return kspace
     # Not (height - wanted) // 2, which moves the window by a row where one of the sizes is odd.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.data import Example, MaskPlan, center_crop, choose_mask, is_fully_sampled, make_example
+from mrikit.data import Example, MaskPlan, center_crop, choose_mask, cropped_shape, is_fully_sampled, make_example
 from mrikit.errors import DataError, JobError
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
@@ -57,7 +57,7 @@ def reconstruct_volume(
         JobError: The memory of the device does not suffice for one slice.
     """
     volume_id = volume.info.volume_id
-    mask = choose_mask(volume, plan)
+    mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and is_fully_sampled(volume)

@@ -5,7 +5,17 @@ import pytest
 import torch
 from phantoms import make_volume
 
-from mrikit.data import MaskPlan, SliceBatch, SliceKey, choose_mask, draw_masks, is_fully_sampled, prepare
+from mrikit.data import (
+    MaskPlan,
+    SliceBatch,
+    SliceKey,
+    choose_mask,
+    cropped_shape,
+    draw_masks,
+    is_fully_sampled,
+    make_example,
+    prepare,
+)
 from mrikit.errors import ConfigError
 from mrikit.training.objectives import Draw
 
@@ -16,7 +26,7 @@ PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", ac
 def draw(volume_ids, slices, seed=0, epoch=0, plans=PLANS, **facts):
     infos = [replace(INFO, volume_id=volume_id, **facts) for volume_id in volume_ids]
     keys = tuple(SliceKey(0, slice_index) for slice_index in slices)
-    kspace = torch.zeros(len(infos), 1, 1, *INFO.matrix, dtype=torch.complex64)
+    kspace = torch.zeros(len(infos), 1, 1, *infos[0].matrix, dtype=torch.complex64)
     scan = prepare(SliceBatch(kspace=kspace, reference=None, keys=keys), infos, has_reference=False)
     return draw_masks(plans, scan, Draw(seed, epoch).generators(scan, "mask"))
 
@@ -97,7 +107,17 @@ def test_a_mask_that_was_applied_comes_before_a_planned_one():
 
 def test_masks_are_drawn_for_the_shape_that_kspace_has_when_it_is_masked():
     plan = MaskPlan(kind="variable_density_2d")
-    (mask,) = draw_masks([plan], [INFO], [0], (40, 60), seed=0, epoch=0)
+    (mask,) = draw(["a"], [0], plans=[plan], matrix=(40, 60), recon_matrix=(20, 20))
     assert mask.samples.shape == (40, 60)
     assert choose_mask(make_volume(), plan, (40, 60)).samples.shape == (40, 60)
     assert choose_mask(make_volume(), plan).samples.shape == INFO.matrix
+
+
+def test_a_pattern_is_drawn_for_kspace_that_was_cropped_along_the_readout():
+    volume = make_volume()
+    shape = cropped_shape(volume.info, 1)
+    assert shape[0] < volume.info.matrix[0]
+    mask = choose_mask(volume, MaskPlan(kind="poisson_disc"), shape)
+    example = make_example(volume, (0,), mask, max_readout=1)
+    assert example.masked_kspace.shape[-2:] == shape
+    assert torch.equal(example.masked_kspace[0, 0] != 0, torch.from_numpy(mask.samples))

@@ -172,6 +172,12 @@ def test_more_coils_go_through_a_gpu_together():
     assert on_gpu > 2 * on_cpu
 
 
+def test_a_pattern_takes_its_mask_s_rows_in_memory():
+    lines = trace_step(make_config(), SHAPE, is_gpu=False)
+    pattern = trace_step(make_config(data__mask_kind="poisson_disc"), SHAPE, is_gpu=False)
+    assert pattern.peak_bytes >= lines.peak_bytes + SHAPE.kspace[1] * SHAPE.kspace[2] - SHAPE.kspace[2]
+
+
 def test_frozen_weights_need_neither_gradient_nor_moments():
     learnable, frozen = (
         trace_step(make_config("promptmr", PROMPTMR | {"learnable_prompts": value}), SHAPE, is_gpu=False)

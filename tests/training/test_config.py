@@ -127,6 +127,36 @@ def test_a_run_comes_back_from_json_as_it_was():
     assert build_config(RunConfig, json.loads(text), "config") == CONFIG
 
 
+def test_a_kind_of_mask_has_its_settings():
+    words = {"data.mask_kind": "variable_density", "data.mask_settings.power": "3"}
+    data = change_config(CONFIG, words, "train").data
+    assert dict(data.plans[0].settings) == dict(data.validation_plans[0].settings) == {"power": 3.0}
+    assert data == dataclasses.replace(CONFIG.data, mask_kind="variable_density", mask_settings={"power": 3.0})
+    other = change_config(CONFIG, words | {"data.validation_mask_kind": "fixed"}, "train").data
+    assert dict(other.validation_plans[0].settings) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"data.mask_settings.power": "3"}, "the equispaced_fraction mask has no setting 'power'; it has none"),
+        (
+            {"data.mask_kind": "poisson_disc", "data.mask_settings.centre": "8,8"},
+            "the poisson_disc mask has no setting 'centre'; did you mean 'center'?",
+        ),
+        (
+            {"data.validation_mask_settings.power": "3"},
+            "data.validation_mask_settings need data.validation_mask_kind; found none",
+        ),
+        ({"data.mask_kind": "a.npy", "data.mask_settings.power": "3"}, "a mask file has no settings, found power"),
+    ],
+)
+def test_settings_of_another_kind_of_mask_are_refused(words, message):
+    with pytest.raises(ConfigError) as raised:
+        change_config(CONFIG, words, "train")
+    assert str(raised.value).startswith(message)
+
+
 def test_each_acceleration_has_its_plan():
     data = DataConfig(mask_kind="random", accelerations=(4.0, 8.0), center_fractions=(0.08, 0.04))
     assert [(plan.kind, plan.acceleration, plan.center_fraction) for plan in data.plans] == [

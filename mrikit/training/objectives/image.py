@@ -137,11 +137,12 @@ def validation_examples(
     dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
 ) -> Iterator[Example]:
     """Slice after slice of a volume that validates, with the mask that it keeps in every epoch and run."""
-    volume = dataset.volumes[position]
+    volume, mask = dataset.volumes[position], None
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
         scan = prepare(batch, [volume.info], device, max_readout=data.max_readout)
-        yield undersample(scan, [choose_mask(volume, validation_plan(volume.info.volume_id, data))])
+        mask = mask or choose_mask(volume, validation_plan(volume.info.volume_id, data), scan.shape)
+        yield undersample(scan, [mask])
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
