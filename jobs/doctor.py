@@ -12,8 +12,8 @@ from mrikit.commands.output import messages_console
 from mrikit.words import counted
 
 if TYPE_CHECKING:
+    from mrikit.estate.diagnosis import Diagnosis
     from mrikit.estate.examine import Examination
-    from mrikit.estate.finding import Finding
 
 _STATE_WIDTH = len("missing")
 
@@ -33,14 +33,14 @@ def doctor(
     Azure is asked where an estate is linked, a stack is given or AZURE_SUBSCRIPTION_ID is set; nothing is changed
     there. Exits with 1 if anything is missing; warnings, and what could not be asked, are shown and counted.
     """
+    from mrikit.estate.diagnosis import MISSING
     from mrikit.estate.examine import examine
-    from mrikit.estate.finding import MISSING
 
     with messages_console().status("looking at this machine and Azure"):
         found = examine(stack)
-    num_missing = sum(one.state == MISSING for one in found.findings)
+    num_missing = sum(one.state == MISSING for one in found.diagnoses)
     if is_json:
-        facts = {"findings": [asdict(one) for one in found.findings], "num_missing": num_missing, "next": found.next}
+        facts = {"findings": [asdict(one) for one in found.diagnoses], "num_missing": num_missing, "next": found.next}
         typer.echo(json.dumps(facts))
     else:
         _print(found)
@@ -50,9 +50,9 @@ def doctor(
 
 def _print(found: "Examination") -> None:
     """What was found here, what in Azure, and the sums."""
-    from mrikit.estate.finding import MISSING
+    from mrikit.estate.diagnosis import MISSING
 
-    width = max(len(one.subject) for one in found.findings)
+    width = max(len(one.subject) for one in found.diagnoses)
     typer.echo("this machine")
     _print_lines(found.machine, width)
     typer.echo("Azure")
@@ -65,16 +65,16 @@ def _print(found: "Examination") -> None:
     typer.echo(f"{_sums(found)}; next: {found.next}" if found.next else _sums(found))
 
 
-def _print_lines(findings: Sequence["Finding"], width: int) -> None:
-    """What mends a finding stands below it, whole and alone, to be copied."""
-    for one in findings:
+def _print_lines(diagnoses: Sequence["Diagnosis"], width: int) -> None:
+    """What mends a thing stands below it, whole and alone, to be copied."""
+    for one in diagnoses:
         typer.echo(f"  {one.state:<{_STATE_WIDTH}}  {one.subject:<{width}}  {one.what}")
         if one.remedy:
             typer.echo(f"  {'':<{_STATE_WIDTH}}  {'':<{width}}  -> {one.remedy}")
 
 
 def _sums(found: "Examination") -> str:
-    counts = Counter(one.state for one in found.findings)
+    counts = Counter(one.state for one in found.diagnoses)
     words = {state: f"{counts[state]} {state}" for state in ("missing", "unknown", "ok")}
     words["warning"] = counted(counts["warning"], "warning")
     return ", ".join(words[state] for state in ("missing", "warning", "unknown", "ok") if counts[state])

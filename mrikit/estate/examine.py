@@ -6,12 +6,12 @@ from pathlib import Path
 
 from mrikit.errors import ConfigError
 from mrikit.estate.arm import Arm, ArmError, Caller, LoginError, UnreachableError
-from mrikit.estate.finding import MISSING, OK, UNKNOWN, WARNING, Finding
-from mrikit.estate.machine import extra_finding, program_findings, this_machine
-from mrikit.estate.quota import quota_findings
-from mrikit.estate.roles import role_findings
+from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, WARNING, Diagnosis
+from mrikit.estate.machine import extra_diagnosis, program_diagnoses, this_machine
+from mrikit.estate.quota import quota_diagnoses
+from mrikit.estate.roles import role_diagnoses
 from mrikit.estate.scope import Wanted, read_wanted
-from mrikit.estate.subscription import provider_findings, subscription_finding
+from mrikit.estate.subscription import provider_diagnoses, subscription_diagnosis
 
 _QUOTA_PROVIDER = "Microsoft.MachineLearningServices"
 
@@ -20,13 +20,13 @@ _QUOTA_PROVIDER = "Microsoft.MachineLearningServices"
 class Examination:
     """What was found."""
 
-    machine: tuple[Finding, ...]
+    machine: tuple[Diagnosis, ...]
     """Of this machine."""
-    azure: tuple[Finding, ...]
+    azure: tuple[Diagnosis, ...]
     """Of Azure; empty if the user has nothing to do with it."""
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
         """All, in the order in which they were asked for."""
         return self.machine + self.azure
 
@@ -34,7 +34,7 @@ class Examination:
     def next(self) -> str | None:
         """What to do first: about what is missing, else about what could not be asked, else about a warning."""
         for state in (MISSING, UNKNOWN, WARNING):
-            for one in self.findings:
+            for one in self.diagnoses:
                 if one.state == state and one.remedy:
                     return one.remedy
         return None
@@ -50,22 +50,22 @@ def examine(stack: str | None = None, *, retry_wait_s: float = 0.8) -> Examinati
     wanted = read_wanted(stack)
     return Examination(
         machine=this_machine(Path("runs")),
-        azure=tuple(azure_findings(wanted, retry_wait_s)) if wanted.is_azure else (),
+        azure=tuple(azure_diagnoses(wanted, retry_wait_s)) if wanted.is_azure else (),
     )
 
 
-def azure_findings(wanted: Wanted, retry_wait_s: float) -> Iterator[Finding]:
+def azure_diagnoses(wanted: Wanted, retry_wait_s: float) -> Iterator[Diagnosis]:
     """All that is asked about Azure; ends at the first question that nobody answers.
 
     Who works with a linked estate does not deploy it, and needs no Pulumi.
     """
-    packages = extra_finding("azure")
+    packages = extra_diagnosis("azure")
     yield packages
-    yield extra_finding("infra", is_needed=wanted.estate is None)
-    yield from program_findings()
+    yield extra_diagnosis("infra", is_needed=wanted.estate is None)
+    yield from program_diagnoses()
     login, session = _login(packages, retry_wait_s)
     yield login
-    yield from wanted.findings
+    yield from wanted.diagnoses
     if login.state == UNKNOWN and packages.state == OK:
         return
     try:
@@ -80,7 +80,7 @@ class _Session:
     caller: Caller
 
 
-def _login(packages: Finding, retry_wait_s: float) -> tuple[Finding, _Session | None]:
+def _login(packages: Diagnosis, retry_wait_s: float) -> tuple[Diagnosis, _Session | None]:
     """Whether a token can be had; what the rest is asked with."""
     if packages.state != OK:
         return _not_asked("login", packages.subject), None
@@ -90,14 +90,14 @@ def _login(packages: Finding, retry_wait_s: float) -> tuple[Finding, _Session | 
     except UnreachableError as error:
         return _nobody_answers("login", error), None
     except LoginError as error:
-        return Finding("login", MISSING, str(error), "az login"), None
+        return Diagnosis("login", MISSING, str(error), "az login"), None
     except ConfigError as error:
-        return Finding("login", MISSING, str(error), "mend or unset this variable"), None
+        return Diagnosis("login", MISSING, str(error), "mend or unset this variable"), None
     what = f"as {caller.object_id or 'somebody'} of tenant {caller.tenant_id or '?'}"
-    return Finding("login", OK, what), _Session(arm, caller)
+    return Diagnosis("login", OK, what), _Session(arm, caller)
 
 
-def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Finding]:
+def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Diagnosis]:
     """What the control plane is asked; without a session, that it was not.
 
     Raises:
@@ -109,40 +109,40 @@ def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Finding]:
             yield _not_asked(subject, "login")
         return
     arm = session.arm
-    subscription = subscription_finding(arm, subscription_id)
+    subscription = subscription_diagnosis(arm, subscription_id)
     yield subscription
     if subscription.state in (MISSING, UNKNOWN):
         for subject in ("providers", "quota", "roles"):
             yield _not_asked(subject, subscription.subject)
         return
-    providers = yield from _ask("providers", lambda: provider_findings(arm, subscription_id))
+    providers = yield from _ask("providers", lambda: provider_diagnoses(arm, subscription_id))
     if any(one.subject == _QUOTA_PROVIDER and one.state == MISSING for one in providers):
         yield _not_asked("quota", _QUOTA_PROVIDER)
     elif wanted.clusters:
-        yield from _ask("quota", lambda: quota_findings(arm, subscription_id, wanted.location, wanted.clusters))
+        yield from _ask("quota", lambda: quota_diagnoses(arm, subscription_id, wanted.location, wanted.clusters))
     else:
-        yield Finding("quota", UNKNOWN, "not asked: no cluster is known; `mrikit doctor --stack NAME` names some")
+        yield Diagnosis("quota", UNKNOWN, "not asked: no cluster is known; `mrikit doctor --stack NAME` names some")
     if estate:
-        yield from role_findings(arm, estate, session.caller)
+        yield from role_diagnoses(arm, estate, session.caller)
     else:
         yield _not_asked("roles", "estate")
 
 
-def _ask(subject: str, check: Callable[[], Iterable[Finding]]) -> Generator[Finding, None, list[Finding]]:
-    """What a check finds; one finding in its place if the control plane does not say."""
+def _ask(subject: str, check: Callable[[], Iterable[Diagnosis]]) -> Generator[Diagnosis, None, list[Diagnosis]]:
+    """What a check finds; one diagnosis in its place if the control plane does not say."""
     try:
         found = list(check())
     except UnreachableError:
         raise
     except ArmError as error:
-        found = [Finding(subject, UNKNOWN, str(error))]
+        found = [Diagnosis(subject, UNKNOWN, str(error))]
     yield from found
     return found
 
 
-def _not_asked(subject: str, blocker: str) -> Finding:
-    return Finding(subject, UNKNOWN, f"not asked: {blocker} comes first")
+def _not_asked(subject: str, blocker: str) -> Diagnosis:
+    return Diagnosis(subject, UNKNOWN, f"not asked: {blocker} comes first")
 
 
-def _nobody_answers(subject: str, error: UnreachableError) -> Finding:
-    return Finding(subject, UNKNOWN, f"{error} Nothing after this was asked")
+def _nobody_answers(subject: str, error: UnreachableError) -> Diagnosis:
+    return Diagnosis(subject, UNKNOWN, f"{error} Nothing after this was asked")

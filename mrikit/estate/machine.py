@@ -6,7 +6,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from mrikit.estate.finding import MISSING, OK, WARNING, Finding
+from mrikit.estate.diagnosis import MISSING, OK, WARNING, Diagnosis
 from mrikit.words import in_bytes
 
 OLDEST_PYTHON = (3, 11)
@@ -22,7 +22,7 @@ _PROGRAMS = {
 }
 
 
-def this_machine(runs: Path) -> tuple[Finding, ...]:
+def this_machine(runs: Path) -> tuple[Diagnosis, ...]:
     """All that work on this machine needs.
 
     Args:
@@ -32,22 +32,22 @@ def this_machine(runs: Path) -> tuple[Finding, ...]:
     num_gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     there = next(one for one in (runs.absolute(), *runs.absolute().parents) if one.exists())
     return (
-        python_finding(sys.version_info[:3]),
-        torch_finding(_version("torch") if has_torch else None, num_gpus),
-        compiler_finding(shutil.which("c++") or shutil.which("g++")),
-        disk_finding(shutil.disk_usage(there).free, there),
+        python_diagnosis(sys.version_info[:3]),
+        torch_diagnosis(_version("torch") if has_torch else None, num_gpus),
+        compiler_diagnosis(shutil.which("c++") or shutil.which("g++")),
+        disk_diagnosis(shutil.disk_usage(there).free, there),
     )
 
 
-def python_finding(version: tuple[int, ...]) -> Finding:
+def python_diagnosis(version: tuple[int, ...]) -> Diagnosis:
     """Whether Python is new enough."""
     found, oldest = (".".join(map(str, one)) for one in (version, OLDEST_PYTHON))
     if version < OLDEST_PYTHON:
-        return Finding("Python", MISSING, f"{found} is too old", f"make an environment with Python {oldest} or newer")
-    return Finding("Python", OK, found)
+        return Diagnosis("Python", MISSING, f"{found} is too old", f"make an environment with Python {oldest} or newer")
+    return Diagnosis("Python", OK, found)
 
 
-def torch_finding(version: str | None, num_gpus: int) -> Finding:
+def torch_diagnosis(version: str | None, num_gpus: int) -> Diagnosis:
     """Whether torch is installed, and where it computes.
 
     torch itself is not loaded, which takes seconds: the version says what it was built for, and the driver's devices
@@ -58,25 +58,25 @@ def torch_finding(version: str | None, num_gpus: int) -> Finding:
         num_gpus: Devices of NVIDIA's driver.
     """
     if version is None:
-        return Finding("torch", MISSING, "not installed", "pip install -e .")
+        return Diagnosis("torch", MISSING, "not installed", "pip install -e .")
     if not num_gpus:
-        return Finding("torch", OK, f"{version}, computes on the CPU: there is no NVIDIA GPU")
+        return Diagnosis("torch", OK, f"{version}, computes on the CPU: there is no NVIDIA GPU")
     gpus = f"{num_gpus} NVIDIA GPU{'s' if num_gpus > 1 else ''}"
     if version.endswith("+cpu"):
-        return Finding(
+        return Diagnosis(
             "torch",
             WARNING,
             f"{version} computes on the CPU only, but there is {gpus}",
             "pip install --force-reinstall torch, from an index with builds for CUDA",
         )
-    return Finding("torch", OK, f"{version}, computes on {gpus}")
+    return Diagnosis("torch", OK, f"{version}, computes on {gpus}")
 
 
-def compiler_finding(compiler: str | None) -> Finding:
+def compiler_diagnosis(compiler: str | None) -> Diagnosis:
     """Whether DeepSpeed can compile its CPU-Adam; without it, torch's AdamW takes its place."""
     if compiler:
-        return Finding("C++ compiler", OK, compiler)
-    return Finding(
+        return Diagnosis("C++ compiler", OK, compiler)
+    return Diagnosis(
         "C++ compiler",
         WARNING,
         "none; with moments off the GPU, torch's AdamW is used instead of DeepSpeed's faster CPU-Adam",
@@ -84,17 +84,17 @@ def compiler_finding(compiler: str | None) -> Finding:
     )
 
 
-def disk_finding(free_bytes: int, folder: Path) -> Finding:
+def disk_diagnosis(free_bytes: int, folder: Path) -> Diagnosis:
     """Whether runs have room."""
     what = f"{in_bytes(free_bytes)} free at {folder}"
     if free_bytes < SMALL_DISK_BYTES:
-        return Finding(
+        return Diagnosis(
             "disk", WARNING, what, f"free {in_bytes(SMALL_DISK_BYTES)}, or give --out a folder on another disk"
         )
-    return Finding("disk", OK, what)
+    return Diagnosis("disk", OK, what)
 
 
-def extra_finding(extra: str, *, is_needed: bool = True) -> Finding:
+def extra_diagnosis(extra: str, *, is_needed: bool = True) -> Diagnosis:
     """Whether the packages of an extra are installed.
 
     Args:
@@ -106,15 +106,15 @@ def extra_finding(extra: str, *, is_needed: bool = True) -> Finding:
     subject = f"extra {extra}"
     if lacking:
         state = MISSING if is_needed else WARNING
-        return Finding(subject, state, f"no {', '.join(lacking)}", f"pip install -e '.[{extra}]'")
-    return Finding(subject, OK, ", ".join(f"{name} {version}" for name, version in found.items()))
+        return Diagnosis(subject, state, f"no {', '.join(lacking)}", f"pip install -e '.[{extra}]'")
+    return Diagnosis(subject, OK, ", ".join(f"{name} {version}" for name, version in found.items()))
 
 
-def program_findings() -> list[Finding]:
+def program_diagnoses() -> list[Diagnosis]:
     """Whether the programs that deploy and log in can be called."""
     paths = {name: shutil.which(name) for name in _PROGRAMS}
     return [
-        Finding(name, OK, path) if path else Finding(name, WARNING, "not on the PATH", _PROGRAMS[name])
+        Diagnosis(name, OK, path) if path else Diagnosis(name, WARNING, "not on the PATH", _PROGRAMS[name])
         for name, path in paths.items()
     ]
 

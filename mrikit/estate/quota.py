@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mrikit.estate.arm import Arm
-from mrikit.estate.finding import MISSING, OK, UNKNOWN, WARNING, Finding
+from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, WARNING, Diagnosis
 from mrikit.storage.estate import EstateCluster
 
 _VERSION = "2024-04-01"
@@ -19,10 +19,10 @@ _LOW_PRIORITY = "low-priority"
 _MOST_NAMED = 5
 
 
-def quota_findings(
+def quota_diagnoses(
     arm: Arm, subscription_id: str, location: str, clusters: Sequence[EstateCluster]
-) -> Iterator[Finding]:
-    """One finding for each quota that clusters draw on, and one for each size that the region does not offer.
+) -> Iterator[Diagnosis]:
+    """One diagnosis for each quota that clusters draw on, and one for each size that the region does not offer.
 
     Dedicated nodes draw on the quota of their family; low-priority nodes of all families draw on one.
 
@@ -36,7 +36,7 @@ def quota_findings(
     for cluster in clusters:
         size = sizes.get(cluster.sku.lower())
         if size is None:
-            yield Finding(
+            yield Diagnosis(
                 f"size of {cluster.name}",
                 MISSING,
                 f"{cluster.sku} is not offered in {location}",
@@ -51,7 +51,7 @@ def quota_findings(
 
 def _compare(
     kind: str, pairs: Sequence[tuple[EstateCluster, int]], usages: Sequence[Mapping[str, Any]], location: str
-) -> Finding:
+) -> Diagnosis:
     """What clusters need of one quota, against what there is."""
     subject = f"quota {kind}"
     needed = sum(num_cpus * cluster.max_nodes for cluster, num_cpus in pairs)
@@ -61,15 +61,15 @@ def _compare(
         known = [_name(one) for one in usages]
         more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
         found = f"found {', '.join(known[:_MOST_NAMED]) or 'none'}{more}" if usage is None else "its limit is negative"
-        return Finding(subject, UNKNOWN, f"{names} need {needed} vCPUs; no quota of this name says how many: {found}")
+        return Diagnosis(subject, UNKNOWN, f"{names} need {needed} vCPUs; no quota of this name says how many: {found}")
     limit, used = int(usage["limit"]), int(usage.get("currentValue") or 0)
     what = f"{names} need {needed} vCPUs; the limit in {location} is {limit}, in use are {used}"
     request = f"ask for {needed} vCPUs of {kind} in {location}: Azure ML studio, Quota"
     if limit < needed:
-        return Finding(subject, MISSING, what, request)
+        return Diagnosis(subject, MISSING, what, request)
     if limit - used < needed:
-        return Finding(subject, WARNING, what, "wait for jobs that run now, which may be your own, or ask for more")
-    return Finding(subject, OK, what)
+        return Diagnosis(subject, WARNING, what, "wait for jobs that run now, which may be your own, or ask for more")
+    return Diagnosis(subject, OK, what)
 
 
 def _is_for(kind: str, usage: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mrikit.estate.arm import Arm, ArmError, Caller, UnreachableError
-from mrikit.estate.finding import MISSING, OK, UNKNOWN, Finding
+from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, Diagnosis
 from mrikit.storage.estate import Estate
 
 WRITTEN = ("datasets", "runs")
@@ -36,8 +36,8 @@ class Right:
     """The built-in role that allows it."""
 
 
-def role_findings(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Finding]:
-    """One finding for each right that commands need.
+def role_diagnoses(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Diagnosis]:
+    """One diagnosis for each right that commands need.
 
     Raises:
         UnreachableError: Nobody answers.
@@ -53,9 +53,9 @@ def role_findings(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Finding]
         lacking = [one for one in right.operations if not may(permissions, one, is_data=right.is_data)]
         if lacking:
             what = f"you may not {right.purpose}: {', '.join(lacking)}"
-            yield Finding(right.subject, MISSING, what, _assign(right, caller))
+            yield Diagnosis(right.subject, MISSING, what, _assign(right, caller))
         else:
-            yield Finding(right.subject, OK, f"you may {right.purpose}")
+            yield Diagnosis(right.subject, OK, f"you may {right.purpose}")
 
 
 def rights(estate: Estate) -> Iterator[Right]:
@@ -106,14 +106,14 @@ def _matches(patterns: Sequence[str], operation: str) -> bool:
     return any(fnmatchcase(operation.lower(), pattern.lower()) for pattern in patterns)
 
 
-def _not_told(right: Right, error: ArmError) -> Finding:
+def _not_told(right: Right, error: ArmError) -> Diagnosis:
     if error.status == 404:
-        return Finding(right.subject, MISSING, f"not there ({error.code or 404}); is it deployed?", "pulumi up")
+        return Diagnosis(right.subject, MISSING, f"not there ({error.code or 404}); is it deployed?", "pulumi up")
     if error.status == 403:
         # A role may allow the thing itself and not to ask for it.
         what = f"you may not ask what you may there ({error.code or 403}); to {right.purpose} takes {right.role}"
-        return Finding(right.subject, UNKNOWN, what)
-    return Finding(right.subject, UNKNOWN, str(error))
+        return Diagnosis(right.subject, UNKNOWN, what)
+    return Diagnosis(right.subject, UNKNOWN, str(error))
 
 
 def _assign(right: Right, caller: Caller) -> str:

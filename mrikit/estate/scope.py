@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, MrikitError, StorageError
-from mrikit.estate.finding import MISSING, OK, WARNING, Finding
+from mrikit.estate.diagnosis import MISSING, OK, WARNING, Diagnosis
 from mrikit.estate.subscription import SUBSCRIPTION
 from mrikit.storage.estate import Estate, EstateCluster, load_estate
 
@@ -22,7 +22,7 @@ class Wanted:
     """Region of the clusters; empty if there are none."""
     clusters: tuple[EstateCluster, ...]
     """Those that quota is needed for."""
-    findings: tuple[Finding, ...]
+    diagnoses: tuple[Diagnosis, ...]
     """Of the estate's file and the stack's."""
     is_azure: bool
     """Whether the user has anything to do with Azure."""
@@ -35,36 +35,36 @@ def read_wanted(stack: str | None) -> Wanted:
         stack: Name of a stack or its file, whose clusters count instead of the estate's.
     """
     estate, found = _estate()
-    findings = [found]
+    diagnoses = [found]
     location, clusters = (estate.location, estate.clusters) if estate else ("", ())
     if stack is not None:
         try:
             location, clusters = _stack(stack)
             what = f"{stack}: {', '.join(one.name for one in clusters)} in {location}"
-            findings.append(Finding("stack", OK, what))
+            diagnoses.append(Diagnosis("stack", OK, what))
         except MrikitError as error:
             location, clusters = "", ()
-            findings.append(Finding("stack", MISSING, str(error), "mend the stack's file, or name another"))
+            diagnoses.append(Diagnosis("stack", MISSING, str(error), "mend the stack's file, or name another"))
     named = os.environ.get(SUBSCRIPTION, "")
     return Wanted(
         estate=estate,
         subscription_id=estate.subscription_id if estate else named,
         location=location,
         clusters=clusters,
-        findings=tuple(findings),
+        diagnoses=tuple(diagnoses),
         is_azure=bool(named) or stack is not None or found.state != WARNING,
     )
 
 
-def _estate() -> tuple[Estate | None, Finding]:
+def _estate() -> tuple[Estate | None, Diagnosis]:
     """Not linked is a warning, because that is how everybody begins; damaged is an error."""
     try:
         estate = load_estate()
     except (ConfigError, StorageError) as error:
-        return None, Finding("estate", MISSING, str(error), "mrikit infra link")
+        return None, Diagnosis("estate", MISSING, str(error), "mrikit infra link")
     if estate is None:
-        return None, Finding("estate", WARNING, "none is linked", "`pulumi up`, then `mrikit infra link`")
-    return estate, Finding("estate", OK, f"{estate.resource_group} in {estate.location}")
+        return None, Diagnosis("estate", WARNING, "none is linked", "`pulumi up`, then `mrikit infra link`")
+    return estate, Diagnosis("estate", OK, f"{estate.resource_group} in {estate.location}")
 
 
 def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mrikit.estate.arm import Arm, ArmError, LoginError, UnreachableError
-from mrikit.estate.finding import MISSING, OK, UNKNOWN, WARNING, Finding
+from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, WARNING, Diagnosis
 
 SUBSCRIPTION = "AZURE_SUBSCRIPTION_ID"
 PROVIDERS = (
@@ -24,7 +24,7 @@ _PROVIDER_VERSION = "2021-04-01"
 _STILL_WORKS = ("Warned", "PastDue")
 
 
-def subscription_finding(arm: Arm, subscription_id: str) -> Finding:
+def subscription_diagnosis(arm: Arm, subscription_id: str) -> Diagnosis:
     """Whether the login sees the subscription, and it is enabled.
 
     Args:
@@ -36,7 +36,7 @@ def subscription_finding(arm: Arm, subscription_id: str) -> Finding:
     """
     if not subscription_id:
         how = f"export {SUBSCRIPTION}=$(az account show --query id --output tsv)"
-        return Finding("subscription", UNKNOWN, "no estate is linked and none is named", how)
+        return Diagnosis("subscription", UNKNOWN, "no estate is linked and none is named", how)
     try:
         found = arm.get(f"/subscriptions/{subscription_id}", _SUBSCRIPTION_VERSION)
     except UnreachableError:
@@ -46,14 +46,16 @@ def subscription_finding(arm: Arm, subscription_id: str) -> Finding:
     state = str(found.get("state"))
     what = f"{found.get('displayName')} ({subscription_id}) is {state}"
     if state == "Enabled":
-        return Finding("subscription", OK, what)
+        return Diagnosis("subscription", OK, what)
     if state in _STILL_WORKS:
-        return Finding("subscription", WARNING, what, "pay its open bill before it is disabled: Azure portal, Billing")
-    return Finding("subscription", MISSING, what, "have its owner enable it again: Azure portal, Subscriptions")
+        return Diagnosis(
+            "subscription", WARNING, what, "pay its open bill before it is disabled: Azure portal, Billing"
+        )
+    return Diagnosis("subscription", MISSING, what, "have its owner enable it again: Azure portal, Subscriptions")
 
 
-def provider_findings(arm: Arm, subscription_id: str) -> Iterator[Finding]:
-    """One finding for each resource provider that the subscription does not use yet, and one for all others.
+def provider_diagnoses(arm: Arm, subscription_id: str) -> Iterator[Diagnosis]:
+    """One diagnosis for each resource provider that the subscription does not use yet, and one for all others.
 
     Raises:
         ArmError: The control plane does not say.
@@ -66,21 +68,21 @@ def provider_findings(arm: Arm, subscription_id: str) -> Iterator[Finding]:
             continue
         remedy = f"az provider register --namespace {namespace} --subscription {subscription_id}"
         if state == "Registering":
-            others.append(Finding(namespace, WARNING, "is being registered, which takes some minutes"))
+            others.append(Diagnosis(namespace, WARNING, "is being registered, which takes some minutes"))
         else:
-            others.append(Finding(namespace, MISSING, f"the resource provider is {state}", remedy))
+            others.append(Diagnosis(namespace, MISSING, f"the resource provider is {state}", remedy))
     if len(others) < len(PROVIDERS):
         num_registered = len(PROVIDERS) - len(others)
-        yield Finding("providers", OK, f"{num_registered} of {len(PROVIDERS)} are registered")
+        yield Diagnosis("providers", OK, f"{num_registered} of {len(PROVIDERS)} are registered")
     yield from others
 
 
-def _not_seen(subscription_id: str, error: ArmError) -> Finding:
+def _not_seen(subscription_id: str, error: ArmError) -> Diagnosis:
     if isinstance(error, LoginError):
         tenant = f" --tenant {error.tenant_id}" if error.tenant_id else ""
-        return Finding("subscription", MISSING, str(error), f"az login{tenant}")
+        return Diagnosis("subscription", MISSING, str(error), f"az login{tenant}")
     if error.status in (400, 403, 404):
         what = f"you see no subscription {subscription_id} ({error.code or error.status})"
         remedy = f"az account set --subscription {subscription_id}, or `az login --tenant` with its tenant"
-        return Finding("subscription", MISSING, what, remedy)
-    return Finding("subscription", UNKNOWN, str(error))
+        return Diagnosis("subscription", MISSING, what, remedy)
+    return Diagnosis("subscription", UNKNOWN, str(error))

@@ -92,7 +92,7 @@ class AnatomyNet(nn.Module):
         return normed.squeeze(1)
 
 
-class Finding(NamedTuple):
+class AnatomyGuess(NamedTuple):
     """What a volume shows."""
 
     anatomy: str
@@ -106,7 +106,7 @@ class Finding(NamedTuple):
         return self.confidence >= UNKNOWN_BELOW
 
 
-def find_anatomy(logits: torch.Tensor) -> Finding:
+def guess_anatomy(logits: torch.Tensor) -> AnatomyGuess:
     """(slice, class) logits of a volume's slices to what the volume shows.
 
     Probabilities are averaged, not logits: one odd slice shall not outvote the others.
@@ -114,7 +114,7 @@ def find_anatomy(logits: torch.Tensor) -> Finding:
     probabilities = logits.double().softmax(-1).mean(0)
     best = int(probabilities.argmax())
     confidence = float(probabilities[best])
-    return Finding(ANATOMIES[best], confidence if math.isfinite(confidence) else 0.0)
+    return AnatomyGuess(ANATOMIES[best], confidence if math.isfinite(confidence) else 0.0)
 
 
 def _orientations(image: torch.Tensor) -> torch.Tensor:

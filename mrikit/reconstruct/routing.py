@@ -14,7 +14,7 @@ from mrikit.checkpoint import Weights, load_weights, read_record
 from mrikit.data import choose_mask, make_example
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS
-from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, find_anatomy
+from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, guess_anatomy
 from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.method import AUTO, Method, ReconstructConfig, build_method, describe_method, trained_method
 from mrikit.storage import shown
@@ -218,7 +218,7 @@ def _classify(routing: Routing, volume: Volume, device: torch.device | str) -> t
         index = (2 * position + 1) * num_slices // (2 * count)
         example = make_example(volume, (index,), mask, device, has_reference=False)
         logits.append(routing.classifier.model(example.masked_kspace, example.mask, example.num_center_lines))
-    found = find_anatomy(torch.cat(logits))
+    found = guess_anatomy(torch.cat(logits))
     if found.is_known:
         return found.anatomy, ""
     return None, (

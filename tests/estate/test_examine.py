@@ -9,8 +9,8 @@ from azurite import TENANT
 from estates import example_estate
 from fake_arm import SUBSCRIPTION
 
+from mrikit.estate.diagnosis import Diagnosis
 from mrikit.estate.examine import Examination, examine
-from mrikit.estate.finding import Finding
 from mrikit.estate.machine import EXTRAS
 from mrikit.estate.subscription import PROVIDERS
 from mrikit.storage.estate import estate_file, save_estate
@@ -71,7 +71,7 @@ def test_an_estate_that_lacks_nothing_is_asked_for_everything_in_order(linked):
 
 def test_the_login_says_who_it_is(linked):
     found = one_of(look(), "login")
-    assert found == Finding("login", "ok", f"as 22222222-2222-2222-2222-222222222222 of tenant {TENANT}")
+    assert found == Diagnosis("login", "ok", f"as 22222222-2222-2222-2222-222222222222 of tenant {TENANT}")
 
 
 def test_who_has_nothing_to_do_with_azure_is_not_asked_about_it(fake_arm):
@@ -103,7 +103,7 @@ def test_without_packages_nothing_is_asked(linked, monkeypatch):
 def test_without_a_login_nothing_is_asked(linked, monkeypatch):
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
     found = look()
-    assert one_of(found, "login") == Finding("login", "missing", "not logged in to Azure", "az login")
+    assert one_of(found, "login") == Diagnosis("login", "missing", "not logged in to Azure", "az login")
     assert list(not_asked(found)) == SINGLE
     assert states(found)["estate"] == "ok"
     assert (linked.requests, found.next) == ([], "az login")
@@ -169,7 +169,7 @@ def test_a_damaged_estate_is_missing_and_says_why(fake_arm):
 def test_before_the_first_deployment_a_named_subscription_is_looked_at(fake_arm, monkeypatch):
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     found = look()
-    assert one_of(found, "estate") == Finding(
+    assert one_of(found, "estate") == Diagnosis(
         "estate", "warning", "none is linked", "`pulumi up`, then `mrikit infra link`"
     )
     assert (states(found)["subscription"], states(found)["providers"]) == ("ok", "ok")
@@ -192,7 +192,7 @@ def test_the_clusters_of_a_stack_count_where_one_is_named(fake_arm, monkeypatch,
 def test_a_stack_of_the_project_is_known_by_its_name(fake_arm, monkeypatch):
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
     found = look("dev")
-    assert one_of(found, "stack") == Finding("stack", "ok", "dev: gpu, cpu in westeurope")
+    assert one_of(found, "stack") == Diagnosis("stack", "ok", "dev: gpu, cpu in westeurope")
     assert [subject for subject in states(found) if "quota" in subject] == QUOTA
 
 
@@ -324,10 +324,10 @@ def test_what_the_control_plane_does_not_tell_is_unknown_and_the_next_is_asked(l
     ],
 )
 def test_what_is_missing_comes_first_then_what_is_unknown(states, expected):
-    findings = tuple(Finding("x", state, "", str(index)) for index, state in enumerate(states))
-    assert Examination(machine=findings[:1], azure=findings[1:]).next == expected
+    diagnoses = tuple(Diagnosis("x", state, "", str(index)) for index, state in enumerate(states))
+    assert Examination(machine=diagnoses[:1], azure=diagnoses[1:]).next == expected
 
 
 def test_what_no_command_mends_is_not_next():
-    unknown, warning = Finding("x", "unknown", ""), Finding("y", "warning", "", "do it")
+    unknown, warning = Diagnosis("x", "unknown", ""), Diagnosis("y", "warning", "", "do it")
     assert Examination(machine=(unknown,), azure=(warning,)).next == "do it"

@@ -9,13 +9,13 @@ import pytest
 
 from mrikit.estate.machine import (
     EXTRAS,
-    compiler_finding,
-    disk_finding,
-    extra_finding,
-    program_findings,
-    python_finding,
+    compiler_diagnosis,
+    disk_diagnosis,
+    extra_diagnosis,
+    program_diagnoses,
+    python_diagnosis,
     this_machine,
-    torch_finding,
+    torch_diagnosis,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -41,12 +41,12 @@ def programs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("version", "state"), [((3, 11, 0), "ok"), ((3, 14, 1), "ok"), ((3, 10, 14), "missing")])
 def test_python_has_to_be_as_new_as_the_project_asks(version, state):
-    assert python_finding(version).state == state
+    assert python_diagnosis(version).state == state
 
 
 def test_the_oldest_python_is_that_of_the_project():
     oldest = PROJECT["requires-python"].removeprefix(">=")
-    assert python_finding((3, 9, 0)).remedy == f"make an environment with Python {oldest} or newer"
+    assert python_diagnosis((3, 9, 0)).remedy == f"make an environment with Python {oldest} or newer"
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_the_oldest_python_is_that_of_the_project():
     ],
 )
 def test_torch_says_where_it_computes(version, num_gpus, state, words):
-    found = torch_finding(version, num_gpus)
+    found = torch_diagnosis(version, num_gpus)
     assert (found.state, words in found.what) == (state, True)
     assert bool(found.remedy) == (state != "ok")
 
 
 def test_a_machine_without_a_compiler_is_warned():
-    found = compiler_finding(None)
+    found = compiler_diagnosis(None)
     assert (found.state, found.remedy) == ("warning", "apt install g++")
 
 
 @pytest.mark.parametrize(("free", "state"), [(20 * 10**9, "ok"), (20 * 10**9 - 1, "warning")])
 def test_runs_need_twenty_gigabytes(free, state, tmp_path):
-    assert disk_finding(free, tmp_path).state == state
+    assert disk_diagnosis(free, tmp_path).state == state
 
 
 @pytest.mark.parametrize("name", ["c++", "g++"])
@@ -93,7 +93,7 @@ def test_all_of_this_machine_is_looked_at_in_order(programs, tmp_path):
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_an_extra_that_is_installed_is_shown_with_its_versions(extra):
-    found = extra_finding(extra)
+    found = extra_diagnosis(extra)
     assert found.state == "ok"
     assert all(f"{name} {metadata.version(name)}" in found.what for name in EXTRAS[extra])
 
@@ -101,7 +101,7 @@ def test_an_extra_that_is_installed_is_shown_with_its_versions(extra):
 @pytest.mark.parametrize(("is_needed", "state"), [(True, "missing"), (False, "warning")])
 def test_a_package_that_is_not_installed_is_named(monkeypatch, is_needed, state):
     monkeypatch.setitem(EXTRAS, "azure", ("azure-identity", "azure-no-such-package"))
-    found = extra_finding("azure", is_needed=is_needed)
+    found = extra_diagnosis("azure", is_needed=is_needed)
     assert (found.state, found.what) == (state, "no azure-no-such-package")
     assert found.remedy == "pip install -e '.[azure]'"
 
@@ -113,8 +113,8 @@ def test_the_packages_are_those_of_the_project(extra):
 
 
 def test_programs_that_are_not_there_are_warnings(programs):
-    assert [(one.subject, one.state) for one in program_findings()] == [("pulumi", "warning"), ("az", "warning")]
+    assert [(one.subject, one.state) for one in program_diagnoses()] == [("pulumi", "warning"), ("az", "warning")]
     path = programs("pulumi")
-    pulumi, az = program_findings()
+    pulumi, az = program_diagnoses()
     assert (pulumi.state, pulumi.what, pulumi.remedy) == ("ok", path, "")
     assert az.remedy == "install Azure's CLI; pip does not bring it"

@@ -4,7 +4,7 @@ import pytest
 from fake_arm import SUBSCRIPTION
 
 from mrikit.estate.arm import Arm, ArmError
-from mrikit.estate.quota import quota_findings
+from mrikit.estate.quota import quota_diagnoses
 from mrikit.storage.estate import EstateCluster
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -17,7 +17,7 @@ def cluster(name="gpu", sku=A100, priority="Dedicated", max_nodes=2):
 
 
 def find(fake_arm, *clusters, location="westeurope"):
-    return list(quota_findings(Arm(retry_wait_s=0.001), SUBSCRIPTION, location, clusters or (cluster(),)))
+    return list(quota_diagnoses(Arm(retry_wait_s=0.001), SUBSCRIPTION, location, clusters or (cluster(),)))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from estates import example_estate
 from fake_arm import ROLES, SUBSCRIPTION
 
 from mrikit.estate.arm import Arm, Caller, UnreachableError
-from mrikit.estate.roles import may, rights, role_findings
+from mrikit.estate.roles import may, rights, role_diagnoses
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -18,7 +18,7 @@ JOBS = "Microsoft.MachineLearningServices/workspaces/jobs/write"
 
 
 def find(fake_arm, caller=ME):
-    return list(role_findings(Arm(retry_wait_s=0.001), example_estate(), caller))
+    return list(role_diagnoses(Arm(retry_wait_s=0.001), example_estate(), caller))
 
 
 @pytest.mark.parametrize(

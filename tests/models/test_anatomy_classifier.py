@@ -5,7 +5,7 @@ from phantoms import make_kspace
 
 from mrikit.errors import ConfigError
 from mrikit.models import CLASSIFIERS, LEARNED, build_model, model_settings
-from mrikit.models.anatomy_classifier import ANATOMIES, AnatomyNet, AnatomyNetConfig, find_anatomy
+from mrikit.models.anatomy_classifier import ANATOMIES, AnatomyNet, AnatomyNetConfig, guess_anatomy
 from mrikit.physics.fft import fft2c, ifft2c
 from mrikit.volumes.snu import ANATOMIES as KNOWN_ANATOMIES
 
@@ -80,7 +80,7 @@ def test_an_empty_slice_gives_no_nan_and_finite_gradients(network):
 def test_the_confidence_is_the_mean_probability_of_the_slices():
     logits = torch.tensor([[0.0, 1.0], [0.0, 3.0], [2.0, 0.0]])
     expected = (logits[:, 1] - logits[:, 0]).sigmoid().mean()
-    found = find_anatomy(logits)
+    found = guess_anatomy(logits)
     assert found.anatomy == "knee"
     assert found.confidence == pytest.approx(float(expected))
     assert not found.is_known
@@ -89,12 +89,12 @@ def test_the_confidence_is_the_mean_probability_of_the_slices():
 @pytest.mark.parametrize(("probability", "is_known"), [(0.79, False), (0.81, True)])
 def test_a_volume_is_unknown_below_a_confidence_of_0_8(probability, is_known):
     logits = torch.tensor([[probability, 1 - probability]]).log()
-    assert find_anatomy(logits)[0] == "brain"
-    assert find_anatomy(logits).is_known is is_known
+    assert guess_anatomy(logits)[0] == "brain"
+    assert guess_anatomy(logits).is_known is is_known
 
 
 def test_one_odd_slice_does_not_outvote_the_others():
-    assert find_anatomy(torch.tensor([[0.0, 2.0], [0.0, 2.0], [50.0, 0.0]])).anatomy == "knee"
+    assert guess_anatomy(torch.tensor([[0.0, 2.0], [0.0, 2.0], [50.0, 0.0]])).anatomy == "knee"
 
 
 @pytest.mark.parametrize(

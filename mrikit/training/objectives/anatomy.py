@@ -8,7 +8,7 @@ from torch import nn
 
 from mrikit.data import ScanBatch, SliceDataset, SliceFacts, draw_masks, undersample
 from mrikit.errors import DataError
-from mrikit.models.anatomy_classifier import ANATOMIES, find_anatomy
+from mrikit.models.anatomy_classifier import ANATOMIES, guess_anatomy
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training.config import CROSS_ENTROPY, RunConfig
@@ -104,9 +104,9 @@ class AnatomyObjective:
             logits.append(output.extras["logits"])
             truth = int(_classes(example.facts)[0])
         of_slices = torch.cat(logits).double().cpu()
-        finding = find_anatomy(of_slices)
-        is_right, probability = finding.anatomy == ANATOMIES[truth], of_slices.softmax(-1).mean(0)[truth]
-        return [float(is_right), finding.confidence, float(finding.is_known), float(probability)]
+        guess = guess_anatomy(of_slices)
+        is_right, probability = guess.anatomy == ANATOMIES[truth], of_slices.softmax(-1).mean(0)[truth]
+        return [float(is_right), guess.confidence, float(guess.is_known), float(probability)]
 
 
 def _classes(facts: Sequence[SliceFacts]) -> torch.Tensor:

@@ -21,7 +21,7 @@ Action = Literal["copy", "follow", "wait", "present", "expired", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class ArchiveAction:
     """What is to be done for an archive."""
 
     action: Action
@@ -94,7 +94,7 @@ class FactoryCopy:
             self._num_failures = 0
         return result
 
-    def look(self) -> Finding:
+    def look(self) -> ArchiveAction:
         """What is to be done; changes nothing.
 
         Raises:
@@ -104,25 +104,27 @@ class FactoryCopy:
         size_bytes = record.size_bytes if record else 0
         run = self._find_run(record)
         if run is not None:
-            return Finding(action="follow", run_id=run.run_id, size_bytes=size_bytes, message=f"run {run.run_id}")
+            return ArchiveAction(action="follow", run_id=run.run_id, size_bytes=size_bytes, message=f"run {run.run_id}")
         if record and not record.run_id and 0 <= record.age_s < self._settle_s:
-            return Finding(action="wait", size_bytes=size_bytes, message="a run may have started already")
+            return ArchiveAction(action="wait", size_bytes=size_bytes, message="a run may have started already")
         return self._look_at_both_ends(file_state(self.target))
 
-    def _look_at_both_ends(self, blob: FileState | None) -> Finding:
+    def _look_at_both_ends(self, blob: FileState | None) -> ArchiveAction:
         try:
             size_bytes = source_size_bytes(self.archive)
         except LinkExpired as error:
             if blob is None:
-                return Finding(action="expired", message=str(error))
+                return ArchiveAction(action="expired", message=str(error))
             message = f"there with {blob.size_bytes} bytes; its size is not verified, because the link expired"
-            return Finding(action="present", size_bytes=blob.size_bytes, sha256=_noted_digest(blob), message=message)
+            return ArchiveAction(
+                action="present", size_bytes=blob.size_bytes, sha256=_noted_digest(blob), message=message
+            )
         if blob is None:
-            return Finding(action="copy", size_bytes=size_bytes)
+            return ArchiveAction(action="copy", size_bytes=size_bytes)
         if blob.size_bytes == size_bytes:
-            return Finding(action="present", size_bytes=size_bytes, sha256=_noted_digest(blob))
+            return ArchiveAction(action="present", size_bytes=size_bytes, sha256=_noted_digest(blob))
         message = f"there with {blob.size_bytes} bytes instead of {size_bytes}: copied again"
-        return Finding(action="copy", size_bytes=size_bytes, message=message)
+        return ArchiveAction(action="copy", size_bytes=size_bytes, message=message)
 
     def _begin(self) -> CopyResult | None:
         with self._record.locked():
@@ -142,7 +144,7 @@ class FactoryCopy:
         self._on_event(CopyEvent(kind="begin", name=self.archive.name, size_bytes=self._size_bytes))
         return None
 
-    def _follow(self, found: Finding) -> None:
+    def _follow(self, found: ArchiveAction) -> None:
         if not self._size_bytes:
             # A run needs its link only to begin with: an expired one leaves what the run itself counts.
             with contextlib.suppress(TransferError):

@@ -27,7 +27,7 @@ from mrikit.errors import ConfigError, StorageError, TransferError
 from mrikit.storage import BlobPath
 from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.estate import Estate, require_estate
-from mrikit.transfer.datafactory.archive_run import FactoryCopy, Finding
+from mrikit.transfer.datafactory.archive_run import ArchiveAction, FactoryCopy
 from mrikit.transfer.datafactory.client import Factory
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, OnEvent
@@ -130,7 +130,7 @@ def plan_copies(
     *,
     estate: Estate | None = None,
     settings: DataFactorySettings | None = None,
-) -> list[Finding]:
+) -> list[ArchiveAction]:
     """What `copy_archives` would do with each archive; nothing is started or written.
 
     Raises:
@@ -141,11 +141,11 @@ def plan_copies(
     return [_look(copy) for copy in _prepare(archives, to, estate, settings, lambda _event: None, {})]
 
 
-def _look(copy: FactoryCopy) -> Finding:
+def _look(copy: FactoryCopy) -> ArchiveAction:
     try:
         return copy.look()
     except (TransferError, StorageError) as error:
-        return Finding(action="failed", message=str(error))
+        return ArchiveAction(action="failed", message=str(error))
 
 
 def _prepare(

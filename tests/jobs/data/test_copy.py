@@ -483,9 +483,9 @@ def factory(monkeypatch):
     def plan_copies(archives, to, *, settings):
         calls.append(("plan", [one.name for one in archives], to, settings.num_runs))
         findings = [
-            datafactory.Finding(action="present", size_bytes=7, message="there with 7 bytes"),
-            datafactory.Finding(action="copy", size_bytes=100),
-            datafactory.Finding(action="expired", message="c.tar: the link expired"),
+            datafactory.ArchiveAction(action="present", size_bytes=7, message="there with 7 bytes"),
+            datafactory.ArchiveAction(action="copy", size_bytes=100),
+            datafactory.ArchiveAction(action="expired", message="c.tar: the link expired"),
         ]
         return findings[: len(archives)]
 

@@ -10,7 +10,7 @@ UNKNOWN: Literal["unknown"] = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line of `mrikit doctor`."""
 
     subject: str
