@@ -11,6 +11,7 @@ import typer
 
 from mrikit.commands.places import AS_LOCATION, Location
 from mrikit.errors import ConfigError, StorageError
+from mrikit.launching.backends import traits_of
 from mrikit.storage import BlobPath, parse_location
 
 DATA = "MRIKIT_DATA"
@@ -44,7 +45,8 @@ def natural_out(context: typer.Context, value: Location | None) -> Location | No
     """Take `recon` in the working folder, or below az://runs with `--on azure`."""
     if value is not None or context.resilient_parsing:
         return value
-    return BlobPath("runs") / "recon" if context.params.get("on") == "azure" else Path("recon")
+    on = context.params.get("on")
+    return Path("recon") if on is None or traits_of(on).shares_files else traits_of(on).default_runs / "recon"
 
 
 def natural_method(context: typer.Context, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _find_data(on: str | None) -> tuple[Location, str]:
     named = _named_data()
     if isinstance(named, BlobPath):
         return named, DATA
-    if on == "azure":
+    if on is not None and not traits_of(on).shares_files:
         return _of_estate()
     if named is not None:
         if not named.exists():

@@ -14,7 +14,9 @@ from mrikit.commands.on import words_of
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_plan import fitted, show_plan
 from mrikit.commands.training_run import is_first, num_processes, run
+from mrikit.commands.training_test import planned_test, score_run
 from mrikit.errors import ConfigError, MrikitError
+from mrikit.launching.scoring import mask_words
 from mrikit.run_files import CONFIG_FILE, METRICS_FILE
 
 if TYPE_CHECKING:
@@ -54,6 +56,14 @@ def train(
     validation_data: Annotated[
         Location | None,
         typer.Option(**AS_LOCATION, help="Volumes to validate on; by default a fifth of the patients is held out."),
+    ] = None,
+    test_data: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="Volumes to reconstruct and score when all is trained, into the folder RUN-test; masks are those of "
+            "the validation.",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -105,8 +115,9 @@ def train(
                 )
             if start is not None and len(configs) > 1:
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
-            device = pick_device(device)
             base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
+            test = planned_test(configs[-1], base, stage, test_data, device)
+            device = pick_device(device)
             if not dry_run:
                 require_writable(base)
             watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, history=METRICS_FILE)
@@ -118,13 +129,15 @@ def train(
             if dry_run:
                 if is_first():
                     folders = [one.folder for one in places]
-                    show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour)
+                    show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour, test)
                 return
             begin = None if start is None else pulled(start)
             if stage is not None and begin is None:
                 begin = _previous_stage(context, configs[0], place.folder, base)
         run_stages(configs, places, data, validation_data=validation_data, start=begin, trackers=track, device=device)
-    if is_first():
+    if test:
+        score_run(configs[-1], test, device)
+    elif is_first():
         _show_next(configs[-1], base, data)
 
 
@@ -176,7 +189,7 @@ def _previous_stage(context: typer.Context, config: "RunConfig", folder: Path, b
         return None
     previous = folder / f"stage-{config.stage - 1}"
     if not (previous / WEIGHTS_FILE).exists():
-        same = words_of(context, leaving_out=("on", "stage", "out"))
+        same = words_of(context, leaving_out=("on", "stage", "out", "test_data"))
         command = shlex.join(["mrikit", *same, "--stage", str(config.stage - 1), "--out", str(base)])
         raise ConfigError(
             f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in {shown(previous)}; "
@@ -191,24 +204,9 @@ def _show_next(config: "RunConfig", base: Location, data: Location) -> None:
     if config.objective == "anatomy":
         typer.echo(f"next: mrikit reconstruct --task auto --weights {weights} --weights RUNS --data DATA --out RECON")
     else:
-        typer.echo(
-            f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {_mask_options(config)}"
-        )
+        mask = shlex.join(mask_words(config))
+        typer.echo(f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {mask}")
     typer.echo(f"      mrikit report {weights}")
-
-
-def _mask_options(config: "RunConfig") -> str:
-    """How `mrikit reconstruct` undersamples as the run was validated."""
-    from mrikit.data import MaskPlan
-    from mrikit.masks import challenge_center_fraction
-
-    plan, default = config.data.validation_plans[0], MaskPlan()
-    words = [f"--acceleration {plan.acceleration:g}"]
-    if plan.kind != default.kind:
-        words.append(f"--mask {plan.kind}")
-    if plan.center_fraction != challenge_center_fraction(plan.acceleration):
-        words.append(f"--center-fraction {plan.center_fraction:g}")
-    return " ".join(words)
 
 
 @contextlib.contextmanager

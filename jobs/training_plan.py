@@ -1,5 +1,6 @@
 """What `mrikit train` would do: its extent, memory, time and cost; and the settings that fit into a memory."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mrikit.data import BatchShape
     from mrikit.forecast import Prediction
     from mrikit.launching.job import JobPlan, JobSpec
+    from mrikit.launching.scoring import Scoring
     from mrikit.training import RunConfig
 
 
@@ -25,8 +27,9 @@ def show_plan(
     device: str,
     gpu: str,
     price_per_hour: float | None,
+    test: "Scoring | None" = None,
 ) -> None:
-    """Print what each stage would do, and what all of them would cost."""
+    """Print what each stage would do, what all of them would cost, and what follows on test data."""
     from mrikit.forecast import describe_prediction, predict_run
     from mrikit.storage import shown
     from mrikit.training import plan_run
@@ -58,6 +61,8 @@ def show_plan(
         for line in describe_prediction(prediction):
             typer.echo(line)
     show_sum(predictions)
+    for words in (test.reconstruct, test.evaluate) if test else ():
+        typer.echo(f"then: {shlex.join(('mrikit', *words))}")
 
 
 def show_expected(
@@ -113,6 +118,7 @@ def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[st
     from mrikit.launching.chain import training_configs
 
     configs = training_configs(params)
+    planned = [(spec, plan) for spec, plan in planned if spec.command[0] == "train"]
     stages = [configs] if len(planned) == 1 else [[config] for config in configs]
     predictions: list[Prediction] = []
     for (spec, plan), jobs_own in zip(planned, stages, strict=True):

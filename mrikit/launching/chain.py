@@ -1,5 +1,6 @@
 """The jobs of a command: one, or one for each stage of a training; what each reads and writes, and on what it runs."""
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,8 @@ from mrikit.launching.backends import traits_of
 from mrikit.launching.command import digest, places
 from mrikit.launching.job import JobSpec
 from mrikit.launching.options import Chosen
-from mrikit.storage import Location
+from mrikit.launching.scoring import Scoring, scoring
+from mrikit.storage import Location, parse_location
 
 if TYPE_CHECKING:
     from mrikit.training import RunConfig
@@ -20,6 +22,8 @@ _COMPUTING = ("train", "reconstruct")
 """Commands that a GPU makes faster."""
 _PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
 """What says where az:// is, which is the same elsewhere; where files are not shared the estate says it."""
+_PLACES = ("--weights", "--data", "--out", "--recon")
+"""Options of the commands that score a run."""
 _MAX_LABEL = 54
 
 
@@ -37,22 +41,28 @@ def job_chain(
     Raises:
         ConfigError: It makes no sense there, or the command itself would refuse it there.
     """
-    stages, configs = [""], list["RunConfig"]()
+    traits = traits_of(chosen.on or "")
+    stages, configs, test = [""], list["RunConfig"](), None
     if words[0] == "train":
         configs = training_configs(params)
         out, stages = _training(configs, params, chosen)
         stages = [""] if is_one else stages
         words = words if params["out"] else (*words, "--out", str(out))
         params = {**params, "out": out}
+        if params.get("test_data"):
+            test = scoring(configs[-1], out, params["stage"], params["test_data"], params["device"])
+    if test and traits.has_stage_jobs:
+        words, params = _without(words, "--test-data"), {**params, "test_data": None}
     reads, writes = places(words, params)
-    folder, shares_files = str(Path.cwd()), traits_of(chosen.on or "").shares_files
+    if test and not traits.has_stage_jobs:  # the job itself does it
+        writes += places((), {"out": test.recon})[1]
+    folder = str(Path.cwd())
     # Where every place is in az://, the same command from another folder is the same job.
-    origin = folder if shares_files else ""
-    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and shares_files}
+    origin = folder if traits.shares_files else ""
+    env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and traits.shares_files}
     specs = []
     for stage in stages:
-        command = (*words, *(("--stage", stage) if stage else ()))
-        label = _label(words, params, stage)
+        command, label = (*words, *(("--stage", stage) if stage else ())), _label(words, params, stage)
         specs.append(
             JobSpec(
                 name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, origin)}",
@@ -72,9 +82,30 @@ def job_chain(
             )
         )
     placed = [_placed(spec, chosen) for spec in specs]
+    if test and traits.has_stage_jobs:
+        placed += _scoring_jobs(test, placed[-1], _label(words, params, ""), chosen, origin)
     for config in configs:
         _require_shared(config, placed[0].num_processes, params)
     return placed
+
+
+def _scoring_jobs(test: Scoring, after: JobSpec, label: str, chosen: Chosen, origin: str) -> list[JobSpec]:
+    """The last links of a training: one that reconstructs on the same machines, one that scores on one of them."""
+    jobs = []
+    for command, ending in ((test.reconstruct, "test"), (test.evaluate, "score")):
+        options = {
+            name.lstrip("-"): parse_location(place) for name, place in itertools.pairwise(command) if name in _PLACES
+        }
+        reads, writes = places(command, options)
+        name = f"{chosen.job_name}-{ending}" if chosen.job_name else f"{label[:46]}-{ending}-{digest(command, origin)}"
+        jobs.append(replace(after, name=name, command=command, inputs=reads, outputs=writes))
+    return [jobs[0], replace(jobs[1], nodes=1, processes_per_node=1)]
+
+
+def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
+    """A command without an option and its value."""
+    start = list(words).index(option)
+    return (*words[:start], *words[start + 2 :])
 
 
 def training_configs(params: Mapping[str, Any]) -> list["RunConfig"]:

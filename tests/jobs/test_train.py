@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scored_study import write_unreferenced
 from training.children import newest_step
-from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state
+from training.small_run import CONFIG, are_same_bits, command_line, largest_difference, newest_state, write_study
 from training.small_run import run as run_small
 from typer.testing import CliRunner
 from waiting import HANG_S, until
@@ -418,3 +418,47 @@ def test_help_loads_no_torch():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert "--dry-run" in done.stdout
     assert done.stderr.strip() == ""
+
+
+@pytest.fixture(scope="module")
+def volumes_to_test(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("test-data")
+    for path in write_study(tmp_path_factory.mktemp("others"), prefix="t").glob("t[05].h5"):
+        shutil.copy(path, folder)
+    return folder
+
+
+def test_test_data_are_reconstructed_and_scored_after_the_training_and_only_once(study, volumes_to_test, tmp_path):
+    words = (study, tmp_path / "run", "--test-data", volumes_to_test)
+    planned = quick(*words, "--dry-run")
+    told = [line.removeprefix("then: mrikit ") for line in planned.stdout.splitlines() if line.startswith("then: ")]
+    assert [line.split()[0] for line in told] == ["reconstruct", "evaluate"]
+    done = quick(*words)
+    assert done.exit_code == 0, done.output
+    recon = tmp_path / "run-test"
+    assert "varnet: 2 volumes, 4 slices" in done.stdout
+    assert f"{recon}/scores.json" in done.stdout.splitlines()
+    settings = json.loads((recon / "reconstruct.json").read_text())
+    assert settings["mask"]["center_fraction"] == 0.16
+    scores = (recon / "scores.json").stat().st_mtime_ns
+    assert quick(*words).stdout.splitlines()[-1] == f"scored before; next: mrikit report {recon}"
+    assert (recon / "scores.json").stat().st_mtime_ns == scores
+    for line in told:  # the commands that were named do the same, and find all done
+        again = CliRunner().invoke(app, line.split())
+        assert again.exit_code == 0, again.output
+
+
+def test_test_data_that_are_not_there_are_told_before_the_training(study, tmp_path):
+    done = quick(study, tmp_path / "run", "--test-data", tmp_path / "missing")
+    assert str(done.exception) == f"{tmp_path}/missing: no such folder"
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_score_together(study, volumes_to_test, tmp_path):
+    config = change_config(CONFIG, {"training.num_epochs": 1}, "test")
+    words = command(study, tmp_path / "run", "--test-data", volumes_to_test, config=config)
+    done = subprocess.run(on_two(words, tmp_path / "logs"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, said(tmp_path / "logs", "stderr")
+    assert sorted(path.name for path in (tmp_path / "run-test").glob("*.h5")) == ["t0.h5", "t5.h5"]
+    rows = json.loads((tmp_path / "run-test" / "scores.json").read_text())["rows"]
+    assert [row["volume_id"] for row in rows] == ["t0", "t5"]

@@ -1,0 +1,74 @@
+"""The commands that score a trained run on test data."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mrikit.errors import ConfigError
+from mrikit.storage import Location
+
+if TYPE_CHECKING:
+    from mrikit.training import RunConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scoring:
+    """What `mrikit train --test-data` does after the training."""
+
+    data: Location
+    """Volumes to test on."""
+    weights: Location
+    """The run, or one stage of it."""
+    recon: Location
+    """Where reconstructions and scores go: beside the run."""
+    reconstruct: tuple[str, ...]
+    """Words after `mrikit`."""
+    evaluate: tuple[str, ...]
+    """Words after `mrikit`."""
+    scorer: str
+    """A name of `mrikit.evaluate.SCORERS`: what the run was validated by."""
+
+
+def scoring(config: "RunConfig", run: Location, stage: int | None, data: Location, device: str = "auto") -> Scoring:
+    """How a run is scored on test data: undersampled as it was validated.
+
+    Args:
+        config: Of its last stage.
+        run: Its folder.
+        stage: The only stage that is trained; None for all.
+        data: Volumes to test on.
+        device: Where to compute.
+
+    Raises:
+        ConfigError: It makes no images.
+    """
+    if config.objective == "anatomy":
+        raise ConfigError(f"--test-data {data}: {config.task} tells anatomies apart and makes no image to score")
+    weights = run / f"stage-{stage}" if stage else run
+    ending = f"-stage-{stage}-test" if stage else "-test"
+    recon = run.with_name(run.name + ending) if run.name else run / ending.lstrip("-")
+    scorer = "snu" if config.data.validation_score == "body_ssim" else "fastmri"
+    where = () if device == "auto" else ("--device", device)
+    made = ("--weights", str(weights), "--data", str(data), "--out", str(recon), *mask_words(config), *where)
+    scored = ("--recon", str(recon), "--data", str(data), *(() if scorer == "fastmri" else ("--scorer", scorer)))
+    return Scoring(
+        data=data,
+        weights=weights,
+        recon=recon,
+        reconstruct=("reconstruct", *made),
+        evaluate=("evaluate", *scored),
+        scorer=scorer,
+    )
+
+
+def mask_words(config: "RunConfig") -> list[str]:
+    """How `mrikit reconstruct` undersamples as the run was validated."""
+    from mrikit.data import MaskPlan
+    from mrikit.masks import challenge_center_fraction
+
+    plan, default = config.data.validation_plans[0], MaskPlan()
+    words = ["--acceleration", f"{plan.acceleration:g}"]
+    if plan.kind != default.kind:
+        words += ["--mask", plan.kind]
+    if plan.center_fraction != challenge_center_fraction(plan.acceleration):
+        words += ["--center-fraction", f"{plan.center_fraction:g}"]
+    return words
