@@ -51,11 +51,10 @@ def job_chain(
         params = {**params, "out": out}
         if params.get("test_data"):
             test = scoring(configs[-1], out, params["stage"], params["test_data"], params["device"])
-    is_chain = traits.has_stage_jobs
-    if test and is_chain:
+    if test and traits.has_stage_jobs:
         words, params = _without(words, "--test-data"), {**params, "test_data": None}
     reads, writes = places(words, params)
-    if test and not is_chain:  # the job itself does it
+    if test and not traits.has_stage_jobs:  # the job itself does it
         writes += places((), {"out": test.recon})[1]
     folder = str(Path.cwd())
     # Where every place is in az://, the same command from another folder is the same job.
@@ -63,8 +62,7 @@ def job_chain(
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ and traits.shares_files}
     specs = []
     for stage in stages:
-        command = (*words, *(("--stage", stage) if stage else ()))
-        label = _label(words, params, stage)
+        command, label = (*words, *(("--stage", stage) if stage else ())), _label(words, params, stage)
         specs.append(
             JobSpec(
                 name=_stage_name(chosen.job_name, stage) or f"{label}-{digest(command, origin)}",
@@ -84,7 +82,7 @@ def job_chain(
             )
         )
     placed = [_placed(spec, chosen) for spec in specs]
-    if test and is_chain:
+    if test and traits.has_stage_jobs:
         placed += _scoring_jobs(test, placed[-1], _label(words, params, ""), chosen, origin)
     for config in configs:
         _require_shared(config, placed[0].num_processes, params)
