@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mrikit.run_files import CHECKPOINTS, RECONSTRUCT_FILE
+from mrikit.run_files import CHECKPOINTS, PICTURES, RECONSTRUCT_FILE
 from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
@@ -36,15 +36,17 @@ def weights_of(names: Collection[str]) -> Collection[str]:
 
 
 def results_of(names: Collection[str]) -> Collection[str]:
-    """The files that a report is made from: no weights, and of images only reconstructions."""
+    """The files that a report is made from: no weights, of images only reconstructions, the last picture of a run."""
     folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == RECONSTRUCT_FILE}
+    pictures = [name for name in names if posixpath.basename(posixpath.dirname(name)) == PICTURES]
+    last = {posixpath.dirname(name): name for name in sorted(pictures)}
 
     def is_read(name: str) -> bool:
         if not name.endswith(".h5"):
             return name.endswith((".json", ".jsonl"))
         return any(folder in folders for folder in _folders_above(name))
 
-    return {name for name in names if is_read(name)}
+    return {name for name in names if is_read(name)} | set(last.values())
 
 
 def settings_of(names: Collection[str]) -> Collection[str]:

@@ -3,8 +3,8 @@
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from mrikit.errors import ConfigError, JobError
 
@@ -13,7 +13,8 @@ _PROGRAM = "nvidia-smi"
 _TIMEOUT_S = 60.0
 
 
-class Gpu(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Gpu:
     """A GPU, or the part of one that CUDA_VISIBLE_DEVICES names."""
 
     index: str

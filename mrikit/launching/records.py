@@ -126,7 +126,10 @@ def load_records() -> list[JobRecord]:
 
 def spec_to_json(spec: JobSpec) -> str:
     """A spec as text that a back end can keep as a label."""
-    return json.dumps(asdict(spec), sort_keys=True)
+    plain = asdict(spec)
+    if not spec.gpu_ids:  # elsewhere it means nothing, and labels are short
+        del plain["gpu_ids"]
+    return json.dumps(plain, sort_keys=True)
 
 
 def spec_from_json(text: str) -> JobSpec:

@@ -8,10 +8,11 @@ from pathlib import Path
 import jinja2
 
 from mrikit import __version__
+from mrikit.errors import StorageError
 from mrikit.report.collect import ReconFolder, collect
 from mrikit.report.curves import draw_curves
 from mrikit.report.panels import readable, scored_panels, unscored_panels
-from mrikit.report.picture import color_ramp
+from mrikit.report.picture import color_ramp, data_uri
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
 from mrikit.report.training import TrainingRun, undersampling
 from mrikit.storage import shown, write_text
@@ -47,7 +48,7 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"readable": readable, "interval": format_interval, "located": shown}
+    environment.filters |= {"readable": readable, "interval": format_interval, "located": shown, "embedded": _embedded}
     environment.globals["undersampling"] = undersampling
     sections = make_sections(folders)
     configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
@@ -66,6 +67,13 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         ramp=color_ramp(),
         configurations=[(_name(path, run_folder), json.dumps(config, indent=2)) for path, config in configurations],
     )
+
+
+def _embedded(png: Path) -> str:
+    try:
+        return data_uri(png.read_bytes())
+    except OSError as error:
+        raise StorageError(f"{png}: cannot be read: {error.strerror}") from error
 
 
 def _name(path: Path, run_folder: Path) -> str:

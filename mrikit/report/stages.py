@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from mrikit.report.training import CONFIG_KEYS, StageStart, TrainingRun
+from mrikit.report.training import CONFIG_KEYS, Snapshot, StageStart, TrainingRun
 
 _STAGE_FOLDER = re.compile(r"stage-(\d+)")
 
@@ -55,7 +55,16 @@ def _join(members: list[TrainingRun]) -> TrainingRun:
         validation=tuple(validation),
         num_damaged=sum(run.num_damaged for run in members),
         stages=tuple(starts),
+        snapshot=_last_snapshot(members),
     )
+
+
+def _last_snapshot(members: list[TrainingRun]) -> Snapshot | None:
+    found = [(run, run.snapshot) for run in members if run.snapshot]
+    if not found:
+        return None
+    run, snapshot = found[-1]
+    return snapshot._replace(caption=f"stage {_number(run)}, {snapshot.caption}")
 
 
 def _folder(members: list[TrainingRun]) -> Path:

@@ -9,7 +9,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mrikit.errors import StorageError
-from mrikit.run_files import CONFIG_FILE, METRICS_FILE
+from mrikit.run_files import CONFIG_FILE, METRICS_FILE, PICTURES
+from mrikit.runs.picture import list_pictures
 from mrikit.storage import read_json
 
 CONFIG_KEYS = ("task", "size", "model")
@@ -40,6 +41,13 @@ class StageStart(NamedTuple):
     """Epoch of its first row."""
 
 
+class Snapshot(NamedTuple):
+    """The last picture that a run has kept."""
+
+    path: Path
+    caption: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRun:
     """One folder that `mrikit train` wrote, or its stages joined."""
@@ -55,6 +63,7 @@ class TrainingRun:
     """Lines that are not rows; the last line of a run that goes on, or was killed, may be half there."""
     stages: tuple[StageStart, ...] = ()
     """Of a run that has stages."""
+    snapshot: Snapshot | None = None
 
     def points(self, kind: str, x: str, y: str) -> list[Point]:
         """What to plot: two fields of the rows of a kind, where both are finite."""
@@ -111,6 +120,7 @@ def find_training_runs(folder: Path) -> list[TrainingRun]:
                 train=_by_step(rows, "train"),
                 validation=_by_step(rows, "validation"),
                 num_damaged=num_damaged,
+                snapshot=_snapshot(path.parent / PICTURES),
             )
             found.append(run)
     return found
@@ -120,6 +130,14 @@ def _newest(run: TrainingRun) -> dict[str, Any]:
     """What `config.json` of the last stage says."""
     found: dict[str, Any] = run.config.get(f"stage {run.stages[-1].number}", run.config) if run.stages else run.config
     return found
+
+
+def _snapshot(folder: Path) -> Snapshot | None:
+    pictures = list_pictures(folder)
+    if not pictures:
+        return None
+    step, name, path = pictures[-1]
+    return Snapshot(path, f"{name}, step {step:,}")
 
 
 def _read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:

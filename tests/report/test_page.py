@@ -15,6 +15,7 @@ from trained_run import train_row, validation_row, write_run
 from mrikit.errors import DataError, StorageError
 from mrikit.evaluate import evaluate, write_scores
 from mrikit.report import write_report
+from mrikit.runs.picture import save_picture
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -329,6 +330,23 @@ def test_a_run_of_training_alone_has_curves_and_says_what_is_next(tmp_path):
         assert "What was run" not in page.text
         assert "knee" in page.text.split("How it was measured")[1]
         assert page.text.endswith("All numbers come from the metrics.jsonl files of this run.")
+
+
+def test_the_last_picture_of_a_training_run_is_shown(tmp_path):
+    run = write_run(tmp_path / "run", [train_row(1)])
+    for step in (10, 20):
+        save_picture(run / "pictures", "validation", np.full((2, 3), step, np.uint8), step)
+    page = read(write_report(run))
+    (shown,) = [image for image in page.images if image["alt"] == "validation, step 20"]
+    assert pixels(shown).tolist() == [[20] * 3] * 2
+    assert "validation, step 20" in page.text
+
+
+def test_a_picture_that_cannot_be_read_is_an_error(tmp_path):
+    run = write_run(tmp_path / "run", [train_row(1)])
+    (run / "pictures" / "step-00000010-validation.png").mkdir(parents=True)
+    with pytest.raises(StorageError, match=r"step-00000010-validation\.png: cannot be read: Is a directory"):
+        write_report(run)
 
 
 def test_training_runs_stand_before_the_scores_of_their_reconstructions(study):

@@ -1,9 +1,11 @@
+import numpy as np
 from trained_run import train_row, validation_row, write_run
 
 from mrikit.report import write_report
 from mrikit.report.curves import draw_curves
 from mrikit.report.stages import join_stages
 from mrikit.report.training import find_training_runs
+from mrikit.runs.picture import save_picture
 
 
 def stage(folder, number, **config):
@@ -31,6 +33,16 @@ def test_stages_of_a_folder_are_one_run_whose_steps_go_on(tmp_path):
     ]
     assert run.summary.startswith("knee_acc8 tiny, varnet, stages 1 to 3, 30 steps, 3 epochs, best validation SSIM 0.8")
     assert run.config["stage 2"]["task"] == "knee_acc8"
+
+
+def test_the_picture_of_joined_stages_is_that_of_the_last_that_has_one(tmp_path):
+    for number in (1, 2, 3):
+        folder = stage(tmp_path / "run", number)
+        if number < 3:
+            save_picture(folder / "pictures", "validation", np.zeros((1, 1), np.uint8), 10)
+    (run,) = joined(tmp_path)
+    assert run.snapshot.path == tmp_path / "run" / "stage-2" / "pictures" / "step-00000010-validation.png"
+    assert run.snapshot.caption == "stage 2, validation, step 10"
 
 
 def test_a_single_stage_stays_what_it_is(tmp_path):
