@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,20 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
-from torch import nn
 
-from mrikit.checkpoint import (
-    EMA_PARTS_PREFIX,
-    EMA_PREFIX,
-    PARTS_PREFIX,
-    WEIGHTS_PREFIX,
-    find_checkpoints,
-    save_weights,
-    write_tensors,
-)
+from mrikit.checkpoint import find_checkpoints
 from mrikit.data import ScanBatch, SliceBatch, load_batches, make_augment, prepare, rank_share
 from mrikit.errors import DataError
-from mrikit.run_files import PARTS, WEIGHTS_FILE
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.picture import panel
 from mrikit.runs.position import Position, State
@@ -45,10 +35,11 @@ from mrikit.training.losses import Losses
 from mrikit.training.network import key_seed
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.optimizer import forget_last_step
-from mrikit.training.parts import KEPT, is_of_other_part, named_buffers_of, named_modules_of, named_parameters_of
+from mrikit.training.parts import named_buffers_of
+from mrikit.training.saving import gather_state, write_weights
 from mrikit.training.schedule import learning_rate
 from mrikit.training.volumes import Study
-from mrikit.training.zero_moments import gather_moments, whole_parameters
+from mrikit.training.zero_moments import whole_parameters
 from mrikit.volumes import Volume
 
 _ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged
@@ -226,7 +217,7 @@ class Engine:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
             pictures = found.pictures
         self.position = replace(self.position, validated_step=step)
-        if is_best and self.process.is_first:
+        if is_best:
             self._write_weights(row)
         if self.study.validation.volumes:
             tracker.log(row | {"seconds": self._lap()})
@@ -240,19 +231,9 @@ class Engine:
         return score > best if self.objective.score.higher_is_better else score < best
 
     def _write_weights(self, row: Mapping[str, Any]) -> None:
-        """What `reconstruct` loads; what else was trained lies beside it."""
         record = {**self._facts(), "num_weights": self.num_weights}
         record |= {key: value for key, value in row.items() if key not in ("kind", "is_best")}
-        tensors = {
-            prefix + name: value
-            for prefix, module in named_modules_of(self.mean.parts)
-            for name, value in module.state_dict().items()
-        }
-        for name, part in self.parts.items():
-            if name not in KEPT:
-                with whole_parameters(nn.ModuleDict({name: part})):
-                    write_tensors(self.folder / PARTS / f"{name}.safetensors", part.state_dict(), record)
-        save_weights(self.folder / WEIGHTS_FILE, self.config.model, self.config.model_config, tensors, record)
+        write_weights(self.folder, self.config, self.parts, self.mean, record, is_first=self.process.is_first)
 
     def _facts(self) -> dict[str, Any]:
         """What weights and checkpoints say of the run."""
@@ -273,7 +254,8 @@ class Engine:
         """Write a checkpoint, if there is none of this position; all processes take part."""
         if self._saved == self.position:
             return
-        tensors = self._gather_state()
+        mean = self.mean if self.config.training.ema_decay else None
+        tensors = gather_state(self._engine, self.parts, mean, is_first=self.process.is_first)
         if self.process.is_first:
             broken = [name for name, value in tensors.items() if not value.isfinite().all()]
             if broken:
@@ -294,24 +276,6 @@ class Engine:
                 best_step=self.position.best_step if self.config.execution.keep_best else 0,
             )
         self._saved, self._last_save = self.position, time.perf_counter()
-
-    def _gather_state(self) -> dict[str, torch.Tensor]:
-        """Everything that the run needs to go on, on the first process; all take part."""
-        tensors: dict[str, torch.Tensor] = {}
-
-        def keep(of_network: str, of_parts: str, named: Iterable[tuple[str, torch.Tensor]]) -> None:
-            for name, value in named:
-                if self.process.is_first:
-                    prefix = of_parts if is_of_other_part(name) else of_network
-                    tensors[prefix + name] = value.detach().to("cpu", copy=True)
-
-        with whole_parameters(self.parts) as parameters:
-            keep(WEIGHTS_PREFIX, PARTS_PREFIX, (parameters | named_buffers_of(self.parts)).items())
-        keep("", "", gather_moments(self._engine, self.parts))
-        if self.config.training.ema_decay:
-            mean = named_parameters_of(self.mean.parts) | named_buffers_of(self.mean.parts)
-            keep(EMA_PREFIX, EMA_PARTS_PREFIX, mean.items())
-        return tensors
 
     def _update_mean(self) -> None:
         with whole_parameters(self.parts) as parameters:

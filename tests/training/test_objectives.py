@@ -56,8 +56,9 @@ def test_every_zero_stage_trains_all_parts_alike(study, trained, tmp_path, stage
     assert are_same_bits(newest_state(tmp_path / "parts"), newest_state(tmp_path / "whole"))
 
 
-def test_gradients_of_every_part_are_means_over_all_processes(study, trained, tmp_path):
-    processes = start_several(study, tmp_path / "run", 2, tmp_path, config=THREE)
+@pytest.mark.parametrize("stage", [0, 3])
+def test_gradients_of_every_part_are_means_over_all_processes(study, trained, tmp_path, stage):
+    processes = start_several(study, tmp_path / "run", 2, tmp_path, config=THREE, execution__zero_stage=stage)
     assert wait(processes) == [0, 0]
     found, alone = newest_state(tmp_path / "run"), newest_state(trained[0])
     seen = "parts/critic/num_seen"  # each process counts its own
