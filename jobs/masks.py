@@ -40,7 +40,7 @@ def list_kinds(is_json: Annotated[bool, typer.Option("--json", help="Print JSON.
 
     from mrikit.masks import MASK_KINDS
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "kind": name,
             "is_2d": kind.is_2d,

@@ -66,7 +66,8 @@ def pattern(shape: Shape, budget: Budget, settings: PoissonSettings, rng: np.ran
 def _beyond(size: int, num_center: int) -> npt.NDArray[np.float64]:
     """Distance from the rim of the centre, relative to the end of the axis."""
     distance = np.maximum(np.abs(np.arange(size) - size // 2) - num_center / 2, 0.0)
-    return distance / max(distance.max(), 1.0)
+    relative: npt.NDArray[np.float64] = distance / max(float(distance.max()), 1.0)
+    return relative
 
 
 def _fit(
