@@ -163,14 +163,15 @@ class Attempts:
 
     def _attempt(self) -> _End:
         """Start the command and stay with it to its end."""
+        # Before the command runs, so that what kills both is known for a preemption.
+        self.save(state=RUNNING, started_at=self.state.started_at or time.time())
         try:
             process = self._host.start({**os.environ, **self._order.env, processes.MARK: str(self._folder)})
         except OSError as error:
             message = f"cannot be started: {error.filename}: {error.strerror}"
             self._host.say(message)
             return _End(code=_NOT_STARTED, message=message)
-        command = f"{process.pid}-{processes.started_at(process.pid)}"
-        self.save(state=RUNNING, started_at=self.state.started_at or time.time(), command=command)
+        self.save(command=f"{process.pid}-{processes.started_at(process.pid)}")
         why = self._stay_with(process)
         code = process.wait()
         said = self._host.finish()

@@ -1,7 +1,6 @@
 """GPUs of its own for each job on this machine."""
 
 import contextlib
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -33,7 +32,7 @@ def with_gpus(backend: str, chain: Sequence[JobSpec]) -> list[JobSpec]:
     """
     chain = [replace(spec, gpu_ids=()) for spec in chain]
     num_needed = max((spec.nodes * spec.gpus_per_node for spec in chain), default=0)
-    if not num_needed or not traits_of(backend).uses_this_machine or (backend == "docker" and _is_docker_elsewhere()):
+    if not num_needed or not traits_of(backend).uses_this_machine():
         return chain
     gpus = visible_gpus()
     if gpus is None:
@@ -50,18 +49,12 @@ def with_gpus(backend: str, chain: Sequence[JobSpec]) -> list[JobSpec]:
     return [replace(spec, gpu_ids=free[: spec.nodes * spec.gpus_per_node]) for spec in chain]
 
 
-def _is_docker_elsewhere() -> bool:
-    host = os.environ.get("DOCKER_HOST", "")
-    return bool(host) and not host.startswith("unix://")
-
-
 def _holders(gpus: Sequence[Gpu], besides: Collection[str]) -> dict[str, str]:
     """Index of each GPU that is taken, and by whom: a job that goes on, or a process that nobody knows."""
     jobs: dict[str, str] = {}
-    for name in (one.name for one in BACKENDS.values() if one.uses_this_machine):
-        backend = open_backend(name)
-        # Where Docker does not answer, no container of it runs.
-        with contextlib.suppress(*[JobError] if name == "docker" else []):
+    for traits in (one for one in BACKENDS.values() if one.uses_this_machine()):
+        backend = open_backend(traits.name)
+        with contextlib.suppress(*[JobError] if traits.has_engine else []):
             for spec, handle in backend.find():
                 is_other = spec.gpu_ids and spec.name not in besides
                 if is_other and backend.status(spec, handle).state in GOING_ON:

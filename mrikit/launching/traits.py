@@ -31,8 +31,10 @@ class Traits:
     """Whether it is an `ArrayBackend`."""
     rehearses_preemption: bool = False
     """Whether it can kill a job for practice."""
-    uses_this_machine: bool = False
+    uses_this_machine: Callable[[], bool] = lambda: False
     """Whether its jobs share the GPUs of this machine, so that each is given GPUs of its own."""
+    has_engine: bool = False
+    """Whether an engine on this machine runs its jobs; none of them runs while it does not answer."""
     default_gpus: Callable[[JobSpec], int] = lambda _spec: 0
     """GPUs of each machine for a job that computes and does not say how many."""
 

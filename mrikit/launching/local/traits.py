@@ -13,4 +13,10 @@ def _open() -> Backend:
     return LocalBackend()
 
 
-LOCAL = Traits(name="local", open=_open, resources=tuple(DEFAULTS), rehearses_preemption=True, uses_this_machine=True)
+LOCAL = Traits(
+    name="local",
+    open=_open,
+    resources=tuple(DEFAULTS),
+    rehearses_preemption=True,
+    uses_this_machine=lambda: True,
+)
