@@ -1,6 +1,6 @@
 """Read ISMRMRD (MRD) raw data of 2-D Cartesian scans: acquisitions sorted into k-space."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,8 @@ class MrdSlices:
         columns = self.columns[slice_index]
         rows = self.rows[slice_index]
 
-        def read(file: h5py.File) -> npt.NDArray[np.object_]:
-            found: npt.NDArray[np.object_] = file[self.group]["data"].fields("data")[rows]
+        def read(file: h5py.File) -> Sequence[npt.NDArray[Any]]:
+            found: Sequence[npt.NDArray[Any]] = file[self.group]["data"].fields("data")[rows]
             return found
 
         if self.held is not None:

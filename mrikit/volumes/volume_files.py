@@ -134,7 +134,7 @@ def _single(data: Location, is_needed: Callable[[VolumeFile], bool] | None) -> V
 
 def _signature(path: Location) -> tuple[int, ...]:
     """Size and version of a file, zeros if there is none, and of its companion where there is one."""
-    companion = path.with_suffix(".hdr") if path.suffix == ".cfl" else image_sibling(path)
+    companion = path.with_name(f"{path.stem}.hdr") if path.suffix == ".cfl" else image_sibling(path)
     states = [file_state(path), *([file_state(companion)] if companion else [])]
     own, *others = [(0, 0) if state is None else (state.size_bytes, state.version) for state in states]
     return (*own, *(number for other in others if any(other) for number in other))
