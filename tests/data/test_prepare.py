@@ -65,7 +65,7 @@ def test_an_example_holds_the_sampled_lines_and_positive_zeros_elsewhere():
     assert not torch.signbit(unsampled).any()
     assert example.mask.shape == (2, 1, 1, 60)
     assert example.num_center_lines.tolist() == [6, 6]
-    assert example.slice_index == (1, 0)
+    assert [one.slice_index for one in example.facts] == [1, 0]
     assert torch.equal(example.reference, torch.from_numpy(volume.reference[[1, 0]]))
     assert example.data_range.tolist() == pytest.approx([volume.info.reference_max] * 2)
 

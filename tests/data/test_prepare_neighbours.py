@@ -33,7 +33,7 @@ def test_an_example_with_neighbours_is_what_a_batch_holds_and_reads_every_slice_
     assert example.masked_kspace.shape == (3, 3, 6, 48, 60)
     for name in ("masked_kspace", "mask", "num_center_lines", "reference", "data_range"):
         assert torch.equal(getattr(example, name), getattr(batch, name)), name
-    assert (example.slice_index, example.crop) == (batch.slice_index, batch.crop)
+    assert (example.facts, example.crop) == (batch.facts, batch.crop)
 
 
 def test_the_reference_of_an_example_with_neighbours_is_made_from_its_middle():

@@ -36,7 +36,7 @@ PARAMETER_MEMBERS = {"ds_tensor", "ds_shape"}  # with ZeRO 3
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(module, name) for module in MODULE_MEMBERS for name in MODULE_MEMBERS[module]]
+    ("module", "name"), [(module, name) for module in MODULE_MEMBERS for name in sorted(MODULE_MEMBERS[module])]
 )
 def test_a_private_member_of_a_module_is_there(module, name):
     assert hasattr(importlib.import_module(module), name), f"{module} has no {name} any more"
