@@ -93,7 +93,7 @@ def _from_middle(size: int) -> npt.NDArray[np.int64]:
 def _cut_center(samples: npt.NDArray[np.bool_], center: tuple[int, int]) -> tuple[int, int]:
     """The centre without the columns that are no longer sampled."""
     first = (samples.shape[0] - center[0] + 1) // 2
-    columns = min(center[1], center_size(samples[first : first + center[0]].all(axis=0)))
+    columns = min(center[1], center_size(np.asarray(samples[first : first + center[0]].all(axis=0))))
     return (center[0], columns) if columns else (0, 0)
 
 

@@ -16,8 +16,9 @@ def sampling_density(samples: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
 
 def point_spread(samples: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Magnitude of what zero filling makes of a point, 1 at its place in the middle."""
-    spread = np.abs(np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(samples))))
-    return spread / spread.max()
+    spread: npt.NDArray[np.float64] = np.abs(np.fft.fftshift(np.fft.ifftn(np.fft.ifftshift(samples))))
+    spread /= spread.max()
+    return spread
 
 
 def largest_side_lobe(spread: npt.NDArray[np.float64]) -> float:
