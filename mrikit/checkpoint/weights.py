@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,14 +41,14 @@ class Weights:
     """Fields of its configuration."""
     tensors: dict[str, torch.Tensor]
     """The state dict, on the CPU."""
-    sampler: dict[str, torch.Tensor]
-    """State dict of the sampler that was trained with it; empty without one."""
     sha256: str
     """Digest of the file's content."""
     record: dict[str, Any]
     """Everything that the file says of itself."""
     path: Path
     """The file that was read."""
+    sampler: dict[str, torch.Tensor] = field(default_factory=dict)
+    """State dict of the sampler that was trained with it; empty without one."""
 
 
 def save_weights(

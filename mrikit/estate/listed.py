@@ -39,7 +39,7 @@ def with_listed(prices: Prices, region: str, skus: Collection[str]) -> Prices:
     if missing:
         known |= dict.fromkeys(missing) | _ask(endpoint, region, missing)
         _keep(endpoint, today, region, known)
-    listed = {sku: Listed(date=today, **known[sku]) for sku in skus if known[sku]}
+    listed = {sku: Listed(date=today, **found) for sku in skus if (found := known[sku]) is not None}
     return replace(prices, listed={**prices.listed, **listed})
 
 
