@@ -226,8 +226,8 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
         table.add_column(column, justify="right" if column in ("score", "epoch") else "left", overflow="fold")
     for row in ranked:
         score, epoch = ("" if value is None else f"{value:.4g}" for value in (row.score, row.epoch))
-        task = [row.member.task] if has_tasks else []
-        table.add_row(*map(Text, (row.spec.name, *task, row.state, score, epoch, _settings(row.member))))
+        named = [row.member.task] if has_tasks else []
+        table.add_row(*map(Text, (row.spec.name, *named, row.state, score, epoch, _settings(row.member))))
     console = results_console()
     console.print(table)
     failed = [row for row in ranked if row.state in _RETRIED]
