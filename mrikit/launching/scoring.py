@@ -71,4 +71,7 @@ def mask_words(config: "RunConfig") -> list[str]:
         words += ["--mask", plan.kind]
     if plan.center_fraction != challenge_center_fraction(plan.acceleration):
         words += ["--center-fraction", f"{plan.center_fraction:g}"]
+    for name, value in plan.settings.items():
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words += ["--set", f"mask.{name}={text}"]
     return words
