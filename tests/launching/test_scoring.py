@@ -6,10 +6,13 @@ import pytest
 import yaml
 from estates import example_estate
 
+from mrikit.config import change_config
 from mrikit.errors import ConfigError
 from mrikit.launching.backends import open_backend
 from mrikit.launching.chain import job_chain
 from mrikit.launching.options import Chosen
+from mrikit.launching.scoring import mask_words
+from mrikit.recipes import recipe
 from mrikit.storage import parse_location
 from mrikit.storage.estate import save_estate
 
@@ -98,3 +101,11 @@ def test_on_azure_they_are_the_last_steps_of_the_pipeline():
 def test_what_makes_no_image_cannot_be_scored():
     with pytest.raises(ConfigError, match="--test-data T: anatomy tells anatomies apart and makes no image to score"):
         chain("local", "anatomy")
+
+
+def test_the_mask_of_the_validation_is_said_with_its_settings():
+    config = change_config(recipe("knee_acc4", "tiny", 1), {"data.mask_kind": "poisson_disc"}, "test")
+    config = change_config(config, {"data.validation_mask_kind": "", "data.mask_settings.has_corners": "true"}, "test")
+    words = mask_words(config)
+    assert words[words.index("--mask") + 1] == "poisson_disc"
+    assert words[-2:] == ["--set", "mask.has_corners=True"]
