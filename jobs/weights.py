@@ -109,9 +109,12 @@ def import_file(
 
 def _mask_options(facts: dict[str, Any]) -> str:
     """How to undersample full scans as the weights are used to, where that is known."""
+    from mrikit.masks import setting_options
+
     if not facts.get("masks"):
         return "--acceleration 4"
     plan = facts["masks"][0]
-    return (
+    words = [
         f"--acceleration {plan['acceleration']:g} --mask {plan['kind']} --center-fraction {plan['center_fraction']:g}"
-    )
+    ]
+    return " ".join([*words, *setting_options(plan.get("settings", {}))])

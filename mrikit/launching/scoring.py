@@ -63,7 +63,7 @@ def scoring(config: "RunConfig", run: Location, stage: int | None, data: Locatio
 def mask_words(config: "RunConfig") -> list[str]:
     """How `mrikit reconstruct` undersamples as the run was validated."""
     from mrikit.data import MaskPlan
-    from mrikit.masks import challenge_center_fraction
+    from mrikit.masks import challenge_center_fraction, setting_options
 
     plan, default = config.data.validation_plans[0], MaskPlan()
     words = ["--acceleration", f"{plan.acceleration:g}"]
@@ -71,7 +71,4 @@ def mask_words(config: "RunConfig") -> list[str]:
         words += ["--mask", plan.kind]
     if plan.center_fraction != challenge_center_fraction(plan.acceleration):
         words += ["--center-fraction", f"{plan.center_fraction:g}"]
-    for name, value in plan.settings.items():
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        words += ["--set", f"mask.{name}={text}"]
-    return words
+    return [*words, *setting_options(plan.settings)]

@@ -4,7 +4,7 @@ from mrikit.masks.estimate import stored_mask
 from mrikit.masks.file import is_mask_file
 from mrikit.masks.kinds import MASK_KINDS
 from mrikit.masks.mask import Mask, measured, within_padding
-from mrikit.masks.plan import MaskPlan, challenge_center_fraction, sample_mask, volume_rng
+from mrikit.masks.plan import MaskPlan, challenge_center_fraction, sample_mask, setting_options, volume_rng
 
 __all__ = [
     "MASK_KINDS",
@@ -14,6 +14,7 @@ __all__ = [
     "is_mask_file",
     "measured",
     "sample_mask",
+    "setting_options",
     "stored_mask",
     "volume_rng",
     "within_padding",

@@ -72,6 +72,15 @@ class MaskPlan:
         return facts | ({"settings": settings} if settings else {})
 
 
+def setting_options(settings: Mapping[str, Any]) -> list[str]:
+    """Settings of a kind as words of `mrikit reconstruct`: `--set mask.center=24,24`."""
+    written = {
+        name: ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+        for name, value in settings.items()
+    }
+    return [word for name, value in written.items() for word in ("--set", f"mask.{name}={value}")]
+
+
 def sample_mask(plan: MaskPlan, shape: Shape, rng: np.random.RandomState) -> Mask:
     """Draw a mask.
 

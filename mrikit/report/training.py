@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mrikit.errors import StorageError
+from mrikit.masks import setting_options
 from mrikit.run_files import CONFIG_FILE, METRICS_FILE, PICTURES
 from mrikit.runs.picture import list_pictures
 from mrikit.storage import read_json
@@ -98,9 +99,11 @@ def undersampling(run: TrainingRun) -> str:
     try:
         kind = data.get("validation_mask_kind") or data["mask_kind"]
         acceleration, fraction = data["accelerations"][0], data["center_fractions"][0]
+        settings = data.get("validation_mask_settings" if data.get("validation_mask_kind") else "mask_settings", {})
     except (KeyError, IndexError, TypeError):
         return ""
-    return f"--acceleration {acceleration:g} --mask {kind} --center-fraction {fraction:g}"
+    words = [f"--acceleration {acceleration:g} --mask {kind} --center-fraction {fraction:g}"]
+    return " ".join([*words, *setting_options(settings)])
 
 
 def find_training_runs(folder: Path) -> list[TrainingRun]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks import MaskPlan, sample_mask
+from mrikit.masks import MaskPlan, sample_mask, setting_options
 from mrikit.masks.file import mask_file_bytes
 
 RNG = np.random.RandomState(0)
@@ -135,3 +135,11 @@ def test_a_plan_is_the_same_however_its_settings_were_written():
     assert words == MaskPlan(kind="poisson_disc", settings={"center": (24, 16)})
     assert words.facts["settings"] == {"center": [24, 16]}
     assert MaskPlan().facts == {"kind": "equispaced_fraction", "acceleration": 4.0, "center_fraction": 0.08}
+
+
+def test_settings_are_said_as_options_that_read_them():
+    plan = MaskPlan(kind="poisson_disc", settings={"center": (24, 16), "has_corners": True})
+    words = setting_options(plan.facts["settings"])
+    assert words == ["--set", "mask.center=24,16", "--set", "mask.has_corners=True"]
+    read = dict(word.removeprefix("mask.").split("=") for word in words[1::2])
+    assert MaskPlan(kind="poisson_disc", settings=read) == plan
