@@ -13,6 +13,7 @@ from mrikit.forecast.footprint import Footprint
 from mrikit.forecast.memory import Memory
 from mrikit.forecast.predict import Prediction, describe_prediction, predict_run
 from mrikit.forecast.throughput import GPUS, StepTime, estimate_time, predict_time
+from mrikit.training.extent import count_weights
 
 MEMORY = Memory(
     weights=200_000_000,
@@ -102,7 +103,7 @@ def test_a_timed_part_predicts_the_whole(monkeypatch):
             prepare=part_shape.kspace[1] * 1e-6,
             micro=work * seconds,
             forward=forward * seconds,
-            update=throughput._num_weights(part) * 1e-7,
+            update=count_weights(part) * 1e-7,
         )
 
     calls = []
@@ -125,10 +126,10 @@ def test_what_is_timed_is_augmented_as_often_as_it_will_ever_be():
     late = AugmentConfig(strength=1.0, schedule="ramp", delay_epochs=5, num_epochs=9)
     batch = throughput._noise(config, SHAPE)
     plain, changed = (
-        throughput._prepare(batch, dataclasses.replace(config, augment=augment), SHAPE, "cpu").masked_kspace
+        throughput._prepare(batch, dataclasses.replace(config, augment=augment), SHAPE, "cpu").kspace
         for augment in (AugmentConfig(), late)
     )
-    assert plain.shape == changed.shape == (1, *SHAPE.kspace)
+    assert plain.shape == changed.shape == (1, 1, *SHAPE.kspace)
     assert plain.any()
     assert not plain.equal(changed)
 

@@ -10,6 +10,7 @@ from training.test_train import stop_at
 
 from mrikit.models.prompt_unet import PromptUnet
 from mrikit.runs.process import joined
+from mrikit.training.objectives import decaying_groups
 from mrikit.training.optimizer import build_optimizer
 
 SMALL = dataclasses.replace(
@@ -63,7 +64,8 @@ def test_only_kernels_decay():
     network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.PReLU(), nn.Linear(3, 2))
     training = dataclasses.replace(CONFIG.training, weight_decay=0.1)
     with joined("cpu"):
-        optimizer = build_optimizer(network.parameters(), training, CONFIG.execution, lambda _line: None)
+        groups = decaying_groups("network", network.parameters(), training.weight_decay)
+        optimizer = build_optimizer(groups, training, CONFIG.execution, lambda _line: None)
     kernels, others = optimizer.param_groups
     assert [weight.ndim for weight in kernels["params"]] == [4, 2]
     assert [weight.ndim for weight in others["params"]] == [1, 1, 1]

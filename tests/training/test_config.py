@@ -12,7 +12,11 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
 @pytest.mark.parametrize(
     ("config", "settings", "message"),
     [
-        (TrainingConfig, {"loss": "l2"}, "training.loss: no term is called 'l2', known: ssim, l1, ssim_body; try 'ssim + 0.01 l1'"),
+        (
+            TrainingConfig,
+            {"loss": "l2"},
+            "training.loss: no term is called 'l2', known: ssim, l1, ssim_body; try 'ssim + 0.01 l1'",
+        ),
         (TrainingConfig, {"schedule": "flat"}, "training.schedule is one of cosine, step, found 'flat'"),
         (TrainingConfig, {"precision": "fp16"}, "training.precision is one of fp32, bf16, found 'fp16'"),
         (TrainingConfig, {"num_epochs": 0}, "training.num_epochs is at least 1, found 0"),

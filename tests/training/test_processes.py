@@ -25,9 +25,9 @@ def test_two_processes_train_as_one_and_only_the_first_talks_and_writes(study, f
     assert found.record["ssim"] == pytest.approx(wanted.record["ssim"], abs=1e-6)
     first, second = read_logs(tmp_path, 2)
     assert first["lines"][0].endswith("5 volumes to train on and 2 to validate on, 2 processes on cpu")
-    assert (len(first["lines"]), first["num_rows"], first["is_first"]) == (2, 12, True)
+    assert (len(first["lines"]), first["num_rows"], first["is_first"]) == (2, 14, True)
     assert (second["lines"], second["num_rows"], second["is_first"]) == ([], 0, False)
-    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 12
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 14
     assert len((tmp_path / "run" / "log.txt").read_text().splitlines()) == 2
 
 
