@@ -28,7 +28,7 @@ from mrikit.data import (
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError, StorageError
 from mrikit.metrics import ssim_loss
 from mrikit.runs.process import joined
-from mrikit.training import engine, load_run_config
+from mrikit.training import engine, load_run_config, saving
 from mrikit.training.losses import LOSSES
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.parts import initial_parts
@@ -131,9 +131,10 @@ def test_rows_say_where_the_run_is(study, finished):
 
 def test_of_a_long_epoch_some_steps_are_logged_and_the_last(study, tmp_path, monkeypatch):
     monkeypatch.setattr(engine, "_ROWS_PER_EPOCH", 2)
+    monkeypatch.setattr(engine, "_FIRST_STEPS", 3)
     rows = []
     run(study, tmp_path, rows, execution__checkpoint_minutes=9)
-    assert [row["step"] for row in rows if row["kind"] == "train"] == [2, 4, 5, 6, 8, 10]
+    assert [row["step"] for row in rows if row["kind"] == "train"] == [1, 2, 3, 4, 5, 6, 8, 10]
 
 
 @pytest.fixture
@@ -420,7 +421,7 @@ def test_a_run_that_went_on_remembers_which_weights_were_the_best(study, tmp_pat
 def test_without_validation_the_newest_weights_are_kept(study, tmp_path):
     rows = []
     run(study, tmp_path, rows, data__num_validation=0, training__ema_decay=0, training__num_epochs=1)
-    assert {row["kind"] for row in rows} == {"train"}
+    assert {row["kind"] for row in rows} == {"train", "epoch"}
     state = newest_state(tmp_path)
     assert all(torch.equal(value, state[f"weights/{name}"]) for name, value in load_weights(tmp_path).tensors.items())
 
@@ -433,7 +434,7 @@ def test_a_run_that_dies_while_its_first_weights_are_written_goes_on(study, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "save_weights", write_and_die)
+        patch.setattr(saving, "save_weights", write_and_die)
         with pytest.raises(KeyboardInterrupt):
             run(study, tmp_path, **settings)
     assert (tmp_path / "weights.safetensors").exists()
