@@ -71,16 +71,14 @@ class Readers:
     Args:
         num_slices: Of the volume.
         num_adjacent: Slices that are read for each, itself in the middle; odd.
-        always: Slices that are needed until the end.
     """
 
-    def __init__(self, num_slices: int, num_adjacent: int, always: Iterable[int] = ()) -> None:
+    def __init__(self, num_slices: int, num_adjacent: int) -> None:
         reach = num_adjacent // 2
         self._waiting = [
             set(range(max(index - reach, 0), min(index + reach + 1, num_slices))) for index in range(num_slices)
         ]
         self._reach = reach
-        self._always = frozenset(always)
         self._lock = threading.Lock()
 
     def finish(self, centers: Iterable[int]) -> list[int]:
@@ -90,6 +88,6 @@ class Readers:
             for center in centers:
                 for index in range(max(center - self._reach, 0), min(center + self._reach + 1, len(self._waiting))):
                     self._waiting[index].discard(center)
-                    if not self._waiting[index] and index not in self._always:
+                    if not self._waiting[index]:
                         done.append(index)
         return done

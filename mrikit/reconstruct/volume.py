@@ -62,8 +62,7 @@ def reconstruct_volume(
     volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and is_fully_sampled(volume)
     num_slices = len(held)
-    # Whether the volume is full, its middle slice tells again for every reference that is made.
-    readers = Readers(num_slices, method.num_adjacent, always=[num_slices // 2] if has_reference else [])
+    readers = Readers(num_slices, method.num_adjacent)
 
     def read(indices: tuple[int, ...]) -> Example:
         with _named(volume_id, indices):

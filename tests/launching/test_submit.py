@@ -383,6 +383,8 @@ def test_what_a_command_writes_beside_what_it_reads_is_written(backend, tmp_path
         (str(tmp_path / "D"), str(tmp_path / "i")),
     )
     assert places(("evaluate",), {"boxes": "stored"}) == ((), ())
+    assert places(("reconstruct",), {"mask": "poisson_disc"}) == ((), ())
+    assert places(("reconstruct",), {"mask": "masks/p.npy"}) == ((str(Path.cwd() / "masks" / "p.npy"),), ())
 
 
 def test_where_az_is_goes_along_but_not_to_azure(backend, monkeypatch):
