@@ -14,11 +14,16 @@ from azure.core.exceptions import ResourceNotFoundError
 from azurite import find_azurite, make_certificate, running_azurite, token_server
 from fake_arm import FakeArm
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from waiting import until
 
 from mrikit.storage import BlobPath, blob
 from mrikit.storage.blob import container_client
 from mrikit.volumes import build_index
+
+# Neither a deadline nor "input generation is slow": both are clocks, which a busy machine fails.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure() -> None:
