@@ -128,7 +128,7 @@ def test_kills_are_counted_in_the_group_of_a_process_by_either_version(tmp_path)
 
 
 def test_a_job_is_stopped_when_its_time_is_over_and_keeps_what_it_has(here):
-    keeps = 'trap "echo kept; exit 143" TERM; echo started; while :; do sleep 0.01; done'
+    keeps = 'trap "echo kept; exit 143" TERM; echo started; sleep 600 & wait'
     spec = in_a_shell(here, keeps, max_hours=1 / 3600)
     LocalBackend(SHELL).submit([spec])
     status = finished(spec)
