@@ -1,4 +1,4 @@
-"""Start a job's command until it is done, counting preemptions and errors.
+"""Start and restart loop of a job's command.
 
 The back ends that start a command again themselves follow this one course. What differs between them, such as where the
 output goes, is a `Host`.

@@ -1,4 +1,4 @@
-"""GPUs of its own for each job on this machine."""
+"""Choice of free GPUs for each local job."""
 
 import contextlib
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""The commands that score a trained run on test data."""
+"""Commands that score a run on test data."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

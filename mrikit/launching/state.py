@@ -1,4 +1,4 @@
-"""How a job stands and what it is, in files of its folder."""
+"""State and order of a job, as files."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

@@ -1,4 +1,4 @@
-"""What a back end is like, so that callers need not know which one it is."""
+"""Traits of a back end, which callers ask."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The lock of a job, held while its supervisor lives."""
+"""Lock that a job's supervisor holds."""
 
 from dataclasses import replace
 from pathlib import Path
