@@ -3,19 +3,18 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrikit.masks import is_mask_file
 from mrikit.storage import BlobPath
 
 _WRITTEN = ("out", "to", "index_file")
 """Options that name a place which is written; every other place is read."""
 _WRITTEN_TOO = {("evaluate",): ("recon",), ("data", "index"): ("data",)}
 """Commands that write beside what they read: scores, an index."""
-_READ_AS_TEXT: dict[str, Callable[[str], bool]] = {"boxes": lambda text: text != "stored", "mask": is_mask_file}
-"""Options that take a path or a word, and when it is a path."""
+_READ_AS_TEXT = ("boxes", "mask")
+"""Options that take a path or a word."""
 
 
 def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -25,12 +24,18 @@ def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, 
     written = (*_WRITTEN, *_WRITTEN_TOO.get(tuple(words[:1]), ()), *_WRITTEN_TOO.get(tuple(words[:2]), ()))
     for name, value in params.items():
         for one in value if isinstance(value, list | tuple) else [value]:
-            if name in _READ_AS_TEXT and isinstance(one, str) and _READ_AS_TEXT[name](one):
+            if name in _READ_AS_TEXT and isinstance(one, str) and _is_path(name, one):
                 one = Path(one)
             if isinstance(one, Path | BlobPath):
                 text = str(one) if isinstance(one, BlobPath) else str(one.absolute())
                 (writes if name in written else reads).append(text)
     return tuple(dict.fromkeys(reads)), tuple(dict.fromkeys(writes))
+
+
+def _is_path(name: str, text: str) -> bool:
+    from mrikit.masks import is_mask_file
+
+    return is_mask_file(text) if name == "mask" else text != "stored"
 
 
 def digest(words: Sequence[str], folder: str) -> str:
