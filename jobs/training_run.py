@@ -109,9 +109,11 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
     if summary.resumed_step == summary.num_steps:
         typer.echo(f"{stage}all {summary.num_steps} steps of this run were done before")
     epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
-    # A classifier's score has a little of its confidence in it, which decides between equal ones.
+    score = objective_of(config).score
+    # A classifier's has a little of its confidence in it, which decides between equal ones.
+    value = min(position.best_score, 1) if score.name == "accuracy" else position.best_score
     best = (
-        f"{objective_of(config).score.words} {min(position.best_score, 1):.4f} of held-out volumes after epoch {epoch}"
+        f"{score.words} {value:.4f} of held-out volumes after epoch {epoch}"
         if position.best_step
         else "nothing was held out to validate on"
     )

@@ -161,7 +161,8 @@ def _part(config: RunConfig, shape: BatchShape, num_rows: int) -> tuple[RunConfi
     if "num_cascades" in settings:
         settings["num_cascades"] = min(_FEW_CASCADES, settings["num_cascades"])
     num_coils, all_rows, num_columns = shape.kspace
-    num_rows = min(num_rows, all_rows)
+    # A 2-D pattern, its centre or its file may fit into all rows only.
+    num_rows = all_rows if any(plan.is_2d for plan in config.data.plans) else min(num_rows, all_rows)
     window = (min(shape.window[0], num_rows), min(shape.window[1], num_columns))
     part = dataclasses.replace(
         shape, kspace=(num_coils, num_rows, num_columns), window=window, reference=window if shape.reference else None

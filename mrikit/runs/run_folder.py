@@ -11,7 +11,7 @@ import torch
 
 from mrikit.checkpoint import checkpoint_path, find_checkpoints, write_tensors
 from mrikit.errors import ConfigError, JobError, StorageError
-from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, PICTURES, WEIGHTS_FILE
+from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, PARTS, PICTURES, WEIGHTS_FILE
 from mrikit.storage import Location, read_json, write_json
 from mrikit.storage.lock import alone
 
@@ -165,7 +165,7 @@ def append_log(folder: Path, line: str) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Delete files that killed processes, also of other hosts, did not finish: only this run writes them."""
-    for part in (folder, folder / CHECKPOINTS, folder / PICTURES):
+    for part in (folder, folder / PARTS, folder / CHECKPOINTS, folder / PICTURES):
         for kind in ("safetensors", "json", "jsonl", "png"):
             for path in part.glob(f".*.tmp.{kind}"):
                 path.unlink(missing_ok=True)

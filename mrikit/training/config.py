@@ -131,7 +131,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.loss != CROSS_ENTROPY:
-            parse_loss(self.loss)
+            # One spelling, so that a run resumes however its loss was written.
+            words = " + ".join(name if weight == 1 else f"{weight!r} {name}" for weight, name in parse_loss(self.loss))
+            object.__setattr__(self, "loss", words)
         _require_word("training.schedule", self.schedule, SCHEDULES)
         _require_word("training.precision", self.precision, PRECISIONS)
         for name in ("num_epochs", "batch_size", "micro_batch_size", "step_epochs"):
@@ -221,6 +223,11 @@ class RunConfig:
             )
         if not self.objective:
             object.__setattr__(self, "objective", "anatomy" if self.model in CLASSIFIERS else "image")
+        if (self.objective == "anatomy") != (self.model in CLASSIFIERS):
+            raise ConfigError(
+                f"the objective anatomy is for {', '.join(CLASSIFIERS)} and no other model; found {self.objective} for "
+                f"{self.model}; leave objective out"
+            )
         _, model_config = models[self.model]
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))

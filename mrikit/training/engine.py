@@ -36,7 +36,7 @@ from mrikit.training.network import key_seed
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.optimizer import forget_last_step
 from mrikit.training.parts import named_buffers_of
-from mrikit.training.saving import gather_state, write_weights
+from mrikit.training.saving import gather_state, share_buffers, write_weights
 from mrikit.training.schedule import learning_rate
 from mrikit.training.volumes import Study
 from mrikit.training.zero_moments import whole_parameters
@@ -150,7 +150,7 @@ class Engine:
                 forget_last_step(self._optimizer)
             self._engine.step()
         sums = {} if self.position.step % self.steps_per_epoch == 0 else self.position.epoch_sums
-        sums = {name: sums.get(name, 0.0) + value for name, value in agreed.sums.items()}
+        sums = {name: sums.get(name, 0.0) + value for name, value in (*agreed.sums.items(), ("steps", 1.0))}
         self.position = replace(self.position, step=self.position.step + 1, epoch_sums=sums)
         if training.ema_decay:
             self._update_mean()
@@ -205,7 +205,7 @@ class Engine:
         is_best = True
         # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
         self._save()
-        pictures: Sequence[Mapping[str, npt.NDArray[np.float32]]] = ()
+        pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
         if self.study.validation.volumes:
             dataset = self.study.validation
             found = self.objective.validate(self.mean.parts, dataset, self.process, stop)
@@ -278,6 +278,7 @@ class Engine:
         self._saved, self._last_save = self.position, time.perf_counter()
 
     def _update_mean(self) -> None:
+        share_buffers(self.parts)
         with whole_parameters(self.parts) as parameters:
             self.mean.update(parameters, self.position.step + self.position.carried_steps)
         self.mean.copy_buffers(named_buffers_of(self.parts))
@@ -293,7 +294,8 @@ class Engine:
             row |= {"slices_per_second": round(self.config.training.batch_size / seconds, 3)}
             norm = self._engine.get_global_grad_norm()
             tracker.log(row if norm is None else row | {"grad_norm": float(norm)})
-        if is_end:
+        # Of an epoch that a former version began, some steps are not known.
+        if is_end and self.position.epoch_sums["steps"] == self.steps_per_epoch:
             epoch = self.config.training.first_epoch + step // self.steps_per_epoch
             tracker.log({"kind": "epoch", "step": step, "epoch": epoch, **_means(self.position.epoch_sums)})
 
@@ -313,7 +315,6 @@ class Engine:
 
 def _means(sums: Mapping[str, float]) -> dict[str, float]:
     """Of sums over slices; `loss_TERM` for each term."""
-    count = sums["slices"]
-    return {
-        name if name == "loss" else f"loss_{name}": value / count for name, value in sums.items() if name != "slices"
-    }
+    counts = ("slices", "steps")
+    means = {name: value / sums["slices"] for name, value in sums.items() if name not in counts}
+    return {name if name == "loss" else f"loss_{name}": value for name, value in means.items()}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mrikit.checkpoint import (
+    SAMPLER_PREFIX,
     Weights,
     build_trained_model,
     checkpoint_path,
@@ -38,7 +39,8 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
     if path is None or "position" not in read_record(path):
         say(f"{weights.path}: weights without the moments of their step; Adam begins anew with them")
         seen = tuple(weights.record.get("trained_on", ()))
-        return State(weights.path, Position(), weights.tensors, {}, {}, seen)
+        sampler = {SAMPLER_PREFIX + name: value for name, value in weights.sampler.items()}
+        return State(weights.path, Position(), weights.tensors | sampler, {}, {}, seen)
     state = read_state(path)
     num_updates = state.position.step + state.position.carried_steps
     say(f"beginning with the weights and moments of {path}")

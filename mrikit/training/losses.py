@@ -127,16 +127,22 @@ def scored_body(reference: torch.Tensor, facts: Sequence[SliceFacts]) -> torch.T
     Raises:
         DataError: The anatomy of a volume is unknown or has no threshold.
     """
-    mask = body_mask(reference, torch.tensor([_threshold(one) for one in facts]))
+    mask = body_mask(reference, torch.tensor([body_threshold(one) for one in facts]))
     has_no_body = reference.flatten(1).any(1) & ~mask.flatten(1).any(1)
     return mask | has_no_body[:, None, None]
 
 
-def _threshold(facts: SliceFacts) -> float:
+def body_threshold(facts: SliceFacts, where: str = "") -> float:
+    """The intensity above which a slice shows the body.
+
+    Raises:
+        DataError: It is not known for what the slice shows; the message begins with `where`.
+    """
     if facts.anatomy not in BODY_THRESHOLDS:
         known = " and ".join(BODY_THRESHOLDS)
         raise DataError(
-            f"{facts.volume_id}: SSIM inside the body needs a body mask, which is known for {known}; found anatomy "
+            f"{where and f'{where}, '}{facts.volume_id}: SSIM inside the body needs a body mask, which is known for "
+            f"{known}; found anatomy "
             f"{facts.anatomy or 'unknown'}; choose --set training.loss=ssim and data.validation_score=ssim"
         )
     return BODY_THRESHOLDS[facts.anatomy]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from mrikit.checkpoint import (
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
 
+def share_buffers(parts: nn.ModuleDict) -> None:
+    """Give all processes what the first one keeps untrained, such as the statistics of its batch norms.
+
+    Each counts its own; a checkpoint has one of them, from which all resume.
+    """
+    if dist.get_world_size() > 1:
+        for value in named_buffers_of(parts).values():
+            dist.broadcast(value, 0)
+
+
 def gather_state(
     engine: "DeepSpeedEngine", parts: nn.ModuleDict, mean: RunningMean | None, *, is_first: bool
 ) -> dict[str, torch.Tensor]:
@@ -50,6 +61,7 @@ def gather_state(
                 prefix = of_parts if is_of_other_part(name) else of_network
                 tensors[prefix + name] = value.detach().to("cpu", copy=True)
 
+    share_buffers(parts)
     with whole_parameters(parts) as parameters:
         keep(WEIGHTS_PREFIX, PARTS_PREFIX, (parameters | named_buffers_of(parts)).items())
     keep("", "", gather_moments(engine, parts))

@@ -1,6 +1,7 @@
 """The volumes of a run, split by patients into those to train on and those to validate on."""
 
 import hashlib
+import itertools
 import json
 import warnings
 from collections import Counter
@@ -8,8 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mrikit.data import SliceDataset, load_training_volumes, split_patients
+import numpy as np
+
+from mrikit.data import SliceDataset, cropped_shape, load_training_volumes, split_patients
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks import is_mask_file, sample_mask
 from mrikit.randomness import generator
 from mrikit.storage import Location, list_files
 from mrikit.training.config import RunConfig
@@ -28,15 +32,18 @@ class Study:
     """Slices to validate on; none if nothing is held out."""
     num_undersampled: int
     """Volumes left out because they were acquired undersampled."""
+    mask_digest: str = ""
+    """Of the mask files that the run draws from; empty without one."""
 
     @property
     def digest(self) -> str:
-        """Changes when volumes come, go, change their shape, brightness or side."""
+        """Changes when volumes come, go, change their shape, brightness or side, and with a mask file's content."""
         sides = [
             [(volume.info.volume_id, volume.kspace.shape, volume.info.reference_max) for volume in side.volumes]
             for side in (self.training, self.validation)
         ]
-        return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:16]
+        facts = [*sides, self.mask_digest] if self.mask_digest else sides
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def open_study(config: RunConfig, data: Location, validation_data: Location | None = None) -> Study:
@@ -52,7 +59,7 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
 
     Raises:
         ConfigError: Nobody would be left to train on.
-        DataError: A volume cannot be used, or a patient is in both folders.
+        DataError: A volume cannot be used, a patient is in both folders, or a mask file does not fit a volume.
     """
     sides_of = [data / f"{config.data.challenge}_{side}" for side in ("train", "val")]
     if _is_folder(sides_of[0]):
@@ -65,6 +72,7 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
     if validation_data is not None:
         training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
         validation = _of_anatomy(validation, config.data.anatomy, validation_data)
+        objective_of(config).check(validation, str(validation_data), is_training=False)
         _require_apart(training, validation)
         num_undersampled += num_left_out
     else:
@@ -75,7 +83,21 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
         training=SliceDataset(_some(training, config), config.num_adjacent),
         validation=SliceDataset(validation, config.num_adjacent),
         num_undersampled=num_undersampled,
+        mask_digest=_mask_digest(config, training, validation),
     )
+
+
+def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequence[Volume]) -> str:
+    """Digest of the mask files of a run, which are seen to fit its volumes; empty without one."""
+    data = config.data
+    files: set[str] = set()
+    for plans, volumes in ((data.plans, training), (data.validation_plans, validation)):
+        own = [plan for plan in plans if is_mask_file(plan.kind)]
+        for plan, shape in itertools.product(own, {cropped_shape(one.info, data.max_readout) for one in volumes}):
+            sample_mask(plan, shape, np.random.RandomState(0))
+        files |= {plan.kind for plan in own}
+    contents = b"".join(hashlib.sha256(Path(name).read_bytes()).digest() for name in sorted(files))
+    return hashlib.sha256(contents).hexdigest()[:16] if files else ""
 
 
 def _is_folder(place: Location) -> bool:

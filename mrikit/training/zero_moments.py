@@ -72,6 +72,8 @@ def restore_moments(
     create_moments(engine, num_steps)
     for name, parameter in trained_parameters(parts):
         for moment in MOMENTS:
+            if f"{moment}/{name}" not in moments:  # of a part that the run before did not have
+                continue
             value = moments[f"{moment}/{name}"].to(parameter.device)
             if stage == 0:
                 engine.optimizer.state[parameter][moment].copy_(value)

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from forecast.test_memory import SHAPE, make_config
 
@@ -161,3 +162,10 @@ def test_faster_gpus_take_less_time_and_bf16_needs_its_hardware():
 def test_an_unknown_gpu_is_refused_by_name():
     with pytest.raises(ConfigError, match=r"no throughput is known of a GPU called 'h900'; there are gtx1080, t4"):
         estimate_time(make_config(), SHAPE, gpu="h900")
+
+
+def test_what_is_timed_has_room_for_a_pattern_of_two_dimensions(tmp_path):
+    np.save(tmp_path / "mask.npy", np.ones((SHAPE.kspace[1], SHAPE.kspace[2]), bool))
+    for settings in ({"data__mask_kind": str(tmp_path / "mask.npy")}, {"data__mask_kind": "variable_density_2d"}):
+        config = make_config(model_config__num_cascades=1, model_config__num_channels=2, **settings)
+        assert predict_time(config, SHAPE, device="cpu").step > 0

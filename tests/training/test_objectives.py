@@ -1,8 +1,10 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from phantoms import make_volume
 from safetensors.torch import load_file
 from torch import nn
 from training.children import start_several, wait
@@ -11,7 +13,8 @@ from training.test_train import stop_at
 from training.three_parts import ThreeParts
 
 from mrikit.checkpoint import build_trained_model, find_checkpoints, load_weights, read_record
-from mrikit.errors import ConfigError
+from mrikit.config import change_config
+from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct import find_weights
 from mrikit.training.objectives import OBJECTIVES, Group, objective_of
 
@@ -162,3 +165,51 @@ def test_the_parts_of_a_module_keep_their_own_names():
     parts = objective_of(THREE).parts()
     assert isinstance(parts, nn.ModuleDict)
     assert list(parts) == ["network", "sampler", "critic"]
+
+
+def test_an_objective_for_another_kind_of_model_is_refused():
+    with pytest.raises(ConfigError, match="the objective anatomy is for anatomy_net and no other model; found anatomy"):
+        replace(CONFIG, objective="anatomy")
+
+
+def test_a_run_begins_with_a_sampler_and_what_the_run_before_lacks_is_new(study, finished, trained, tmp_path):
+    run(study, tmp_path / "of-network", config=THREE, start=finished[0], training__num_epochs=1)
+    assert newest_state(tmp_path / "of-network")["exp_avg/sampler/gain"].abs() > 0
+    lines = []
+    weights = trained[0] / "weights.safetensors"
+    run(study, tmp_path / "of-weights", config=THREE, start=weights, lines=lines, training__max_lr=1e-12)
+    assert "Adam begins anew" in lines[0]
+    gain = load_weights(weights).sampler["gain"]
+    assert abs(newest_state(tmp_path / "of-weights")["parts/sampler/gain"] - gain) < 1e-6
+
+
+def test_one_spelling_of_a_loss_is_kept(study, tmp_path):
+    run(study, tmp_path, training__loss="0.01*l1+ssim", on_row=stop_at(2))
+    run(study, tmp_path, training__loss="0.010 l1 + 1 ssim")
+    assert json.loads((tmp_path / "config.json").read_text())["config"]["training"]["loss"] == "0.01 l1 + ssim"
+
+
+@pytest.mark.parametrize(
+    "settings", [{"training.loss": "ssim + 0.1 ssim_body"}, {"data.validation_score": "body_ssim"}]
+)
+def test_volumes_without_a_body_mask_are_refused_before_anything_is_claimed(settings):
+    volume = make_volume(volume_id="file7")
+    silent = replace(volume, info=replace(volume.info, anatomy=None, acquisition=None))
+    objective = objective_of(change_config(CONFIG, settings, "test"))
+    objective.check([replace(volume, info=replace(volume.info, anatomy="knee"))], "DATA")
+    with pytest.raises(DataError, match=r"^DATA, file7: [^\n]*needs a body mask[^\n]*$"):
+        objective.check([silent], "DATA")
+
+
+def test_a_mask_file_is_seen_to_fit_and_belongs_to_the_run(study, tmp_path):
+    lines = tmp_path / "lines.json"
+    lines.write_text(json.dumps([*range(12, 22), 0, 3, 5, 8, 23, 25, 27, 1]))
+    settings = {"data__mask_kind": str(lines), "data__accelerations": (2.0,), "data__center_fractions": (0.1,)}
+    run(study, tmp_path / "run", on_row=stop_at(2), **settings)
+    lines.write_text(json.dumps([*range(12, 22), 0, 3, 5, 8, 24, 26, 27, 1]))
+    with pytest.raises(ConfigError, match="the volumes were those of"):
+        run(study, tmp_path / "run", **settings)
+    np.save(tmp_path / "other.npy", np.ones((5, 5), bool))
+    with pytest.raises(DataError, match="a mask of 5 x 5 for k-space of"):
+        run(study, tmp_path / "new", data__mask_kind=str(tmp_path / "other.npy"))
+    assert not (tmp_path / "new").exists()

@@ -17,6 +17,7 @@ from mrikit.data import (
     SliceKey,
     center_crop,
     choose_mask,
+    cropped_shape,
     draw_masks,
     prepare,
     undersample,
@@ -28,7 +29,7 @@ from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training.config import DataConfig, RunConfig
-from mrikit.training.losses import Losses, composed_loss, scored_body
+from mrikit.training.losses import Losses, body_threshold, composed_loss, parse_loss, scored_body
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
 from mrikit.training.objectives.volumes import mean_over_volumes
@@ -81,8 +82,19 @@ class ImageObjective:
         """
         return validate_images(parts["network"], dataset, self.config.data, process, stop)
 
-    def check(self, volumes: Sequence[Volume], where: str) -> None:
-        """Every full volume will do."""
+    def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
+        """Every full volume will do, unless a body mask is needed.
+
+        Raises:
+            DataError: The anatomy of a volume has no body mask.
+        """
+        terms = [name for _, name in parse_loss(self.config.training.loss)] if is_training else []
+        if "ssim_body" in terms or self.config.data.validation_score == "body_ssim":
+            for info in (volume.info for volume in volumes):
+                facts = SliceFacts(
+                    volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding
+                )
+                body_threshold(facts, where)
 
     def describe(self, numbers: Mapping[str, float]) -> str:
         """SSIM, where it is asked for that inside the body, and PSNR."""
@@ -111,7 +123,7 @@ def validate_images(
     """
     has_body = data.validation_score == "body_ssim"
     names = ["ssim", "psnr", "nmse", *(["body_ssim"] if has_body else [])]
-    pictures: dict[int, dict[str, npt.NDArray[np.float32]]] = {}
+    pictures: dict[int, dict[str, npt.NDArray[np.float16]]] = {}
 
     def measure(position: int) -> list[float]:
         info = dataset.volumes[position].info
@@ -137,12 +149,13 @@ def validation_examples(
     dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
 ) -> Iterator[Example]:
     """Slice after slice of a volume that validates, with the mask that it keeps in every epoch and run."""
-    volume, mask = dataset.volumes[position], None
+    volume = dataset.volumes[position]
+    plan, shape = validation_plan(volume.info.volume_id, data), cropped_shape(volume.info, data.max_readout)
+    mask = choose_mask(volume, plan, shape)
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
-        scan = prepare(batch, [volume.info], device, max_readout=data.max_readout)
-        mask = mask or choose_mask(volume, validation_plan(volume.info.volume_id, data), scan.shape)
-        yield undersample(scan, [mask])
+        # Full k-space is let go before a network runs.
+        yield undersample(prepare(batch, [volume.info], device, max_readout=data.max_readout), [mask])
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
@@ -153,9 +166,9 @@ def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
 
 def _reconstruct(
     network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, dict[str, npt.NDArray[np.float32]]]:
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, npt.NDArray[np.float16]]]:
     """(slice, y, x) image and reference of a volume on the CPU, in the scored window, and its middle slice to show."""
-    images, references, picture = [], [], dict[str, npt.NDArray[np.float32]]()
+    images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
     middle = len(dataset.volumes[position].kspace) // 2
     for slice_index, example in enumerate(validation_examples(dataset, position, data, device)):
         output = network(example.masked_kspace, example.mask, example.num_center_lines)
@@ -167,7 +180,7 @@ def _reconstruct(
     return torch.stack(images), torch.stack(references), picture
 
 
-def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float32]]:
+def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float16]]:
     """What a panel shows of one slice."""
     kspace, mask = example.masked_kspace, example.mask
     if kspace.ndim == 5:
@@ -176,8 +189,11 @@ def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> 
     # A stored reference may be smaller than the window.
     size = (min(image.shape[0], reference.shape[0]), min(image.shape[1], reference.shape[1]))
     shown = {"reference": reference, "zero_filled": center_crop(zero_filled, example.crop)[0].cpu(), "output": image}
-    cropped = {name: center_crop(one, size).numpy().astype(np.float32) for name, one in shown.items()}
-    return cropped | {"error": cropped["output"] - cropped["reference"]}
+    cropped = {name: center_crop(one, size).numpy() for name, one in shown.items()}
+    cropped |= {"error": cropped["output"] - cropped["reference"]}
+    # Half the size, because they go from process to process; a picture has 256 levels up to the reference's maximum.
+    top = float(cropped["reference"].max()) or 1.0
+    return {name: np.clip(one / top, -4, 4).astype(np.float16) for name, one in cropped.items()}
 
 
 def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> dict[str, float]:

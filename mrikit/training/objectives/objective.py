@@ -41,7 +41,8 @@ class Group:
     weight_decay: float = 0.0
     """AdamW's decoupled decay."""
     first_epoch: int = 0
-    """Epoch of the run, from 0, in which it begins to learn."""
+    """Epoch of the run, from 0, in which it begins to learn; before, its moments grow at a rate of 0, and its gradients
+    count in `training.max_grad_norm`."""
 
 
 class Validated(NamedTuple):
@@ -51,7 +52,7 @@ class Validated(NamedTuple):
     """The number of the objective's Score."""
     numbers: Mapping[str, float]
     """Means over the volumes, for the row of `metrics.jsonl`."""
-    pictures: Sequence[Mapping[str, npt.NDArray[np.float32]]] = ()
+    pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
     """Of a few fixed slices: name to (y, x) image, equal for each."""
 
 
@@ -88,8 +89,8 @@ class Objective(Protocol):
     ) -> Validated | None:
         """Judge whole parts on held-out volumes, each process its share; None if somebody asked to stop."""
 
-    def check(self, volumes: Sequence[Volume], where: str) -> None:
-        """Refuse volumes that it cannot be trained on.
+    def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
+        """Refuse volumes that it cannot be trained on, or not be validated on.
 
         Raises:
             DataError: On one line, which begins with `where`.
