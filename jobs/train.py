@@ -13,7 +13,7 @@ from mrikit.commands.natural import AS_DATA, require_writable, say
 from mrikit.commands.on import words_of
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_plan import fitted, show_plan
-from mrikit.commands.training_run import is_first, num_processes, run
+from mrikit.commands.training_run import is_first, leave_the_word_to_another, num_processes, run
 from mrikit.commands.training_test import planned_test, score_run
 from mrikit.errors import ConfigError, MrikitError
 from mrikit.launching.scoring import mask_words
@@ -214,7 +214,7 @@ def _told_once() -> Iterator[None]:
     """What all processes find wrong, because they were started alike, the first one tells."""
     try:
         yield
-    except MrikitError as error:
+    except MrikitError:
         if is_first():
             raise
-        raise typer.Exit(1) from error
+        leave_the_word_to_another()

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -14,6 +15,8 @@ from mrikit.commands.progress import Progress
 if TYPE_CHECKING:
     from mrikit.storage import Place
     from mrikit.training import RunConfig, TrainSummary
+
+_LONGEST_WORD_S = 30.0
 
 
 def run(
@@ -73,10 +76,20 @@ def run(
                 on_row=show,
             )
         except ToldElsewhereError:
-            raise typer.Exit(1) from None
+            leave_the_word_to_another()
     if summary.is_first:
         _show_result(summary, config, place.folder)
     return summary
+
+
+def leave_the_word_to_another() -> NoReturn:
+    """End after the process that says what is wrong.
+
+    A launcher ends all processes when the first one goes, and that one shall have spoken. This one is
+    ended in its sleep.
+    """
+    time.sleep(_LONGEST_WORD_S)
+    raise typer.Exit(1)
 
 
 def is_first() -> bool:

@@ -208,8 +208,8 @@ def test_make_demo_runs_the_demo():
 
 
 def test_make_test_runs_the_quick_tests_and_ci_all():
-    assert run("make test --dry-run", ROOT).stdout.rstrip().endswith('-m "not slow"')
-    assert "bin/pytest" in (every := run("make test-all --dry-run", ROOT).stdout)
+    assert run("make test --dry-run --no-print-directory", ROOT).stdout.rstrip().endswith('-m "not slow"')
+    assert "bin/pytest" in (every := run("make test-all --dry-run --no-print-directory", ROOT).stdout)
     assert "not slow" not in every
     assert "\nmake test-all\n" in (ROOT / ".ci/run").read_text()
 
