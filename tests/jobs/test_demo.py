@@ -20,6 +20,7 @@ def run_classical(*arguments):
     return run("--no-train", *arguments)
 
 
+@pytest.mark.slow
 def test_the_demo_simulates_reconstructs_scores_and_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "NUM_VOLUMES", 1)
     monkeypatch.setattr(demo, "NUM_COILS", 4)

@@ -454,6 +454,7 @@ def test_test_data_that_are_not_there_are_told_before_the_training(study, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_score_together(study, volumes_to_test, tmp_path):
     config = change_config(CONFIG, {"training.num_epochs": 1}, "test")
     words = command(study, tmp_path / "run", "--test-data", volumes_to_test, config=config)
