@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import pytest
-from azure_jobs import BROKEN, CHAIN, SPEC, TAKEN_AWAY, failure, text, workspace_for
+from azure_jobs import BROKEN, CHAIN, SPEC, TAKEN_AWAY, failure, text
 from predicted import hours_of
 from typer.testing import CliRunner
 
@@ -29,16 +29,6 @@ from mrikit.launching.job import (
 from mrikit.storage import blob
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def workspace(azure_login, monkeypatch, tmp_path):
-    yield from workspace_for(azure_login, monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def azure(workspace):
-    return AzureBackend(poll_s=0.01, retry_wait_s=0.001)
 
 
 def test_a_job_is_submitted_by_one_request_with_this_body(azure, workspace):

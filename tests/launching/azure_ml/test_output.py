@@ -3,22 +3,12 @@
 import dataclasses
 
 import pytest
-from azure_jobs import CHAIN, SPEC, TAKEN_AWAY, failure, text, workspace_for
+from azure_jobs import CHAIN, SPEC, TAKEN_AWAY, failure, text
 
 from mrikit.launching.azure_ml.backend import AzureBackend
 from mrikit.storage import write_bytes
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
-
-
-@pytest.fixture
-def workspace(azure_login, monkeypatch, tmp_path):
-    yield from workspace_for(azure_login, monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def azure(workspace):
-    return AzureBackend(poll_s=0.01, retry_wait_s=0.001)
 
 
 def test_logs_show_the_first_process_of_a_node_start_after_start(azure, workspace):

@@ -10,7 +10,6 @@ from local_jobs import (
     BACKEND,
     WAIT,
     finished,
-    home,
     job,
     log_of,
     run,
@@ -23,17 +22,6 @@ from mrikit.launching.job import JobSpec
 from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.outcome import memory_counters, num_memory_kills
 from mrikit.launching.records import job_folder, spec_to_json
-
-
-@pytest.fixture(autouse=True)
-def jobs(tmp_path, monkeypatch):
-    yield from home(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def here(tmp_path):
-    return tmp_path / "here"
-
 
 SHELL = ("sh", "-c")
 """It starts within milliseconds, so that a job has begun before a short time is over."""

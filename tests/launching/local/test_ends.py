@@ -14,7 +14,6 @@ from local_jobs import (
     STUBBORN,
     WAIT,
     finished,
-    home,
     is_alive,
     job,
     log_of,
@@ -33,16 +32,6 @@ from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.local.lock import current_state
 from mrikit.launching.records import job_folder
 from mrikit.launching.state import CANCEL_FILE, read_state
-
-
-@pytest.fixture(autouse=True)
-def jobs(tmp_path, monkeypatch):
-    yield from home(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def here(tmp_path):
-    return tmp_path / "here"
 
 
 def test_a_job_that_waits_can_be_cancelled_alone(here):

@@ -11,7 +11,6 @@ from local_jobs import (
     BACKEND,
     WAIT,
     finished,
-    home,
     job,
     log_of,
     run,
@@ -23,16 +22,6 @@ from mrikit.errors import ConfigError, JobError
 from mrikit.launching import processes
 from mrikit.launching.local.backend import LocalBackend
 from mrikit.launching.records import job_folder
-
-
-@pytest.fixture(autouse=True)
-def jobs(tmp_path, monkeypatch):
-    yield from home(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def here(tmp_path):
-    return tmp_path / "here"
 
 
 def test_what_is_killed_is_started_again_and_its_logs_stay_in_order(here):
