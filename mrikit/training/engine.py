@@ -278,10 +278,11 @@ class Engine:
         self._saved, self._last_save = self.position, time.perf_counter()
 
     def _update_mean(self) -> None:
-        share_buffers(self.parts)
         with whole_parameters(self.parts) as parameters:
             self.mean.update(parameters, self.position.step + self.position.carried_steps)
-        self.mean.copy_buffers(named_buffers_of(self.parts))
+        if self.mean.has_buffers:
+            share_buffers(self.parts)
+            self.mean.copy_buffers(named_buffers_of(self.parts))
 
     def _log_step(self, tracker: Tracker, agreed: Agreed, seconds: float) -> None:
         """Every step at first, then a hundred an epoch; and the means of an epoch at its end."""

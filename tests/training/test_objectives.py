@@ -64,18 +64,21 @@ def test_gradients_of_every_part_are_means_over_all_processes(study, trained, tm
     processes = start_several(study, tmp_path / "run", 2, tmp_path, config=THREE, execution__zero_stage=stage)
     assert wait(processes) == [0, 0]
     found, alone = newest_state(tmp_path / "run"), newest_state(trained[0])
-    seen = "parts/critic/num_seen"  # each process counts its own
-    assert {name: value for name, value in found.items() if name != seen}.keys() == alone.keys() - {seen}
-    assert max((found[name] - alone[name]).abs().max() for name in found if name != seen) < 2e-6
+    assert found.keys() == alone.keys()
+    # Each process counts the slices of its own.
+    same = [name for name in found if not name.endswith("num_seen")]
+    assert max((found[name] - alone[name]).abs().max() for name in same) < 2e-6
+    assert found["parts/critic/num_seen"] == alone["parts/critic/num_seen"] / 2
 
 
 def test_the_weights_hold_network_and_sampler_and_the_rest_lies_beside_them(trained):
     weights = load_weights(trained[0])
-    assert list(weights.sampler) == ["gain"]
+    assert set(weights.sampler) == {"gain", "num_seen"}
+    assert weights.sampler["num_seen"] == newest_state(trained[0])["parts/sampler/num_seen"] > 0
     assert build_trained_model(weights)
     assert set(load_file(trained[0] / "parts" / "critic.safetensors")) == {"conv.weight", "conv.bias", "num_seen"}
     assert find_weights([trained[0].parent]) == [trained[0] / "weights.safetensors"]
-    assert load_weights(find_checkpoints(trained[0])[-1]).sampler.keys() == {"gain"}
+    assert load_weights(find_checkpoints(trained[0])[-1]).sampler.keys() == {"gain", "num_seen"}
 
 
 def test_terms_are_logged_for_steps_and_for_whole_epochs(trained):

@@ -11,13 +11,15 @@ from mrikit.training.objectives.image import ImageObjective
 
 
 class Gain(nn.Module):
-    """A sampler of one number, which scales a float mask."""
+    """A sampler of one number, which scales a float mask, and keeps a statistic."""
 
     def __init__(self):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(1))
+        self.register_buffer("num_seen", torch.zeros(1))
 
     def forward(self, mask):
+        self.num_seen += len(mask)
         return mask.float() * self.gain
 
 
