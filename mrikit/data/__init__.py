@@ -6,7 +6,7 @@ from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_
 from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
-from mrikit.data.masks import choose_mask, draw_masks, is_fully_sampled
+from mrikit.data.masks import choose_mask, draw_masks
 from mrikit.data.prepare import cropped_shape, make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
@@ -32,7 +32,6 @@ __all__ = [
     "choose_mask",
     "cropped_shape",
     "draw_masks",
-    "is_fully_sampled",
     "load_batches",
     "load_training_volumes",
     "make_augment",

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.data.masks import is_fully_sampled
 from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.window import scored_window
@@ -167,7 +166,7 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     if twice is not None:
         raise DataError(f"{data}: {counts[twice]} volumes are called '{twice}'; rename one, or name one subfolder")
     with ThreadPoolExecutor(num_threads) as pool:
-        is_full = list(pool.map(is_fully_sampled, volumes))
+        is_full = list(pool.map(lambda volume: volume.is_fully_sampled, volumes))
     full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]
     if not full:
         raise DataError(

@@ -61,14 +61,6 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
     return masks
 
 
-def is_fully_sampled(volume: Volume) -> bool:
-    """Whether every column that the scanner acquired was measured; of each volume it is decided once.
-
-    See `mrikit.volumes.sampling.is_full`.
-    """
-    return volume.is_fully_sampled
-
-
 def _draw(plan: MaskPlan, shape: tuple[int, int], padding: tuple[int, int], rng: np.random.RandomState) -> Mask:
     return within_padding(sample_mask(plan, shape, rng), padding)
 

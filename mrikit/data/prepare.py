@@ -9,7 +9,6 @@ from mrikit.data.apply_mask import undersample
 from mrikit.data.augment import Augment, Augmented, SampleId
 from mrikit.data.dataset import SliceBatch, read_slices
 from mrikit.data.example import Example
-from mrikit.data.masks import is_fully_sampled
 from mrikit.data.sampler import SliceKey
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import scored_window
@@ -97,7 +96,7 @@ def make_example(
         ConfigError: There is no middle slice.
         DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
     """
-    if has_reference and volume.reference is None and not is_fully_sampled(volume):
+    if has_reference and volume.reference is None and not volume.is_fully_sampled:
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
     keys = [SliceKey(0, index) for index in slice_index]
     batch = read_slices([volume], keys, num_adjacent, has_reference=has_reference)

@@ -5,7 +5,7 @@ import json
 import math
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import flop_registry
 
 from mrikit.data import BatchShape, ScanBatch, SliceFacts, draw_masks, undersample
 from mrikit.models.choices import assuming
-from mrikit.training.config import ExecutionConfig, RunConfig
+from mrikit.training.config import RunConfig
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.parts import NETWORK, Parts
 
@@ -92,7 +92,7 @@ def _key(config: RunConfig) -> str:
 
 @functools.cache
 def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
-    config = replace(step.config, execution=ExecutionConfig())
+    config = step.config
     objective = objective_of(config)
     with torch.device("meta"):
         module = Parts(objective, objective.parts())

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.data import Example, MaskPlan, center_crop, choose_mask, cropped_shape, is_fully_sampled, make_example
+from mrikit.data import Example, MaskPlan, center_crop, choose_mask, cropped_shape, make_example
 from mrikit.errors import DataError, JobError
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
@@ -60,7 +60,7 @@ def reconstruct_volume(
     mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = replace(volume, kspace=held)
-    has_reference = volume.reference is None and is_fully_sampled(volume)
+    has_reference = volume.reference is None and volume.is_fully_sampled
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)
 

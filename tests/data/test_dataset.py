@@ -7,7 +7,7 @@ import pytest
 import torch
 from opened_files import counted_openings
 
-from mrikit.data import SliceDataset, SliceKey, is_fully_sampled, load_training_volumes
+from mrikit.data import SliceDataset, SliceKey, load_training_volumes
 from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.volumes import build_index, open_volume, write_fastmri
 from mrikit.volumes.index import INDEX_NAME
@@ -144,11 +144,11 @@ def test_training_volumes_come_from_a_fresh_index_without_looking_into_a_file(da
 def test_whether_a_volume_is_full_is_decided_once(data):
     (volume, *_), _ = load_training_volumes(data)
     with counted_openings(data) as opened:
-        assert is_fully_sampled(volume)
-        assert is_fully_sampled(volume)
+        assert volume.is_fully_sampled
+        assert volume.is_fully_sampled
     assert not opened.for_bytes
     other = replace(volume, kspace=np.zeros(volume.kspace.shape, np.complex64))
-    assert not is_fully_sampled(other)
+    assert not other.is_fully_sampled
 
 
 def test_a_missing_or_stale_index_is_made_anew(data):

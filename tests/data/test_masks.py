@@ -12,7 +12,6 @@ from mrikit.data import (
     choose_mask,
     cropped_shape,
     draw_masks,
-    is_fully_sampled,
     make_example,
     prepare,
 )
@@ -89,7 +88,7 @@ def test_a_planned_mask_of_the_file_is_applied_unless_there_is_another_plan():
     np.testing.assert_array_equal(found.samples, lines)
     assert choose_mask(full, None).kind == "full"
     assert same(choose_mask(planned, PLANS[0]), choose_mask(full, PLANS[0]))
-    assert is_fully_sampled(planned)
+    assert planned.is_fully_sampled
 
 
 def test_a_planned_mask_leaves_out_what_the_scanner_filled_with_zeros():
@@ -102,7 +101,7 @@ def test_a_mask_that_was_applied_comes_before_a_planned_one():
     lines = np.arange(60) % 4 == 0
     volume = replace(make_volume(mask=lines), planned_mask=np.arange(60) % 3 == 0)
     np.testing.assert_array_equal(choose_mask(volume, None).samples, lines)
-    assert not is_fully_sampled(volume)
+    assert not volume.is_fully_sampled
 
 
 def test_masks_are_drawn_for_the_shape_that_kspace_has_when_it_is_masked():

@@ -11,7 +11,6 @@ from mrikit.data import (
     SliceKey,
     center_crop,
     choose_mask,
-    is_fully_sampled,
     make_example,
     prepare,
     undersample,
@@ -93,7 +92,7 @@ def test_an_undersampled_volume_without_a_reference_has_none_also_where_its_file
     volume = make_volume(mask=lines)
     if not has_mask:
         volume = replace(volume, mask=None)
-    assert not is_fully_sampled(volume)
+    assert not volume.is_fully_sampled
     assert make_example(volume, (0,), choose_mask(volume, None), has_reference=False).reference is None
     with pytest.raises(DataError, match="file1000001: undersampled, and its file holds no reference"):
         make_example(volume, (0,), choose_mask(volume, None))

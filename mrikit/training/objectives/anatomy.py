@@ -16,8 +16,8 @@ from mrikit.training.losses import Losses
 from mrikit.training.network import new_network
 from mrikit.training.objectives.image import validation_examples
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
-from mrikit.training.objectives.volumes import mean_over_volumes
-from mrikit.volumes import ScanInfo, Volume
+from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
+from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
 
 _TIE_BREAKER = 1e-4  # less than what one volume counts
@@ -85,7 +85,7 @@ class AnatomyObjective:
             DataError: A class is missing, or what a volume to validate on shows is not known.
         """
         if not is_training:
-            _classes([_facts(volume.info) for volume in volumes])
+            _classes([volume_facts(volume.info) for volume in volumes])
             return
         counts = Counter(anatomy_of(volume.info) for volume in volumes)
         missing = [anatomy for anatomy in ANATOMIES if not counts[anatomy]]
@@ -122,7 +122,3 @@ def _classes(facts: Sequence[SliceFacts]) -> torch.Tensor:
                 f"header or name says one of them"
             )
     return torch.tensor([ANATOMIES.index(one.anatomy) for one in facts if one.anatomy])
-
-
-def _facts(info: ScanInfo) -> SliceFacts:
-    return SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding)

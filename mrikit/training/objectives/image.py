@@ -13,7 +13,6 @@ from mrikit.data import (
     MaskPlan,
     ScanBatch,
     SliceDataset,
-    SliceFacts,
     SliceKey,
     center_crop,
     choose_mask,
@@ -32,9 +31,8 @@ from mrikit.training.config import DataConfig, RunConfig
 from mrikit.training.losses import Losses, body_threshold, composed_loss, parse_loss, scored_body
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
-from mrikit.training.objectives.volumes import mean_over_volumes
+from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
 from mrikit.volumes import ScanInfo, Volume
-from mrikit.volumes.anatomy import anatomy_of
 
 _SCORES = {
     "ssim": Score(name="ssim", words="SSIM"),
@@ -90,11 +88,8 @@ class ImageObjective:
         """
         terms = [name for _, name in parse_loss(self.config.training.loss)] if is_training else []
         if "ssim_body" in terms or self.config.data.validation_score == "body_ssim":
-            for info in (volume.info for volume in volumes):
-                facts = SliceFacts(
-                    volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding
-                )
-                body_threshold(facts, where)
+            for volume in volumes:
+                body_threshold(volume_facts(volume.info), where)
 
     def describe(self, numbers: Mapping[str, float]) -> str:
         """SSIM, where it is asked for that inside the body, and PSNR."""
@@ -204,7 +199,6 @@ def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None
     found = {"ssim": whole.ssim, "psnr": whole.psnr, "nmse": whole.nmse}
     if info is None:
         return found
-    facts = SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding)
-    body = scored_body(reference, [facts] * len(image))
+    body = scored_body(reference, [volume_facts(info)] * len(image))
     data_range = info.reference_max or float(reference.amax())
     return found | {"body_ssim": measure_masked(image, reference, body, data_range).ssim}

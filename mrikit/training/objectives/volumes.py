@@ -1,12 +1,15 @@
-"""Means over held-out volumes, shared by the processes of a run."""
+"""Held-out volumes: their facts, and means over them."""
 
 from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
 
+from mrikit.data import SliceFacts
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
+from mrikit.volumes import ScanInfo
+from mrikit.volumes.anatomy import anatomy_of
 
 
 def mean_over_volumes(
@@ -39,3 +42,12 @@ def mean_over_volumes(
         dist.all_reduce(scores)
     means: list[float] = scores[:-1].mean(0).tolist()
     return means
+
+
+def volume_facts(info: ScanInfo) -> SliceFacts:
+    """What is known of every slice of a volume.
+
+    Raises:
+        DataError: Its name and its header contradict each other.
+    """
+    return SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding)
