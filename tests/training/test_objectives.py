@@ -88,6 +88,7 @@ def test_terms_are_logged_for_steps_and_for_whole_epochs(trained):
     assert [row["step"] for row in steps] == list(range(1, 11))
     for row in (*steps, *epochs):
         assert row["loss"] == pytest.approx(row["loss_ssim"] + 0.1 * row["loss_critic"])
+    assert [row["step"] for row in epochs] == [5, 10]
     for number, row in enumerate(epochs):
         own = [step["loss"] for step in steps[5 * number : 5 * number + 5]]
         assert row["loss"] == pytest.approx(sum(own) / 5)
@@ -98,6 +99,7 @@ def test_means_of_an_epoch_are_whole_after_a_resume(study, trained, tmp_path):
     run(study, tmp_path, rows, config=THREE, on_row=stop_at(3))
     run(study, tmp_path, rows, config=THREE)
     found = [row["loss"] for row in rows if row["kind"] == "epoch"]
+    assert len(found) == 2
     assert found == [row["loss"] for row in trained[1] if row["kind"] == "epoch"]
 
 
