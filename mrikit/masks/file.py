@@ -47,7 +47,8 @@ def read_mask_file(path: Path) -> MaskFile:
     try:
         return _READERS[path.suffix](path, path.stat().st_mtime_ns)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a mask file ({error}); `mrikit masks make` writes one") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: not a mask file ({reason}); `mrikit masks make` writes one") from error
 
 
 def lines_of(order: npt.NDArray[np.int64], width: int, acceleration: float) -> npt.NDArray[np.bool_]:
