@@ -107,7 +107,7 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
     same = [entry for entry in sources if entry.row.path == row.path]
     same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
-        pairs = {entry.row.label: read_pair(recorded_location(row.path), entry.file) for entry in same}
+        pairs = {entry.row.label: read_pair(recorded_location(row.path), entry.file, row.volume_id) for entry in same}
     except DataError as error:
         return Panel(**facts, problem=shown(error))
     best = pairs[row.label]
