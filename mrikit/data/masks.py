@@ -1,19 +1,22 @@
 """Masks of full scans: the fixed one of a volume, and those that training draws."""
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mrikit.data.scan_batch import ScanBatch
 from mrikit.errors import ConfigError
 from mrikit.masks import Mask, MaskPlan, sample_mask, stored_mask, volume_rng, within_padding
-from mrikit.volumes import Volume
+from mrikit.volumes import ScanInfo, Volume
 
 
 def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | None = None) -> Mask:
     """The one mask that a volume is reconstructed and validated with.
 
-    A volume that was acquired undersampled keeps its own; a fully sampled one is undersampled as planned, always the
+    A volume that was acquired undersampled keeps its own, with the acceleration and the number of centre lines that
+    its file gives, or else with those that the mask shows; a fully sampled one is undersampled as planned, always the
     same way. Without a plan it gets the mask that its file stores beside full k-space, or is kept full.
 
     Args:
@@ -66,5 +69,21 @@ def _draw(plan: MaskPlan, shape: tuple[int, int], padding: tuple[int, int], rng:
 
 
 def _stored_mask(volume: Volume) -> Mask:
-    lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
-    return stored_mask(lines, volume.info.padding)
+    if volume.mask is None:
+        return stored_mask(np.ones(volume.info.matrix[1], np.bool_), volume.info.padding)
+    return _as_stated(stored_mask(volume.mask, volume.info.padding), volume.info)
+
+
+def _as_stated(mask: Mask, info: ScanInfo) -> Mask:
+    """A file's own mask with the numbers that the file gives: they go before estimates."""
+    if mask.kind == "full" or mask.samples.ndim > 1:
+        return mask
+    sampled = mask.num_center_lines
+    stated = info.num_center_lines or sampled
+    if stated > sampled:
+        warnings.warn(
+            f"{info.volume_id}: its file says that {stated} lines of the centre are sampled, its mask has {sampled}; "
+            f"the mask counts",
+            stacklevel=2,
+        )
+    return replace(mask, acceleration=info.acceleration or mask.acceleration, num_center_lines=min(stated, sampled))

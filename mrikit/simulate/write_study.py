@@ -131,9 +131,13 @@ def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
             kspace=_masked(volume, mask),
             mask=mask.samples,
             reference=None,
-            info=replace(volume.info, reference_max=None),
+            info=replace(
+                volume.info,
+                reference_max=None,
+                acceleration=planned.acceleration,
+                num_center_lines=mask.num_center_lines or None,
+            ),
         )
-        attributes |= {"acceleration": planned.acceleration, "num_low_frequency": mask.num_center_lines}
     write_fastmri(planned.path, volume, attributes=attributes)
 
 

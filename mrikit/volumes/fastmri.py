@@ -1,7 +1,10 @@
 """Read files of the fastMRI data set, multi-coil and single-coil."""
 
+import math
+
 import h5py
 
+from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
@@ -16,7 +19,8 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
     """Read an open fastMRI file; slices are read later, when they are asked for.
 
     The scored window is that of the stored reference, or of the header where there is none (test files). The
-    acquired columns are counted from the encoded size in the header, as fastMRI does.
+    acquired columns are counted from the encoded size in the header, as fastMRI does. Test files say with what
+    acceleration and how many centre lines their mask was drawn (`acceleration`, `num_low_frequency`).
 
     Raises:
         DataError: Something is missing or does not fit; the message does not name the file.
@@ -30,6 +34,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
     left, right = header.padding
     acquisition = text_attribute(file, "acquisition")
     largest = attribute(file, "max")
+    num_center_lines = _number(file, "num_low_frequency")
     return Volume(
         kspace=kspace,
         reference=reference,
@@ -45,9 +50,23 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
             fov_mm=header.fov_mm,
             padding=(max(left, 0), min(right, matrix[1])),
             reference_max=None if largest is None else float(largest),
+            acceleration=_number(file, "acceleration"),
+            num_center_lines=None if num_center_lines is None else round(num_center_lines),
             source=path,
         ),
     )
+
+
+def _number(file: h5py.File, name: str) -> float | None:
+    """What a test file says of its mask; None where it says nothing, or 0."""
+    found = attribute(file, name)
+    try:
+        number = float(found or 0)
+    except (TypeError, ValueError):
+        number = math.nan
+    if number and not 1 <= number < math.inf:
+        raise DataError(f"the attribute '{name}' is {found!r}; a number from 1 is needed, or none")
+    return number or None
 
 
 def _anatomy(body_part: str | None, acquisition: str | None) -> str | None:

@@ -35,6 +35,10 @@ class ScanInfo:
     """[left, right) phase columns that the scanner acquired; the rest is zero filling."""
     reference_max: float | None = None
     """Maximum of the reference volume as stored in the file, in the scale of the data."""
+    acceleration: float | None = None
+    """Nominal acceleration of the file's own mask, at least 1."""
+    num_center_lines: int | None = None
+    """Fully sampled columns in the middle of the file's own mask, at least 1."""
     source: Location | None = None
     """The file it came from."""
 

@@ -30,7 +30,7 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
     Args:
         path: The `.h5` file; its stem is the volume's id when it is read back.
         volume: The scan. `info.volume_id` and `info.source` are not stored.
-        attributes: Further attributes, such as `acceleration` and `num_low_frequency` of a test file.
+        attributes: Further attributes.
 
     Raises:
         DataError: Reference, mask or padding do not fit the k-space.
@@ -53,6 +53,8 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
             "max": largest if volume.info.reference_max is None else volume.info.reference_max,
             "norm": norm,
             "patient_id": volume.info.patient_id,
+            "acceleration": volume.info.acceleration,
+            "num_low_frequency": volume.info.num_center_lines,
             **(attributes or {}),
         }
         for name, value in found.items():

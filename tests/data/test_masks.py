@@ -120,3 +120,31 @@ def test_a_pattern_is_drawn_for_kspace_that_was_cropped_along_the_readout():
     example = make_example(volume, (0,), mask, max_readout=1)
     assert example.masked_kspace.shape[-2:] == shape
     assert torch.equal(example.masked_kspace[0, 0] != 0, torch.from_numpy(mask.samples))
+
+
+def with_own_mask(**stated):
+    """A test file: 8 lines of the centre, and lines beside them that belong to the grid."""
+    lines = np.zeros(60, bool)
+    lines[::4] = lines[26:34] = lines[25] = lines[34] = True
+    volume = make_volume(mask=lines)
+    return replace(volume, info=replace(volume.info, **stated))
+
+
+def test_the_numbers_that_a_file_gives_of_its_mask_go_before_estimates():
+    estimate, stated = (choose_mask(with_own_mask(**facts), None) for facts in ({}, {"num_center_lines": 8}))
+    assert (estimate.num_center_lines, stated.num_center_lines) == (10, 8)
+    assert choose_mask(with_own_mask(acceleration=5.0), None).acceleration == 5.0
+    assert (estimate.samples == stated.samples).all()
+
+
+def test_more_center_lines_than_the_mask_has_are_not_believed():
+    with pytest.warns(UserWarning, match=r"file1000001: its file says that 12 lines .*, its mask has 10; the mask co"):
+        mask = choose_mask(with_own_mask(num_center_lines=12), None)
+    assert mask.num_center_lines == 10
+
+
+def test_what_a_file_says_of_a_mask_does_not_count_for_a_full_scan():
+    volume = make_volume()
+    volume = replace(volume, info=replace(volume.info, acceleration=4.0, num_center_lines=8))
+    mask = choose_mask(volume, None)
+    assert (mask.kind, mask.acceleration, mask.num_center_lines) == ("full", 1.0, 60)

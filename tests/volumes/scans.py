@@ -6,7 +6,10 @@ import numpy as np
 
 from mrikit.volumes import ScanInfo, Volume
 
-RAW_FACTS = [field.name for field in fields(ScanInfo) if field.name not in ("volume_id", "source", "reference_max")]
+MASK_FACTS = ["acceleration", "num_center_lines"]
+"""What test files of fastMRI say of their mask."""
+_NOT_RAW = ("volume_id", "source", "reference_max", *MASK_FACTS)
+RAW_FACTS = [field.name for field in fields(ScanInfo) if field.name not in _NOT_RAW]
 """Facts that raw data can hold; the maximum belongs to the reference."""
 
 

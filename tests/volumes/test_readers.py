@@ -367,3 +367,26 @@ def test_empty_attributes_are_as_good_as_none(path, empty):
             file.attrs[name] = empty
     info = open_volume(path).info
     assert (info.patient_id, info.acquisition, info.reference_max) == ("p<17>&", None, None)  # the id of the header
+
+
+@pytest.mark.parametrize("acceleration", [4, 4.0, np.int64(4), "4"])
+def test_a_test_file_says_how_its_mask_was_drawn(path, acceleration):
+    with h5py.File(path, "r+") as file:
+        file.attrs["acceleration"], file.attrs["num_low_frequency"] = acceleration, np.int64(26)
+    info = open_volume(path).info
+    assert (info.acceleration, info.num_center_lines) == (4.0, 26)
+
+
+def test_a_number_of_0_is_as_good_as_none(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["acceleration"], file.attrs["num_low_frequency"] = 0, 0
+    info = open_volume(path).info
+    assert (info.acceleration, info.num_center_lines) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["acceleration", "num_low_frequency"])
+@pytest.mark.parametrize("value", ["four", -4, 0.5, float("inf"), float("nan")])
+def test_a_number_that_no_mask_has_is_named(path, name, value):
+    with h5py.File(path, "r+") as file:
+        file.attrs[name] = value
+    assert message_of(path) == f"the attribute '{name}' is {value!r}; a number from 1 is needed, or none"

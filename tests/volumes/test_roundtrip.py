@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from mrikit.errors import DataError, StorageError
 from mrikit.volumes import open_volume, write_fastmri, write_ismrmrd, write_snu
 from mrikit.volumes.header import make_header, read_header
-from tests.volumes.scans import RAW_FACTS, assert_same_arrays, assert_same_facts, make_volume, without_reference
+from tests.volumes.scans import (
+    MASK_FACTS,
+    RAW_FACTS,
+    assert_same_arrays,
+    assert_same_facts,
+    make_volume,
+    without_reference,
+)
 
 
 @st.composite
@@ -39,6 +46,8 @@ def volumes(draw):
         patient_id=draw(st.sampled_from([None, "p<17>&"])),
         acquisition=draw(st.sampled_from([None, "AXT2"])),
         anatomy="brain",
+        acceleration=draw(st.sampled_from([None, 4.0])),
+        num_center_lines=draw(st.sampled_from([None, 26])),
     )
 
 
@@ -49,7 +58,7 @@ def test_a_fastmri_file_keeps_every_fact(volume, tmp_path_factory):
     write_fastmri(path, volume)
     found = open_volume(path)
     assert_same_arrays(found, volume)
-    assert_same_facts(found.info, volume.info, [*RAW_FACTS, "volume_id"])
+    assert_same_facts(found.info, volume.info, [*RAW_FACTS, *MASK_FACTS, "volume_id"])
     assert found.info.source == path
 
 
@@ -142,8 +151,8 @@ def test_the_ismrmrd_package_reads_our_acquisitions(tmp_path):
 
 
 def test_fastmri_attributes_are_what_fastmri_writes(tmp_path):
-    volume = make_volume(mask=np.arange(11) % 2 == 0)
-    write_fastmri(tmp_path / "a.h5", volume, attributes={"acceleration": 4, "num_low_frequency": 1})
+    volume = make_volume(mask=np.arange(11) % 2 == 0, acceleration=4, num_center_lines=1)
+    write_fastmri(tmp_path / "a.h5", volume)
     with h5py.File(tmp_path / "a.h5") as file:
         assert dict(file.attrs) == {
             "acceleration": 4,
