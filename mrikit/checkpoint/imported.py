@@ -100,10 +100,22 @@ def _convert(
         own = dict(given)
         tensors = fastmri_state(model, found.state)
         model_config = dict(find_settings(model, tensors))
-    model_config |= own
+        if model == "varnet" and "mask_center" not in given:
+            model_config |= _said_of_center(found)
+    model_config |= {**SOURCES[source].settings, **own}
     if own:  # what a user mistyped is not the fault of the file
         build_config(LEARNED[model][1], model_config, model)
     return tensors, model_config
+
+
+def _said_of_center(found: ForeignCheckpoint) -> dict[str, bool]:
+    """Where a VarNet takes coil sensitivities from, which no tensor tells; nothing if its file does not say."""
+    said = found.settings.get("mask_center")
+    if said is None:
+        return {}
+    if not isinstance(said, bool):
+        raise CheckpointError(f"its mask_center is true or false, found {said!r}; give --set mask_center=true or false")
+    return {"mask_center": said}
 
 
 def _count_left_out(source: str, state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> int:

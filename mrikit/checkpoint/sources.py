@@ -1,8 +1,8 @@
 """Published weights that can be imported: whose they are, under which terms, and what is known of their training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from mrikit.models.published_promptmr import SOURCES as PROMPTMR_SOURCES
 
@@ -21,6 +21,8 @@ class Source:
     """The terms of the weights, as far as they are known."""
     training_data: str
     """What they were trained with, as far as it is known."""
+    settings: Mapping[str, Any]
+    """Settings of the network here that make it run as its authors ran it, which no tensor tells."""
 
 
 _FASTMRI_LICENCE = (
@@ -40,6 +42,7 @@ SOURCES: Final[dict[str, Source]] = {
         citation="Sriram et al., End-to-end variational networks for accelerated MRI reconstruction, MICCAI 2020",
         licence=_FASTMRI_LICENCE,
         training_data=_FASTMRI_DATA,
+        settings={"counts_stored_center": True},
     ),
     "fastmri-unet": Source(
         title="fastMRI's U-Net",
@@ -47,6 +50,7 @@ SOURCES: Final[dict[str, Source]] = {
         citation="Zbontar et al., fastMRI: an open dataset and benchmarks for accelerated MRI, arXiv:1811.08839",
         licence=_FASTMRI_LICENCE,
         training_data=_FASTMRI_DATA,
+        settings={"crops_before": True, "clamps_input": True},
     ),
     "promptmr": Source(
         title="PromptMR",
@@ -55,6 +59,7 @@ SOURCES: Final[dict[str, Source]] = {
         "reconstruction, 2023",
         licence=_PROMPTMR_LICENCE,
         training_data="As whoever published the file says.",
+        settings={"counts_stored_center": True},
     ),
     "promptmr-plus": Source(
         title="PromptMR+",
@@ -62,6 +67,7 @@ SOURCES: Final[dict[str, Source]] = {
         citation="Xin et al., Rethinking deep unrolled model for accelerated MRI reconstruction, ECCV 2024",
         licence=_PROMPTMR_LICENCE,
         training_data="As whoever published the file says.",
+        settings={"counts_stored_center": True},
     ),
     "snu-challenge": Source(
         title="PromptMR of an entry to the SNU FastMRI challenge 2025",
@@ -70,6 +76,7 @@ SOURCES: Final[dict[str, Source]] = {
         licence="The code that these weights come from has no licence, which leaves all rights with its authors: ask "
         "them before you use or pass on the weights. The network behind it, PromptMR+, is for non-commercial use only.",
         training_data="Fully sampled training volumes of the SNU FastMRI challenge 2025, without a validation set.",
+        settings={},  # it counts the centre lines of all masks
     ),
 }
 """What `mrikit weights import --from` knows, by name."""

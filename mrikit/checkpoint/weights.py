@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import build_model
@@ -121,6 +122,7 @@ def build_trained_model(weights: Weights) -> nn.Module:
     except ConfigError as error:
         raise CheckpointError(f"{weights.path}: weights for a network that is not known here: {error}") from error
     wanted = model.state_dict()
+    _warn_of_older_import(weights)
     problems = {
         "missing": [name for name in wanted if name not in weights.tensors],
         "unexpected": [name for name in weights.tensors if name not in wanted],
@@ -180,6 +182,18 @@ def stage_number(folder: Path) -> int:
     """The stage that a folder is of by its name, such as 2 for `stage-2`; 0 if it is of none."""
     number = folder.name.removeprefix("stage-")
     return int(number) if number != folder.name and number.isdecimal() else 0
+
+
+def _warn_of_older_import(weights: Weights) -> None:
+    """Say so where weights of another program lack a setting that makes them run as there."""
+    source = SOURCES.get(str(weights.record.get("source")))
+    missing = [name for name in source.settings if name not in weights.model_config] if source else []
+    if missing:
+        warnings.warn(
+            f"{weights.path}: imported by an older mrikit, and does not run as its authors ran it "
+            f"({', '.join(missing)}); import the published file again",
+            stacklevel=3,
+        )
 
 
 def _weights_file(path: Path) -> Path:

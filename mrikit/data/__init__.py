@@ -7,6 +7,7 @@ from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
 from mrikit.data.masks import choose_mask, draw_masks
+from mrikit.data.network_inputs import in_window, network_inputs, window_before, with_uncounted_center
 from mrikit.data.prepare import cropped_shape, make_example, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
@@ -32,10 +33,12 @@ __all__ = [
     "choose_mask",
     "cropped_shape",
     "draw_masks",
+    "in_window",
     "load_batches",
     "load_training_volumes",
     "make_augment",
     "make_example",
+    "network_inputs",
     "plan_epoch",
     "prepare",
     "published_shapes",
@@ -44,4 +47,6 @@ __all__ = [
     "scored_window",
     "split_patients",
     "undersample",
+    "window_before",
+    "with_uncounted_center",
 ]

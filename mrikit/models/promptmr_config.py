@@ -80,6 +80,9 @@ class PromptMRConfig:
     """Cascades that are computed again together; 0 to do it twice, for a cascade and for each level of its network."""
     coils_at_a_time: int = 0
     """Coils that go through the sensitivity network together; 0 for 2 on a CPU and 8 on a GPU."""
+    counts_stored_center: bool = False
+    """Whether the centre lines of a mask that was not drawn here are counted in it, as many on both sides of the
+    middle, as PromptMR does, whatever its file says."""
     shares_activation: bool = False
     """Flaw: one PReLU slope for all sites of all networks, except the first block of each; else each has its own."""
     output_uses_all_maps: bool = False

@@ -10,6 +10,8 @@ from mrikit.models.blocks import ConvBlock, OutputConv, UpBlock, normalise, unno
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 
+_EPS, _MOST_DEVIATIONS = 1e-11, 6  # of fastMRI's U-Net
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnetConfig:
@@ -21,6 +23,10 @@ class UnetConfig:
     """Halvings of the resolution, at least 1."""
     dropout: float = 0.0
     """Probability of a channel to be 0 during training, below 1."""
+    crops_before: bool = False
+    """Whether it is given the scored window alone, as fastMRI does, instead of the full field of view."""
+    clamps_input: bool = False
+    """Whether the standard deviation gets 1e-11 more, and what is beyond 6 of them is cut off, as fastMRI does."""
 
     def __post_init__(self) -> None:
         if self.num_channels < 1 or self.num_pools < 1 or not 0 <= self.dropout < 1:
@@ -32,8 +38,8 @@ class UnetModel(nn.Module):
     """A U-Net on the root sum of squares of the zero-filled coil images.
 
     Source:
-        The U-Net baseline of Zbontar et al., fastMRI, arXiv:1811.08839. It normalises with an epsilon of 1e-11 and
-        clamps at 6 standard deviations; here neither is needed nor done.
+        The U-Net baseline of Zbontar et al., fastMRI, arXiv:1811.08839. It crops to the scored window first, normalises
+        with an epsilon of 1e-11 and clamps at 6 standard deviations; here that is done for its weights alone.
     """
 
     def __init__(self, config: UnetConfig) -> None:
@@ -50,11 +56,15 @@ class UnetModel(nn.Module):
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
         """Masked k-space to the (batch, y, x) magnitude; mask and centre are not needed.
 
+        With `crops_before` k-space is that of the scored window, see `mrikit.data.network_inputs`.
+
         Raises:
             DataError: Images too small for the poolings.
         """
         del mask, num_center_lines
         aliased, mean, std = normalise(rss(ifft2c(masked_kspace)).unsqueeze(1), num_groups=1)
+        if self.config.clamps_input:
+            aliased = (aliased * (std / (std + _EPS)).flatten(1, 2)).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return unnormalise(self.network(aliased), mean, std).squeeze(1)
 
 

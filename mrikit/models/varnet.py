@@ -40,6 +40,11 @@ class VarNetConfig:
     """Poolings of the sensitivity U-Net."""
     use_checkpoint: bool = False
     """Whether training computes each cascade twice instead of keeping its inside: less memory, a third more time."""
+    mask_center: bool = True
+    """Whether coil sensitivities come from the centre of k-space alone; else from all that was sampled."""
+    counts_stored_center: bool = False
+    """Whether the centre lines of a mask that was not drawn here are counted in it, as many on both sides of the
+    middle, as fastMRI does, whatever its file says."""
 
     def __post_init__(self) -> None:
         counts = (self.num_cascades, self.num_channels, self.num_pools, self.num_sens_pools)
@@ -80,7 +85,8 @@ class VarNet(nn.Module):
             DataError: A mask that does not sample the middle of k-space.
         """
         has_checkpoints = self.config.use_checkpoint and torch.is_grad_enabled()
-        center = ifft2c(keep_center(masked_kspace, mask, num_center_lines))
+        masks_center = self.config.mask_center
+        center = ifft2c(keep_center(masked_kspace, mask, num_center_lines) if masks_center else masked_kspace)
         sens_maps = divide_by_rss(center) if self.sens_net is None else self.sens_net(center, has_checkpoints)
         sens_maps = torch.fft.ifftshift(sens_maps, dim=(-2, -1))
         # What happens to whole lines and what happens along them do not mix: their readout stays transformed.

@@ -103,6 +103,16 @@ class Method:
         return int(getattr(self.model.config, "num_adjacent", 1))
 
     @property
+    def crops_before(self) -> bool:
+        """Whether it sees the scored window alone."""
+        return bool(getattr(self.model.config, "crops_before", False))
+
+    @property
+    def counts_stored_center(self) -> bool:
+        """Whether it counts the centre lines of masks that were not drawn here."""
+        return bool(getattr(self.model.config, "counts_stored_center", False))
+
+    @property
     def max_readout(self) -> int:
         """Rows of the image that it was trained to see at most; 0 for all."""
         return int(self.record.get("max_readout") or 0)

@@ -10,7 +10,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.data import Example, MaskPlan, center_crop, choose_mask, cropped_shape, make_example
+from mrikit.data import (
+    Example,
+    MaskPlan,
+    center_crop,
+    choose_mask,
+    cropped_shape,
+    in_window,
+    make_example,
+    network_inputs,
+    window_before,
+    with_uncounted_center,
+)
 from mrikit.errors import DataError, JobError
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
@@ -58,6 +69,7 @@ def reconstruct_volume(
     """
     volume_id = volume.info.volume_id
     mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
+    shown = with_uncounted_center(mask) if method.counts_stored_center else mask
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and volume.is_fully_sampled
@@ -69,14 +81,14 @@ def reconstruct_volume(
             example = make_example(
                 volume,
                 indices,
-                mask,
+                shown,
                 device,
                 has_reference=has_reference,
                 num_adjacent=method.num_adjacent,
                 max_readout=method.max_readout,
             )
         held.let_go(readers.finish(indices))
-        return example
+        return in_window(example, window_before(volume.info)) if method.crops_before else example
 
     def compute(example: Example) -> list[_Slice]:
         with _named(volume_id, tuple(facts.slice_index for facts in example.facts)):
@@ -140,11 +152,11 @@ def _named(volume_id: str, indices: tuple[int, ...]) -> Iterator[None]:
 
 @torch.inference_mode()
 def _reconstruct_slices(example: Example, method: Method) -> list[_Slice]:
-    inputs = (example.masked_kspace, example.mask, example.num_center_lines)
+    inputs = network_inputs(example, crops_before=method.crops_before)
     images = torch.stack([mirror(_image(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)])
     image, zero_filled = (
         center_crop(full, example.crop).cpu().numpy()
-        for full in (images.mean(0), _ZERO_FILLED(*_without_neighbours(inputs)))
+        for full in (images.mean(0), _ZERO_FILLED(*_without_neighbours(network_inputs(example))))
     )
     reference = None if example.reference is None else example.reference.cpu().numpy()
     return [

@@ -23,6 +23,11 @@ class InPrecision(nn.Module):
         self.network = network
         self._precision = precision
 
+    @property
+    def crops_before(self) -> bool:
+        """Whether it is given the scored window alone."""
+        return bool(getattr(getattr(self.network, "config", None), "crops_before", False))
+
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
         """Masked k-space to the whole output of the network, real numbers as float32."""
         with autocast(masked_kspace.device, self._precision):

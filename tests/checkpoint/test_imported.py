@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
@@ -52,8 +53,11 @@ def test_there_is_a_source_for_every_name_and_each_names_a_network():
 @pytest.mark.parametrize(
     ("source", "settings"),
     [
-        ("fastmri-varnet", VARNET | {"use_checkpoint": False}),
-        ("fastmri-unet", {"num_channels": 8, "num_pools": 3, "dropout": 0.0}),
+        ("fastmri-varnet", VARNET | {"use_checkpoint": False, "mask_center": True, "counts_stored_center": True}),
+        (
+            "fastmri-unet",
+            {"num_channels": 8, "num_pools": 3, "dropout": 0.0, "crops_before": True, "clamps_input": True},
+        ),
     ],
 )
 def test_the_settings_are_read_from_names_and_shapes(tmp_path, out, source, settings):
@@ -120,6 +124,36 @@ def test_a_checkpoint_of_lightning_gives_its_network_and_says_what_it_leaves_out
 def test_safetensors_of_another_program_can_be_imported(tmp_path, out):
     safetensors.torch.save_file(load_golden("fastmri_unet")[0], tmp_path / "a.safetensors")
     assert import_weights(tmp_path / "a.safetensors", out, "fastmri-unet", {}).model_config["num_pools"] == 3
+
+
+@pytest.mark.parametrize("source", FILES)
+def test_an_imported_network_runs_as_its_authors_ran_it_and_no_other_does(tmp_path, out, source):
+    config = build_trained_model(import_weights(save(tmp_path / "a.pt", source), out, source, {})).config
+    own = LEARNED[SOURCES[source].model][1]()
+    for name, value in SOURCES[source].settings.items():
+        assert (getattr(config, name), getattr(own, name)) == (value, False)
+
+
+@pytest.mark.parametrize(("said", "given", "expected"), [(False, {}, False), (True, {}, True), (False, "true", True)])
+def test_where_a_varnet_takes_its_maps_from_is_read_from_its_file(tmp_path, out, said, given, expected):
+    content = {"state_dict": load_golden(FILES["fastmri-varnet"])[0], "hyper_parameters": {"mask_center": said}}
+    torch.save(content, tmp_path / "a.ckpt")
+    found = import_weights(tmp_path / "a.ckpt", out, "fastmri-varnet", {"mask_center": given} if given else {})
+    assert found.model_config["mask_center"] is expected
+
+
+def test_a_file_that_says_nothing_useful_of_it_is_refused(tmp_path, out):
+    content = {"state_dict": load_golden(FILES["fastmri-varnet"])[0], "hyper_parameters": {"mask_center": "no"}}
+    torch.save(content, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=r"a.ckpt: its mask_center is true or false, found 'no'; give --set"):
+        import_weights(tmp_path / "a.ckpt", out, "fastmri-varnet", {})
+
+
+def test_weights_that_an_older_version_imported_are_named_when_they_are_used(tmp_path, out):
+    found = import_weights(save(tmp_path / "a.pt", "fastmri-unet"), out, "fastmri-unet", {})
+    older = {name: value for name, value in found.model_config.items() if name != "crops_before"}
+    with pytest.warns(UserWarning, match=r"w.safetensors: imported by an older mrikit, .* \(crops_before\); import"):
+        build_trained_model(replace(found, model_config=older))
 
 
 def test_settings_that_no_shape_tells_can_be_given(tmp_path, out):

@@ -8,7 +8,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import build_model
 from mrikit.models.unet import Unet, UnetConfig, UnetModel
 from mrikit.physics.coils import rss
-from mrikit.physics.fft import ifft2c
+from mrikit.physics.fft import fft2c, ifft2c
 
 SMALL = {"num_channels": 4, "num_pools": 2}
 
@@ -45,6 +45,33 @@ def test_it_normalises_as_fastmri_does():
     mean, std = aliased.mean(), aliased.std() + 1e-11
     expected = model.network((aliased - mean) / std)[:, 0] * std + mean
     assert relative_error(reconstruct(model, kspace), expected) < 1e-5
+
+
+@torch.inference_mode()
+def test_what_is_far_from_the_mean_is_cut_off_where_its_weights_are_used_to_it():
+    image = 1e-2 * complex_normal((1, 1, 32, 32))
+    image[..., 9, 9] = 1
+    kspace = 1e-5 * fft2c(image)
+    aliased = rss(ifft2c(kspace))[:, None]
+    mean, std = aliased.mean(), aliased.std()
+    scaled = (aliased - mean) / (std + 1e-11)
+    assert scaled.max() > 6
+    model = build(clamps_input=True)
+    expected = model.network(scaled.clamp(-6, 6))[:, 0] * std + mean
+    assert relative_error(reconstruct(model, kspace), expected) < 1e-5
+    assert relative_error(reconstruct(build(), kspace), expected) > 1e-3
+
+
+@torch.inference_mode()
+def test_a_small_standard_deviation_gets_what_its_weights_are_used_to():
+    kspace = 1e-14 * make_kspace()[None]
+    aliased = rss(ifft2c(kspace))[:, None]
+    mean, std = aliased.mean(), aliased.std()
+    assert std < 1e-13
+    model = build(clamps_input=True)
+    expected = model.network((aliased - mean) / (std + 1e-11))[:, 0] * std + mean
+    assert relative_error(reconstruct(model, kspace), expected) < 1e-5
+    assert relative_error(reconstruct(build(), kspace), expected) > 1e-3
 
 
 @torch.inference_mode()

@@ -315,3 +315,15 @@ def test_without_a_sensitivity_network_the_centre_gives_the_maps(monkeypatch):
     reconstruct(model, kspace, mask)
     center = ifft2c(keep_center(kspace, mask, torch.tensor([6])))
     torch.testing.assert_close(torch.fft.fftshift(seen[0], dim=(-2, -1)), center / rss(center).unsqueeze(1))
+
+
+@torch.inference_mode()
+def test_sensitivities_come_from_all_that_was_sampled_where_its_weights_are_used_to_it():
+    kspace, mask = make_kspace()[None], line_mask(60)
+    of_all, of_center = build(mask_center=False), build()
+    images = [reconstruct(of_all, kspace, mask, number) for number in (2, 6)]
+    assert torch.equal(*images)
+    assert relative_error(reconstruct(of_center, kspace, mask), images[0]) > 1e-3
+    # Without gaps all that was sampled is the centre.
+    full = torch.ones_like(mask)
+    assert torch.equal(reconstruct(of_all, kspace, full), reconstruct(of_center, kspace, full, 60))

@@ -18,12 +18,14 @@ from mrikit.data import (
     choose_mask,
     cropped_shape,
     draw_masks,
+    network_inputs,
     prepare,
     undersample,
 )
 from mrikit.errors import DataError
 from mrikit.metrics import measure_masked, measure_volume
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
+from mrikit.models.output import Output
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
@@ -63,8 +65,7 @@ class ImageObjective:
     def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
         """Undersample with masks of this epoch, reconstruct, compare."""
         example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
-        output = parts["network"](example.masked_kspace, example.mask, example.num_center_lines)
-        return self._loss(output.image, example)
+        return self._loss(_output(parts["network"], example).image, example)
 
     def groups(self, parts: nn.ModuleDict) -> list[Group]:
         """Kernels, and what does not decay."""
@@ -166,13 +167,18 @@ def _reconstruct(
     images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
     middle = len(dataset.volumes[position].kspace) // 2
     for slice_index, example in enumerate(validation_examples(dataset, position, data, device)):
-        output = network(example.masked_kspace, example.mask, example.num_center_lines)
+        output = _output(network, example)
         images.append(center_crop(output.image, example.crop)[0].float().cpu())
         assert example.reference is not None  # prepare makes one
         references.append(example.reference[0].cpu())
         if slice_index == middle:
             picture = _picture(images[-1], references[-1], example)
     return torch.stack(images), torch.stack(references), picture
+
+
+def _output(network: nn.Module, example: Example) -> Output:
+    found: Output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
+    return found
 
 
 def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float16]]:

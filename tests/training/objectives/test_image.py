@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from mrikit.training.network import InPrecision
 from mrikit.training.objectives.image import validate_images
 from mrikit.training.volumes import open_study
 
+UNET = {"num_channels": 2, "num_pools": 1}
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"), store=None)
 
 
@@ -49,6 +51,20 @@ def test_the_score_is_that_of_reconstructing_and_evaluating_the_held_out_volumes
     for name in ("ssim", "psnr", "nmse"):
         mean = sum(getattr(row, name) for row in scored) / 2
         assert validated[name] == pytest.approx(mean, abs=1e-6), name
+
+
+def test_a_network_that_crops_before_is_trained_and_validated_on_the_window(study, tmp_path):
+    changes = {"model": "unet", "model_config": {**UNET, "crops_before": True, "clamps_input": True}}
+    config, rows = replace(CONFIG, **changes), []
+    config = change_config(config, {"training.num_epochs": 1, "data.mask_kind": "random"}, "test")
+    run(study, tmp_path / "run", rows, config=config)
+    (validated,) = (row for row in rows if row["kind"] == "validation")
+    data = held_out(config, study, tmp_path / "data")
+    (plan,) = config.data.plans
+    reconstruct_folder(data, tmp_path / "recon", ReconstructConfig(weights=tmp_path / "run", mask=plan))
+    scored = evaluate(data, tmp_path / "recon").rows
+    assert validated["ssim"] == pytest.approx(sum(row.ssim for row in scored) / 2, abs=1e-6)
+    assert load_weights(tmp_path / "run").model_config["crops_before"] is True
 
 
 def test_the_score_inside_the_body_is_that_of_the_leaderboard(study, tmp_path):
