@@ -82,7 +82,11 @@ def import_file(
     ],
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the network that FILE does not tell, such as n_buffer=4; repeatable."),
+        typer.Option(
+            "--set",
+            help="A setting of the network that FILE does not tell, such as n_buffer=4, task=knee or "
+            "mask_center=false; repeatable.",
+        ),
     ] = None,
 ) -> None:
     """Write published weights as weights of mrikit, with a model card. Code in FILE is not run."""

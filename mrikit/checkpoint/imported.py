@@ -5,6 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,8 @@ def import_weights(path: Path, out: Path, source: str, settings: Mapping[str, st
         out: The file to write, `.safetensors`.
         source: A key of `SOURCES`.
         settings: Settings of the network by the names that it was published with or by those of its configuration
-            here. Those not given are what the file says of its training, or else what names and shapes tell.
+            here, and of the challenge's entry its `task`, brain or knee. Those not given are what the file says of its
+            training, or else what names and shapes tell.
 
     Returns:
         The weights as they can be read from `out`.
@@ -57,6 +59,8 @@ def import_weights(path: Path, out: Path, source: str, settings: Mapping[str, st
     if source not in SOURCES:
         raise ConfigError(f"weights can be imported from {', '.join(SOURCES)}, not from {source!r}")
     found = read_foreign(path)
+    if source == SNU_CHALLENGE:
+        found, settings = _with_task(found, settings)
     possible = recognise(found.state)
     if possible and source not in possible:
         raise CheckpointError(
@@ -76,6 +80,12 @@ def import_weights(path: Path, out: Path, source: str, settings: Mapping[str, st
     if num_left_out:
         warnings.warn(f"{path}: {num_left_out} tensors are no part of the network, left out", stacklevel=2)
     record = _record(source, found)
+    if source == SNU_CHALLENGE and "max_readout" not in record:
+        warnings.warn(
+            f"{path}: does not say what it was trained for, so that all rows of an image go in; its authors keep 384 "
+            f"of a brain and 416 of a knee: give --set task=brain or task=knee",
+            stacklevel=2,
+        )
     model = SOURCES[source].model
     weights = Weights(
         model=model, model_config=model_config, tensors=tensors, sha256=found.sha256, record=record, path=path
@@ -84,6 +94,15 @@ def import_weights(path: Path, out: Path, source: str, settings: Mapping[str, st
     written = load_weights(out)
     write_text(card_path(out), make_card(describe(written)))
     return written
+
+
+def _with_task(found: ForeignCheckpoint, given: Mapping[str, str]) -> tuple[ForeignCheckpoint, dict[str, str]]:
+    """A checkpoint of the challenge's entry with the anatomy that a user gives, and the other settings."""
+    others = dict(given)
+    task = others.pop("task", None)
+    if task is not None and task not in _SNU_READOUT:
+        raise ConfigError(f"task is {' or '.join(_SNU_READOUT)}, found {task!r}")
+    return (replace(found, settings={**found.settings, "task": task}) if task else found), others
 
 
 def _convert(
@@ -166,14 +185,14 @@ def _record(source: str, found: ForeignCheckpoint) -> dict[str, Any]:
     }
     if isinstance(found.settings.get("epoch"), int):
         record["epoch"] = found.settings["epoch"]
-    return record | (_snu_training(found.settings) if source == "snu-challenge" else {})
+    return record | (_snu_training(found.settings) if source == SNU_CHALLENGE else {})
 
 
 def _snu_training(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What the arguments of the challenge's entry say of its training, in the words of a run here."""
     record: dict[str, Any] = {}
     anatomy, acceleration, kind = (settings.get(name) for name in ("task", "acceleration", "mask_type"))
-    if anatomy in _SNU_READOUT:
+    if isinstance(anatomy, str) and anatomy in _SNU_READOUT:
         record |= {"anatomy": anatomy, "max_readout": _SNU_READOUT[anatomy]}
     if kind in _SNU_MASKS and isinstance(acceleration, int | float) and 1 <= acceleration < math.inf:
         plan = {"kind": kind, "acceleration": float(acceleration), "center_fraction": _SNU_CENTER_FRACTION}

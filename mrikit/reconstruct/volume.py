@@ -1,6 +1,7 @@
 """One volume to its reconstruction, slice by slice or several slices at a time."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +20,7 @@ from mrikit.data import (
     in_window,
     make_example,
     network_inputs,
+    scored_window,
     window_before,
     with_uncounted_center,
 )
@@ -29,7 +31,7 @@ from mrikit.parallel import map_on_cores
 from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
-from mrikit.volumes import Volume
+from mrikit.volumes import ScanInfo, Volume
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
@@ -69,6 +71,7 @@ def reconstruct_volume(
     """
     volume_id = volume.info.volume_id
     mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
+    _warn_of_rows(volume.info, method)
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = replace(volume, kspace=held)
@@ -124,6 +127,17 @@ def one_ahead(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:
             done = following.pop().result()
             following += [pool.submit(work, item) for item in items[position + 1 : position + 2]]
             yield done
+
+
+def _warn_of_rows(info: ScanInfo, method: Method) -> None:
+    """Say so where more rows are scored than the network was trained to see."""
+    rows = scored_window(info)[0]
+    if 0 < method.max_readout < rows:
+        warnings.warn(
+            f"{info.volume_id}: {rows} rows of the image are asked for, and the network was trained to see "
+            f"{method.max_readout} at most; it sees all of them",
+            stacklevel=3,
+        )
 
 
 class _Slice(NamedTuple):

@@ -23,8 +23,9 @@ def image_sibling(path: Location) -> Location | None:
 def read_snu(path: Location, file: h5py.File, blobs: BlobFiles | None = None) -> Volume:
     """Read an open SNU k-space file and the facts of its image file; slices are read later.
 
-    The format has no header: the anatomy is the first word of the file name, all columns count as acquired, and
-    without an image file there is no reference and the scored window is the full field of view.
+    The format has no header: the anatomy is the first word of the file name, and all columns count as acquired. The
+    scored window is that of `image_label`, where that is missing of `image_grappa`; without an image file it is the
+    full field of view.
 
     The mask of a leaderboard file, whose k-space is zero outside it, says what was sampled. Files for training and
     validation hold full k-space beside a mask: theirs is only planned, and training draws others.
@@ -41,7 +42,7 @@ def read_snu(path: Location, file: h5py.File, blobs: BlobFiles | None = None) ->
     matrix = (kspace.shape[2], kspace.shape[3])
     mask = sampling_mask(file, matrix)
     is_applied = mask is not None and _is_applied(mask, file)
-    reference, largest = _image(path, len(kspace), blobs)
+    reference, window, largest = _image(path, len(kspace), blobs)
     word = path.stem.split("_")[0].lower()
     return Volume(
         kspace=kspace,
@@ -54,7 +55,7 @@ def read_snu(path: Location, file: h5py.File, blobs: BlobFiles | None = None) ->
             anatomy=word if word in ANATOMIES else None,
             acquisition=text_attribute(file, "acquisition"),
             matrix=matrix,
-            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else matrix,
+            recon_matrix=window or matrix,
             padding=(0, matrix[1]),
             reference_max=largest,
             source=path,
@@ -73,19 +74,23 @@ def _is_applied(mask: npt.NDArray[np.bool_], file: h5py.File) -> bool:
     return not any(kspace[middle, *coil, rows][..., ~mask].any() for coil in coils)
 
 
-def _image(path: Location, num_slices: int, blobs: BlobFiles | None) -> tuple[FileSlices | None, float | None]:
-    """Reference and its maximum from the image file, where there is one."""
+def _image(
+    path: Location, num_slices: int, blobs: BlobFiles | None
+) -> tuple[FileSlices | None, tuple[int, int] | None, float | None]:
+    """Reference, (y, x) size of the images and maximum of the reference from the image file, where there is one."""
     sibling = image_sibling(path)
     blobs = blobs or BlobFiles()
     if sibling is None or not (blobs.find(sibling) if isinstance(sibling, BlobPath) else sibling.exists()):
-        return None, None
+        return None, None, None
 
-    def read(file: h5py.File) -> tuple[FileSlices | None, float | None]:
+    def read(file: h5py.File) -> tuple[FileSlices | None, tuple[int, int] | None, float | None]:
         try:
             reference = reference_slices(sibling, file, ["image_label"], num_slices)
+            shown = reference or reference_slices(sibling, file, ["image_grappa"], num_slices)
         except DataError as error:
             raise DataError(f"its image file {sibling}: {error}") from error
         largest = attribute(file, "max")
-        return reference, None if largest is None else float(largest)
+        window = None if shown is None else (shown.shape[1], shown.shape[2])
+        return reference, window, None if largest is None else float(largest)
 
     return read_hdf5(sibling, read, blobs)

@@ -22,6 +22,8 @@ FILES = {
     "promptmr-plus": "promptmr_plus",
     "snu-challenge": "promptmr_snu_challenge",
 }
+TOLD = {"snu-challenge": {"task": "knee"}}
+"""What a state dict alone does not tell of the order of operations."""
 PROMPTMR = ["promptmr", "promptmr-plus", "snu-challenge"]
 
 
@@ -61,7 +63,7 @@ def test_there_is_a_source_for_every_name_and_each_names_a_network():
     ],
 )
 def test_the_settings_are_read_from_names_and_shapes(tmp_path, out, source, settings):
-    weights = import_weights(save(tmp_path / "a.pt", source), out, source, {})
+    weights = import_weights(save(tmp_path / "a.pt", source), out, source, dict(TOLD.get(source, {})))
     assert (weights.model, weights.model_config, weights.path) == (SOURCES[source].model, settings, out)
     assert weights.record["imported_from"] == "a.pt"
     assert len(build_trained_model(weights).state_dict()) == len(load_golden(FILES[source])[0])
@@ -70,7 +72,10 @@ def test_the_settings_are_read_from_names_and_shapes(tmp_path, out, source, sett
 @pytest.mark.parametrize("source", PROMPTMR)
 def test_a_state_dict_of_the_promptmr_family_makes_the_published_image(tmp_path, out, source):
     weights = import_weights(
-        save(tmp_path / "a.pt", source), out, source, {"num_adj_slices": "5" if "plus" in source else "3"}
+        save(tmp_path / "a.pt", source),
+        out,
+        source,
+        {"num_adj_slices": "5" if "plus" in source else "3"} | TOLD.get(source, {}),
     )
     assert error_of(weights, source) < 1e-5
 
@@ -105,7 +110,7 @@ def test_a_checkpoint_of_lightning_with_prefixed_names_makes_the_published_image
 def test_weights_that_deepspeed_wrapped_lose_its_prefix(tmp_path, out):
     state = {f"module.{name}": tensor for name, tensor in load_golden(FILES["snu-challenge"])[0].items()}
     torch.save({"module": state}, tmp_path / MODEL_FILE)
-    assert error_of(import_weights(tmp_path, out, "snu-challenge", {}), "snu-challenge") < 1e-5
+    assert error_of(import_weights(tmp_path, out, "snu-challenge", {"task": "knee"}), "snu-challenge") < 1e-5
 
 
 @pytest.mark.parametrize("source", ["fastmri-varnet", "fastmri-unet"])
@@ -115,8 +120,10 @@ def test_a_checkpoint_of_lightning_gives_its_network_and_says_what_it_leaves_out
     state = {f"{prefix}{name}": tensor for name, tensor in weights.items()} | {"loss.w": torch.ones(1, 1, 7, 7)}
     torch.save({"state_dict": state, "epoch": 3, "hyper_parameters": {"lr": 1e-3}}, tmp_path / "a.ckpt")
     with pytest.warns(UserWarning, match=r"a.ckpt: 1 tensors are no part of the network, left out"):
-        found = import_weights(tmp_path / "a.ckpt", out, source, {})
-    plain = import_weights(save(tmp_path / "plain.pt", source), tmp_path / "plain.safetensors", source, {})
+        found = import_weights(tmp_path / "a.ckpt", out, source, dict(TOLD.get(source, {})))
+    plain = import_weights(
+        save(tmp_path / "plain.pt", source), tmp_path / "plain.safetensors", source, dict(TOLD.get(source, {}))
+    )
     assert found.tensors.keys() == plain.tensors.keys()
     assert all(torch.equal(found.tensors[name], plain.tensors[name]) for name in plain.tensors)
 
@@ -128,7 +135,9 @@ def test_safetensors_of_another_program_can_be_imported(tmp_path, out):
 
 @pytest.mark.parametrize("source", FILES)
 def test_an_imported_network_runs_as_its_authors_ran_it_and_no_other_does(tmp_path, out, source):
-    config = build_trained_model(import_weights(save(tmp_path / "a.pt", source), out, source, {})).config
+    config = build_trained_model(
+        import_weights(save(tmp_path / "a.pt", source), out, source, dict(TOLD.get(source, {})))
+    ).config
     own = LEARNED[SOURCES[source].model][1]()
     for name, value in SOURCES[source].settings.items():
         assert (getattr(config, name), getattr(own, name)) == (value, False)
@@ -230,7 +239,7 @@ def test_a_network_without_channel_attention_is_what_its_user_says_with_a_warnin
 def test_weights_of_no_known_network_are_refused_with_what_is_there(tmp_path, out, source):
     torch.save({"encoder.a": torch.ones(2), "head.b": torch.ones(2)}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"a.pt: holds 0 networks of the form of .*, not 1; found encoder, head"):
-        import_weights(tmp_path / "a.pt", out, source, {})
+        import_weights(tmp_path / "a.pt", out, source, dict(TOLD.get(source, {})))
 
 
 def test_a_network_without_cascades_is_named(tmp_path, out):
@@ -246,7 +255,7 @@ def test_weights_that_are_not_finite_are_named_and_nothing_is_written(tmp_path, 
     name = {"fastmri-unet": "up_conv.2.1.bias", "snu-challenge": "cascades.1.model.unet.conv_last.weight"}[source]
     broken = torch.full_like(load_golden(FILES[source])[0][name], value)
     with pytest.raises(CheckpointError, match=r"a.pt: \S+output.(bias|weight) holds NaN or infinity"):
-        import_weights(save(tmp_path / "a.pt", source, **{name: broken}), out, source, {})
+        import_weights(save(tmp_path / "a.pt", source, **{name: broken}), out, source, dict(TOLD.get(source, {})))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt"]
 
 
@@ -256,7 +265,9 @@ def test_a_tensor_of_another_shape_is_named(tmp_path, out, source):
         source, "cascades.1.model.unet.conv_last.weight"
     )
     with pytest.raises(CheckpointError, match=r"1 tensors of another shape \(cascades.1\S+ 2 x 2, not "):
-        import_weights(save(tmp_path / "a.pt", source, **{name: torch.ones(2, 2)}), out, source, {})
+        import_weights(
+            save(tmp_path / "a.pt", source, **{name: torch.ones(2, 2)}), out, source, dict(TOLD.get(source, {}))
+        )
     assert not out.exists()
 
 
@@ -267,7 +278,7 @@ def test_an_unknown_source_is_refused(tmp_path, out):
 
 @pytest.mark.parametrize("source", ["fastmri-unet", "snu-challenge"])
 def test_the_card_lies_beside_the_weights_and_says_what_they_say(tmp_path, out, source):
-    import_weights(save(tmp_path / "a.pt", source), out, source, {})
+    import_weights(save(tmp_path / "a.pt", source), out, source, dict(TOLD.get(source, {})))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "w.md", "w.safetensors"]
     assert (tmp_path / "w.md").read_text() == make_card(describe(load_weights(out)))
 
@@ -276,15 +287,36 @@ def test_the_card_lies_beside_the_weights_and_says_what_they_say(tmp_path, out, 
     ("settings", "expected"),
     [
         ({"task": "knee", "acceleration": 8, "mask_type": "random_offset"}, {"max_readout": 416, "acceleration": 8.0}),
-        ({"task": "foot", "acceleration": 8, "mask_type": "spiral"}, {}),
-        ({"acceleration": float("nan"), "mask_type": "fixed"}, {}),
-        ({"acceleration": 0, "mask_type": "fixed"}, {}),
+        ({"task": "brain", "acceleration": float("nan"), "mask_type": "fixed"}, {"max_readout": 384}),
+        ({"task": "brain", "acceleration": 0, "mask_type": "fixed"}, {"max_readout": 384}),
+        ({"task": "brain", "acceleration": 4, "mask_type": "spiral"}, {"max_readout": 384}),
     ],
 )
 def test_of_the_training_only_what_is_understood_is_recorded(tmp_path, out, settings, expected):
     state = load_golden(FILES["snu-challenge"])[0]
     torch.save({"module": state, "args": settings}, tmp_path / MODEL_FILE)
     record = import_weights(tmp_path, out, "snu-challenge", {}).record
-    found = {"max_readout": record.get("max_readout")} | record.get("masks", [{}])[0]
+    found = {"max_readout": record["max_readout"]} | record.get("masks", [{}])[0]
     assert {name: found[name] for name in expected} == expected
-    assert expected or not {"masks", "anatomy", "max_readout"} & record.keys()
+    assert ("acceleration" in found) == ("acceleration" in expected)
+
+
+@pytest.mark.parametrize("settings", [{}, {"task": "foot"}, {"task": ["knee"]}])
+def test_an_entry_that_does_not_say_what_it_was_trained_for_is_named(tmp_path, out, settings):
+    torch.save({"module": load_golden(FILES["snu-challenge"])[0], "args": settings}, tmp_path / MODEL_FILE)
+    with pytest.warns(
+        UserWarning, match=r"does not say what it was trained for, so that all rows of an image go in; .*"
+    ):
+        record = import_weights(tmp_path, out, "snu-challenge", {}).record
+    assert not {"anatomy", "max_readout"} & record.keys()
+
+
+@pytest.mark.parametrize(("task", "rows"), [("brain", 384), ("knee", 416)])
+def test_what_an_entry_was_trained_for_can_be_given(tmp_path, out, task, rows):
+    found = import_weights(save(tmp_path / "a.pt", "snu-challenge"), out, "snu-challenge", {"task": task})
+    assert (found.record["anatomy"], found.record["max_readout"]) == (task, rows)
+
+
+def test_a_task_that_the_challenge_never_had_is_refused(tmp_path, out):
+    with pytest.raises(ConfigError, match="task is brain or knee, found 'foot'"):
+        import_weights(save(tmp_path / "a.pt", "snu-challenge"), out, "snu-challenge", {"task": "foot"})

@@ -274,6 +274,14 @@ def test_an_snu_file_without_its_image_has_no_reference(tmp_path):
     assert (found.info.anatomy, found.info.recon_matrix) == (None, (16, 11))
 
 
+def test_an_snu_image_without_a_reference_tells_the_window(tmp_path):
+    volume = make_volume(mask=np.ones(11, bool), padding=(0, 11))
+    write_snu(tmp_path, "knee_1", volume, image_grappa=np.asarray(volume.reference))
+    overwrite(tmp_path / "image" / "knee_1.h5", "image_label", None)
+    found = open_volume(tmp_path / "kspace" / "knee_1.h5")
+    assert (found.reference, found.info.recon_matrix) == (None, (8, 9))
+
+
 @pytest.mark.parametrize("num_coils", [None, 3])
 @pytest.mark.parametrize("mask", [np.arange(11) % 3 == 0, np.random.default_rng(1).random((16, 11)) < 0.4])
 def test_an_snu_mask_is_only_planned_unless_kspace_is_zero_outside_it(tmp_path, mask, num_coils):
