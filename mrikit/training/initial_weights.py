@@ -17,6 +17,8 @@ from mrikit.errors import CheckpointError
 from mrikit.runs.position import Position, State, read_state
 from mrikit.training.config import MEMORY_SETTINGS, RunConfig
 
+_UNUSED_IN_TRAINING = {"counts_stored_center"}  # masks are drawn, and their centre is known
+
 
 def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> State:
     """The state that a new run begins with.
@@ -97,7 +99,7 @@ def _require_fit(weights: Weights, config: RunConfig) -> None:
     differences = [
         f"{name}={_as_found(getattr(found, name))}, not {_as_found(wanted)}"
         for name, wanted in config.model_config.items()
-        if name not in MEMORY_SETTINGS and _as_found(getattr(found, name)) != _as_found(wanted)
+        if name not in MEMORY_SETTINGS | _UNUSED_IN_TRAINING and _as_found(getattr(found, name)) != _as_found(wanted)
     ]
     if differences:
         raise CheckpointError(

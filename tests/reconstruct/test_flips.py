@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -90,3 +90,20 @@ def test_neighbours_are_mirrored_with_the_slice():
     assert len(model.seen) == 8
     plain, _, phase, _ = (seen for seen in model.seen if torch.equal(seen[0, 0], seen[0, 1]))
     assert torch.equal(phase, mirror(plain, (PHASE,)))
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    num_adjacent: int = 1
+    crops_before: bool = True
+
+
+@pytest.mark.parametrize(("size", "window"), [((64, 60), (40, 44)), ((63, 61), (40, 44)), ((64, 61), (41, 43))])
+def test_the_window_alone_is_mirrored_for_a_network_that_crops_before(size, window):
+    model = Watch()
+    model.config = WindowConfig()
+    volume = make_volume(num_slices=1, num_coils=2, size=size, window=window)
+    plain, flipped = (reconstruct_volume(volume, trained(model, flips=flips), PLAN).image for flips in (False, True))
+    assert relative_error(torch.from_numpy(flipped), torch.from_numpy(plain)) < 1e-6
+    assert {tuple(seen.shape[-2:]) for seen in model.seen} == {window}
+    assert len(model.seen) == 1 + len(FLIPS)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from training.small_run import CONFIG, PROMPTMR, are_same_bits, newest_state
 from training.small_run import run as run_small
 
-from mrikit.checkpoint import checkpoint_path, find_checkpoints, load_weights, read_record
+from mrikit.checkpoint import checkpoint_path, find_checkpoints, load_weights, read_record, save_weights
 from mrikit.config import change_config
 from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.models import LEARNED
@@ -248,6 +248,15 @@ def test_memory_settings_may_differ_from_those_of_the_stage_before(study, first,
     config = change_config(SECOND, {"model_config.use_checkpoint": True}, "test")
     begin(study, tmp_path / "run", first, config=config, training__num_epochs=1)
     assert find_checkpoints(tmp_path / "run")
+
+
+def test_weights_that_count_the_lines_of_stored_masks_are_a_beginning_for_those_that_do_not(study, first, tmp_path):
+    """As imported weights do; training draws its masks."""
+    weights = load_weights(first)
+    settings = weights.model_config | {"counts_stored_center": True}
+    save_weights(tmp_path / "w.safetensors", weights.model, settings, weights.tensors, {})
+    begin(study, tmp_path / "run", tmp_path / "w.safetensors", training__num_epochs=1)
+    assert load_weights(tmp_path / "run").model_config["counts_stored_center"] is False
 
 
 def test_the_checkpoint_of_the_best_step_stays(study, tmp_path, monkeypatch):
