@@ -25,7 +25,6 @@ from mrikit.data import (
 from mrikit.errors import DataError
 from mrikit.metrics import measure_masked, measure_volume
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
-from mrikit.models.output import Output
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
@@ -65,7 +64,7 @@ class ImageObjective:
     def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
         """Undersample with masks of this epoch, reconstruct, compare."""
         example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
-        return self._loss(_output(parts["network"], example).image, example)
+        return self._loss(_image(parts["network"], example), example)
 
     def groups(self, parts: nn.ModuleDict) -> list[Group]:
         """Kernels, and what does not decay."""
@@ -167,8 +166,7 @@ def _reconstruct(
     images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
     middle = len(dataset.volumes[position].kspace) // 2
     for slice_index, example in enumerate(validation_examples(dataset, position, data, device)):
-        output = _output(network, example)
-        images.append(center_crop(output.image, example.crop)[0].float().cpu())
+        images.append(center_crop(_image(network, example), example.crop)[0].float().cpu())
         assert example.reference is not None  # prepare makes one
         references.append(example.reference[0].cpu())
         if slice_index == middle:
@@ -176,9 +174,11 @@ def _reconstruct(
     return torch.stack(images), torch.stack(references), picture
 
 
-def _output(network: nn.Module, example: Example) -> Output:
-    found: Output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
-    return found
+def _image(network: nn.Module, example: Example) -> torch.Tensor:
+    """(batch, y, x) that a network makes of what it is used to be given."""
+    output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
+    image: torch.Tensor = output.image
+    return image
 
 
 def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float16]]:
