@@ -5,7 +5,6 @@
 """
 
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from pathlib import Path
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
+from mrikit.volumes.faults import Fault, load_fault
 from mrikit.volumes.files import nothing_found
 from mrikit.volumes.index_entry import load_info, load_volume
 from mrikit.volumes.index_file import (
@@ -32,8 +32,13 @@ class BadFile:
     """A file that looks like a volume by its name but cannot be opened."""
 
     path: Location
-    message: str
-    """Why, on one line; it begins with the path."""
+    fault: Fault
+    """Why, and what would do."""
+
+    @property
+    def message(self) -> str:
+        """Why, on one line; it begins with the path."""
+        return self.fault.message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +212,7 @@ def _make_index(folder: Location, path: Location, records: Records) -> Index:
         (name, one, one.shape) for name, entry in entries.items() for one in entry.volumes if one.shape is not None
     ]
     bad_files = [
-        BadFile(path=folder / name, message=json.loads(entry.line))
+        BadFile(path=folder / name, fault=load_fault(entry.line))
         for name, entry in entries.items()
         if entry.kind == "bad"
     ]
