@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _LOOK_S = 0.2  # whoever only asks whether a lock is held has it for a moment
 _LEAST_PAUSE_S, _MOST_PAUSE_S = 0.001, 0.02
 NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 """What the system says where a file system has none, as NFS and Lustre may."""
+
+
+class NoLocksWarning(UserWarning):
+    """A file system has no locks."""
 
 
 @contextlib.contextmanager
@@ -49,6 +54,11 @@ def alone(path: Path, remedy: str, *, busy: MrikitError | None = None, is_needed
         except OSError as error:
             if is_needed or error.errno not in NO_LOCKS:
                 raise StorageError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
+            warnings.warn(
+                f"this file system has no locks ({error.strerror}); let no two commands write one folder at once",
+                NoLocksWarning,
+                stacklevel=2,
+            )
         yield
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
-from mrikit.storage.lock import NO_LOCKS, holder
+from mrikit.storage.lock import NO_LOCKS, NoLocksWarning, holder
 from mrikit.volumes.blob_file import BlobFile, BlobFiles
 from mrikit.volumes.faults import DamageError, FormatError, LockError, system_fault
 
@@ -37,10 +37,6 @@ _SEEMS = (
     (0, b"version https://git-lfs", "a pointer of Git LFS instead of the file", "fetch it with `git lfs pull`"),
 )
 """Where a file of another kind has its mark, what it is, and what would do."""
-
-
-class NoLocksWarning(UserWarning):
-    """A file system has no locks."""
 
 
 def read_hdf5(path: Location, read: Callable[[h5py.File], T], blobs: BlobFiles | None = None) -> T:

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mrikit.errors import DataError
-from mrikit.volumes.hdf5 import NoLocksWarning
+from mrikit.storage.lock import NoLocksWarning
 from mrikit.volumes.index_entry import Entry, read_entry
 
 FILES_PER_WORKER = 50
