@@ -1,4 +1,4 @@
-"""Amounts in words: bytes, times, counts."""
+"""Amounts and names in words: bytes, times, counts."""
 
 from datetime import timedelta
 
@@ -35,3 +35,8 @@ def expiry(seconds_left: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 archive`, `2 archives`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def in_unicode(text: str) -> str:
+    r"""A text as any file and service takes it: bytes of a file name that are no UTF-8 become `\xfc` and the like."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

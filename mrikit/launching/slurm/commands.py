@@ -39,7 +39,7 @@ def _run(words: tuple[str, ...], text: str | None, environment: Mapping[str, str
             input="" if text is None else text,
             capture_output=True,
             text=True,
-            errors="replace",
+            errors="surrogateescape",  # a folder may have a name that is no UTF-8
             env=os.environ if environment is None else environment,
             timeout=_TIMEOUT_S,
             check=False,
