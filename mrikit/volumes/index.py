@@ -23,6 +23,7 @@ from mrikit.volumes.index_file import (
     partial_path,
 )
 from mrikit.volumes.volume import ScanInfo, Volume
+from mrikit.words import in_shell
 
 __all__ = ["INDEX_NAME", "BadFile", "Index", "build_index", "load_index"]
 
@@ -192,7 +193,7 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
     current = now.signatures
     found = [(place, records) for place, records in now.index.read() if records]
     if not found:
-        raise DataError(f"{folder}: not indexed yet; run `mrikit data index {folder}`")
+        raise DataError(f"{folder}: not indexed yet; run `{in_shell('data', 'index', folder)}`")
     for place, records in found:
         if records.keys() == current.keys() and all(records[name][0] == current[name] for name in current):
             return _make_index(now.path, place, records)
@@ -202,7 +203,7 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
     num_changed = sum(records[name][0] != current[name] for name in current.keys() & records.keys())
     raise DataError(
         f"{folder}: since it was indexed {num_new} files came, {num_gone} went and {num_changed} changed; "
-        f"run `mrikit data index {folder}` again"
+        f"run `{in_shell('data', 'index', folder)}` again"
     )
 
 
