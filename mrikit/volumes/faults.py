@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from mrikit.errors import DataError
 
+_MEND = "mend what the message names, or leave it out"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
@@ -16,7 +18,7 @@ class Fault:
     """On one line; it begins with the path."""
     kind: str = "content"
     """`damage`, `lock`, `access`, `format`, `header`, or `content` for what only the message says."""
-    remedy: str = "mend what the message names, or leave it out"
+    remedy: str = _MEND
     """What would do."""
 
     @property
@@ -29,7 +31,7 @@ class FaultError(DataError):
     """A file cannot be read for a reason of a known kind; its remedy may be given where it is raised."""
 
     kind: ClassVar[str] = "content"
-    remedy: str = Fault.__dataclass_fields__["remedy"].default
+    remedy: str = _MEND
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
