@@ -1,5 +1,6 @@
 """The command line: `mrikit ...`. One file per command; heavy imports happen inside the commands."""
 
+import io
 import os
 import signal
 import sys
@@ -75,6 +76,8 @@ def main() -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     warnings.formatwarning = _one_line
     signal.signal(signal.SIGINT, _interrupt)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files go out as they came in, also if no UTF-8
     try:
         adopt_launch(os.environ)
         app()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mrikit.words import in_shell
+
 if TYPE_CHECKING:
     from mrikit.data import MaskPlan
 
@@ -64,7 +66,8 @@ def demo(
     folders = _reconstruct(folder, out, plans, runs, messages)
     _score_and_report(out, folders)
     typer.echo(f"\ndone in {time.perf_counter() - start:.0f} s; open {out / 'report.html'}")
-    typer.echo(f"next: mrikit reconstruct --data {folder} --out runs/cg --model cg_sense --acceleration 4")
+    words = ("--data", folder, "--out", "runs/cg", "--model", "cg_sense", "--acceleration", "4")
+    typer.echo(f"next: {in_shell('reconstruct', *words)}")
     typer.echo("      mrikit train --task knee_acc8 --size tiny --data DATA")
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location
 from mrikit.commands.progress import Progress
+from mrikit.words import in_shell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,7 +63,7 @@ def evaluate(
         if not rows:
             raise DataError(
                 f"none of {_num_unscored(scores)} volumes could be scored: {_reasons(scores)}; scores need files with "
-                f"a reference, `mrikit report {_common_folder(folders)}` shows the pictures without"
+                f"a reference, `{in_shell('report', _common_folder(folders))}` shows the pictures without"
             )
     if as_json:
         typer.echo(_json(folders, scores))
@@ -72,7 +73,7 @@ def evaluate(
         typer.echo(line)
     for file in files:
         typer.echo(shown(file))
-    typer.echo(f"next: mrikit report {_common_folder(folders)}")
+    typer.echo(f"next: {in_shell('report', _common_folder(folders))}")
 
 
 def run(

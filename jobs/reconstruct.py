@@ -9,6 +9,7 @@ import typer
 from mrikit.commands.natural import AS_DATA, natural_out, require_writable
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
 from mrikit.commands.progress import Progress
+from mrikit.words import counted, in_shell
 
 if TYPE_CHECKING:
     from mrikit.data import MaskPlan
@@ -109,7 +110,7 @@ def reconstruct(
 
     def say_next(summary: "ReconstructSummary") -> None:
         if summary.num_volumes or summary.num_skipped:
-            typer.echo(f"next: mrikit evaluate --recon {out}")
+            typer.echo(f"next: {in_shell('evaluate', '--recon', out)}")
 
     with named_as_locations():
         config = ReconstructConfig(
@@ -187,6 +188,9 @@ def run(
             on_start=announce,
             on_slice=advance,
             on_failure=lambda reason: progress.say(f"passed over: {reason}"),
+            on_wait=lambda count: progress.say(
+                f"another process makes {counted(count, 'volume')} here; waiting for it"
+            ),
             on_end=finish,
         )
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.progress import Progress
+from mrikit.words import in_shell
 
 if TYPE_CHECKING:
     from mrikit.simulate import PlannedVolume, StudyConfig
@@ -58,7 +59,8 @@ def simulate(
         config = replace(config, folder=place.folder)
         run(config, num_workers=workers, is_dry_run=dry_run, present=place.names, check=place.check)
     if not dry_run:
-        typer.echo(f"next: mrikit reconstruct --data {out} --out {beside(out, '-recon')} --acceleration 4")
+        following = in_shell("reconstruct", "--data", out, "--out", beside(out, "-recon"), "--acceleration", "4")
+        typer.echo(f"next: {following}")
 
 
 def run(

@@ -20,7 +20,7 @@ from mrikit.launching.records import load_record, new_record, save_record, submi
 from mrikit.launching.submit import submit_jobs
 from mrikit.launching.sweep_file import Member, Sweep, read_sweep
 from mrikit.storage import BlobPath, parse_location
-from mrikit.words import counted
+from mrikit.words import counted, in_shell
 
 if TYPE_CHECKING:
     from mrikit.report.training import TrainingRun
@@ -241,7 +241,7 @@ def _print(rows: Sequence[Row], on: str, *, as_json: bool) -> None:
             best = next(row for row in ranked if row.member.task == task)
             if best.score is not None:
                 of = f" of {task}" if has_tasks else ""
-                console.print(f"best{of}: {best.spec.name}; next: mrikit report {best.spec.outputs[0]}")
+                console.print(f"best{of}: {best.spec.name}; next: {in_shell('report', best.spec.outputs[0])}")
 
 
 def _rank(row: Row) -> tuple[bool, float, str]:

@@ -18,6 +18,7 @@ from mrikit.commands.training_test import planned_test, score_run
 from mrikit.errors import ConfigError, MrikitError
 from mrikit.launching.scoring import mask_words
 from mrikit.run_files import CONFIG_FILE, METRICS_FILE
+from mrikit.words import in_shell
 
 if TYPE_CHECKING:
     from mrikit.storage import Place
@@ -138,7 +139,7 @@ def train(
     if test:
         score_run(configs[-1], test, device)
     elif is_first():
-        _show_next(configs[-1], base, data)
+        _show_next(configs[-1], base, data, validation_data)
 
 
 def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
@@ -199,14 +200,17 @@ def _previous_stage(context: typer.Context, config: "RunConfig", folder: Path, b
     return previous
 
 
-def _show_next(config: "RunConfig", base: Location, data: Location) -> None:
-    weights, volumes, images = (shlex.quote(str(path)) for path in (base, data, beside(base, "-recon")))
+def _show_next(config: "RunConfig", base: Location, data: Location, validation_data: Location | None) -> None:
+    words: list[object]
     if config.objective == "anatomy":
-        typer.echo(f"next: mrikit reconstruct --task auto --weights {weights} --weights RUNS --data DATA --out RECON")
+        words = ["--task", "auto", "--weights", base, "--weights", "RUNS", "--data", "DATA", "--out", "RECON"]
     else:
-        mask = shlex.join(mask_words(config))
-        typer.echo(f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {mask}")
-    typer.echo(f"      mrikit report {weights}")
+        words = ["--weights", base, "--data", validation_data or data, "--out", beside(base, "-recon")]
+        words += mask_words(config)
+        # Scores of what was trained on say nothing; volumes for validation alone are new anyway.
+        words += ["--held-out"] if validation_data is None and config.data.num_validation else []
+    typer.echo(f"next: {in_shell('reconstruct', *words)}")
+    typer.echo(f"      {in_shell('report', base)}")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from mrikit.commands import evaluate, reconstruct
 from mrikit.commands.places import Location, weights_of
 from mrikit.commands.training_run import is_first, num_processes
 from mrikit.launching.scoring import Scoring, scoring
+from mrikit.words import in_shell
 
 if TYPE_CHECKING:
     from mrikit.training import RunConfig
@@ -58,6 +59,6 @@ def score_run(config: "RunConfig", test: Scoring, device: str) -> None:
             with mirrored(test.recon) as place:
                 reconstruct.run(test.data, place, made, device, shard="1/1")
     if is_scored:
-        typer.echo(f"scored before; next: mrikit report {test.recon}")
+        typer.echo(f"scored before; next: {in_shell('report', test.recon)}")
     elif is_first():
         evaluate.evaluate([test.recon], test.data, test.scorer)

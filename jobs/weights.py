@@ -8,6 +8,7 @@ import typer
 
 from mrikit.commands.first_steps import show_first_steps
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
+from mrikit.words import in_shell
 
 app = typer.Typer(
     name="weights",
@@ -108,17 +109,17 @@ def import_file(
     typer.echo(f"{found.model}, {facts['parameters']:,} parameters, {as_text(found.model_config)}; in {out}")
     typer.echo(f"licence: {facts['licence']}")
     typer.echo(f"card: {out.with_name(card)}")
-    typer.echo(f"next: mrikit reconstruct --data DATA --out RECON --weights {out} {_mask_options(facts)}")
+    words = ("--data", "DATA", "--out", "RECON", "--weights", out, *_mask_options(facts))
+    typer.echo(f"next: {in_shell('reconstruct', *words)}")
 
 
-def _mask_options(facts: dict[str, Any]) -> str:
+def _mask_options(facts: dict[str, Any]) -> list[str]:
     """How to undersample full scans as the weights are used to, where that is known."""
     from mrikit.masks import setting_options
 
     if not facts.get("masks"):
-        return "--acceleration 4"
+        return ["--acceleration", "4"]
     plan = facts["masks"][0]
-    words = [
-        f"--acceleration {plan['acceleration']:g} --mask {plan['kind']} --center-fraction {plan['center_fraction']:g}"
-    ]
-    return " ".join([*words, *setting_options(plan.get("settings", {}))])
+    words = ["--acceleration", f"{plan['acceleration']:g}", "--mask", plan["kind"]]
+    words += ["--center-fraction", f"{plan['center_fraction']:g}"]
+    return [*words, *setting_options(plan.get("settings", {}))]

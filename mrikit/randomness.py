@@ -14,8 +14,12 @@ def generator(*key: int | str) -> np.random.Generator:
     Args:
         key: A seed and names; integers count as they are (negative ones too), words by their CRC-32.
     """
-    entropy = [zlib.crc32(part.encode()) if isinstance(part, str) else _unsigned(part) for part in key]
+    entropy = [zlib.crc32(_octets(part)) if isinstance(part, str) else _unsigned(part) for part in key]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+def _octets(word: str) -> bytes:
+    return word.encode("utf-8", "surrogateescape")  # a file name may be no UTF-8
 
 
 def _unsigned(value: int) -> int:

@@ -1,5 +1,6 @@
-"""Amounts in words: bytes, times, counts."""
+"""Amounts and names in words: bytes, times, counts."""
 
+import shlex
 from datetime import timedelta
 
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -35,3 +36,13 @@ def expiry(seconds_left: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 archive`, `2 archives`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def in_unicode(text: str) -> str:
+    r"""A text as any file and service takes it: bytes of a file name that are no UTF-8 become `\xfc` and the like."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def in_shell(*words: object) -> str:
+    """A command of mrikit as a shell takes it, whatever is in the names of its files."""
+    return shlex.join(["mrikit", *map(str, words)])

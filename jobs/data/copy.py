@@ -54,7 +54,7 @@ def copy(
     """Copy the archives of a download mail; what is there is not fetched again, also after a kill or with a new mail.
 
     Sizes are checked, and digests against the list in the mail. Exits with 1 if an archive failed, expired or does not
-    match.
+    match, or with --dry-run could not be asked for.
     """
     options = CopyOptions(
         engine=engine,
@@ -95,6 +95,8 @@ def _copy(
     else:
         print_plan(facts, options, output if is_dry_run else messages)
     if is_dry_run:
+        if any(one.error for one in plan):
+            raise typer.Exit(1)
         return
     results, states = _run(options, engine, plan, offered, to, messages)
     rows = result_facts([one.archive.name for one in plan], results, states, done)
@@ -120,10 +122,12 @@ def _run(
     """What has become of each archive, and of its unpacking."""
     digests = _published(offered, to, messages.print) if any(not one.error for one in plan) else {}
     if options.volumes is not None:
-        from mrikit.transfer.unpack_as_copied import take_volumes
+        from mrikit.transfer.unpack_as_copied import Unpacked, take_volumes
 
-        archives, at_once = [one.archive for one in plan], options.archives_at_once
-        return [], take_volumes(archives, to, options.volumes, digests=digests, at_once=at_once, say=messages.print)
+        failed = {one.archive.name: Unpacked("failed") for one in plan if one.error}
+        archives, at_once = [one.archive for one in plan if not one.error], options.archives_at_once
+        taken = take_volumes(archives, to, options.volumes, digests=digests, at_once=at_once, say=messages.print)
+        return [], failed | taken
     if options.mode == "copy":
         return _bring(engine, plan, digests, messages, on_result=lambda _result: None), {}
     from mrikit.transfer.unpack_as_copied import Unpacker

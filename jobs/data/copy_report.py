@@ -56,8 +56,13 @@ def print_plan(facts: Mapping[str, Any], options: CopyOptions, console: Console)
             console.print(one["error"] or one["note"])
     for name in facts["unpacked_before"]:
         console.print(f"{name}: unpacked and verified before")
-    if all(one["error"] for one in facts["archives"]):
+    lost = [one["name"] for one in facts["archives"] if one["error"]]
+    num_archives = len(facts["archives"])
+    if lost:
+        console.print(f"{len(lost)} of {counted(num_archives, 'archive')} cannot be copied: {', '.join(lost)}")
+    elif not num_archives:
         console.print(f"nothing is to come to {facts['to']}")
+    if len(lost) == num_archives:
         return
     if options.mode == "volumes":
         amount = f"at most {counted(options.volumes or 0, 'volume')} of each"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.words import in_shell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,8 @@ def import_array(
     typer.echo(
         f"{path}: {num_slices} x {num_coils} x {matrix[0]} x {matrix[1]} (slice, coil, readout, phase), {sampling}"
     )
-    typer.echo(f"next: mrikit reconstruct --data {out} --out RECON" + (" --acceleration 4" if mask is None else ""))
+    undersampling = ("--acceleration", "4") if mask is None else ()
+    typer.echo(f"next: {in_shell('reconstruct', '--data', out, '--out', 'RECON', *undersampling)}")
 
 
 def _whiten(

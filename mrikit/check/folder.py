@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mrikit.check.findings import Finding, in_order
+from mrikit.check.findings import UNREAD, Finding, in_order
 from mrikit.check.headers import check_headers
 from mrikit.check.journal import JOURNAL_NAME, own_file
 from mrikit.check.leftovers import check_leftovers
@@ -15,6 +15,7 @@ from mrikit.check.manifests import UnpackedFile, check_members, check_sha256, is
 from mrikit.errors import ConfigError, DataError
 from mrikit.storage import FileState, Location, list_files
 from mrikit.volumes import Index, build_index
+from mrikit.volumes.faults import fault_of
 from mrikit.volumes.files import held_open, nothing_found
 from mrikit.volumes.index_workers import num_processors
 from mrikit.volumes.scan import scan
@@ -173,7 +174,8 @@ def _read_slices(
         volume = index.load(position)
     except DataError as error:
         what = str(error).removeprefix(f"{index.folder / index.names[position]}: ")
-        remedy = "copy or unpack it again, or leave it out"
-        return [Finding(severity="error", kind="unreadable", files=(label,), what=what, remedy=remedy)]
+        fault = fault_of(error)
+        kind, remedy = UNREAD if fault.passes else "unreadable", fault.remedy
+        return [Finding(severity="error", kind=kind, files=(label,), what=what, remedy=remedy)]
     with held_open(volume) as held:
         return check_slices(label, held, lambda: on_bytes(slice_bytes))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 
-from mrikit.check.findings import Finding, make_finding
+from mrikit.check.findings import UNREAD, Finding, make_finding
 from mrikit.errors import DataError
 from mrikit.volumes import Index, ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
@@ -49,10 +49,10 @@ def _bad_files(index: Index) -> list[Finding]:
     return [
         Finding(
             severity="error",
-            kind="unreadable",
+            kind=UNREAD if bad_file.fault.passes else "unreadable",
             files=(str(bad_file.path).removeprefix(f"{index.folder}/"),),
             what=bad_file.message.removeprefix(f"{bad_file.path}: "),
-            remedy="copy or unpack it again, or leave it out",
+            remedy=bad_file.fault.remedy,
         )
         for bad_file in index.bad_files
     ]

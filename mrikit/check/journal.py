@@ -30,7 +30,7 @@ def own_file(folder: Location, name: str) -> Path:
     if isinstance(folder, Path) and os.access(folder, os.W_OK):
         return folder / MANIFEST_FOLDER / name
     place = str(folder.resolve() if isinstance(folder, Path) else folder)
-    return cache_folder() / "check" / f"{hashlib.sha256(place.encode()).hexdigest()[:16]}-{name}"
+    return cache_folder() / "check" / f"{hashlib.sha256(os.fsencode(place)).hexdigest()[:16]}-{name}"
 
 
 def read_journal(path: Path) -> dict[Key, Result]:

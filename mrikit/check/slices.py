@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.check.findings import Finding, in_ranges, make_finding, slices_in_words
+from mrikit.check.findings import UNREAD, Finding, in_ranges, make_finding, slices_in_words
 from mrikit.check.headers import fits
 from mrikit.errors import DataError
 from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft1c
 from mrikit.volumes import SliceArray, Volume
+from mrikit.volumes.faults import DamageError, Fault, fault_of
 from mrikit.volumes.sampling import MIN_UNSAMPLED
 
 MOST_DIFFERENT = 1e-3
@@ -23,7 +24,7 @@ or one of 368 columns lost); a window one pixel off or the image of the next sli
 MOST_DIFFERENT_MAX = 1e-5
 """Relative error of a stored maximum that is still rounding."""
 
-_COPY = "copy or unpack it again, or leave it out"
+_COPY = DamageError.remedy
 
 
 def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambda: None) -> list[Finding]:
@@ -65,7 +66,7 @@ class _Seen:
     is_compared: bool
     bad: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Slices by kind of trouble and array."""
-    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    reasons: dict[tuple[str, str], Fault] = field(default_factory=dict)
     """Why the first of them cannot be read."""
     errors: dict[int, float] = field(default_factory=dict)
     """Relative error of the reference, by slice."""
@@ -109,7 +110,7 @@ def _read(slices: SliceArray, array: str, slice_index: int, seen: _Seen) -> npt.
         # The readers let no such value through.
         kind = "not_finite" if "NaN or Inf" in str(error) else "unreadable"
         seen.bad.setdefault((kind, array), []).append(slice_index)
-        seen.reasons.setdefault((kind, array), str(error))
+        seen.reasons.setdefault((kind, array), fault_of(error))
         return None
     if found.any():
         return found
@@ -142,8 +143,9 @@ def _bad_slices(name: str, seen: _Seen) -> list[Finding]:
         elif kind == "zero":
             found.append(make_finding("error", kind, (name,), f"{slices}: zero everywhere", _COPY))
         else:
-            reason = seen.reasons[kind, array].partition(": ")[2]
-            found.append(make_finding("error", kind, (name,), f"{slices} cannot be read: {reason}", _COPY))
+            fault = seen.reasons[kind, array]
+            what = f"{slices} cannot be read: {fault.message.partition(': ')[2]}"
+            found.append(make_finding("error", UNREAD if fault.passes else kind, (name,), what, fault.remedy))
     return found
 
 

@@ -17,6 +17,7 @@ from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError
 from mrikit.volumes import Location, Volume, scan_volumes
+from mrikit.volumes.faults import Fault
 from mrikit.volumes.files import NUM_IN_FLIGHT
 from mrikit.volumes.index_workers import num_processors
 
@@ -157,9 +158,9 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     """
     num_threads = num_processors() if isinstance(data, Path) else NUM_IN_FLIGHT
     files = scan_volumes(data, is_index_kept=True)
-    problems = [file.problem for file in files if file.problem is not None]
-    if problems:
-        raise _bad_files(problems)
+    faults = [file.fault for file in files if file.fault is not None]
+    if faults:
+        raise _bad_files(faults)
     volumes = [file.open() for file in files]
     counts = Counter(volume.info.volume_id for volume in volumes)
     twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
@@ -175,10 +176,10 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     return TrainingVolumes(full, len(volumes) - len(full))
 
 
-def _bad_files(messages: list[str]) -> DataError:
-    first, *others = messages
-    more = f"; {len(others)} more like it" if others else ""
-    return DataError(f"{first}{more}; leave it out or copy it again")
+def _bad_files(faults: list[Fault]) -> DataError:
+    first, *others = faults
+    more = f"; {len(others)} more cannot be read" if others else ""
+    return DataError(f"{first.message}{more}; {first.remedy}")
 
 
 def _batch_shape(volume: Volume) -> BatchShape:

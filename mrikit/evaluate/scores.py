@@ -1,6 +1,7 @@
 """Scores: how good every volume is, and its files: `scores.json` for programs, `scores.csv` for people."""
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -14,7 +15,7 @@ from mrikit.evaluate.lesions import summarise_lesions
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.scorers import SCORERS
 from mrikit.evaluate.summary import summarise
-from mrikit.storage import atomic_path, read_json, write_json
+from mrikit.storage import read_json, write_json, write_text
 
 SCORES_FILE = "scores.json"
 TABLE_FILE = "scores.csv"
@@ -118,7 +119,8 @@ def _read_row(row: dict[str, Any]) -> VolumeScore:
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
     columns = [field.name for field in fields(VolumeScore) if field.name not in ("slice_ssim", "boxes")]
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(asdict(row) | {"settings": " ".join(row.settings)} for row in rows)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(asdict(row) | {"settings": " ".join(row.settings)} for row in rows)
+    write_text(path, table.getvalue())

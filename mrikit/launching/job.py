@@ -124,6 +124,8 @@ class JobPlan:
     nobody knows what it will get."""
     notes: tuple[str, ...] = ()
     """What else is worth knowing."""
+    missing: str = ""
+    """What this machine lacks to submit it, on one line; empty if nothing."""
 
 
 class Backend(Protocol):

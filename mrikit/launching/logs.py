@@ -64,7 +64,8 @@ def tails_of_others(folder: Path, number: int) -> None:
     starts = sorted((folder / OTHERS).glob("*"), key=lambda path: path.stat().st_mtime)
     if not starts:
         return
-    with contextlib.suppress(OSError), log_path(folder, number).open("a", encoding="utf-8") as log:
+    log_file = log_path(folder, number)
+    with contextlib.suppress(OSError), log_file.open("a", encoding="utf-8", errors="backslashreplace") as log:
         for place in sorted(starts[-1].glob("attempt_*/*"), key=lambda path: int(path.name)):
             # What went wrong is on stderr, which therefore comes last.
             said = "\n".join(

@@ -49,7 +49,8 @@ class Chosen:
     job_name: Annotated[str | None, typer.Option(help="With --on: its name, if not made of what it does.")] = None
     """None for a name made of the command, so that the same job has the same name."""
     resource: Annotated[
-        list[str] | None, typer.Option(help="With --on: partition=gpu, cluster=gpu, image=NAME, ...; repeatable.")
+        list[str] | None,
+        typer.Option(help="With --on: partition=gpu, gres=gpu:a100:4, mail=ADDRESS, image=NAME, ...; repeatable."),
     ] = None
     """`key=value`, for the back end alone."""
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --on: say what would be submitted, and stop.")] = (

@@ -32,7 +32,7 @@ def started_at(process: int) -> str:
 
 def find(folder: Path) -> list[int]:
     """Ids of the processes of a job, without this one; none where the system does not tell (no /proc)."""
-    mark = f"{MARK}={folder}".encode()
+    mark = os.fsencode(f"{MARK}={folder}")
     found = []
     for path in _PROC.glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):  # gone, or somebody else's

@@ -37,7 +37,12 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     chain = _with_gpus_now(backend, job_chain(words, params, chosen))
     plans = backend.plan(chain)
     _require_affordable(chain, plans, chosen.max_cost)
+    missing = next((plan.missing for plan in plans if plan.missing), "")
+    if missing and not chosen.dry_run:
+        raise JobError(missing)
     _show(chain, plans)
+    if missing:
+        typer.echo(f"it cannot be submitted from here: {missing}", err=True)
     if chosen.dry_run:
         return list(zip(chain, plans, strict=True))
     with submitting():

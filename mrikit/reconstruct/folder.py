@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.reconstruct.claims import claimed
 from mrikit.reconstruct.method import ReconstructConfig
 from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
 from mrikit.reconstruct.shard import Shard
@@ -72,9 +73,10 @@ def reconstruct_folder(
     on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
     on_failure: OnFailure = lambda _reason: None,
+    on_wait: Callable[[int], None] = lambda _num_volumes: None,
     on_end: OnEnd = lambda _summary: None,
 ) -> ReconstructSummary:
-    """Reconstruct every volume below `data` that is not in `out` yet.
+    """Reconstruct every volume below `data` that is not in `out` yet; other processes may do so at the same time.
 
     A volume that cannot be read, or that no weights suit, is passed over and named at the end; everything else is
     finished first.
@@ -90,6 +92,7 @@ def reconstruct_folder(
         on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
         on_failure: Called with one line about every volume that is passed over.
+        on_wait: Called with the number of volumes that other processes are busy with, when nothing else is left.
         on_end: Called with what was done, before volumes that were passed over are raised as an error.
 
     Raises:
@@ -111,7 +114,7 @@ def reconstruct_folder(
     done: list[_Done] = []
     start = time.perf_counter()
     with _claimed(out, record, sync, is_shared=shard.num_shards > 1):
-        for item in work.items:
+        for item in _in_turn(work.items, out, on_wait):
             try:
                 made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
@@ -143,6 +146,22 @@ def _note_speed(path: Path, record: dict[str, Any], summary: ReconstructSummary,
             "slices_per_second": round(summary.num_slices / summary.seconds, 3),
         }
         write_json(path, record | speed)
+
+
+def _in_turn(items: list[Item], out: Path, on_wait: Callable[[int], None]) -> Iterator[Item]:
+    """Each item while no other process has it; those that others are busy with come last."""
+    busy: list[Item] = []
+    for item in items:
+        with claimed(out, item.target, waits=False) as is_ours:
+            if is_ours:
+                yield item
+            else:
+                busy.append(item)
+    if busy:
+        on_wait(len(busy))
+    for item in busy:
+        with claimed(out, item.target, waits=True):
+            yield item
 
 
 class _Done(NamedTuple):

@@ -18,6 +18,7 @@ from mrikit.report.training import TrainingRun, find_training_runs
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import read_json, shown
 from mrikit.volumes.reconstruction import find_reconstructions
+from mrikit.words import in_shell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,9 +49,10 @@ def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
     folders = sorted(path.parent for path in run_folder.rglob(RECONSTRUCT_FILE))
     training = join_stages(find_training_runs(run_folder))
     if not folders and not training:
+        command = in_shell("reconstruct", "--data", "DATA", "--out", run_folder)
         raise DataError(
-            f"{run_folder}: no {RECONSTRUCT_FILE} in this folder or below; "
-            f"run `mrikit reconstruct --data DATA --out {run_folder}`, or name the folder of a training run"
+            f"{run_folder}: no {RECONSTRUCT_FILE} in this folder or below; run `{command}`, or name the folder of a "
+            f"training run"
         )
     scored = [folder for folder in folders if (folder / SCORES_FILE).exists()]
     scores = dict(zip(scored, label_runs([read_scores(folder / SCORES_FILE) for folder in scored]), strict=True))
@@ -65,7 +67,7 @@ def list_unscored(folder: ReconFolder) -> list[Unscored]:
     """The volumes of a folder without a score; all of them if it was never evaluated."""
     if folder.scores is not None:
         return list(folder.scores.unscored)
-    reason = f"not evaluated yet; run `mrikit evaluate --recon {shown(folder.path)}`"
+    reason = f"not evaluated yet; run `{in_shell('evaluate', '--recon', shown(folder.path))}`"
     return [
         Unscored(
             volume_id=file.stem,

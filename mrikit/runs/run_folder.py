@@ -14,6 +14,7 @@ from mrikit.errors import ConfigError, JobError, StorageError
 from mrikit.run_files import CHECKPOINTS, CONFIG_FILE, LOCK_FILE, LOG_FILE, PARTS, PICTURES, WEIGHTS_FILE
 from mrikit.storage import Location, read_json, write_json
 from mrikit.storage.lock import alone
+from mrikit.words import in_unicode
 
 LAYOUT = 2
 """Of the files in a run folder. Layout 1 has no rows of whole epochs and nothing beside the network; it resumes too."""
@@ -160,7 +161,7 @@ def append_log(folder: Path, line: str) -> None:
     """Add a line with the time to the run's log; a full disk is for others to find, who lose more by it."""
     time = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     with contextlib.suppress(OSError), (folder / LOG_FILE).open("a", encoding="utf-8") as file:
-        file.write(f"{time} {line}\n")
+        file.write(f"{time} {in_unicode(line)}\n")
 
 
 def _remove_leftovers(folder: Path) -> None:

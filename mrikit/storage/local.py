@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.errors import StorageError
+from mrikit.words import in_unicode
 
 _MARGIN_BYTES = 2**16  # what a file system and HDF5 need besides the data
 _TEMPORARY = re.compile(r"\.(?P<stem>.+)\.(?P<host>[A-Za-z0-9-]+)\.(?P<process>\d+)(-\d+)?\.tmp(?P<suffix>\.[^.]*)?")
@@ -57,13 +58,13 @@ def atomic_path(path: Path, num_bytes: int = 0) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all.
+    """Write a UTF-8 text file, whole or not at all; names that are no UTF-8 stand in it as `in_unicode` has them.
 
     Raises:
         StorageError: The path cannot be written.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(in_unicode(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - anything that JSON holds

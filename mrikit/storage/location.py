@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from mrikit.errors import ConfigError
+from mrikit.words import in_unicode
 
 SCHEME = "az://"
 CONTAINER_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -31,8 +32,10 @@ class BlobPath:
         """The blob of this name below; `..` goes up, but not out of the container.
 
         Raises:
-            ConfigError: The name leads out of the container.
+            ConfigError: The name leads out of the container, or is no UTF-8, which names of blobs are.
         """
+        if in_unicode(str(name)) != str(name):
+            raise ConfigError(f"{in_unicode(str(name))}: not UTF-8, as the names of blobs are; rename the file")
         key = posixpath.normpath(posixpath.join(self.key, str(name)))
         if key == ".." or key.startswith(("../", "/")):
             raise ConfigError(f"{name}: leads out of the container of {self}; name something below it")

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,12 @@ from mrikit.errors import MrikitError, StorageError
 
 _LOOK_S = 0.2  # whoever only asks whether a lock is held has it for a moment
 _LEAST_PAUSE_S, _MOST_PAUSE_S = 0.001, 0.02
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
+"""What the system says where a file system has none, as NFS and Lustre may."""
+
+
+class NoLocksWarning(UserWarning):
+    """A file system has no locks."""
 
 
 @contextlib.contextmanager
@@ -46,8 +52,13 @@ def alone(path: Path, remedy: str, *, busy: MrikitError | None = None, is_needed
             assert busy is not None, "others wait for ever"
             raise busy from None
         except OSError as error:
-            if is_needed or error.errno not in _NO_LOCKS:
+            if is_needed or error.errno not in NO_LOCKS:
                 raise StorageError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
+            warnings.warn(
+                f"this file system has no locks ({error.strerror}); let no two commands write one folder at once",
+                NoLocksWarning,
+                stacklevel=2,
+            )
         yield
 
 
@@ -103,6 +114,20 @@ def is_held(path: Path) -> bool:
     except OSError:
         return True
     return False
+
+
+def holder(path: Path) -> str | None:
+    """Who holds the lock of a file, such as `process 123 (python)`; None if this machine does not know."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            words = line.split()
+            if words[-3] == place and words[-5] == "WRITE":
+                process = words[-4]
+                name = Path(f"/proc/{process}/comm").read_text(encoding="utf-8", errors="replace").strip()
+                return f"process {process} ({name})"
+    return None
 
 
 def _is_still(path: Path, file: int) -> bool:

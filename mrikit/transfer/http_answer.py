@@ -57,6 +57,8 @@ class Failure:
 
     reason: str
     """In words, without the query of the link."""
+    is_absent: bool = False
+    """Whether nobody was there to answer."""
     retry_after_s: float | None = None
     """What the server asks to wait."""
     final: TransferError | None = None
@@ -128,6 +130,15 @@ def describe(error: Exception) -> str:
     if isinstance(error, exceptions.IncompleteRead):
         return "the connection closed early"
     return f"the connection failed ({type(error).__name__})"
+
+
+def is_absent(error: Exception) -> bool:
+    """Whether nobody was there to answer: no such name, or nothing that takes a connection."""
+    from urllib3 import exceptions
+
+    if isinstance(error, exceptions.ProxyError):
+        error = error.original_error
+    return isinstance(error, exceptions.ConnectTimeoutError | exceptions.NewConnectionError)
 
 
 def is_proxy_login(error: Exception) -> bool:

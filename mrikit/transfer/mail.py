@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from mrikit.errors import ConfigError
 from mrikit.transfer.link import Link, is_file_name
+from mrikit.transfer.mail_gateways import has_opaque_links
 from mrikit.transfer.mail_links import ARCHIVE_SUFFIX, FoundLink, find_links, signature_state
 from mrikit.transfer.mail_text import mail_bodies
 
@@ -205,6 +206,11 @@ def _nothing_found(text: str, damaged: Sequence[str]) -> str:
     lines = [line for line in text.splitlines() if line.strip()]
     num_commands = sum("curl" in line for line in lines)
     found = f"no download link in {len(lines)} lines, {num_commands} of them with curl"
+    if has_opaque_links(text):
+        return (
+            f"{found}; a mail gateway has rewritten the links, and it alone knows where they lead; open each in a "
+            f"browser and paste its address, or have the mail sent to an address without this gateway"
+        )
     if _PLACE_HOLDER.search(text):
         return f"{found}; what stands there are place holders such as <...>; paste the mail that came to you"
     if _V1_NAME.search(text):

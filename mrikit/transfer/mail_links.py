@@ -11,20 +11,16 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from mrikit.transfer.link import is_file_name
-from mrikit.transfer.mail_text import ANCHOR_CLOSE, ANCHOR_OPEN
+from mrikit.transfer.mail_gateways import ANCHOR_OPEN, CLOSING, CUT, MAX_CHARACTERS, SCHEME, is_stop
 
 ARCHIVE_SUFFIX = re.compile(r"\.(?:tar(?:\.(?:xz|gz|bz2|zst))?|tgz|txz|tbz2?|zip)$", re.IGNORECASE)
 
-# A mail client's cut: spaces at the end of a line, and those that indent the next.
-_CUT = r"(?:[ \t]{0,8}\n[ \t]{0,16}){0,2}"
-_SCHEME = re.compile(_CUT.join("http") + rf"{_CUT}(?:s{_CUT})?:{_CUT}/{_CUT}/", re.IGNORECASE)
-_OUTPUT = re.compile(rf"(?:^|(?<=\s))(?:-{_CUT}-{_CUT}{_CUT.join('output')}(?:\s*=\s*|\s+)|-{_CUT}o\s+)")
+_OUTPUT = re.compile(rf"(?:^|(?<=\s))(?:-{CUT}-{CUT}{CUT.join('output')}(?:\s*=\s*|\s+)|-{CUT}o\s+)")
 _WORD = re.compile(r"[A-Za-z0-9%&=+/._~:;,?-]+")
-_CUT_HERE = re.compile(_CUT)
+_CUT_HERE = re.compile(CUT)
 _SPACE = re.compile(r"\s+")
 _PUNCTUATION = ".,;:"
-_CLOSING = {'"': '"', "'": "'", ANCHOR_OPEN: ANCHOR_CLOSE}
-_MAX_CHARACTERS, _MAX_WORDS = 8192, 128
+_MAX_WORDS = 128
 _COMMAND_CHARACTERS = 400
 
 # What each way of signing needs, in lower case.
@@ -74,14 +70,14 @@ class FoundLink:
 
 def find_links(text: str) -> list[FoundLink]:
     """Every http(s) link of a text in order; those in prose too."""
-    schemes = list(_SCHEME.finditer(text))
+    schemes = list(SCHEME.finditer(text))
     starts = [scheme.start() for scheme in schemes] + [len(text)]
     links: list[FoundLink] = []
     previous_end = 0
     for scheme, following in zip(schemes, starts[1:], strict=True):
-        start, limit = scheme.start(), min(following, scheme.start() + _MAX_CHARACTERS)
+        start, limit = scheme.start(), min(following, scheme.start() + MAX_CHARACTERS)
         opening = text[max(0, start - 4) : start].rstrip()[-1:]
-        quoted = _quoted_url(text, scheme, limit, _CLOSING[opening]) if opening in _CLOSING else None
+        quoted = _quoted_url(text, scheme, limit, CLOSING[opening]) if opening in CLOSING else None
         url, end = quoted or _bare_url(text, scheme, limit)
         own_name = unquote(url.partition("?")[0].rpartition("/")[2])
         output = _output_after(text[end : min(following, end + _COMMAND_CHARACTERS)], own_name)
@@ -122,7 +118,7 @@ def _quoted_url(text: str, scheme: re.Match[str], limit: int, closing: str) -> t
         return None
     words = text[scheme.end() : end].split()
     joined = "".join(words)
-    if not words or _WORD.fullmatch(joined) is None or any(_is_stop(word) for word in words[1:]):
+    if not words or _WORD.fullmatch(joined) is None or any(is_stop(word) for word in words[1:]):
         return None
     url = _scheme_text(scheme) + joined
     if len(words) > 1 and signature_state(url) == "damaged":
@@ -137,7 +133,7 @@ def _bare_url(text: str, scheme: re.Match[str], limit: int) -> tuple[str, int]:
     words: list[str] = []
     ends: list[int] = []
     while len(words) < _MAX_WORDS and (word := _WORD.match(text, position, limit)):
-        if words and _is_stop(word.group()):
+        if words and is_stop(word.group()):
             break
         words.append(word.group())
         ends.append(word.end())
@@ -177,7 +173,7 @@ def _goes_on(url: str, word: str) -> bool:
     """Whether a link that was cut behind `url` goes on with `word`; its needed parameters have all begun."""
     if word[0] in "&%" or re.search(r"(?:[&=?]|%[0-9A-Fa-f]?)$", url[-2:]):
         return True
-    name, equals, value = re.split("[?&]", url[-_MAX_CHARACTERS:])[-1].lower().partition("=")
+    name, equals, value = re.split("[?&]", url[-MAX_CHARACTERS:])[-1].lower().partition("=")
     if not equals:
         return "=" in word or any(known.startswith(name) for known in _CLOSED)
     value = url[len(url) - len(value) :]
@@ -188,10 +184,6 @@ def _goes_on(url: str, word: str) -> bool:
         return _CLOSED[name].fullmatch(value) is None
     # A parameter of unknown length: a word of plain letters is rather the next heading.
     return not word.strip(".,;:").isalpha()
-
-
-def _is_stop(word: str) -> bool:
-    return word.startswith("--") or word in ("-o", "curl")
 
 
 def _scheme_text(scheme: re.Match[str]) -> str:
@@ -214,7 +206,7 @@ def _output_before(text: str, own_name: str) -> str | None:
 
 def _file_name(text: str, own_name: str) -> str | None:
     """The name at the beginning of a text, quoted or cut by line breaks; None where it is none of a file we know."""
-    closing = _CLOSING.get(text[:1])
+    closing = CLOSING.get(text[:1])
     if closing:
         names = ["".join(text[1:].partition(closing)[0].split())]
     else:

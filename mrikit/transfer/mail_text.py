@@ -1,4 +1,4 @@
-"""The text of a mail as its sender wrote it: no headers, quoted-printable, HTML, marks of a reply or curly quotes.
+"""The text of a mail as its sender wrote it: no headers, HTML, marks of a reply, curly quotes or gateway's links.
 
 Line breaks stay where they are: whether one belongs to a link is for `mail_links` to say. Every step reads the text
 once, whatever the text is.
@@ -9,8 +9,7 @@ import html
 import re
 from email.message import Message
 
-# Opens and closes the address of an anchor, so that it is known from the text that repeats it.
-ANCHOR_OPEN, ANCHOR_CLOSE = "\ue000", "\ue001"
+from mrikit.transfer.mail_gateways import ANCHOR_CLOSE, ANCHOR_OPEN, undo_gateways
 
 _QUOTES = str.maketrans(
     {
@@ -55,7 +54,7 @@ def _clean(text: str) -> str:
     text = _REPLY_MARKS.sub("", text).translate(_QUOTES)
     text = _TAG.sub(_without_tag, text)
     text = _ENTITY.sub(lambda found: html.unescape(found.group()), _AMPERSAND.sub("&", text))
-    return _SHELL_ESCAPE.sub("", text.translate(_QUOTES_AFTER_TAGS))
+    return undo_gateways(_SHELL_ESCAPE.sub("", text.translate(_QUOTES_AFTER_TAGS)))
 
 
 _QUOTES_AFTER_TAGS = {key: value for key, value in _QUOTES.items() if chr(key) not in (ANCHOR_OPEN, ANCHOR_CLOSE)}

@@ -14,6 +14,9 @@ class Patience:
     """Time in which nothing new came before giving up: a link is worth waiting for a network that comes back."""
     num_tries: int = 5
     """Tries in a row that brought nothing new, too, at least 1."""
+    absent_after_s: float = 10.0
+    """Time before giving up a server that nobody has reached yet, where `num_tries` do not come first: such a link is
+    dead, rather than its network away for a while."""
     first_wait_s: float = 0.5
     """Longest wait after the first failure; doubles with each further one."""
     max_wait_s: float = 30.0
@@ -30,6 +33,10 @@ class Patience:
     def is_over(self, num_failures: int, seconds: float) -> bool:
         """Whether to give up after so many failures in a row, in so many seconds without anything new."""
         return num_failures >= self.num_tries and seconds >= self.give_up_after_s
+
+    def is_absent(self, num_failures: int, seconds: float) -> bool:
+        """Whether to give up a server that has never answered, after so many failures, in so many seconds."""
+        return num_failures >= self.num_tries or (num_failures > 1 and seconds >= self.absent_after_s)
 
     def briefly(self, give_up_after_s: float = 30.0) -> "Patience":
         """The same for a question whose answer somebody waits for."""

@@ -15,6 +15,7 @@ from mrikit.transfer.http_answer import (
     SourceFacts,
     changed,
     describe,
+    is_absent,
     judge_part,
     judge_status,
     version_of,
@@ -227,7 +228,9 @@ class HttpSource:
             if isinstance(found, SourceFacts):
                 return found
             num_failures += 1
-            self._wait_or_raise(found, num_failures, began_at)
+            seconds = time.monotonic() - began_at
+            is_dead = found.is_absent and self._probed is None and self._patience.is_absent(num_failures, seconds)
+            self._wait_or_raise(found, num_failures, began_at, is_over=is_dead)
 
     def _probe(self) -> SourceFacts | Failure:
         from urllib3.exceptions import HTTPError
@@ -253,7 +256,7 @@ class HttpSource:
                 version = version_of(response.headers)
                 return SourceFacts(size_bytes=size, is_ranged=response.status != 200, version=version)
         except (HTTPError, OSError) as error:
-            return Failure(reason=describe(error))
+            return Failure(reason=describe(error), is_absent=is_absent(error))
 
     def _fetch(self, start: int, view: memoryview) -> tuple[int, Failure | None]:
         """One ranged GET: how many bytes came, and what went wrong."""
@@ -289,7 +292,7 @@ class HttpSource:
             skipped = self._stream.skip(start, self._pace)
             return (0, skipped) if skipped is not None else self._stream.read_into(view, self._pace)
 
-    def _wait_or_raise(self, failure: Failure, num_failures: int, came_at: float) -> None:
+    def _wait_or_raise(self, failure: Failure, num_failures: int, came_at: float, *, is_over: bool = False) -> None:
         """Before the next try; nothing new has come since `came_at`.
 
         Raises:
@@ -299,7 +302,7 @@ class HttpSource:
             raise failure.final
         if self._connections.closed.is_set():
             raise TransferError(f"{self.name}: the transfer was stopped; the same command goes on from here")
-        if self._patience.is_over(num_failures, time.monotonic() - came_at):
+        if is_over or self._patience.is_over(num_failures, time.monotonic() - came_at):
             raise TransferError(
                 f"{self.name}: {failure.reason}, {num_failures} times in a row; the same command goes on from here"
             )

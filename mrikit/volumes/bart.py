@@ -7,6 +7,7 @@ import numpy as np
 from mrikit.errors import DataError, StorageError
 from mrikit.storage import BlobPath, FileState, Location, file_state, read_bytes
 from mrikit.volumes.blob_file import BlobFiles
+from mrikit.volumes.faults import DamageError, HeaderError
 from mrikit.volumes.sampling import find_sampling
 from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -28,11 +29,11 @@ def read_dims(path: Location) -> tuple[int, ...]:
     lines = _read(header).decode(errors="replace").splitlines()
     words = [word for line in lines if not line.startswith("#") for word in line.split()][:NUM_DIMS]
     if not words or not all(word.isdecimal() and int(word) > 0 for word in words):
-        raise DataError(f"{header}: not a BART header; a line of sizes such as '640 368 1 15' is needed")
+        raise HeaderError(f"{header}: not a BART header; a line of sizes such as '640 368 1 15' is needed")
     dims = tuple(int(word) for word in words) + (1,) * (NUM_DIMS - len(words))
     expected_bytes, size_bytes = int(np.prod(dims)) * 8, _require(data).size_bytes
     if size_bytes != expected_bytes:
-        raise DataError(
+        raise DamageError(
             f"{data}: {size_bytes} bytes, but its header {header.name} promises {expected_bytes}; "
             "is it truncated? Copy it again"
         )

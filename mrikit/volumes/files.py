@@ -14,6 +14,7 @@ from mrikit.storage import BlobPath, Location
 from mrikit.volumes.bart import read_bart
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
+from mrikit.volumes.faults import FormatError
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
@@ -144,7 +145,7 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tu
         return (read_ismrmrd(path, file, group),)
     if "reconstruction" in file:
         raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
-    raise DataError(
+    raise FormatError(
         f"no dataset 'kspace' and no group with ISMRMRD 'xml' and 'data'; found {sorted(file)}. "
         "Is it an image-only file?"
     )

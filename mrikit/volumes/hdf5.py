@@ -1,7 +1,9 @@
 """Open HDF5 files and read small things from them, with errors that a user understands."""
 
 import contextlib
+import errno
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,9 +14,29 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
+from mrikit.storage.lock import NO_LOCKS, NoLocksWarning, holder
 from mrikit.volumes.blob_file import BlobFile, BlobFiles
+from mrikit.volumes.faults import DamageError, FormatError, LockError, system_fault
 
 T = TypeVar("T")
+
+_HEAD_BYTES = 512
+_ARCHIVE, _ARRAY = "unpack it, with `mrikit data unpack`", FormatError.remedy
+_SEEMS = (
+    (0, b"MATLAB 5.0", "a MATLAB file older than v7.3", _ARRAY),
+    (0, b"\x93NUMPY", "a NumPy array", _ARRAY),
+    (257, b"ustar", "a tar archive", _ARCHIVE),
+    (0, b"\x1f\x8b", "a gz archive", _ARCHIVE),
+    (0, b"\xfd7zXZ", "an xz archive", _ARCHIVE),
+    (0, b"\x28\xb5\x2f\xfd", "a zst archive", _ARCHIVE),
+    (0, b"BZh", "a bz2 archive", _ARCHIVE),
+    (0, b"PK\x03\x04", "a zip archive", "unpack it"),
+    (128, b"DICM", "a DICOM image", "take the raw data of the scan; DICOM holds no k-space"),
+    (344, b"n+1\0", "a NIfTI image", "take the raw data of the scan; NIfTI holds no k-space"),
+    (0, b"<", "a web page, such as the answer of a server that refused", DamageError.remedy),
+    (0, b"version https://git-lfs", "a pointer of Git LFS instead of the file", "fetch it with `git lfs pull`"),
+)
+"""Where a file of another kind has its mark, what it is, and what would do."""
 
 
 def read_hdf5(path: Location, read: Callable[[h5py.File], T], blobs: BlobFiles | None = None) -> T:
@@ -77,7 +99,23 @@ def open_file(path: Path) -> h5py.File:
         # `h5py.File(path)` and its `close` do the same in twice the time, which indexing would spend on every file.
         return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY))
     except OSError as error:
-        raise DataError(f"{path}: {_why_not_opened(path, error)}") from error
+        if _IS_LOCK not in str(error) or error.errno not in NO_LOCKS:
+            raise _not_opened(path, error) from error
+        reason = os.strerror(error.errno)
+    warnings.warn(
+        f"this file system has no locks ({reason}); files are read without, so nothing may write them meanwhile",
+        NoLocksWarning,
+        stacklevel=2,
+    )
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise _not_opened(path, error) from error
+
+
+def create_hdf5(path: Path) -> h5py.File:
+    """A new HDF5 file, without a lock: for a temporary name, which nobody else knows."""
+    return h5py.File(path, "w", locking=False)
 
 
 @contextlib.contextmanager
@@ -85,9 +123,13 @@ def damage_named(path: Location) -> Iterator[None]:
     """Until the block ends, whatever damage makes of the file is a DataError."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        if error.errno in (errno.EIO, errno.ESTALE, errno.EACCES):
+            raise system_fault(f"{path}: cannot be read", error) from error
+        raise DamageError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
         # Damage reaches us as any of these, depending on which byte HDF5 stumbles over.
-        raise DataError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
+        raise DamageError(f"{path}: damaged, or not what its names promise: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager
@@ -95,7 +137,7 @@ def _open_blob(blob: BlobFile) -> Iterator[h5py.File]:
     try:
         file = h5py.File(blob, "r")
     except OSError as error:
-        raise DataError(f"{blob.path}: {_reason(error, blob.size_bytes)}") from error
+        raise _fault(blob.path, error, blob.size_bytes, head=b"") from error
     try:
         with damage_named(blob.path):
             yield file
@@ -162,17 +204,38 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _why_not_opened(path: Path, error: OSError) -> str:
-    if not path.exists():
-        return "no such file"
+_IS_LOCK = "unable to lock file"
+
+
+def _not_opened(path: Path, error: OSError) -> DataError:
     if path.is_dir():
-        return "a folder, not a file"
-    return _reason(error, path.stat().st_size)
+        return DataError(f"{path}: a folder, not a file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        size_bytes = path.stat().st_size
+    except FileNotFoundError:
+        return DataError(f"{path}: no such file")
+    except OSError as refused:
+        return system_fault(f"{path}: cannot be read", refused)
+    if _IS_LOCK in str(error):
+        who = holder(path) or "another program, maybe on another machine"
+        return LockError(f"{path}: {who} has it open for writing; wait until it is closed")
+    if "already open for write" in str(error):
+        return LockError(
+            f"{path}: marked as being written; a program has it open, or was killed while it wrote",
+            "wait for the program that writes it; if there is none, take the mark away with `h5clear --status FILE`",
+        )
+    return _fault(path, error, size_bytes, head)
 
 
-def _reason(error: OSError, size_bytes: int) -> str:
+def _fault(path: Location, error: OSError, size_bytes: int, head: bytes) -> DataError:
     if "truncated" in str(error):
-        return "a truncated HDF5 file; copy it again"
-    if "signature not found" in str(error):
-        return f"not an HDF5 file ({size_bytes} bytes); is the download complete?"
-    return f"cannot be opened as HDF5: {_one_line(error)}"
+        return DamageError(f"{path}: a truncated HDF5 file; copy it again")
+    if "signature not found" not in str(error):
+        return DamageError(f"{path}: cannot be opened as HDF5: {_one_line(error)}")
+    wrong = f"{path}: not an HDF5 file ({size_bytes} bytes)"
+    for start, mark, kind, remedy in _SEEMS:
+        if head[start:].startswith(mark):
+            return FormatError(f"{wrong}; it seems to be {kind}", remedy)
+    return DamageError(f"{wrong}; is the download complete?")

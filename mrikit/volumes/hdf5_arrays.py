@@ -8,6 +8,7 @@ import numpy as np
 
 from mrikit.errors import DataError
 from mrikit.storage import Location
+from mrikit.volumes.faults import FormatError
 from mrikit.volumes.slices import FileSlices, hdf5_slices
 
 
@@ -19,11 +20,11 @@ def kspace_slices(path: Location, file: h5py.File) -> FileSlices:
     """
     stored = hdf5_slices(path, file, "kspace")
     if np.dtype(stored.stored_dtype).kind != "c":
-        raise DataError(
+        raise FormatError(
             f"k-space is {np.dtype(stored.stored_dtype).name}; complex values are needed. Is it a magnitude image?"
         )
     if len(stored.shape) not in (3, 4) or 0 in stored.shape:
-        raise DataError(
+        raise FormatError(
             f"k-space has shape {stored.shape}; (slice, coil, readout, phase) or (slice, readout, phase) is needed"
         )
     num_slices, *rest = stored.shape

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from mrikit.errors import DataError
+from mrikit.volumes.faults import HeaderError
 from mrikit.volumes.volume import ScanInfo
 
 NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
@@ -52,11 +53,11 @@ def read_header(xml: bytes | str) -> ScanHeader:
     try:
         root = ET.fromstring(xml)  # noqa: S314 - expat resolves no external entities
     except ET.ParseError as error:
-        raise DataError(f"the ISMRMRD header is not valid XML: {error}") from error
+        raise HeaderError(f"the ISMRMRD header is not valid XML: {error}") from error
     encoding = root.find(f"{NAMESPACE}encoding")
     if encoding is None:
         found = sorted({child.tag.removeprefix(NAMESPACE) for child in root})
-        raise DataError(f"the ISMRMRD header has no <encoding>; found {found}. Is it an ISMRMRD header?")
+        raise HeaderError(f"the ISMRMRD header has no <encoding>; found {found}. Is it an ISMRMRD header?")
     fov_mm = (_number(encoding, "encodedSpace/fieldOfView_mm/x"), _number(encoding, "encodedSpace/fieldOfView_mm/y"))
     field_strength = _text(root, "acquisitionSystemInformation/systemFieldStrength_T")
     return ScanHeader(
@@ -128,11 +129,11 @@ def _text(element: ET.Element, path: str) -> str | None:
 def _number(element: ET.Element, path: str) -> float:
     text = _text(element, path)
     if text is None:
-        raise DataError(f"the ISMRMRD header has no <{path}>, which says how k-space was sampled")
+        raise HeaderError(f"the ISMRMRD header has no <{path}>, which says how k-space was sampled")
     try:
         return float(text)
     except ValueError as error:
-        raise DataError(f"the ISMRMRD header has {text!r} as <{path}>; a number is needed") from error
+        raise HeaderError(f"the ISMRMRD header has {text!r} as <{path}>; a number is needed") from error
 
 
 def _matrix(encoding: ET.Element, space: str) -> tuple[int, int, int]:

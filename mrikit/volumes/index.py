@@ -5,7 +5,6 @@
 """
 
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ from pathlib import Path
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
+from mrikit.volumes.faults import Fault, load_fault
 from mrikit.volumes.files import nothing_found
 from mrikit.volumes.index_entry import load_info, load_volume
 from mrikit.volumes.index_file import (
@@ -23,6 +23,7 @@ from mrikit.volumes.index_file import (
     partial_path,
 )
 from mrikit.volumes.volume import ScanInfo, Volume
+from mrikit.words import in_shell
 
 __all__ = ["INDEX_NAME", "BadFile", "Index", "build_index", "load_index"]
 
@@ -32,8 +33,13 @@ class BadFile:
     """A file that looks like a volume by its name but cannot be opened."""
 
     path: Location
-    message: str
-    """Why, on one line; it begins with the path."""
+    fault: Fault
+    """Why, and what would do."""
+
+    @property
+    def message(self) -> str:
+        """Why, on one line; it begins with the path."""
+        return self.fault.message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +193,7 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
     current = now.signatures
     found = [(place, records) for place, records in now.index.read() if records]
     if not found:
-        raise DataError(f"{folder}: not indexed yet; run `mrikit data index {folder}`")
+        raise DataError(f"{folder}: not indexed yet; run `{in_shell('data', 'index', folder)}`")
     for place, records in found:
         if records.keys() == current.keys() and all(records[name][0] == current[name] for name in current):
             return _make_index(now.path, place, records)
@@ -197,7 +203,7 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
     num_changed = sum(records[name][0] != current[name] for name in current.keys() & records.keys())
     raise DataError(
         f"{folder}: since it was indexed {num_new} files came, {num_gone} went and {num_changed} changed; "
-        f"run `mrikit data index {folder}` again"
+        f"run `{in_shell('data', 'index', folder)}` again"
     )
 
 
@@ -207,7 +213,7 @@ def _make_index(folder: Location, path: Location, records: Records) -> Index:
         (name, one, one.shape) for name, entry in entries.items() for one in entry.volumes if one.shape is not None
     ]
     bad_files = [
-        BadFile(path=folder / name, message=json.loads(entry.line))
+        BadFile(path=folder / name, fault=load_fault(entry.line))
         for name, entry in entries.items()
         if entry.kind == "bad"
     ]

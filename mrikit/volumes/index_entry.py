@@ -10,6 +10,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
+from mrikit.volumes.faults import dump_fault
 from mrikit.volumes.files import NoRawDataError, open_volumes
 from mrikit.volumes.index_slices import dump_slices, load_slices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -27,7 +28,7 @@ class Entry:
     shape: list[int] | None
     """(slice, coil, readout, phase) of a volume."""
     line: str
-    """JSON: an object for a volume, [suffix, shape, line] of each of several, the error message of a bad file, else
+    """JSON: an object for a volume, [suffix, shape, line] of each of several, the fault of a bad file, else
     null. Parsed when it is needed."""
     suffix: str = ""
     """Which of several volumes of the file it is: what follows the file's name in the volume id, such as
@@ -55,7 +56,7 @@ def read_entry(folder: Location, name: str, blobs: BlobFiles | None = None) -> E
     except NoRawDataError:
         return Entry(kind="reconstruction", shape=None, line="null")
     except DataError as error:
-        return Entry(kind="bad", shape=None, line=json.dumps(str(error)))
+        return Entry(kind="bad", shape=None, line=dump_fault(error))
     if len(volumes) == 1:
         return Entry(kind="volume", shape=list(volumes[0].kspace.shape), line=_dump(path, volumes[0]))
     described = [

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from mrikit.errors import DataError
+from mrikit.storage.lock import NoLocksWarning
 from mrikit.volumes.index_entry import Entry, read_entry
 
 FILES_PER_WORKER = 50
@@ -86,6 +87,7 @@ def _start(folder: Path, names: list[str]) -> tuple[Connection, BaseProcess]:
 
 
 def _work(folder: Path, names: list[str], answers: Connection, parent: int) -> None:
+    warnings.simplefilter("ignore", NoLocksWarning)  # the parent reads there too, and says it once
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its workers
     for batch in _batches(names):
         if os.getppid() != parent:

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -13,6 +12,7 @@ from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.storage import Location, atomic_path
 from mrikit.volumes.files import name_below
+from mrikit.volumes.hdf5 import create_hdf5, open_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     if reconstruction.reference is not None:
         images["reference"] = reconstruction.reference
     num_bytes = sum(image.nbytes for image in images.values())
-    with atomic_path(path, num_bytes) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path, num_bytes) as temporary, create_hdf5(temporary) as file:
         for name, image in images.items():
             file[name] = image
         file["mask"] = reconstruction.mask.samples
@@ -74,7 +74,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
         DataError: It is not such a file.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_file(path) as file:
             provenance = json.loads(file.attrs["provenance"])
             return Reconstruction(
                 image=file["reconstruction"][()],
@@ -87,7 +87,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 config=provenance["config"],
                 source_signature=_signature(provenance),
             )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (DataError, OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"
         raise DataError(message) from error
 
@@ -95,9 +95,9 @@ def read_reconstruction(path: Path) -> Reconstruction:
 def is_made_from(path: Path, signature: tuple[int, int]) -> bool:
     """Whether a reconstruction exists, is readable and was made from the volume's file as it is now."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_file(path) as file:
             return _signature(json.loads(file.attrs["provenance"])) == signature
-    except (OSError, KeyError, TypeError, ValueError):
+    except (DataError, OSError, KeyError, TypeError, ValueError):
         return False
 
 

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.blob_file import Signature, known_blob, read_blob
+from mrikit.volumes.faults import DamageError, system_fault
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.inflate import inflate_slice
@@ -88,7 +88,7 @@ class FileSlices:
         flat = self._read_plain(slice_index, math.prod(shape)) if self._is_plain else self._decode(slice_index)
         flat = np.ascontiguousarray(flat, np.complex64 if flat.dtype.kind == "c" else np.float32)
         if not _is_finite(flat):
-            raise DataError(
+            raise DamageError(
                 f"{self.path}: slice {slice_index} of {self.key or 'k-space'} holds NaN or Inf; "
                 "is the file damaged? Copy it again, or leave it out"
             )
@@ -138,7 +138,8 @@ class FileSlices:
                 inflated = inflate_slice(dataset.id, slice_index)
                 found: npt.NDArray[Any] = dataset[slice_index] if inflated is None else inflated
             except (OSError, zlib.error, ValueError) as error:
-                raise DataError(f"{self.path}: slice {slice_index} of {self.key} cannot be decoded: {error}") from error
+                what = f"slice {slice_index} of {self.key} cannot be decoded"
+                raise DamageError(f"{self.path}: {what}: {error}") from error
             return found
 
         if self.held is not None:
@@ -200,9 +201,9 @@ def _read_file(path: Path, held: HeldFile | None, slice_index: int, pieces: list
         with _opened(path) if held is None else held.descriptor() as descriptor:
             is_whole = all(_fill(descriptor, buffer, start) for start, buffer in pieces)
     except OSError as error:
-        raise DataError(f"{path}: slice {slice_index} cannot be read: {error.strerror}") from error
+        raise system_fault(f"{path}: slice {slice_index} cannot be read", error) from error
     if not is_whole:
-        raise DataError(f"{path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
+        raise DamageError(f"{path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The one scan of a data folder that every command shares."""
 
 import contextlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -9,6 +8,7 @@ from mrikit.errors import DataError, StorageError
 from mrikit.storage import BlobPath, Location, file_state
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
+from mrikit.volumes.faults import Fault, load_fault
 from mrikit.volumes.files import is_single_file, nothing_found, open_volumes
 from mrikit.volumes.index import update_index
 from mrikit.volumes.index_entry import Entry, load_volume, read_entry
@@ -52,9 +52,9 @@ class VolumeFile:
         return self.signature[0], self.signature[1]
 
     @property
-    def problem(self) -> str | None:
-        """Why it cannot be opened, on one line that begins with the path; None if it can."""
-        return json.loads(self.entry.line) if self.entry and self.entry.kind == "bad" else None
+    def fault(self) -> Fault | None:
+        """Why it cannot be opened; None if it can."""
+        return load_fault(self.entry.line) if self.entry and self.entry.kind == "bad" else None
 
     @property
     def num_slices(self) -> int:
@@ -67,8 +67,8 @@ class VolumeFile:
         Raises:
             DataError: It cannot be opened.
         """
-        if self.problem is not None:
-            raise DataError(self.problem)
+        if self.fault is not None:
+            raise DataError(self.fault.message)
         if self.entry is None or self.entry.kind != "volume":
             return open_volumes(self.path)[0]  # says what is wrong with a reconstruction
         return load_volume(self.folder, self.name, self.entry.line, self.suffix)

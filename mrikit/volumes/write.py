@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import atomic_path
+from mrikit.volumes.hdf5 import create_hdf5
 from mrikit.volumes.header import make_header
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.volume import Volume
@@ -39,7 +40,7 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
     _check(path, volume)
     num_slices, num_coils, *matrix = volume.kspace.shape
     shape = (num_slices, *matrix) if num_coils == 1 else volume.kspace.shape
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, create_hdf5(temporary) as file:
         file["ismrmrd_header"] = make_header(volume.info, num_coils, num_slices)
         _write_slices(file, "kspace", volume.kspace, shape, np.complex64)
         if volume.mask is not None:
@@ -90,11 +91,11 @@ def write_snu(root: Path, name: str, volume: Volume, *, image_grappa: npt.NDArra
             "they must be the same window"
         )
     with atomic_path(kspace_path) as kspace_temporary, atomic_path(image_path) as image_temporary:
-        with h5py.File(image_temporary, "w") as file:
+        with create_hdf5(image_temporary) as file:
             file["image_grappa"] = np.asarray(image_grappa, np.float32)
             largest, _ = _write_slices(file, "image_label", volume.reference, volume.reference.shape, np.float32)
             file.attrs["max"] = largest if volume.info.reference_max is None else volume.info.reference_max
-        with h5py.File(kspace_temporary, "w") as file:
+        with create_hdf5(kspace_temporary) as file:
             _write_slices(file, "kspace", volume.kspace, volume.kspace.shape, np.complex64)
             file["mask"] = mask
             for key in ("acquisition", "patient_id"):

@@ -169,7 +169,9 @@ def test_a_folder_that_cannot_be_written_is_read_file_by_file(data, monkeypatch)
     assert [volume.info for volume in found] == [volume.info for volume in expected]
     assert not (data / INDEX_NAME).exists()
     (data / "knee_1.h5").write_bytes(b"junk")
-    with pytest.raises(DataError, match=r"^.*knee_1\.h5: not an HDF5 file .*; leave it out or copy it again$"):
+    with pytest.raises(
+        DataError, match=r"^.*knee_1\.h5: not an HDF5 file .*; copy or unpack it again, or leave it out$"
+    ):
         load_training_volumes(data)
 
 
@@ -199,7 +201,7 @@ def test_bad_files_are_refused_with_the_first_named_and_the_others_counted(data)
         load_training_volumes(data)
     message = str(caught.value)
     assert message.startswith(f"{data / 'knee_1.h5'}: not an HDF5 file")
-    assert message.endswith("; 2 more like it; leave it out or copy it again")
+    assert message.endswith("; 2 more cannot be read; copy or unpack it again, or leave it out")
 
 
 def test_two_volumes_of_one_name_are_refused(data):

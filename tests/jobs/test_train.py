@@ -60,7 +60,7 @@ def test_it_says_what_is_done_what_came_of_it_and_what_comes_next(study, tmp_pat
     assert re.fullmatch(pattern, best)
     assert following == (
         f"next: mrikit reconstruct --weights {tmp_path}/run --data {study} --out {tmp_path}/run-recon "
-        f"--acceleration 4 --center-fraction 0.16"
+        f"--acceleration 4 --center-fraction 0.16 --held-out"
     )
     assert report == f"      mrikit report {tmp_path}/run"
 
@@ -83,6 +83,7 @@ def test_without_validation_it_says_so(study, tmp_path):
     config = change_config(CONFIG, {"training.num_epochs": 1, "data.num_validation": 0}, "test")
     done = invoke(*command_line(config), "--data", study, "--out", tmp_path)
     assert done.stdout.startswith("nothing was held out to validate on; weights in ")
+    assert "--held-out" not in done.stdout
 
 
 def test_a_dry_run_tells_the_extent_and_writes_nothing_but_the_index(study, tmp_path):

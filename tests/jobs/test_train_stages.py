@@ -44,7 +44,7 @@ def test_without_a_stage_all_are_trained_in_order(trained):
     assert [line.split(":")[0] for line in lines[:3]] == ["stage 1", "stage 2", "stage 3"]
     assert [load_weights(out / f"stage-{stage}").record["stage"] for stage in (1, 2, 3)] == [1, 2, 3]
     assert lines[3].startswith(f"next: mrikit reconstruct --weights {out} --data ")
-    assert lines[3].endswith("--acceleration 8 --mask fixed --center-fraction 0.08")
+    assert lines[3].endswith("--acceleration 8 --mask fixed --center-fraction 0.08 --held-out")
 
 
 def test_what_it_names_next_can_be_done(trained):

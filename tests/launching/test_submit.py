@@ -46,13 +46,14 @@ class FakeBackend:
 
     def __init__(self):
         self.submitted, self.states, self.known = [], {}, []
-        self.hourly_cost, self.is_cost_sure = 10.0, True
+        self.hourly_cost, self.is_cost_sure, self.missing = 10.0, True, ""
 
     def plan(self, chain):
         return [
             JobPlan(
                 where="a cluster in memory", command=("mrikit", *spec.command), env={"A": "b"}, notes=("a note",),
                 job_file=f"#!{spec.name}", hourly_cost=self.hourly_cost, is_cost_sure=self.is_cost_sure, currency="USD",
+                missing=self.missing,
             )
             for spec in chain
         ]  # fmt: skip
@@ -124,6 +125,22 @@ def test_places_that_are_written_are_told_from_those_that_are_read(backend, tmp_
     (record,) = load_records()
     assert record.spec.inputs == ("az://raw/knee", str(tmp_path / "runs/a"), str(tmp_path / "runs/b"))
     assert record.spec.outputs == (str(tmp_path / "R"),)
+
+
+def test_gpus_of_gres_are_counted_for_what_computes(backend):
+    run(*TRAIN, "--resource", "gres=gpu:a100:4", "--nodes", "2", "--set", "training.batch_size=8")
+    (record,) = load_records()
+    assert (record.spec.gpus_per_node, record.spec.processes_per_node, record.spec.num_processes) == (4, 4, 8)
+
+
+def test_what_this_machine_lacks_is_said_before_anything_else_or_after_a_dry_run(backend):
+    backend.missing = "no `squeue` on the PATH"
+    with pytest.raises(JobError, match="no `squeue` on the PATH"):
+        run(*TRAIN)
+    assert not backend.submitted
+    result = run(*TRAIN, "--dry-run")
+    assert "#!knee-multicoil-" in result.stdout
+    assert result.stderr.splitlines()[-1] == "it cannot be submitted from here: no `squeue` on the PATH"
 
 
 def test_the_name_says_what_it_does_and_the_same_command_has_the_same(backend):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from mrikit.errors import JobError, StorageError
-from mrikit.storage.lock import alone, is_held, take
+from mrikit.storage.lock import NoLocksWarning, alone, is_held, take
 
 BUSY = JobError("somebody else is in it")
 HOLDER = """
@@ -96,9 +96,12 @@ def test_a_folder_that_cannot_be_written_is_one_line_with_a_remedy(tmp_path):
         pass
 
 
-def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path, monkeypatch):
+def test_a_file_system_without_locks_is_said_and_no_reason_to_stop(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with alone(tmp_path / "lock", "wait", busy=BUSY):
+    with (
+        pytest.warns(NoLocksWarning, match="let no two commands write one folder at once"),
+        alone(tmp_path / "lock", "wait", busy=BUSY),
+    ):
         pass
     os.close(take(tmp_path / "lock", is_needed=False))
 

@@ -48,8 +48,8 @@ def test_a_folder(tmp_path):
 
 
 def test_a_file_that_is_not_hdf5(tmp_path):
-    (tmp_path / "a.h5").write_text("<html>403 Forbidden</html>")
-    assert message_of(tmp_path / "a.h5") == "not an HDF5 file (26 bytes); is the download complete?"
+    (tmp_path / "a.h5").write_text("403 Forbidden")
+    assert message_of(tmp_path / "a.h5") == "not an HDF5 file (13 bytes); is the download complete?"
 
 
 @pytest.mark.parametrize("share", [0.3, 0.99])

@@ -90,7 +90,7 @@ def test_a_bad_file_is_a_volume_that_says_why_it_cannot_be_opened(data):
     with counted_openings(data) as opened:
         bad, *others = scan_volumes(data)
     assert opened.as_hdf5["a.h5"] == 1
-    assert [file.problem for file in others] == [None] * 3
+    assert [file.fault for file in others] == [None] * 3
     with pytest.raises(DataError, match=r"a\.h5: not an HDF5 file \(4 bytes\)"):
         bad.open()
 

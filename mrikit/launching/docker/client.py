@@ -37,6 +37,7 @@ def docker(*words: str, timeout_s: float = _CALL_TIMEOUT_S) -> str:
             [PROGRAM, *words],
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             check=False,
             stdin=subprocess.DEVNULL,
             timeout=timeout_s,

@@ -101,7 +101,7 @@ class _Container:
 
     def say(self, line: str) -> None:
         """See `Host`."""
-        _hand_on(f"{line}\n".encode())
+        _hand_on(f"{line}\n".encode(errors="backslashreplace"))
 
     def _read(self, seconds: float) -> bool:
         """Hand on a piece of what the command says; False if there is none in that time, or no more at all."""

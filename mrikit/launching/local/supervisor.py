@@ -137,7 +137,8 @@ class _Machine:
 
     def say(self, line: str) -> None:
         """See `Host`; before an attempt the line begins its log."""
-        with contextlib.suppress(OSError), log_path(self._folder, self._number).open("a", encoding="utf-8") as log:
+        path = log_path(self._folder, self._number)
+        with contextlib.suppress(OSError), path.open("a", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"{line}\n")
 
 

@@ -11,7 +11,7 @@ from mrikit.errors import JobError, StorageError
 from mrikit.launching.job import GOING_ON, JobPlan, JobSpec, JobStatus
 from mrikit.launching.logs import num_logs, read_logs, tail
 from mrikit.launching.records import job_folder, jobs_folder
-from mrikit.launching.slurm.commands import ask, slurm
+from mrikit.launching.slurm.commands import ask, missing_program, slurm
 from mrikit.launching.slurm.script import (
     ARRAYS,
     MARK,
@@ -181,6 +181,7 @@ def _plan(spec: JobSpec) -> JobPlan:
         env=dict(spec.env),
         job_file=text,
         notes=tuple(notes),
+        missing=missing_program(),
     )
 
 

@@ -11,7 +11,7 @@ from mrikit.errors import ConfigError
 from mrikit.launching.job import JobSpec
 from mrikit.launching.records import spec_from_json, spec_to_json
 from mrikit.launching.slurm.body import BODY
-from mrikit.launching.slurm.traits import KILL_WITHIN_S, KILLS, OPTIONS, SLURM
+from mrikit.launching.slurm.traits import KILL_WITHIN_S, KILLS, OPTIONS, SLURM, num_gres_gpus
 from mrikit.launching.traits import require_known
 
 MARK = "mrikit"
@@ -21,6 +21,7 @@ _MEMORY = re.compile(r"(\d+)([KMGT]?)B?", re.IGNORECASE)
 _NOTICE_S = 120
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MINUTES_PER_HOUR, _SECONDS_PER_MINUTE = 60, 60
+_MAIL_TYPE = "END,FAIL"
 _DEFAULTS = {KILLS: "2", KILL_WITHIN_S: "60"}
 
 
@@ -114,7 +115,8 @@ def notice_s(spec: JobSpec) -> int:
 
 def given_options(spec: JobSpec) -> dict[str, str]:
     """The options of sbatch that the resources of a job stand for."""
-    return {OPTIONS[key]: _memory(value) if key == "memory" else value for key, value in _resources(spec).items()}
+    given = {OPTIONS[key]: _memory(value) if key == "memory" else value for key, value in _resources(spec).items()}
+    return given | ({"mail-type": _MAIL_TYPE} if "mail-user" in given and "mail-type" not in given else {})
 
 
 def _require_possible(spec: JobSpec, place: Place) -> None:
@@ -130,6 +132,12 @@ def _require_possible(spec: JobSpec, place: Place) -> None:
         raise ConfigError(f"--resource cpus={cpus}: a whole number of cores for each process is needed")
     if not _MEMORY.fullmatch(memory):
         raise ConfigError(f"--resource memory={memory}: the memory of each machine is needed, such as 64GB")
+    num_gpus = num_gres_gpus(spec)
+    if num_gpus and spec.gpus_per_node not in (0, num_gpus):
+        raise ConfigError(
+            f"--gpus {spec.gpus_per_node} and --resource gres={spec.resources['gres']} ask for different numbers of "
+            f"GPUs on each machine; leave out --gpus, and gres counts"
+        )
     if not place.python.startswith("/"):
         raise ConfigError(f"--resource python={place.python}: an absolute path is needed, the same on every machine")
     if "\\" in str(place.jobs) or not str(place.jobs).isprintable():
@@ -148,7 +156,8 @@ def _options(spec: JobSpec, name: str, output: Path) -> list[str]:
         "comment": MARK,
         "nodes": str(spec.nodes),
         "ntasks-per-node": str(spec.processes_per_node),
-        **({"gpus-per-node": str(spec.gpus_per_node)} if spec.gpus_per_node else {}),
+        # Some clusters give GPUs by --gres alone.
+        **({"gpus-per-node": str(spec.gpus_per_node)} if spec.gpus_per_node and not num_gres_gpus(spec) else {}),
         "time": str(num_minutes(spec)),
         "signal": f"B:USR1@{notice_s(spec)}",
         "requeue": None,

@@ -1,6 +1,9 @@
 """What Slurm is like as a back end."""
 
-from mrikit.launching.job import Backend
+import re
+
+from mrikit.errors import ConfigError
+from mrikit.launching.job import Backend, JobSpec
 from mrikit.launching.traits import Traits
 
 OPTIONS = {
@@ -8,6 +11,9 @@ OPTIONS = {
     "constraint": "constraint",
     "cpus": "cpus-per-task",
     "exclude": "exclude",
+    "gres": "gres",
+    "mail": "mail-user",
+    "mail_type": "mail-type",
     "memory": "mem",
     "nodelist": "nodelist",
     "partition": "partition",
@@ -18,6 +24,25 @@ OPTIONS = {
 PYTHON, KILLS, KILL_WITHIN_S = "python", "kills", "kill_within_s"
 """Resources that are no options of sbatch: the interpreter on the machines of the cluster; for --simulate-preemption
 how often, and how many seconds after a start at most."""
+
+
+_GRES = re.compile(r"(?:gres/)?(?P<name>\w+)(?::(?P<type>[A-Za-z_][\w.-]*))?(?::(?P<count>\d+[KMGTP]?))?")
+
+
+def num_gres_gpus(spec: JobSpec) -> int:
+    """GPUs of each machine that `--resource gres=gpu:TYPE:NUMBER` asks for; 0 where it asks for none.
+
+    Raises:
+        ConfigError: It is not written so.
+    """
+    count = 0
+    for word in filter(None, spec.resources.get("gres", "").split(",")):
+        found = _GRES.fullmatch(word)
+        is_gpu = found is not None and found["name"] == "gpu"
+        if found is None or (is_gpu and not (found["count"] or "1").isdecimal()):
+            raise ConfigError(f"--resource gres={word}: name:type:number is needed, such as gpu:a100:4")
+        count += int(found["count"] or 1) if is_gpu else 0
+    return count
 
 
 def _open() -> Backend:
@@ -34,4 +59,5 @@ SLURM = Traits(
     has_queue=True,
     has_arrays=True,
     rehearses_preemption=True,
+    default_gpus=num_gres_gpus,
 )

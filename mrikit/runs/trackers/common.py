@@ -7,6 +7,7 @@ from typing import Any
 
 from mrikit.run_files import TRACKERS_FILE
 from mrikit.storage import read_json, write_json
+from mrikit.words import in_unicode
 
 PROJECT = "mrikit"
 
@@ -21,7 +22,8 @@ def numbers(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def redact(text: str) -> str:
-    """The same text without passwords and queries, which hold signatures, in its URLs."""
+    """The same text, in Unicode, without passwords and queries, which hold signatures, in its URLs."""
+    text = in_unicode(text)
     return re.sub(r"(://[^\s?'\"]*)\?[^\s'\"]*", r"\1", re.sub(r"(?<=://)[^/\s@:]*:[^/\s@]*@", "", text))
 
 

@@ -23,6 +23,7 @@ from mrikit.errors import ConfigError, StorageError
 from mrikit.storage import write_bytes
 from mrikit.transfer.published import published_digests
 from mrikit.transfer.results import CopyEvent, CopyResult
+from mrikit.transfer.retry import Patience
 from mrikit.transfer.unpacking.manifest import read_manifest
 from mrikit.transfer.unpacking.result import UnpackSettings
 
@@ -443,9 +444,30 @@ def test_a_plan_tells_the_state_of_each_archive_in_a_word(app, server, tmp_path)
 
 def test_where_nothing_can_come_no_sizes_are_told(app, server, tmp_path):
     server.faults.refusal = (403, "AccessDenied", "Request has expired", {})
-    lines = call(app, tmp_path, "--dry-run", "--only", NAME).stdout.splitlines()
+    result = call(app, tmp_path, "--dry-run", "--only", NAME)
+    lines = result.stdout.splitlines()
     assert lines[1].split() == [NAME, "expired", "?", "?", "?"]
-    assert lines[-1] == f"nothing is to come to {tmp_path / 'to'}"
+    assert lines[-1] == f"1 of 1 archive cannot be copied: {NAME}"
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ("--dry-run", "--json"), ("--volumes", "2"), ()])
+def test_a_server_that_is_not_there_is_given_up_within_seconds(app, tmp_path, monkeypatch, options):
+    write_archive(tmp_path / "source")
+    with running_server(tmp_path / "source", faults=Faults()) as server:
+        (tmp_path / "mail.txt").write_text(server.mail(NAME))
+    waited = []
+    monkeypatch.setattr(Patience, "wait_s", lambda _patience, count, _after=None: waited.append(count) or 0.0)
+    result = call(app, tmp_path, *options)
+    assert result.exit_code == 1
+    assert f"{NAME}: the server cannot be reached, 5 times in a row" in result.stdout + result.stderr
+    assert waited == [1, 2, 3, 4]
+
+
+def test_a_server_that_takes_no_connection_is_given_up_after_some_time():
+    patience = Patience(absent_after_s=10)
+    so_far = [(1, 60), (2, 9), (2, 10), (5, 1)]
+    assert [patience.is_absent(*one) for one in so_far] == [False, False, True, True]
 
 
 def test_what_is_unpacked_in_part_is_told_below_the_table(app, server, tmp_path):

@@ -13,6 +13,7 @@ from mrikit.launching.job import JobSpec
 from mrikit.launching.slurm.backend import SlurmBackend
 from mrikit.launching.slurm.body import BODY
 from mrikit.launching.slurm.script import Place, array_script, kill_delays_s, script, specs_of
+from mrikit.launching.slurm.traits import num_gres_gpus
 
 PLACE = Place(python="/opt/mri/bin/python", jobs=Path("/home/me/jobs"))
 SPEC = JobSpec(
@@ -120,7 +121,7 @@ def test_a_line_break_in_a_command_stays_in_its_word():
     [
         (
             {"cluster": "gpu"},
-            "--resource cluster=gpu: --on slurm takes account, constraint, cpus, exclude, kill_within_s",
+            "--resource cluster=gpu: --on slurm takes account, constraint, cpus, exclude, gres, kill_within_s",
         ),
         (
             {"partition": "a\n#SBATCH --uid=0"},
@@ -197,3 +198,66 @@ def test_bash_takes_the_script():
     bash = shutil.which("bash")
     done = subprocess.run([bash, "-n"], input=script(SPEC, PLACE), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def resources(**given):
+    """A script for other resources, and what it asks of sbatch."""
+    spec = replace(SPEC, resources=given, gpus_per_node=num_gres_gpus(replace(SPEC, resources=given)))
+    return lines_of(script(spec, PLACE))
+
+
+@pytest.mark.parametrize(
+    ("gres", "num_gpus"),
+    [
+        ("gpu:a100:4", 4),
+        ("gpu:4", 4),
+        ("gpu", 1),
+        ("gpu:a100", 1),
+        ("gres/gpu:a100_3g.20gb:2", 2),
+        ("gpu:a100:2,gpu:v100:1", 3),
+        ("tmpfs:100G,gpu:2", 2),
+        ("tmpfs:100G", 0),
+    ],
+)
+def test_gpus_that_gres_asks_for_are_counted_and_asked_for_once(gres, num_gpus):
+    assert num_gres_gpus(replace(SPEC, resources={"gres": gres})) == num_gpus
+    lines = resources(gres=gres)
+    assert f"#SBATCH --gres={gres}" in lines
+    assert not [line for line in lines if "gpus" in line]
+
+
+def test_other_gres_leave_the_gpus_alone():
+    lines = lines_of(script(replace(SPEC, resources={"gres": "tmpfs:100G"}), PLACE))
+    assert "#SBATCH --gpus-per-node=4" in lines
+
+
+def test_gres_and_gpus_that_differ_are_refused():
+    spec = replace(SPEC, gpus_per_node=2, resources={"gres": "gpu:a100:4"})
+    with pytest.raises(ConfigError, match="--gpus 2 and --resource gres=gpu:a100:4 ask for different numbers"):
+        script(spec, PLACE)
+    assert "#SBATCH --gres=gpu:a100:4" in lines_of(script(replace(spec, gpus_per_node=4), PLACE))
+
+
+@pytest.mark.parametrize("gres", ["gpu:a100:many four", "gpu:a100:4G", "gpu::", "gpu=4"])
+def test_gres_that_nobody_could_count_is_refused(gres):
+    with pytest.raises(ConfigError, match="name:type:number is needed, such as gpu:a100:4"):
+        script(replace(SPEC, resources={"gres": gres}), PLACE)
+
+
+def test_mail_comes_at_the_end_or_when_it_is_asked_for():
+    assert resources(mail="me@example.org")[-2:] == [
+        "#SBATCH --mail-user=me@example.org",
+        "#SBATCH --mail-type=END,FAIL",
+    ]
+    assert "#SBATCH --mail-type=ALL" in resources(mail="me@example.org", mail_type="ALL")
+    assert resources(mail_type="BEGIN")[-1] == "#SBATCH --mail-type=BEGIN"
+
+
+def test_a_plan_says_what_this_machine_lacks(monkeypatch):
+    monkeypatch.setenv("MRIKIT_JOBS", "/home/me/jobs")
+    monkeypatch.setattr(shutil, "which", lambda program: None if program == "squeue" else f"/usr/bin/{program}")
+    (plan,) = SlurmBackend().plan([SPEC])
+    assert plan.missing.startswith("no `squeue` on the PATH: Slurm is used from a login node")
+    monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
+    (plan,) = SlurmBackend().plan([SPEC])
+    assert plan.missing == ""
