@@ -1,6 +1,7 @@
 """Amounts and names in words: bytes, times, counts."""
 
 import shlex
+from collections.abc import Sequence
 from datetime import timedelta
 
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -46,3 +47,9 @@ def in_unicode(text: str) -> str:
 def in_shell(*words: object) -> str:
     """A command of mrikit as a shell takes it, whatever is in the names of its files."""
     return shlex.join(["mrikit", *map(str, words)])
+
+
+def left_out(names: Sequence[str], num_volumes: int, what: str) -> str:
+    """`left out: 2 of 5 volumes are undersampled, such as knee_1`."""
+    are = "is" if len(names) == 1 else "are"
+    return f"left out: {len(names):,} of {counted(num_volumes, 'volume')} {are} {what}, such as {names[0]}"

@@ -4,7 +4,6 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -70,11 +69,11 @@ def reconstruct_volume(
         JobError: The memory of the device does not suffice for one slice.
     """
     volume_id = volume.info.volume_id
+    held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
+    volume = volume.replaced(kspace=held)
     mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
     _warn_of_rows(volume.info, method)
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
-    held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
-    volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and volume.is_fully_sampled
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)
