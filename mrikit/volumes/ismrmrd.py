@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.blob_file import Signature, known_blob
+from mrikit.volumes.geometry import Geometry, geometry_of
 from mrikit.volumes.hdf5 import read_hdf5, text
 from mrikit.volumes.header import ScanHeader, read_header
 from mrikit.volumes.held import HeldFile
@@ -141,10 +142,10 @@ def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
         first_sample=first_sample,
         kept=(first, last),
     )
-    return Volume(kspace=kspace, mask=mask, info=_info(path, header))
+    return Volume(kspace=kspace, mask=mask, info=_info(path, header, geometry_of(head, header, of_slice)))
 
 
-def _info(path: Location, header: ScanHeader) -> ScanInfo:
+def _info(path: Location, header: ScanHeader, geometry: Geometry | None) -> ScanInfo:
     readout, phase, _ = header.encoded_matrix
     left, right = header.padding
     return ScanInfo(
@@ -156,6 +157,7 @@ def _info(path: Location, header: ScanHeader) -> ScanInfo:
         matrix=(readout, phase),
         recon_matrix=header.recon_matrix[:2],
         fov_mm=header.fov_mm,
+        geometry=geometry,
         padding=(max(left, 0), min(right, phase)),
         source=path,
     )
