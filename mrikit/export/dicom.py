@@ -18,7 +18,7 @@ from pydicom.valuerep import format_number_as_ds
 from mrikit import __version__
 from mrikit.export.part import Part
 from mrikit.export.source import RESEARCH_USE, Source, shown_range
-from mrikit.export.template import Template
+from mrikit.export.template import Template, unusual_values
 from mrikit.volumes.geometry import first_pixels
 
 NO_PLACE = "the place in the patient is not known: written as Secondary Capture, without orientation and position"
@@ -95,8 +95,9 @@ def _series(source: Source, template: Template | None, entropy: list[str]) -> Da
     if template is None:
         known.PatientIdentityRemoved, known.DeidentificationMethod = "YES", "no fact of the patient was taken over"
     else:
-        for keyword, value in template.shared_facts(is_placed=is_placed).items():
-            setattr(known, keyword, value)
+        with unusual_values():
+            for keyword, value in template.shared_facts(is_placed=is_placed).items():
+                setattr(known, keyword, value)
     known.SeriesInstanceUID = generate_uid(entropy_srcs=[*entropy, "series"])
     known.SeriesNumber = template.series_number + 1000 if template else 1
     known.SeriesDescription = f"RESEARCH USE mrikit {model}"[:_LONGEST]

@@ -1,7 +1,10 @@
 """An MR image of the scanner that tells whose reconstruction it is, and where it lies."""
 
+import contextlib
 import hashlib
 import json
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +70,20 @@ def read_template(path: Path) -> Template:
     except OSError as error:
         raise DataError(f"{path}: the template cannot be read: {error.strerror}") from error
     is_json = path.suffix == ".json"
-    named, *others = _from_json(path, content) if is_json else [_from_dicom(path)]
-    series = (named, *others) if is_json else _siblings(path, named)
+    with unusual_values():
+        named, *others = _from_json(path, content) if is_json else [_from_dicom(path)]
+        series = (named, *others) if is_json else _siblings(path, named)
     return Template(
         path=path, digest=hashlib.sha256(content).hexdigest(), named=named, series=series, is_stated=is_json
     )
+
+
+@contextlib.contextmanager
+def unusual_values() -> Iterator[None]:
+    """No warnings of pydicom until the block ends: scanners write values that the standard does not allow."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pydicom")
+        yield
 
 
 def _from_dicom(path: Path) -> Dataset:
@@ -97,6 +109,8 @@ def _from_json(path: Path, content: bytes) -> list[Dataset]:
         message = f"{path}: no JSON of DICOM tags, such as {{'PixelSpacing': [1, 1], ...}}: {error}"
         raise DataError(message) from error
     modality = images[0].get("Modality", "MR") if images else None
+    if modality is None:
+        raise DataError(f"{path}: no JSON of DICOM tags: an empty list; one object for each slice is needed")
     if modality != "MR":
         raise DataError(f"{path}: the template is of modality {modality}; give tags of an MR image")
     return images
