@@ -128,7 +128,7 @@ def slice_spacing(
     positions: npt.NDArray[np.float64], read_dir: npt.ArrayLike, phase_dir: npt.ArrayLike
 ) -> float | None:
     """Millimetres between neighbouring slices along their normal; None for one slice or unequal steps."""
-    steps = np.diff(positions @ np.cross(read_dir, phase_dir))
+    steps = np.diff(positions @ np.cross(np.asarray(read_dir), np.asarray(phase_dir)))
     if not len(steps) or np.ptp(steps) > _SLOPPY * np.abs(steps).max():
         return None
     return float(np.abs(steps.mean()))
