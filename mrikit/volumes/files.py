@@ -16,7 +16,8 @@ from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
-from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
+from mrikit.volumes.ismrmrd import find_group, read_ismrmrd
+from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
@@ -64,7 +65,8 @@ def held_open(volume: Volume) -> Iterator[Volume]:
     def hold(slices: SliceArray) -> SliceArray:
         if not isinstance(slices, FileSlices | MrdSlices) or isinstance(slices.path, BlobPath):
             return slices
-        return replace(slices, held=files.setdefault(slices.path, HeldFile(slices.path)))
+        file = files.setdefault(slices.path, HeldFile(slices.path))
+        return slices.held(file) if isinstance(slices, MrdSlices) else replace(slices, held=file)
 
     reference = None if volume.reference is None else hold(volume.reference)
     try:
@@ -107,7 +109,7 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Vo
         return read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs)
     group = find_group(file)
     if group is not None:
-        return read_ismrmrd(path, file, group)
+        return _only(read_ismrmrd(path, file, group))
     if "reconstruction" in file:
         raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
     raise DataError(
@@ -116,9 +118,20 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Vo
     )
 
 
+def _only(volumes: tuple[Volume, ...]) -> Volume:
+    if len(volumes) > 1:
+        names = ", ".join(volume.info.volume_id for volume in volumes)
+        raise DataError(f"{len(volumes)} volumes in one file: {names}; one is needed. Split the file")
+    return volumes[0]
+
+
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
     """Slices that are read from the version of the blob that was opened, and no other."""
     if not isinstance(slices, FileSlices | MrdSlices) or not isinstance(slices.path, BlobPath):
         return slices
     blob = blobs.find(slices.path)
-    return slices if blob is None else replace(slices, signature=blob.signature)
+    if blob is None:
+        return slices
+    if isinstance(slices, MrdSlices):
+        return slices.pinned(blob.signature)
+    return replace(slices, signature=blob.signature)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import BlobPath, Location
-from mrikit.volumes.ismrmrd import MrdSlices
+from mrikit.volumes.acquisitions import Hdf5Acquisitions
+from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 
@@ -48,14 +49,12 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
     signature = tuple(known["signature"]) if "signature" in known else None
     if "group" in known:
         return MrdSlices(
-            path=path,
-            group=known["group"],
+            acquisitions=Hdf5Acquisitions(path=path, group=known["group"], signature=signature),
             shape=tuple(known["shape"]),
             rows=_unpack(known["rows"], known["counts"]),
             columns=_unpack(known["columns"], known["counts"]),
             first_sample=known["first_sample"],
             kept=tuple(known["kept"]),
-            signature=signature,
         )
     return FileSlices(
         path=_resolve(path.parent, known["file"]) if known["file"] else path,
@@ -70,8 +69,9 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
 
 
 def _dump_mrd(slices: MrdSlices) -> dict[str, Any]:
+    assert isinstance(slices.acquisitions, Hdf5Acquisitions)
     return {
-        "group": slices.group,
+        "group": slices.acquisitions.group,
         "shape": slices.shape,
         "counts": [len(rows) for rows in slices.rows],
         "rows": _pack(slices.rows),

@@ -1,8 +1,6 @@
 """Read ISMRMRD (MRD) raw data of 2-D Cartesian scans: acquisitions sorted into k-space."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,10 +8,9 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import Location
-from mrikit.volumes.blob_file import Signature, known_blob
-from mrikit.volumes.hdf5 import read_hdf5, text
+from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
 from mrikit.volumes.header import ScanHeader, read_header
-from mrikit.volumes.held import HeldFile
+from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.volume import ScanInfo, Volume
 
 SKIPPED_FLAGS = {
@@ -35,69 +32,6 @@ FURTHER_COUNTERS = ("kspace_encode_step_2", "contrast", "phase", "repetition", "
 """Counters that a single 2-D scan never advances."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MrdSlices:
-    """K-space of an MRD file as a SliceArray; the acquisitions of a slice are read when it is asked for."""
-
-    path: Location
-    group: str
-    """HDF5 group that holds `xml` and `data`."""
-    shape: tuple[int, ...]
-    """(slice, coil, readout, phase)"""
-    rows: tuple[npt.NDArray[np.int64], ...]
-    """For each slice the ascending numbers of its acquisitions."""
-    columns: tuple[npt.NDArray[np.int64], ...]
-    """For each slice the phase column of each of its acquisitions."""
-    first_sample: int
-    """Readout position of the first sample that is kept."""
-    kept: tuple[int, int]
-    """[first, last) samples of an acquisition that are kept."""
-    signature: Signature | None = None
-    """Size and version of a blob when it was opened; another one is not read. None for a local file."""
-    held: HeldFile | None = None
-    """The file where somebody keeps it open meanwhile."""
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        return (self[slice_index] for slice_index in range(len(self)))
-
-    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
-        """One slice, (coil, readout, phase) complex64: repeated lines averaged, missing ones zero.
-
-        Raises:
-            DataError: The file is gone or damaged, or the slice holds NaN or Inf.
-            IndexError: There is no such slice.
-        """
-        slice_index = range(len(self))[slice_index]
-        columns = self.columns[slice_index]
-        rows = self.rows[slice_index]
-
-        def read(file: h5py.File) -> Sequence[npt.NDArray[Any]]:
-            found: Sequence[npt.NDArray[Any]] = file[self.group]["data"].fields("data")[rows]
-            return found
-
-        if self.held is not None:
-            records = self.held.read_hdf5(read)
-        else:
-            records = read_hdf5(self.path, read, known_blob(self.path, self.signature))
-        num_coils, readout, phase = self.shape[1:]
-        try:
-            lines = np.stack(records).view(np.complex64).reshape(len(columns), num_coils, -1)
-        except ValueError as error:
-            raise DataError(f"{self.path}: slice {slice_index} has acquisitions of unlike length: {error}") from error
-        if not np.isfinite(lines).all():
-            raise DataError(f"{self.path}: slice {slice_index} of k-space holds NaN or Inf; is the file damaged?")
-        first, last = self.kept
-        total = np.zeros((phase, num_coils, last - first), np.complex64)
-        np.add.at(total, columns, lines[:, :, first:last])
-        total /= np.maximum(np.bincount(columns, minlength=phase), 1).astype(np.float32)[:, None, None]
-        kspace = np.zeros((num_coils, readout, phase), np.complex64)
-        kspace[:, self.first_sample : self.first_sample + last - first] = np.moveaxis(total, 0, -1)
-        return kspace
-
-
 def find_group(file: h5py.File) -> str | None:
     """Name of the first group that holds MRD raw data, or None."""
     return next(
@@ -105,8 +39,21 @@ def find_group(file: h5py.File) -> str | None:
     )
 
 
-def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
+def read_ismrmrd(path: Location, file: h5py.File, group: str) -> tuple[Volume, ...]:
     """Read an open MRD file; samples are read later, slice by slice.
+
+    Raises:
+        DataError: As `sort_acquisitions`; the message does not name the file.
+    """
+    opened = Hdf5Acquisitions(path=path, group=group, opened=file)
+    closed = replace(opened, opened=None)
+    return tuple(
+        replace(volume, kspace=replace(volume.kspace, acquisitions=closed)) for volume in sort_acquisitions(opened)
+    )
+
+
+def sort_acquisitions(acquisitions: Acquisitions) -> tuple[Volume, ...]:
+    """The volumes that acquisitions make, whatever container they come from.
 
     The k-space centre of the encoding limits comes to column matrix // 2. Noise scans and other acquisitions that
     are no part of the image, and those of any encoding but the first, are skipped; repeated lines are averaged. There
@@ -115,9 +62,9 @@ def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
     Raises:
         DataError: It is not one 2-D Cartesian scan, or its acquisitions differ; the message does not name the file.
     """
-    header = read_header(text(file[group], "xml"))
+    header = read_header(acquisitions.xml)
     _check_cartesian(header)
-    head = file[group]["data"].fields("head")[:]
+    head = acquisitions.head
     # The header that is read, and so the matrix, is that of the first encoding.
     numbers = np.flatnonzero(~_has_flag(head, *SKIPPED_FLAGS) & (head["encoding_space_ref"] == 0))
     head = head[numbers]
@@ -133,15 +80,14 @@ def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
     mask = _sampled(header, [columns[rows] for rows in of_slice])
     first, last, first_sample = _placement(head[0], readout)
     kspace = MrdSlices(
-        path=path,
-        group=group,
+        acquisitions=acquisitions,
         shape=(len(of_slice), int(head["active_channels"][0]), readout, phase),
         rows=tuple(numbers[rows] for rows in of_slice),
         columns=tuple(columns[rows] for rows in of_slice),
         first_sample=first_sample,
         kept=(first, last),
     )
-    return Volume(kspace=kspace, mask=mask, info=_info(path, header))
+    return (Volume(kspace=kspace, mask=mask, info=_info(acquisitions.path, header)),)
 
 
 def _info(path: Location, header: ScanHeader) -> ScanInfo:
