@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from mrikit.data import Example, MaskPlan, center_crop, choose_mask, cropped_shape, make_example
+from mrikit.data.window import scored_window
 from mrikit.errors import DataError, JobError
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
@@ -19,6 +20,7 @@ from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import Volume
+from mrikit.volumes.geometry import centre_cropped
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
@@ -56,8 +58,8 @@ def reconstruct_volume(
         DataError: A slice is damaged, or the mask does not suit the model.
         JobError: The memory of the device does not suffice for one slice.
     """
-    volume_id = volume.info.volume_id
-    mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
+    info, volume_id = volume.info, volume.info.volume_id
+    mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = replace(volume, kspace=held)
     has_reference = volume.reference is None and volume.is_fully_sampled
@@ -97,6 +99,8 @@ def reconstruct_volume(
         zero_filled=np.stack([done.zero_filled for done in slices]),
         reference=np.stack([done.reference for done in slices]) if has_reference else None,
         volume_id=volume_id,
+        acquisition=info.acquisition,
+        geometry=None if info.geometry is None else centre_cropped(info.geometry, info.matrix, scored_window(info)),
         mask=mask,
         model=method.name,
         weights_sha256=method.weights.sha256 if method.weights else None,

@@ -3,6 +3,7 @@
 import h5py
 
 from mrikit.storage import Location
+from mrikit.volumes.geometry import geometry_of_header
 from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
 from mrikit.volumes.header import read_header
@@ -43,6 +44,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
             matrix=matrix,
             recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.recon_matrix[:2],
             fov_mm=header.fov_mm,
+            geometry=geometry_of_header(header, matrix),
             padding=(max(left, 0), min(right, matrix[1])),
             reference_max=None if largest is None else float(largest),
             source=path,

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from mrikit.errors import DataError
+from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.volume import ScanInfo
 
 NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
@@ -26,6 +27,8 @@ class ScanHeader:
     """(readout, phase, partition) size of the image to show."""
     fov_mm: tuple[float, float] | None
     """(readout, phase) encoded field of view; None where the header says zero."""
+    slab_mm: float | None
+    """Encoded field of view across the slices, millimetres: of a 2-D scan the slice thickness."""
     center_line: int
     """Index of the acquired phase line that holds the k-space centre."""
     last_line: int
@@ -38,6 +41,8 @@ class ScanHeader:
     protocol: str | None
     body_part: str | None
     patient_id: str | None
+    patient_position: str | None
+    """How the patient lay, such as `HFS`; the schema demands a word, so converters write one that know none."""
 
     @property
     def padding(self) -> tuple[int, int]:
@@ -61,11 +66,14 @@ def read_header(xml: bytes | str) -> ScanHeader:
         found = sorted({child.tag.removeprefix(NAMESPACE) for child in root})
         raise DataError(f"the ISMRMRD header has no <encoding>; found {found}. Is it an ISMRMRD header?")
     fov_mm = (_number(encoding, "encodedSpace/fieldOfView_mm/x"), _number(encoding, "encodedSpace/fieldOfView_mm/y"))
+    slab = "encodedSpace/fieldOfView_mm/z"
+    slab_mm = _number(encoding, slab) if _text(encoding, slab) else 0.0
     field_strength = _text(root, "acquisitionSystemInformation/systemFieldStrength_T")
     return ScanHeader(
         encoded_matrix=_matrix(encoding, "encodedSpace"),
         recon_matrix=_matrix(encoding, "reconSpace"),
         fov_mm=fov_mm if min(fov_mm) > 0 else None,
+        slab_mm=slab_mm if slab_mm > 0 else None,
         center_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/center")),
         last_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/maximum")),
         first_line=int(_number(encoding, _FIRST_LINE)) if _text(encoding, _FIRST_LINE) else 0,
@@ -74,13 +82,15 @@ def read_header(xml: bytes | str) -> ScanHeader:
         protocol=_text(root, "measurementInformation/protocolName"),
         body_part=_text(root, "studyInformation/bodyPartExamined"),
         patient_id=_text(root, "subjectInformation/patientID"),
+        patient_position=_text(root, "measurementInformation/patientPosition"),
     )
 
 
 def make_header(info: ScanInfo, num_coils: int, num_slices: int) -> str:
     """A valid ISMRMRD XML header from which `read_header` gets the facts of `info` back.
 
-    An unknown field of view is written as zero, because the schema demands a number.
+    An unknown field of view or slice thickness is written as zero, because the schema demands a number; and an unknown
+    position of the patient as HFS, because it demands one.
 
     Raises:
         DataError: The acquired columns do not hold the k-space centre.
@@ -92,21 +102,22 @@ def make_header(info: ScanInfo, num_coils: int, num_slices: int) -> str:
             f"{info.volume_id}: padding [{left}, {right}) of {phase} columns leaves out the k-space centre at "
             f"{center}; give the [left, right) range of acquired columns"
         )
-    fov_mm = info.fov_mm or (0.0, 0.0)
-    recon_fov_mm = (fov_mm[0] * rows / readout, fov_mm[1] * columns / phase)
+    geometry = info.geometry or Geometry()
+    fov_mm, thickness_mm = info.fov_mm or (0.0, 0.0), geometry.slice_thickness_mm or 0.0
+    recon_fov_mm = (fov_mm[0] * rows / readout, fov_mm[1] * columns / phase, thickness_mm)
     frequency_hz = round((info.field_strength_t or 0.0) * PROTON_MHZ_PER_T * 1e6)
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         '<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD">'
         + _group("subjectInformation", patientID=info.patient_id)
         + _group("studyInformation", bodyPartExamined=info.anatomy)
-        + _measurement(info.acquisition)
+        + _measurement(info.acquisition, geometry.patient_position)
         + _group(
             "acquisitionSystemInformation", systemFieldStrength_T=info.field_strength_t, receiverChannels=num_coils
         )
         + _group("experimentalConditions", H1resonanceFrequency_Hz=frequency_hz)
         + "<encoding>"
-        + _space("encodedSpace", info.matrix, fov_mm)
+        + _space("encodedSpace", info.matrix, (*fov_mm, thickness_mm))
         + _space("reconSpace", info.recon_matrix, recon_fov_mm)
         + "<encodingLimits>"
         + _limit("kspace_encoding_step_0", readout - 1, readout // 2)
@@ -149,18 +160,15 @@ def _group(name: str, **children: str | float | None) -> str:
     return f"<{name}>{inner}</{name}>" if inner else ""
 
 
-def _measurement(protocol: str | None) -> str:
-    if protocol is None:
+def _measurement(protocol: str | None, patient_position: str | None) -> str:
+    if protocol is None and patient_position is None:
         return ""
-    return (
-        "<measurementInformation><patientPosition>HFS</patientPosition>"
-        f"<protocolName>{escape(protocol)}</protocolName></measurementInformation>"
-    )
+    return _group("measurementInformation", patientPosition=patient_position or "HFS", protocolName=protocol)
 
 
-def _space(name: str, matrix: tuple[int, int], fov_mm: tuple[float, float]) -> str:
+def _space(name: str, matrix: tuple[int, int], fov_mm: tuple[float, float, float]) -> str:
     size = _group("matrixSize", x=matrix[0], y=matrix[1], z=1)
-    return f"<{name}>{size}{_group('fieldOfView_mm', x=fov_mm[0], y=fov_mm[1], z=1.0)}</{name}>"
+    return f"<{name}>{size}{_group('fieldOfView_mm', x=fov_mm[0], y=fov_mm[1], z=fov_mm[2])}</{name}>"
 
 
 def _limit(name: str, last: int, center: int) -> str:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
+from mrikit.volumes.geometry import Geometry, geometry_of
 from mrikit.volumes.header import ScanHeader, read_header
 from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -87,10 +88,11 @@ def sort_acquisitions(acquisitions: Acquisitions) -> tuple[Volume, ...]:
         first_sample=first_sample,
         kept=(first, last),
     )
-    return (Volume(kspace=kspace, mask=mask, info=_info(acquisitions.path, header)),)
+    info = _info(acquisitions.path, header, geometry_of(head, header, of_slice))
+    return (Volume(kspace=kspace, mask=mask, info=info),)
 
 
-def _info(path: Location, header: ScanHeader) -> ScanInfo:
+def _info(path: Location, header: ScanHeader, geometry: Geometry | None) -> ScanInfo:
     readout, phase, _ = header.encoded_matrix
     left, right = header.padding
     return ScanInfo(
@@ -102,6 +104,7 @@ def _info(path: Location, header: ScanHeader) -> ScanInfo:
         matrix=(readout, phase),
         recon_matrix=header.recon_matrix[:2],
         fov_mm=header.fov_mm,
+        geometry=geometry,
         padding=(max(left, 0), min(right, phase)),
         source=path,
     )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import Location
+from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.sampling import is_full
 from mrikit.volumes.slice_array import SliceArray
 
@@ -35,6 +36,8 @@ class ScanInfo:
     """[left, right) phase columns that the scanner acquired; the rest is zero filling."""
     reference_max: float | None = None
     """Maximum of the reference volume as stored in the file, in the scale of the data."""
+    geometry: Geometry | None = None
+    """Where the image of the full field of view lies in the patient."""
     source: Location | None = None
     """The file it came from."""
 
