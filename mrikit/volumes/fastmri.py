@@ -42,7 +42,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
             acquisition=acquisition,
             field_strength_t=header.field_strength_t,
             matrix=matrix,
-            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.recon_matrix[:2],
+            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.window[:2],
             fov_mm=header.fov_mm,
             geometry=geometry_of_header(header, matrix),
             padding=(max(left, 0), min(right, matrix[1])),

@@ -33,8 +33,6 @@ class MrdSlices:
     """Readout position of the first sample that is kept."""
     kept: tuple[int, int]
     """[first, last) samples of an acquisition that are kept."""
-    noise: npt.NDArray[np.int64] | None = None
-    """Numbers of the noise acquisitions; None if there is none."""
     whitening: npt.NDArray[np.complex64] | None = None
     """(coil, coil) matrix that every line is multiplied by; None for the coils as they are."""
 
@@ -81,35 +79,35 @@ class MrdSlices:
         kspace[:, self.first_sample : self.first_sample + last - first] = np.moveaxis(total, 0, -1)
         return kspace
 
-    def lines_of(self, slice_index: int, wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.complex64]:
+    def lines_of(
+        self, slice_index: int, wanted: npt.NDArray[np.int64], *, is_checked: bool = True
+    ) -> npt.NDArray[np.complex64]:
         """(line, coil, kept sample) complex64 of some acquisitions of a slice, by their place in `rows`.
 
         Raises:
-            DataError: As for a slice.
+            DataError: As for a slice, NaN and Inf only if it is checked.
         """
-        lines = read_lines(self.acquisitions, self.rows[slice_index][wanted], slice_index)
+        what = f"slice {slice_index} of k-space"
+        lines = read_lines(self.acquisitions, self.rows[slice_index][wanted], what)
+        if is_checked and not np.isfinite(lines).all():
+            raise DataError(f"{self.path}: {what} holds NaN or Inf; is the file damaged?")
         lines = lines[:, :, slice(*self.kept)]
         return lines if self.whitening is None else self.whitening @ lines
 
 
 def read_lines(
-    acquisitions: Acquisitions, rows: npt.NDArray[np.int64], slice_index: int | None = None
+    acquisitions: Acquisitions, rows: npt.NDArray[np.int64], what: str = "the scan"
 ) -> npt.NDArray[np.complex64]:
     """(line, coil, sample) complex64 of acquisitions of one length.
 
     Raises:
-        DataError: The file is gone or damaged, or they hold NaN or Inf.
+        DataError: The file is gone or damaged.
     """
-    what = "k-space" if slice_index is None else f"slice {slice_index}"
     records: Sequence[npt.NDArray[np.complex64]] = acquisitions.samples(rows)
     try:
-        lines = np.stack(records)
+        return np.stack(records)
     except ValueError as error:
         raise DataError(f"{acquisitions.path}: {what} has acquisitions of unlike length: {error}") from error
-    if not np.isfinite(lines).all():
-        of = "" if slice_index is None else " of k-space"
-        raise DataError(f"{acquisitions.path}: {what}{of} holds NaN or Inf; is the file damaged?")
-    return lines
 
 
 def _replace(acquisitions: Acquisitions, **changes: Any) -> Any:  # noqa: ANN401 - a protocol is no dataclass to mypy

@@ -20,6 +20,8 @@ class ScanInfo:
     """File name without its suffix; unique within a data folder."""
     patient_id: str | None = None
     """Volumes of one patient share it, and never straddle two splits."""
+    study_id: str | None = None
+    """Volumes of one file share it, such as contrasts and repetitions; without a patient it keeps them together."""
     anatomy: str | None = None
     """`knee`, `brain`, ..."""
     acquisition: str | None = None
@@ -30,6 +32,8 @@ class ScanInfo:
     """(readout, phase) size of the encoded k-space, oversampling included."""
     recon_matrix: tuple[int, int]
     """(y, x) size of the scored window, a centre crop of the full field of view."""
+    interpolated_matrix: tuple[int, int] | None = None
+    """(y, x) size to which the scanner interpolates the window; mrikit does not. None where it does not either."""
     fov_mm: tuple[float, float] | None = None
     """(readout, phase) encoded field of view, millimetres."""
     padding: tuple[int, int]
@@ -40,6 +44,8 @@ class ScanInfo:
     """Where the image of the full field of view lies in the patient."""
     source: Location | None = None
     """The file it came from."""
+    notes: tuple[str, ...] = ()
+    """What its reader left out, inferred or repaired, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)
