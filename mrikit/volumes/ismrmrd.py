@@ -13,7 +13,7 @@ from mrikit.volumes.geometry import geometry_of
 from mrikit.volumes.mrd_grid import Grid, make_grid
 from mrikit.volumes.mrd_select import VOLUME_COUNTERS, select_acquisitions, volumes_of
 from mrikit.volumes.mrd_slices import MrdSlices
-from mrikit.volumes.mrd_sort import say_phases, slab_of, slices_of
+from mrikit.volumes.mrd_sort import geometry_across, say_phases, slab_of, slices_of
 from mrikit.volumes.mrd_stack import MrdArray, MrdStack, center_of
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -133,6 +133,7 @@ def _volume_3d(
     info = replace(
         _info(acquisitions.path, grid, (partitions, phase), (rows, columns), shown),
         fov_mm=(header.slab_mm, header.fov_mm[1]) if header.fov_mm and header.slab_mm else None,
+        geometry=geometry_across(geometry_of(head, header, kspace.lines.rows), header, kspace),
         notes=tuple(say_phases(kspace.lines, 0, center_of(kspace))),
     )
     are_lines_whole = bool((mask == mask[0]).all())

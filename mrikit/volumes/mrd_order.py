@@ -65,7 +65,7 @@ def common_lines(sampled: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64],
         return everything, sampled[0], []
     # Of equally frequent ones that with more lines.
     best = max(range(len(patterns)), key=lambda number: (counts[number], patterns[number].sum()))
-    mask = np.asarray(patterns[best])
+    mask = patterns[best]
     has_all = (sampled | ~mask).all(axis=1)
     if has_all.mean() >= _MOST_LEFT_OUT:
         lacking = {int(number): int((mask & ~sampled[number]).sum()) for number in everything[~has_all]}
@@ -76,12 +76,12 @@ def common_lines(sampled: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64],
         if num_more := int((sampled[has_all] & ~mask).sum()):
             said.append(f"{num_more} lines are left out; other slices do not have them")
         return everything[has_all], mask, said
-    mask = sampled.all(axis=0)
+    common = np.asarray(sampled.all(axis=0))
     fewest, most = int(sampled.sum(1).min()), int(sampled.sum(1).max())
-    if mask.sum() < _MOST_LEFT_OUT * fewest:
+    if common.sum() < _MOST_LEFT_OUT * fewest:
         raise DataError(
-            f"slices are sampled differently: {fewest} to {most} lines each, {mask.sum()} of them in all slices; one "
+            f"slices are sampled differently: {fewest} to {most} lines each, {common.sum()} of them in all slices; one "
             "mask for all slices is needed. Split the file by slice"
         )
-    shared = f"slices are sampled differently, {fewest} to {most} lines each; the {mask.sum()} that all have are used"
-    return everything, mask, [shared]
+    shared = f"slices are sampled differently, {fewest} to {most} lines each; the {common.sum()} that all have are used"
+    return everything, common, [shared]

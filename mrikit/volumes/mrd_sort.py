@@ -1,10 +1,14 @@
 """Acquisitions of one MRD volume as slices or as a slab, and what of them is sampled."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.volumes.acquisitions import Acquisitions
 from mrikit.volumes.averages import NEAR_CENTER, phases_of
+from mrikit.volumes.geometry import Geometry
+from mrikit.volumes.header import ScanHeader
 from mrikit.volumes.mrd_grid import Grid
 from mrikit.volumes.mrd_order import common_lines, in_space
 from mrikit.volumes.mrd_slices import MrdSlices
@@ -65,6 +69,31 @@ def slab_of(
         shape=(num_slices, lines.shape[1], num_partitions, phase),
         first_slice=(readout - num_slices) // 2,
     ), mask
+
+
+def geometry_across(slab: Geometry | None, header: ScanHeader, kspace: MrdStack) -> Geometry | None:
+    """The geometry of slices across the readout, from that of their slab.
+
+    Their y runs along the partitions, their x along the phase encoding, and the slices along the readout.
+    """
+    if slab is None or slab.pixel_mm is None or slab.slice_thickness_mm is None:
+        return None
+    step_mm, column_mm = slab.pixel_mm
+    sizes = Geometry(
+        pixel_mm=(slab.slice_thickness_mm, column_mm), slice_thickness_mm=step_mm, slice_spacing_mm=step_mm
+    )
+    if slab.positions_mm is None or slab.read_dir is None:
+        return sizes
+    steps = np.arange(len(kspace)) + kspace.first_slice - header.encoded_matrix[0] // 2
+    places = np.asarray(slab.positions_mm[0]) + np.outer(steps * step_mm, slab.read_dir)
+    return replace(
+        sizes,
+        positions_mm=tuple((float(x), float(y), float(z)) for x, y, z in places),
+        read_dir=slab.slice_dir,
+        phase_dir=slab.phase_dir,
+        slice_dir=slab.read_dir,
+        patient_position=slab.patient_position,
+    )
 
 
 def say_phases(kspace: MrdSlices, slice_index: int, center: int) -> list[str]:

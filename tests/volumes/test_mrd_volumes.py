@@ -135,6 +135,15 @@ def test_a_3d_scan_shows_the_middle_of_its_readout(tmp_path):
     np.testing.assert_allclose(rss(samples(volume)), SLAB_IMAGE.transpose(1, 0, 2)[8:24], atol=1e-5)
 
 
+def test_slices_across_the_readout_know_their_place(tmp_path):
+    (volume,) = read(write(tmp_path / "a.h5", SLAB_XML, slab_lines(place=(1, 2, 3))))
+    geometry = volume.info.geometry
+    assert (geometry.pixel_mm, geometry.slice_spacing_mm) == ((10, 10), 10)
+    assert (geometry.read_dir, geometry.phase_dir, geometry.slice_dir) == ((0, 0, 1), (0, 1, 0), (1, 0, 0))
+    assert geometry.positions_mm[READOUT // 2] == (1, 2, 3)
+    assert geometry.positions_mm[0] == (1 - 10 * READOUT / 2, 2, 3)
+
+
 def test_a_3d_scan_has_a_mask_of_partitions_and_lines(tmp_path):
     acquisitions = [
         one
