@@ -32,15 +32,25 @@ def sharp_peak(energy: npt.NDArray[np.float64]) -> int | None:
     return peak if energy[peak] > SHARP * np.median(energy) else None
 
 
-def energy_center(kspace: npt.NDArray[np.complex64]) -> tuple[int, int] | None:
-    """(readout, phase) where the energy of a slice has its peak; None where it has no clear one.
+def energy_profiles(kspace: npt.NDArray[np.complex64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(readout,) and (phase,) energy of a slice, each with sum 1 so that slices can be added.
 
     Args:
-        kspace: (coil, readout, phase) complex64; lines that are zero everywhere are passed over.
+        kspace: (coil, readout, phase) complex64.
+    """
+    rows = energy_of_lines(np.moveaxis(kspace, 1, 0))
+    columns = energy_of_lines(np.moveaxis(kspace, 2, 0))
+    return rows / (rows.sum() or 1.0), columns / (columns.sum() or 1.0)
+
+
+def energy_center(profiles: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]) -> tuple[int, int] | None:
+    """(readout, phase) where the energy has its peak; None where it has no clear one.
+
+    Args:
+        profiles: Of a slice, or the sum of those of many; what is zero everywhere was not measured.
     """
     found = []
-    for axis in (1, 2):
-        energy = energy_of_lines(np.moveaxis(kspace, axis, 0).reshape(kspace.shape[axis], kspace.shape[0], -1))
+    for energy in profiles:
         measured = np.flatnonzero(energy)
         peak = sharp_peak(energy[measured])
         if peak is None:
@@ -49,14 +59,17 @@ def energy_center(kspace: npt.NDArray[np.complex64]) -> tuple[int, int] | None:
     return found[0], found[1]
 
 
-def is_in_corner(center: tuple[int, int], matrix: tuple[int, int]) -> bool:
-    """Whether a centre lies in the corner, as `fft2` without `fftshift` leaves it."""
-    return all(min(place, size - place) <= 1 < size // 4 for place, size in zip(center, matrix, strict=True))
-
-
-def off_center(center: tuple[int, int], matrix: tuple[int, int]) -> tuple[int, int]:
-    """How many samples and columns a centre lies away from the middle of the matrix."""
-    return center[0] - matrix[0] // 2, center[1] - matrix[1] // 2
+def misplaced(center: tuple[int, int], matrix: tuple[int, int]) -> str | None:
+    """What is wrong with a centre of energy that lies elsewhere than in the middle; None if nothing is."""
+    if all(min(place, size - place) <= 1 for place, size in zip(center, matrix, strict=True)):
+        return "the k-space centre lies in the corner, as a Fourier transform leaves it that is not shifted"
+    axes = zip(("readout", "phase"), center, matrix, strict=True)
+    off = [
+        f"{name} {place} instead of {size // 2} of {size}"
+        for name, place, size in axes
+        if is_far(place - size // 2, size)
+    ]
+    return f"the energy of k-space has its peak at {' and '.join(off)}" if off else None
 
 
 def is_far(distance: int, size: int) -> bool:
