@@ -14,7 +14,8 @@ from mrikit.errors import DataError
 from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft1c
 from mrikit.volumes import SliceArray, Volume
-from mrikit.volumes.sampling import MIN_UNSAMPLED
+from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
+from mrikit.volumes.sampling import MIN_UNSAMPLED, can_be_full, judge
 
 MOST_DIFFERENT = 1e-3
 """Relative error of a slice that is still rounding. Measured on real and simulated scans: 2e-7 where both are float32,
@@ -31,7 +32,7 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
 
     K-space and reference must be finite and not zero everywhere. The reference of a fully sampled volume must be the
     root sum of squares of its coil images (the magnitude, for a single coil) in the middle of the field of view, and
-    its maximum what the file states. Undersampled k-space must have a mask.
+    its maximum what the file states. Undersampled k-space must have a mask. The energy must lie in the middle.
 
     Args:
         name: Of the file, for the findings.
@@ -44,7 +45,9 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
     Raises:
         StorageError: The network or the account fails; nothing is known about the file.
     """
-    seen = _Seen(pattern=np.zeros(volume.info.matrix, np.bool_), is_compared=_is_comparable(volume))
+    seen = _Seen(
+        pattern=np.zeros(volume.info.matrix, np.bool_), is_compared=_is_comparable(volume), profiles=_none_yet(volume)
+    )
     for slice_index in range(len(volume.kspace)):
         _look(volume, slice_index, seen)
         on_slice()
@@ -53,6 +56,7 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
         *_compared(name, seen),
         *_maximum(name, volume, seen),
         *_sampling(name, volume, seen),
+        *_center(name, volume, seen),
     ]
 
 
@@ -63,6 +67,8 @@ class _Seen:
     pattern: npt.NDArray[np.bool_]
     """(readout, phase) where any slice and coil holds a value other than zero."""
     is_compared: bool
+    profiles: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    """Sums of the slices' energy along readout and phase."""
     bad: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Slices by kind of trouble and array."""
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -77,6 +83,11 @@ class _Seen:
     """Reference slices that could be read."""
 
 
+def _none_yet(volume: Volume) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    readout, phase = volume.info.matrix
+    return np.zeros(readout), np.zeros(phase)
+
+
 def _is_comparable(volume: Volume) -> bool:
     """Whether the reference must be the image of the k-space beside it."""
     if volume.reference is None or volume.mask is not None or not fits(volume):
@@ -88,8 +99,10 @@ def _is_comparable(volume: Volume) -> bool:
 
 def _look(volume: Volume, slice_index: int, seen: _Seen) -> None:
     kspace = _read(volume.kspace, "k-space", slice_index, seen)
-    if kspace is not None and volume.mask is None:
+    if kspace is not None and can_be_full(volume.mask, volume.info.padding):
         seen.pattern |= kspace.any(axis=0)
+    if kspace is not None:
+        seen.profiles = tuple(map(np.add, seen.profiles, energy_profiles(kspace)))
     if volume.reference is None:
         return
     reference = _read(volume.reference, "the reference", slice_index, seen)
@@ -178,23 +191,38 @@ def _maximum(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
 
 
 def _sampling(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
-    """Columns or points inside the acquired ones that are zero everywhere, in a file that calls itself full."""
-    left, right = volume.info.padding
-    acquired = seen.pattern[:, left:right]
-    if volume.mask is not None or not acquired.any():
+    """Columns or points of what was acquired that are zero everywhere, in a file that calls itself full."""
+    try:
+        if not seen.pattern.any() or not can_be_full(volume.mask, volume.info.padding) or volume.is_fully_sampled:
+            return []
+    except DataError:  # a slice that was told already
         return []
-    columns = acquired.any(axis=0)
-    gaps = np.flatnonzero(~columns) + left
-    share = 1 - float(acquired[:, columns].mean())
+    region = judge(seen.pattern, None, volume.info.padding).region
+    left, right = region.columns
+    columns = (seen.pattern & region.samples()).any(axis=0)
+    gaps = np.flatnonzero(~columns[left:right]) + left
+    inside = region.samples()[:, columns]
+    share = 1 - float(seen.pattern[:, columns][inside].mean())
     if len(gaps):
         missing = f"columns {in_ranges(gaps.tolist())} of the acquired {left}-{right - 1} are"
     elif share > MIN_UNSAMPLED:
         missing = f"{share:.0%} of the acquired samples are"
     else:
-        return []
-    what = f"{missing} exactly zero in every slice and coil, but the file has no mask: it seems to be undersampled"
+        missing = "rows, or samples of the middle slice, are"
+    says = "has no mask" if volume.mask is None else "has a mask that leaves nothing out"
+    what = f"{missing} exactly zero in every slice and coil, but the file {says}: it seems to be undersampled"
     return [
         make_finding(
             "warning", "undersampled", (name,), what, "store the mask in the file, or leave it out of training"
         )
     ]
+
+
+def _center(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
+    """Energy that lies elsewhere than in the middle, which every reconstruction takes for the k-space centre."""
+    center = energy_center(seen.profiles)
+    what = None if center is None else misplaced(center, volume.info.matrix)
+    if what is None:
+        return []
+    remedy = "shift k-space so that its centre lies at size // 2, or mend the encoding limits; or leave it out"
+    return [make_finding("error", "center_differs", (name,), what, remedy)]

@@ -1,9 +1,9 @@
 """One volume to its reconstruction, slice by slice or several slices at a time."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -21,6 +21,7 @@ from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import Volume
 from mrikit.volumes.geometry import centre_cropped
+from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
@@ -59,9 +60,10 @@ def reconstruct_volume(
         JobError: The memory of the device does not suffice for one slice.
     """
     info, volume_id = volume.info, volume.info.volume_id
-    mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
-    volume = replace(volume, kspace=held)
+    volume = volume.replaced(kspace=held)
+    _require_centred(volume)
+    mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
     has_reference = volume.reference is None and volume.is_fully_sampled
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)
@@ -106,6 +108,17 @@ def reconstruct_volume(
         weights_sha256=method.weights.sha256 if method.weights else None,
         config=describe_method(method, plan),
     )
+
+
+def _require_centred(volume: Volume) -> None:
+    """Refuse k-space with its centre in the corner, and say where it is elsewhere off the middle."""
+    center = energy_center(energy_profiles(volume.kspace[len(volume.kspace) // 2]))
+    what = None if center is None else misplaced(center, volume.info.matrix)
+    if what is None:
+        return
+    if "corner" in what:
+        raise DataError(f"{volume.info.volume_id}: {what}; shift k-space so that its centre lies at size // 2")
+    warnings.warn(f"{volume.info.volume_id}: {what}; is its header right? See `mrikit data check --deep`", stacklevel=2)
 
 
 def one_ahead(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:

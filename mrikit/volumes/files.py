@@ -2,6 +2,7 @@
 
 import contextlib
 import posixpath
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,8 @@ from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
-from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
+from mrikit.volumes.ismrmrd import find_groups, read_ismrmrd
+from mrikit.volumes.mrd_stack import MrdArray
 from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
@@ -45,11 +47,11 @@ def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
     path = path if isinstance(path, BlobPath) else Path(path)
     is_bart = path.suffix in (BART_SUFFIX, ".hdr")
     if not isinstance(path, BlobPath):
-        return read_bart(path) if is_bart else read_hdf5(path, partial(_read, path, None))
+        return _said(read_bart(path) if is_bart else read_hdf5(path, partial(_read, path, None)))
     blobs = blobs or BlobFiles()
     volume = read_bart(path, blobs) if is_bart else read_hdf5(path, partial(_read, path, blobs), blobs)
     reference = None if volume.reference is None else _pinned(volume.reference, blobs)
-    return replace(volume, kspace=_pinned(volume.kspace, blobs), reference=reference)
+    return _said(replace(volume, kspace=_pinned(volume.kspace, blobs), reference=reference))
 
 
 class NoRawDataError(DataError):
@@ -62,9 +64,10 @@ def held_open(volume: Volume) -> Iterator[Volume]:
     files: dict[Path, HeldFile] = {}
 
     def hold(slices: SliceArray) -> SliceArray:
-        if not isinstance(slices, FileSlices | MrdSlices) or isinstance(slices.path, BlobPath):
+        if not isinstance(slices, FileSlices | MrdArray) or isinstance(slices.path, BlobPath):
             return slices
-        return replace(slices, held=files.setdefault(slices.path, HeldFile(slices.path)))
+        file = files.setdefault(slices.path, HeldFile(slices.path))
+        return slices.held(file) if isinstance(slices, MrdArray) else replace(slices, held=file)
 
     reference = None if volume.reference is None else hold(volume.reference)
     try:
@@ -105,9 +108,8 @@ def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
     if b"kspace" in file.id:
         return read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs)
-    group = find_group(file)
-    if group is not None:
-        return read_ismrmrd(path, file, group)
+    if find_groups(file):
+        return _only(read_ismrmrd(path, file))
     if "reconstruction" in file:
         raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
     raise DataError(
@@ -116,9 +118,27 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Vo
     )
 
 
+def _said(volume: Volume) -> Volume:
+    """The volume, after one warning tells what its reader left out, inferred or repaired."""
+    if volume.info.notes:
+        warnings.warn(f"{volume.info.source}: {'; '.join(volume.info.notes)}", stacklevel=3)
+    return volume
+
+
+def _only(volumes: tuple[Volume, ...]) -> Volume:
+    if len(volumes) > 1:
+        names = ", ".join(volume.info.volume_id for volume in volumes)
+        raise DataError(f"{len(volumes)} volumes in one file: {names}; one is needed. Split the file")
+    return volumes[0]
+
+
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
     """Slices that are read from the version of the blob that was opened, and no other."""
-    if not isinstance(slices, FileSlices | MrdSlices) or not isinstance(slices.path, BlobPath):
+    if not isinstance(slices, FileSlices | MrdArray) or not isinstance(slices.path, BlobPath):
         return slices
     blob = blobs.find(slices.path)
-    return slices if blob is None else replace(slices, signature=blob.signature)
+    if blob is None:
+        return slices
+    if isinstance(slices, MrdArray):
+        return slices.pinned(blob.signature)
+    return replace(slices, signature=blob.signature)

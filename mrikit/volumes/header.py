@@ -14,11 +14,14 @@ from mrikit.volumes.volume import ScanInfo
 
 NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
 PROTON_MHZ_PER_T = 42.577478518
+_STEP_1 = "encodingLimits/kspace_encoding_step_1"
+_SAME_SIZE = 0.98
+"""A window this close to the shown matrix is that matrix: millimetres in headers are rounded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScanHeader:
-    """What an ISMRMRD header says about a 2-D Cartesian scan. Absent facts are None."""
+    """What an ISMRMRD header says about one encoding of a Cartesian scan. Absent facts are None."""
 
     encoded_matrix: tuple[int, int, int]
     """(readout, phase, partition) size of the encoded k-space, oversampling included."""
@@ -28,12 +31,22 @@ class ScanHeader:
     """(readout, phase) encoded field of view; None where the header says zero."""
     slab_mm: float | None
     """Encoded field of view across the slices, millimetres: of a 2-D scan the slice thickness."""
-    center_line: int
+    shown_mm: tuple[float, float, float] | None
+    """(readout, phase, partition) field of view of the image to show; None where the header names none."""
+    center_line: int | None
     """Index of the acquired phase line that holds the k-space centre."""
-    last_line: int
+    last_line: int | None
     """Index of the last acquired phase line."""
+    center_partition: int | None
+    """Index of the acquired partition that holds the k-space centre."""
+    first_line: int = 0
+    """Index of the first acquired phase line; above 0 for partial Fourier that leaves out lines at the left."""
     trajectory: str
     """`cartesian`, `radial`, ..."""
+    calibration_mode: str | None
+    """How lines to calibrate parallel imaging were measured: `embedded` in the image, `separate`, `external`, ..."""
+    num_encodings: int
+    """Encodings that the header describes; acquisitions name theirs by its number."""
     field_strength_t: float | None
     protocol: str | None
     body_part: str | None
@@ -44,36 +57,71 @@ class ScanHeader:
     @property
     def padding(self) -> tuple[int, int]:
         """[left, right) phase columns that were acquired, as fastMRI counts them."""
-        left = self.encoded_matrix[1] // 2 - self.center_line
-        return left, left + self.last_line + 1
+        if self.center_line is None or self.last_line is None:
+            return 0, self.encoded_matrix[1]
+        shift = self.encoded_matrix[1] // 2 - self.center_line
+        return shift + self.first_line, shift + self.last_line + 1
+
+    @property
+    def window(self) -> tuple[int, int, int]:
+        """(readout, phase, partition) size of the encoded image that is shown, before any interpolation.
+
+        The encoded image is cropped by millimetres. A larger matrix to show is interpolated from that, and adds nothing
+        that was measured.
+        """
+        if self.fov_mm is None or self.shown_mm is None:
+            return self.recon_matrix
+        encoded_mm = (*self.fov_mm, self.slab_mm or 0.0)
+        sizes = [
+            shown if not encoded or not shown_mm else min(shown, max(1, round(size * shown_mm / encoded)))
+            for size, shown, encoded, shown_mm in zip(
+                self.encoded_matrix, self.recon_matrix, encoded_mm, self.shown_mm, strict=True
+            )
+        ]
+        x, y, z = (
+            shown if size >= _SAME_SIZE * shown else size for size, shown in zip(sizes, self.recon_matrix, strict=True)
+        )
+        return x, y, z
 
 
-def read_header(xml: bytes | str) -> ScanHeader:
+def read_header(xml: bytes | str, encoding_number: int = 0) -> ScanHeader:
     """Read an ISMRMRD XML header.
 
+    Args:
+        xml: The header.
+        encoding_number: Which of its encodings.
+
     Raises:
-        DataError: It is not XML, or lacks the encoding that every header must have.
+        DataError: It is not XML, or lacks the encoding.
     """
     try:
         root = ET.fromstring(xml)  # noqa: S314 - expat resolves no external entities
     except ET.ParseError as error:
         raise DataError(f"the ISMRMRD header is not valid XML: {error}") from error
-    encoding = root.find(f"{NAMESPACE}encoding")
-    if encoding is None:
+    encodings = root.findall(f"{NAMESPACE}encoding")
+    if not encodings:
         found = sorted({child.tag.removeprefix(NAMESPACE) for child in root})
         raise DataError(f"the ISMRMRD header has no <encoding>; found {found}. Is it an ISMRMRD header?")
+    if encoding_number >= len(encodings):
+        raise DataError(f"the ISMRMRD header has {len(encodings)} <encoding>; number {encoding_number} is needed")
+    encoding = encodings[encoding_number]
     fov_mm = (_number(encoding, "encodedSpace/fieldOfView_mm/x"), _number(encoding, "encodedSpace/fieldOfView_mm/y"))
-    slab = "encodedSpace/fieldOfView_mm/z"
-    slab_mm = _number(encoding, slab) if _text(encoding, slab) else 0.0
+    slab_mm = _optional(encoding, "encodedSpace/fieldOfView_mm/z") or 0.0
+    shown_mm = [_optional(encoding, f"reconSpace/fieldOfView_mm/{axis}") or 0.0 for axis in "xyz"]
     field_strength = _text(root, "acquisitionSystemInformation/systemFieldStrength_T")
     return ScanHeader(
         encoded_matrix=_matrix(encoding, "encodedSpace"),
         recon_matrix=_matrix(encoding, "reconSpace"),
         fov_mm=fov_mm if min(fov_mm) > 0 else None,
         slab_mm=slab_mm if slab_mm > 0 else None,
-        center_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/center")),
-        last_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/maximum")),
+        shown_mm=(shown_mm[0], shown_mm[1], shown_mm[2]) if min(shown_mm[:2]) > 0 else None,
+        center_line=_index(encoding, f"{_STEP_1}/center"),
+        last_line=_index(encoding, f"{_STEP_1}/maximum"),
+        first_line=_index(encoding, f"{_STEP_1}/minimum") or 0,
+        center_partition=_index(encoding, "encodingLimits/kspace_encoding_step_2/center"),
         trajectory=_text(encoding, "trajectory") or "cartesian",
+        calibration_mode=_text(encoding, "parallelImaging/calibrationMode"),
+        num_encodings=len(encodings),
         field_strength_t=float(field_strength) if field_strength else None,
         protocol=_text(root, "measurementInformation/protocolName"),
         body_part=_text(root, "studyInformation/bodyPartExamined"),
@@ -144,6 +192,15 @@ def _number(element: ET.Element, path: str) -> float:
         return float(text)
     except ValueError as error:
         raise DataError(f"the ISMRMRD header has {text!r} as <{path}>; a number is needed") from error
+
+
+def _optional(encoding: ET.Element, path: str) -> float | None:
+    return _number(encoding, path) if _text(encoding, path) else None
+
+
+def _index(encoding: ET.Element, path: str) -> int | None:
+    value = _optional(encoding, path)
+    return None if value is None else int(value)
 
 
 def _matrix(encoding: ET.Element, space: str) -> tuple[int, int, int]:

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import BlobPath, Location
-from mrikit.volumes.ismrmrd import MrdSlices
+from mrikit.volumes.acquisitions import Hdf5Acquisitions
+from mrikit.volumes.mrd_slices import MrdSlices
+from mrikit.volumes.mrd_stack import MrdArray, MrdStack
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 
@@ -26,6 +28,8 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     """
     if slices is None:
         return None
+    if isinstance(slices, MrdStack):
+        return _dump_mrd(slices.lines) | {"stack": slices.shape, "first_slice": slices.first_slice}
     if isinstance(slices, MrdSlices):
         return _dump_mrd(slices)
     assert isinstance(slices, FileSlices)
@@ -41,22 +45,24 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     return described | _dump_signature(slices)
 
 
-def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdSlices | None:
+def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdArray | None:
     """The array that `dump_slices` described; its file is opened when a slice is asked for."""
     if known is None:
         return None
     signature = tuple(known["signature"]) if "signature" in known else None
     if "group" in known:
-        return MrdSlices(
-            path=path,
-            group=known["group"],
+        lines = MrdSlices(
+            acquisitions=Hdf5Acquisitions(path=path, group=known["group"], signature=signature),
             shape=tuple(known["shape"]),
             rows=_unpack(known["rows"], known["counts"]),
             columns=_unpack(known["columns"], known["counts"]),
+            averages=_unpack(known["averages"], known["counts"]) if known["averages"] else None,
             first_sample=known["first_sample"],
             kept=tuple(known["kept"]),
-            signature=signature,
         )
+        if "stack" not in known:
+            return lines
+        return MrdStack(lines=lines, shape=tuple(known["stack"]), first_slice=known["first_slice"])
     return FileSlices(
         path=_resolve(path.parent, known["file"]) if known["file"] else path,
         key=known["key"],
@@ -70,12 +76,14 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
 
 
 def _dump_mrd(slices: MrdSlices) -> dict[str, Any]:
+    assert isinstance(slices.acquisitions, Hdf5Acquisitions)
     return {
-        "group": slices.group,
+        "group": slices.acquisitions.group,
         "shape": slices.shape,
         "counts": [len(rows) for rows in slices.rows],
         "rows": _pack(slices.rows),
         "columns": _pack(slices.columns),
+        "averages": None if slices.averages is None else _pack(slices.averages),
         "first_sample": slices.first_sample,
         "kept": slices.kept,
     } | _dump_signature(slices)
