@@ -20,6 +20,7 @@ from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
 from mrikit.reconstruct.whitening import whitened
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
+from mrikit.volumes import VolumeFile
 from mrikit.volumes.files import held_open, name_below
 from mrikit.volumes.reconstruction import find_reconstructions, is_made_from, write_reconstruction
 
@@ -115,9 +116,8 @@ def reconstruct_folder(
             try:
                 made = _reconstruct(item, routing, device, on_slice)
             except DataError as error:
-                path = item.file.path
-                name = name_below(data, path)
-                failures.append((name, _name_file(str(error), path, name)))
+                name = name_below(data, item.file.path)
+                failures.append((name, _name_file(str(error), item.file, name)))
                 on_failure(failures[-1][1])
                 continue
             if made:
@@ -194,14 +194,15 @@ def _require_known_training(routing: Routing) -> None:
         )
 
 
-def _name_file(reason: str, path: Location, name: str) -> str:
+def _name_file(reason: str, file: VolumeFile, name: str) -> str:
     """A reason that names the volume's file by its name below the data.
 
     A volume's own name is not enough: the challenge has one of each name in the folder of every acceleration.
     """
-    if str(path) in reason:
-        return reason.replace(str(path), name)
-    own = path.stem
+    if str(file.path) in reason:
+        return reason.replace(str(file.path), name)
+    own = file.volume_id
+    name += f" ({file.suffix.lstrip('_')})" if file.suffix else ""
     is_named = reason.startswith((f"{own}:", f"{own},"))
     return f"{name}{reason.removeprefix(own)}" if is_named else f"{name}: {reason}"
 
