@@ -13,7 +13,7 @@ setup(
     ],
     package_dir=FOLDERS,
     package_data={
-        "mrikit.report": ["*.html", "*.css"],
+        "mrikit.report": ["*.html", "*.css", "*.js", "*.js.gz", "*.LICENSE"],
         "mrikit.transfer": ["*.toml"],
         "mrikit.estate": ["*.toml"],
     },

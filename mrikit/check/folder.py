@@ -1,5 +1,6 @@
 """Check a data folder: manifests, leftovers and headers, and where asked for every byte and slice."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,6 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.storage import FileState, Location, list_files
 from mrikit.volumes import Index, build_index
 from mrikit.volumes.files import held_open, nothing_found
-from mrikit.volumes.index_entry import load_volume
 from mrikit.volumes.index_workers import num_processors
 from mrikit.volumes.scan import scan
 
@@ -94,7 +94,7 @@ def check_folder(
     if is_deep:
         from mrikit.check.contents import check_contents  # here, because it loads torch
 
-        items = [*_volumes(folder, index, signatures), *_members(folder, members, states)]
+        items = [*_volumes(index, signatures), *_members(folder, members, states)]
         journal = own_file(folder, JOURNAL_NAME)
         contents = check_contents(
             items, journal, num_workers=num_workers, is_again=is_again, on_start=on_start, on_bytes=on_bytes
@@ -134,18 +134,19 @@ def _index(
         return None
 
 
-def _volumes(folder: Location, index: Index | None, signatures: Mapping[str, list[int]]) -> Iterator["Item"]:
+def _volumes(index: Index | None, signatures: Mapping[str, list[int]]) -> Iterator["Item"]:
     """Every volume, to have its slices read."""
     from mrikit.check.contents import Item
 
     if index is None:
         return
-    for name, line, shape in zip(index.names, index.lines, index.shapes, strict=True):
+    num_volumes = Counter(index.names)
+    for position, (name, label, shape) in enumerate(zip(index.names, index.labels, index.shapes, strict=True)):
         signature = signatures.get(name)
         if signature is not None:
-            size_bytes = sum(signature[::2])
-            work = partial(_read_slices, folder, name, line, size_bytes // shape[0])
-            yield Item(key=("slices", name), signature=[*signature], size_bytes=size_bytes, work=work)
+            size_bytes = sum(signature[::2]) // num_volumes[name]
+            work = partial(_read_slices, index, position, label, size_bytes // shape[0])
+            yield Item(key=("slices", label), signature=[*signature], size_bytes=size_bytes, work=work)
 
 
 def _members(folder: Location, members: list[UnpackedFile], states: Mapping[str, FileState]) -> Iterator["Item"]:
@@ -164,15 +165,15 @@ def _members(folder: Location, members: list[UnpackedFile], states: Mapping[str,
 
 
 def _read_slices(
-    folder: Location, name: str, line: str, slice_bytes: int, on_bytes: Callable[[int], None]
+    index: Index, position: int, label: str, slice_bytes: int, on_bytes: Callable[[int], None]
 ) -> list[Finding]:
     from mrikit.check.slices import check_slices
 
     try:
-        volume = load_volume(folder, name, line)
+        volume = index.load(position)
     except DataError as error:
-        what = str(error).removeprefix(f"{folder / name}: ")
+        what = str(error).removeprefix(f"{index.folder / index.names[position]}: ")
         remedy = "copy or unpack it again, or leave it out"
-        return [Finding(severity="error", kind="unreadable", files=(name,), what=what, remedy=remedy)]
+        return [Finding(severity="error", kind="unreadable", files=(label,), what=what, remedy=remedy)]
     with held_open(volume) as held:
-        return check_slices(name, held, lambda: on_bytes(slice_bytes))
+        return check_slices(label, held, lambda: on_bytes(slice_bytes))

@@ -8,7 +8,6 @@ from mrikit.check.findings import Finding, make_finding
 from mrikit.errors import DataError
 from mrikit.volumes import Index, ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
-from mrikit.volumes.index_entry import load_volume
 
 SPLITS = ("train", "val", "test")
 _MOST_NAMED = 3
@@ -19,7 +18,7 @@ acc8."""
 
 def check_headers(index: Index) -> list[Finding]:
     """Files that are no volumes, volumes that contradict themselves, facts that are missing, patients in two splits."""
-    volumes = {name: load_volume(index.folder, name, line) for name, line in zip(index.names, index.lines, strict=True)}
+    volumes = {label: index.load(position) for position, label in enumerate(index.labels)}
     infos = {name: volume.info for name, volume in volumes.items()}
     return [
         *_bad_files(index),
@@ -161,7 +160,7 @@ def _says_anatomy(info: ScanInfo) -> bool:
 def _repeated_names(index: Index) -> list[Finding]:
     """Volumes that cannot be told apart by name, unless they lie in folders that are never used together."""
     by_name: dict[tuple[str, ...], list[str]] = {}
-    for volume_id, name in zip(index.volume_ids, index.names, strict=True):
+    for volume_id, name in zip(index.volume_ids, index.labels, strict=True):
         by_name.setdefault((volume_id, *_TWINS.findall(name.lower())), []).append(name)
     repeated = {volume_id: names for (volume_id, *_), names in by_name.items() if len(names) > 1}
     if not repeated:

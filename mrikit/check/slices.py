@@ -102,7 +102,8 @@ def _look(volume: Volume, slice_index: int, seen: _Seen) -> None:
     if kspace is not None and can_be_full(volume.mask, volume.info.padding):
         seen.pattern |= kspace.any(axis=0)
     if kspace is not None:
-        seen.profiles = tuple(map(np.add, seen.profiles, energy_profiles(kspace)))
+        rows, columns = energy_profiles(kspace)
+        seen.profiles = seen.profiles[0] + rows, seen.profiles[1] + columns
     if volume.reference is None:
         return
     reference = _read(volume.reference, "the reference", slice_index, seen)

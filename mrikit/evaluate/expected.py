@@ -97,7 +97,7 @@ def _facts(volume: Unscored, folder: Path, scores: Scores) -> _Facts:
     path, is_full = recorded_location(volume.path), False
     named = folder_acceleration(path)
     try:
-        opened = open_volume(path)
+        opened = open_volume(path, volume_id=volume.volume_id)
         is_full = opened.is_fully_sampled
         anatomy = anatomy_of(opened.info)
     except DataError:  # damaged, gone, or it contradicts itself

@@ -28,9 +28,14 @@ class Pair:
     """As it was stored, not cropped."""
 
 
-def read_pair(volume_path: Location, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
-    """Read both files of a volume and crop them to the window that is scored; see `make_pair`."""
-    return make_pair(open_volume(volume_path), reconstruction_path, is_square=is_square)
+def read_pair(
+    volume_path: Location, reconstruction_path: Path, volume_id: str | None = None, *, is_square: bool = True
+) -> Pair:
+    """Read both files of a volume and crop them to the window that is scored; see `make_pair`.
+
+    `volume_id` says which volume of a file that holds several.
+    """
+    return make_pair(open_volume(volume_path, volume_id=volume_id), reconstruction_path, is_square=is_square)
 
 
 def make_pair(volume: Volume, reconstruction_path: Path, *, is_square: bool = True) -> Pair:

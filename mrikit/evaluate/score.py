@@ -113,13 +113,15 @@ def _read_run(recon: Path) -> dict[str, Any]:
 
 def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[VolumeFile, Path]], list[Unscored]]:
     """Volume and reconstruction files that belong together, and what is left over on either side."""
-    wanted = {reconstruction_path(recon, data, file.path): file for file in scan_volumes(data)}
+    wanted = {reconstruction_path(recon, data, file.path, file.suffix): file for file in scan_volumes(data)}
     found = set(find_reconstructions(recon))
     if not found:
         raise DataError(f"{recon}: no reconstruction in it; run `mrikit reconstruct --data {data} --out {recon}`")
     pairs = [(file, target) for target, file in wanted.items() if target in found]
     reason = f"not reconstructed by {model}"
-    unscored = [_unscored(file.path, reason) for target, file in wanted.items() if target not in found]
+    unscored = [
+        _unscored(file.path, reason, volume_id=file.volume_id) for target, file in wanted.items() if target not in found
+    ]
     reason = f"no volume of this name in {data}"
     unscored += [_unscored(path, reason, path.relative_to(recon)) for path in found - wanted.keys()]
     return pairs, unscored
@@ -131,18 +133,19 @@ def _score_pair(
     """The scores of a volume and its reconstruction, and what had to be left out of them."""
     file, target = files
     path = file.path
+    unscored = partial(_unscored, path, reconstruction=target.relative_to(recon), volume_id=file.volume_id)
     try:
         with held_open(file.current().open()) as volume:
             pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
         if pair.reference is None:
-            return _unscored(path, "the file has no reference image", target.relative_to(recon)), []
+            return unscored("the file has no reference image"), []
         if not pair.reference.any():
-            return _unscored(path, "the reference is zero everywhere", target.relative_to(recon)), []
+            return unscored("the reference is zero everywhere"), []
         compared = SCORERS[scorer].prepare(pair)
         row = _score(path, target, recon, pair, scorer, compared)
         return _add_boxes(row, pair, compared, boxes)
     except DataError as error:
-        return _unscored(path, str(error), target.relative_to(recon)), []
+        return unscored(str(error)), []
 
 
 def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
@@ -233,9 +236,11 @@ def _why_no_score(target: Path, image: npt.NDArray[np.float32], reference: npt.N
     return f"{target}: squares of values {top} leave the range of float32; scale the data"
 
 
-def _unscored(path: Location, reason: str, reconstruction: Path | None = None) -> Unscored:
+def _unscored(
+    path: Location, reason: str, reconstruction: Path | None = None, *, volume_id: str | None = None
+) -> Unscored:
     return Unscored(
-        volume_id=path.stem,
+        volume_id=volume_id or path.stem,
         path=shown(path.resolve()),
         reconstruction=reconstruction.as_posix() if reconstruction else None,
         reason=shown(reason),

@@ -61,26 +61,29 @@ def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[st
     _require_apart(out, data)
 
     @cache
-    def is_done(path: Location, signature: tuple[int, int]) -> bool:
-        return is_made_from(reconstruction_path(out, data, path), signature)
+    def is_done(path: Location, suffix: str, signature: tuple[int, int]) -> bool:
+        return is_made_from(reconstruction_path(out, data, path, suffix), signature)
+
+    def is_file_done(file: VolumeFile) -> bool:
+        return is_done(file.path, file.suffix, file.source_signature)
 
     # All processes share the volumes out by the slices of all, done or not.
     is_shared = shard.num_shards > 1
-    files = scan_volumes(data, is_needed=lambda file: is_shared or not is_done(file.path, file.source_signature))
-    target_of = _targets(out, data, files)
-    kept = [file for file in files if not is_held_out or file.path.stem not in trained_on]
+    files = scan_volumes(data, is_needed=lambda file: is_shared or not is_file_done(file))
+    _require_places(out, data, files)
+    kept = [file for file in files if not is_held_out or file.volume_id not in trained_on]
     if not kept:
         raise DataError(f"{data}: all {len(files)} volumes were trained on; leave out --held-out, or name other data")
     own = [kept[position] for position in share([file.num_slices for file in kept], shard)]
     return Work(
         items=[
-            Item(file=file, target=target_of[file.path])
+            Item(file=file, target=reconstruction_path(out, data, file.path, file.suffix))
             for file in own
-            if not is_done(file.path, file.source_signature)
+            if not is_file_done(file)
         ],
         num_volumes=len(own),
-        num_trained_on=sum(file.path.stem in trained_on for file in own),
-        left_out=[file.path.stem for file in files if is_held_out and file.path.stem in trained_on],
+        num_trained_on=sum(file.volume_id in trained_on for file in own),
+        left_out=[file.volume_id for file in files if is_held_out and file.volume_id in trained_on],
         num_found=len(files),
     )
 
@@ -91,12 +94,13 @@ def _require_apart(out: Path, data: Location) -> None:
         raise ConfigError(f"{out} holds the volumes; choose another --out for their reconstructions")
 
 
-def _targets(out: Path, data: Location, files: list[VolumeFile]) -> dict[Location, Path]:
-    """Where each volume's reconstruction goes; two volumes must not share one place."""
-    target_of = {file.path: reconstruction_path(out, data, file.path) for file in files}
-    volume_of: dict[Path, Location] = {}
-    for path, target in target_of.items():
-        other = volume_of.setdefault(target, path)
-        if other != path:
-            raise DataError(f"{other} and {path} would both become {target}; rename one, or reconstruct them apart")
-    return target_of
+def _require_places(out: Path, data: Location, files: list[VolumeFile]) -> None:
+    """Two volumes must not share one place."""
+    file_of: dict[Path, Location] = {}
+    for file in files:
+        target = reconstruction_path(out, data, file.path, file.suffix)
+        other = file_of.setdefault(target, file.path)
+        if other != file.path:
+            raise DataError(
+                f"{other} and {file.path} would both become {target}; rename one, or reconstruct them apart"
+            )

@@ -15,6 +15,7 @@ from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp, data_uri
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
 from mrikit.report.training import TrainingRun, undersampling
+from mrikit.report.viewer import make_viewer, niivue
 from mrikit.storage import shown, write_text
 
 REPORT_FILE = "report.html"
@@ -51,6 +52,9 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
     environment.filters |= {"readable": readable, "interval": format_interval, "located": shown, "embedded": _embedded}
     environment.globals["undersampling"] = undersampling
     sections = make_sections(folders)
+    panels = [scored_panels(section, folders) for section in sections]
+    # The slice in the middle of them is one like most.
+    viewers = [make_viewer(section, folders, found[1]) for section, found in zip(sections, panels, strict=True)]
     configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
     return environment.get_template("report.html").render(
         title=run_folder.resolve().name,
@@ -61,7 +65,9 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         training=[(_name(run.path, run_folder), run, draw_curves(run)) for run in training],
         sections=sections,
         axis=make_axis(sections) if sections else None,
-        panels=[scored_panels(section, folders) for section in sections],
+        panels=panels,
+        viewers=viewers,
+        niivue=niivue() if any(viewers) else "",
         unscored=unscored_reasons(folders),
         unscored_panels=unscored_panels(folders),
         ramp=color_ramp(),

@@ -60,7 +60,7 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Source:
+class Source:
     """A scored volume and the file with its reconstruction."""
 
     row: VolumeScore
@@ -70,17 +70,23 @@ class _Source:
 def scored_panels(section: Section, folders: Sequence[ReconFolder]) -> list[Panel]:
     """The best, median and worst slice of the best run, by all runs of a section, from worst to best."""
     labels = [line.summary.label for line in reversed(section.lines)]
-    sources = [
-        _Source(row=row, file=folder.path / row.reconstruction)
+    sources = sources_of(section, folders)
+    slices = sorted_slices(source.row for source in sources if source.row.label == section.best)
+    chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
+    return [_scored_panel(rank, entry, sources, labels) for rank, entry in chosen.items()]
+
+
+def sources_of(section: Section, folders: Sequence[ReconFolder]) -> list[Source]:
+    """The scored volumes of a section with the reconstructions of its runs."""
+    labels = {line.summary.label for line in section.lines}
+    return [
+        Source(row=row, file=folder.path / row.reconstruction)
         for folder in folders
         for row in folder.rows
         if (row.acceleration, row.scorer) == (section.acceleration, section.scorer)
         and row.label in labels
         and row.path in section.volumes
     ]
-    slices = sorted_slices(source.row for source in sources if source.row.label == section.best)
-    chosen = {"Best": slices[-1], "Median": slices[len(slices) // 2], "Worst": slices[0]}
-    return [_scored_panel(rank, entry, sources, labels) for rank, entry in chosen.items()]
 
 
 def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
@@ -94,7 +100,7 @@ def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
     return [panel for members in files.values() for panel in _unscored_panels(members)]
 
 
-def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], labels: Sequence[str]) -> Panel:
+def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[Source], labels: Sequence[str]) -> Panel:
     row, index = chosen.row, chosen.slice_index
     facts: dict[str, Any] = {
         "label": rank,
@@ -107,7 +113,7 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
     same = [entry for entry in sources if entry.row.path == row.path]
     same.sort(key=lambda entry: labels.index(entry.row.label))
     try:
-        pairs = {entry.row.label: read_pair(recorded_location(row.path), entry.file) for entry in same}
+        pairs = {entry.row.label: read_pair(recorded_location(row.path), entry.file, row.volume_id) for entry in same}
     except DataError as error:
         return Panel(**facts, problem=shown(error))
     best = pairs[row.label]
@@ -116,7 +122,7 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[_Source], lab
     reference = best.reference[index]
     # Skin beside a coil is several times brighter than anything else; it may saturate.
     top = float(np.quantile(reference, WHITE_QUANTILE))
-    gain = _error_gain(best.image[index] - reference, top)
+    gain = error_gain(best.image[index] - reference, top)
     scores = {entry.row.label: entry.row.slice_ssim[index] for entry in same}
     images = {ZERO_FILLED: best.zero_filled[index]} | {label: pair.image[index] for label, pair in pairs.items()}
     pictures = [
@@ -164,7 +170,7 @@ def _unscored_panel(acceleration: float, members: Sequence[Reconstruction]) -> P
     )
 
 
-def _error_gain(error: npt.NDArray[Any], top: float) -> int:
+def error_gain(error: npt.NDArray[Any], top: float) -> int:
     """The largest gain that leaves nearly all errors inside the colours."""
     typical = float(np.quantile(np.abs(error), 0.995))
     return next((gain for gain in ERROR_GAINS if gain * typical <= top), 1)

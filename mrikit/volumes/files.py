@@ -29,8 +29,32 @@ NUM_IN_FLIGHT = 32
 """Blobs that are looked into at once; waiting for them takes no processor."""
 
 
-def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
-    """Open a volume of any format; slices are read when they are asked for.
+def open_volume(path: Location, blobs: BlobFiles | None = None, *, volume_id: str | None = None) -> Volume:
+    """Open the one volume of a file, or the one that is named; slices are read when they are asked for.
+
+    Args:
+        path: The file.
+        blobs: What a listing told of the blobs; without it they are asked for.
+        volume_id: Which of several volumes, such as `knee_contrast1` of `knee.h5`.
+
+    Raises:
+        NoRawDataError: It holds a reconstruction.
+        DataError: It is no such file, it is damaged, or it holds several volumes or not the named one.
+        StorageError: A blob cannot be read.
+    """
+    volumes = open_volumes(path, blobs)
+    if volume_id is None and len(volumes) == 1:
+        return volumes[0]
+    named = next((volume for volume in volumes if volume.info.volume_id == volume_id), None)
+    if named is None:
+        wrong = f"holds {len(volumes)} volumes" if volume_id is None else f"holds no volume {volume_id}"
+        found = ", ".join(volume.info.volume_id for volume in volumes)
+        raise DataError(f"{path}: {wrong}; found {found}. Name one of them")
+    return named
+
+
+def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume, ...]:
+    """Open all volumes of a file of any format, such as the echoes of one scan; usually there is one.
 
     A `.cfl` or `.hdr` file is BART. An HDF5 file is recognised by what it holds: fastMRI has `kspace` and
     `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`.
@@ -38,6 +62,10 @@ def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
     Args:
         path: The file.
         blobs: What a listing told of the blobs; without it they are asked for.
+
+    Returns:
+        Volumes whose ids are the file's name without its suffix, followed by `_` and which it is where there are
+        several.
 
     Raises:
         NoRawDataError: It holds a reconstruction.
@@ -47,11 +75,19 @@ def open_volume(path: Location, blobs: BlobFiles | None = None) -> Volume:
     path = path if isinstance(path, BlobPath) else Path(path)
     is_bart = path.suffix in (BART_SUFFIX, ".hdr")
     if not isinstance(path, BlobPath):
-        return _said(read_bart(path) if is_bart else read_hdf5(path, partial(_read, path, None)))
+        return _said((read_bart(path),) if is_bart else read_hdf5(path, partial(_read, path, None)))
     blobs = blobs or BlobFiles()
-    volume = read_bart(path, blobs) if is_bart else read_hdf5(path, partial(_read, path, blobs), blobs)
-    reference = None if volume.reference is None else _pinned(volume.reference, blobs)
-    return _said(replace(volume, kspace=_pinned(volume.kspace, blobs), reference=reference))
+    volumes = (read_bart(path, blobs),) if is_bart else read_hdf5(path, partial(_read, path, blobs), blobs)
+    return _said(
+        tuple(
+            replace(
+                volume,
+                kspace=_pinned(volume.kspace, blobs),
+                reference=None if volume.reference is None else _pinned(volume.reference, blobs),
+            )
+            for volume in volumes
+        )
+    )
 
 
 class NoRawDataError(DataError):
@@ -97,19 +133,19 @@ def nothing_found(folder: Location) -> str:
     return f"{folder}: no volume in this folder or below; looked for files that end in {', '.join(VOLUME_SUFFIXES)}"
 
 
-def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
-    """The volume in an open file; errors name the file."""
+def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
+    """The volumes in an open file; errors name the file."""
     try:
         return _read_format(path, blobs, file)
     except DataError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Volume:
+def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
     if b"kspace" in file.id:
-        return read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs)
+        return (read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs),)
     if find_groups(file):
-        return _only(read_ismrmrd(path, file))
+        return read_ismrmrd(path, file)
     if "reconstruction" in file:
         raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
     raise DataError(
@@ -118,18 +154,12 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> Vo
     )
 
 
-def _said(volume: Volume) -> Volume:
-    """The volume, after one warning tells what its reader left out, inferred or repaired."""
-    if volume.info.notes:
-        warnings.warn(f"{volume.info.source}: {'; '.join(volume.info.notes)}", stacklevel=3)
-    return volume
-
-
-def _only(volumes: tuple[Volume, ...]) -> Volume:
-    if len(volumes) > 1:
-        names = ", ".join(volume.info.volume_id for volume in volumes)
-        raise DataError(f"{len(volumes)} volumes in one file: {names}; one is needed. Split the file")
-    return volumes[0]
+def _said(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """The volumes, after one warning tells what their reader left out, inferred or repaired."""
+    notes = list(dict.fromkeys(note for volume in volumes for note in volume.info.notes))
+    if notes:
+        warnings.warn(f"{volumes[0].info.source}: {'; '.join(notes)}", stacklevel=3)
+    return volumes
 
 
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:

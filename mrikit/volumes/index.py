@@ -45,7 +45,9 @@ class Index:
     path: Location
     """The index file."""
     names: list[str]
-    """Files relative to the folder, sorted; volumes only."""
+    """File of each volume, relative to the folder, sorted; one that holds several volumes is there as often."""
+    suffixes: list[str]
+    """What follows the file's name in each volume id; empty but where a file holds several."""
     shapes: list[list[int]]
     """(slice, coil, readout, phase) of each volume."""
     lines: list[str]
@@ -58,8 +60,15 @@ class Index:
 
     @cached_property
     def volume_ids(self) -> list[str]:
-        """File names without folder and suffix, in the order of `names`."""
-        return [name.rpartition("/")[2].rpartition(".")[0] for name in self.names]
+        """File names without folder and suffix, and which of several it is, in the order of `names`."""
+        stems = [name.rpartition("/")[2].rpartition(".")[0] for name in self.names]
+        return [stem + suffix for stem, suffix in zip(stems, self.suffixes, strict=True)]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Each volume in words, unlike all others: its file, and in brackets which of several it is."""
+        pairs = zip(self.names, self.suffixes, strict=True)
+        return [f"{name} ({suffix.lstrip('_')})" if suffix else name for name, suffix in pairs]
 
     def open(self, volume_id: str) -> Volume:
         """The volume, without reading its file before a slice is asked for.
@@ -67,8 +76,11 @@ class Index:
         Raises:
             DataError: There is no such volume, or more than one.
         """
-        position = self._position(volume_id)
-        return load_volume(self.folder, self.names[position], self.lines[position])
+        return self.load(self._position(volume_id))
+
+    def load(self, position: int) -> Volume:
+        """The volume at a position of `names`, without reading its file before a slice is asked for."""
+        return load_volume(self.folder, self.names[position], self.lines[position], self.suffixes[position])
 
     def info(self, volume_id: str) -> ScanInfo:
         """The facts of a volume.
@@ -77,7 +89,7 @@ class Index:
             DataError: There is no such volume, or more than one.
         """
         position = self._position(volume_id)
-        return load_info(self.folder, self.names[position], self.lines[position])
+        return load_info(self.folder, self.names[position], self.lines[position], self.suffixes[position])
 
     @cached_property
     def _positions(self) -> dict[str, list[int]]:
@@ -191,7 +203,9 @@ def load_index(folder: Location, *, path: Path | None = None) -> Index:
 
 def _make_index(folder: Location, path: Location, records: Records) -> Index:
     entries = {name: entry for name, (_, entry) in records.items()}
-    volumes = {name: entry for name, entry in entries.items() if entry.shape is not None}
+    volumes = [
+        (name, one, one.shape) for name, entry in entries.items() for one in entry.volumes if one.shape is not None
+    ]
     bad_files = [
         BadFile(path=folder / name, message=json.loads(entry.line))
         for name, entry in entries.items()
@@ -202,8 +216,9 @@ def _make_index(folder: Location, path: Location, records: Records) -> Index:
     return Index(
         folder=folder,
         path=path,
-        names=list(volumes),
-        shapes=[entry.shape for entry in volumes.values() if entry.shape is not None],
-        lines=[entry.line for entry in volumes.values()],
+        names=[name for name, _, _ in volumes],
+        suffixes=[entry.suffix for _, entry, _ in volumes],
+        shapes=[shape for _, _, shape in volumes],
+        lines=[entry.line for _, entry, _ in volumes],
         bad_files=bad_files,
     )

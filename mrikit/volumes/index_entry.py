@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
-from mrikit.volumes.files import NoRawDataError, open_volume
+from mrikit.volumes.files import NoRawDataError, open_volumes
 from mrikit.volumes.geometry import dump_geometry, load_geometry
 from mrikit.volumes.index_slices import dump_slices, load_slices
 from mrikit.volumes.volume import ScanInfo, Volume
@@ -24,11 +24,24 @@ class Entry:
     """What the index knows about one file."""
 
     kind: str
-    """`volume`, `reconstruction` (no raw data, left out) or `bad`."""
+    """`volume`, `volumes` (several), `reconstruction` (no raw data, left out) or `bad`."""
     shape: list[int] | None
     """(slice, coil, readout, phase) of a volume."""
     line: str
-    """JSON: an object for a volume, the error message of a bad file, else null. Parsed when it is needed."""
+    """JSON: an object for a volume, [suffix, shape, line] of each of several, the error message of a bad file, else
+    null. Parsed when it is needed."""
+    suffix: str = ""
+    """Which of several volumes of the file it is: what follows the file's name in the volume id, such as
+    `_contrast1`."""
+
+    @property
+    def volumes(self) -> list["Entry"]:
+        """One entry for each volume of several; otherwise this one."""
+        if self.kind != "volumes":
+            return [self]
+        return [
+            Entry(kind="volume", shape=shape, line=line, suffix=suffix) for suffix, shape, line in json.loads(self.line)
+        ]
 
 
 def read_entry(folder: Location, name: str, blobs: BlobFiles | None = None) -> Entry:
@@ -39,16 +52,21 @@ def read_entry(folder: Location, name: str, blobs: BlobFiles | None = None) -> E
     """
     path = folder / name
     try:
-        volume = open_volume(path, blobs)
+        volumes = open_volumes(path, blobs)
     except NoRawDataError:
         return Entry(kind="reconstruction", shape=None, line="null")
     except DataError as error:
         return Entry(kind="bad", shape=None, line=json.dumps(str(error)))
-    return Entry(kind="volume", shape=list(volume.kspace.shape), line=_dump(path, volume))
+    if len(volumes) == 1:
+        return Entry(kind="volume", shape=list(volumes[0].kspace.shape), line=_dump(path, volumes[0]))
+    described = [
+        (volume.info.volume_id.removeprefix(path.stem), volume.kspace.shape, _dump(path, volume)) for volume in volumes
+    ]
+    return Entry(kind="volumes", shape=None, line=json.dumps(described))
 
 
-def load_volume(folder: Location, name: str, line: str) -> Volume:
-    """The volume that `read_entry` described, without opening its file."""
+def load_volume(folder: Location, name: str, line: str, suffix: str = "") -> Volume:
+    """The volume that `read_entry` described, without opening its file; `suffix` tells several apart."""
     path = folder / name
     known = json.loads(line)
     kspace = load_slices(path, known["kspace"])
@@ -58,13 +76,13 @@ def load_volume(folder: Location, name: str, line: str) -> Volume:
         reference=load_slices(path, known["reference"]),
         mask=_load_mask(known["mask"]),
         planned_mask=_load_mask(known["planned_mask"]),
-        info=_load_info(path, known["info"]),
+        info=_load_info(path, known["info"], suffix),
     )
 
 
-def load_info(folder: Location, name: str, line: str) -> ScanInfo:
+def load_info(folder: Location, name: str, line: str, suffix: str = "") -> ScanInfo:
     """The facts of a volume that `read_entry` described, without opening its file."""
-    return _load_info(folder / name, json.loads(line)["info"])
+    return _load_info(folder / name, json.loads(line)["info"], suffix)
 
 
 def _dump(path: Location, volume: Volume) -> str:
@@ -81,10 +99,10 @@ def _dump(path: Location, volume: Volume) -> str:
     )
 
 
-def _load_info(path: Location, known: dict[str, Any]) -> ScanInfo:
+def _load_info(path: Location, known: dict[str, Any], suffix: str) -> ScanInfo:
     facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
     facts["geometry"] = load_geometry(known["geometry"])
-    return ScanInfo(volume_id=path.stem, source=path, **facts)
+    return ScanInfo(volume_id=path.stem + suffix, source=path, **facts)
 
 
 def _dump_mask(mask: npt.NDArray[np.bool_] | None) -> dict[str, Any] | None:

@@ -59,6 +59,7 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
             averages=_unpack(known["averages"], known["counts"]) if known["averages"] else None,
             first_sample=known["first_sample"],
             kept=tuple(known["kept"]),
+            noise=np.array(known["noise"], np.int64) if known["noise"] else None,
         )
         if "stack" not in known:
             return lines
@@ -86,6 +87,7 @@ def _dump_mrd(slices: MrdSlices) -> dict[str, Any]:
         "averages": None if slices.averages is None else _pack(slices.averages),
         "first_sample": slices.first_sample,
         "kept": slices.kept,
+        "noise": None if slices.noise is None else slices.noise.tolist(),
     } | _dump_signature(slices)
 
 

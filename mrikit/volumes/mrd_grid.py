@@ -34,6 +34,8 @@ class Grid:
     """[first, last) samples of an acquisition that are kept."""
     first_sample: int
     """Readout position of the first of them."""
+    noise: npt.NDArray[np.int64] | None
+    """Numbers of the acquisitions of the noise scan; None if there is none."""
     notes: tuple[str, ...]
     """What was inferred or repaired, a line each."""
 
@@ -79,6 +81,7 @@ def make_grid(acquisitions: Acquisitions, head: npt.NDArray[np.void], selection:
         padding=_padding(header, center_line, np.unique(_counter(head[selection.numbers], 0))),
         kept=(first, last),
         first_sample=first_sample,
+        noise=selection.noise if len(selection.noise) else None,
         notes=tuple(notes),
     )
 

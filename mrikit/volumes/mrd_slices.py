@@ -33,6 +33,8 @@ class MrdSlices:
     """Readout position of the first sample that is kept."""
     kept: tuple[int, int]
     """[first, last) samples of an acquisition that are kept."""
+    noise: npt.NDArray[np.int64] | None = None
+    """Numbers of the acquisitions of the noise scan; None if there is none."""
     whitening: npt.NDArray[np.complex64] | None = None
     """(coil, coil) matrix that every line is multiplied by; None for the coils as they are."""
 
@@ -53,6 +55,25 @@ class MrdSlices:
     def held(self, file: HeldFile | None) -> "MrdSlices":
         """The same, read from a file that somebody keeps open."""
         return replace(self, acquisitions=_replace(self.acquisitions, held=file))
+
+    def noise_samples(self) -> npt.NDArray[np.complex64] | None:
+        """(coil, sample) complex64 of the noise scan; None if there is none.
+
+        Raises:
+            DataError: It has other coils than the scan, or the file is damaged.
+        """
+        if self.noise is None:
+            return None
+        found = np.concatenate(self.acquisitions.samples(self.noise), axis=1)
+        if len(found) != self.shape[1]:
+            raise DataError(f"{self.path}: the noise scan has {len(found)} coils and the scan {self.shape[1]}")
+        if not np.isfinite(found).all():
+            raise DataError(f"{self.path}: the noise scan holds NaN or Inf; is the file damaged?")
+        return found
+
+    def whitened(self, matrix: npt.NDArray[np.complex64]) -> "MrdSlices":
+        """The same with every line multiplied by a (coil, coil) matrix."""
+        return replace(self, whitening=matrix)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -139,6 +139,7 @@ def _arrange(
         averages=tuple(labels) if any(np.ptp(one) for one in labels) else None,
         first_sample=grid.first_sample,
         kept=grid.kept,
+        noise=grid.noise,
     )
 
 

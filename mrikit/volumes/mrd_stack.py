@@ -54,6 +54,18 @@ class MrdStack:
         """The same, read from a file that somebody keeps open."""
         return replace(self, lines=self.lines.held(file))
 
+    def noise_samples(self) -> npt.NDArray[np.complex64] | None:
+        """(coil, sample) complex64 of the noise scan; None if there is none.
+
+        Raises:
+            DataError: It has other coils than the scan, or the file is damaged.
+        """
+        return self.lines.noise_samples()
+
+    def whitened(self, matrix: npt.NDArray[np.complex64]) -> "MrdStack":
+        """The same with every line multiplied by a (coil, coil) matrix."""
+        return replace(self, lines=self.lines.whitened(matrix))
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -115,16 +115,17 @@ def find_reconstructions(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*.h5") if not path.name.startswith("."))
 
 
-def reconstruction_path(recon: Path, data: Location, volume: Location) -> Path:
+def reconstruction_path(recon: Path, data: Location, volume: Location, suffix: str = "") -> Path:
     """Where the reconstruction of a volume lies: in the tree of `data` without SNU's `kspace` level.
 
     Args:
         recon: Folder of reconstructions.
         data: Folder of volumes, or one file.
         volume: A file below `data`.
+        suffix: Which of several volumes of the file, as it ends the volume id.
     """
     *parents, _ = name_below(data, volume).split("/")
-    return recon.joinpath(*(part for part in parents if part != "kspace"), f"{volume.stem}.h5")
+    return recon.joinpath(*(part for part in parents if part != "kspace"), f"{volume.stem}{suffix}.h5")
 
 
 def _signature(provenance: dict[str, Any]) -> tuple[int, int] | None:

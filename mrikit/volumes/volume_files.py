@@ -9,7 +9,7 @@ from mrikit.errors import DataError, StorageError
 from mrikit.storage import BlobPath, Location, file_state
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
-from mrikit.volumes.files import is_single_file, nothing_found, open_volume
+from mrikit.volumes.files import is_single_file, nothing_found, open_volumes
 from mrikit.volumes.index import update_index
 from mrikit.volumes.index_entry import Entry, load_volume, read_entry
 from mrikit.volumes.snu import image_sibling
@@ -18,7 +18,10 @@ from mrikit.volumes.volume import Volume
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeFile:
-    """A volume of a data folder; its file was looked into at most once, and is not kept open."""
+    """A volume of a data folder; its file was looked into at most once, and is not kept open.
+
+    A file that holds several volumes is there once for each.
+    """
 
     folder: Location
     name: str
@@ -27,6 +30,16 @@ class VolumeFile:
     """Size and version of the file, and of its companion where it has one; see `mrikit.volumes.scan`."""
     entry: Entry | None
     """What it holds; None if nobody needed to know."""
+
+    @property
+    def suffix(self) -> str:
+        """Which of several volumes of its file it is, such as `_contrast1`; empty for the only one."""
+        return self.entry.suffix if self.entry else ""
+
+    @property
+    def volume_id(self) -> str:
+        """As in the `ScanInfo` of the volume."""
+        return self.path.stem + self.suffix
 
     @property
     def path(self) -> Location:
@@ -57,17 +70,26 @@ class VolumeFile:
         if self.problem is not None:
             raise DataError(self.problem)
         if self.entry is None or self.entry.kind != "volume":
-            return open_volume(self.path)  # says what is wrong with a reconstruction
-        return load_volume(self.folder, self.name, self.entry.line)
+            return open_volumes(self.path)[0]  # says what is wrong with a reconstruction
+        return load_volume(self.folder, self.name, self.entry.line, self.suffix)
 
     def current(self) -> "VolumeFile":
-        """The same, looked into again where a local file changed since; of a blob the version is fixed."""
+        """The same, looked into again where a local file changed since; of a blob the version is fixed.
+
+        Raises:
+            DataError: The file holds no such volume any more.
+        """
         if isinstance(self.path, BlobPath):
             return self
         signature = _signature(self.path)[: len(self.signature)]
         if signature == self.signature:
             return self
-        return replace(self, signature=signature, entry=read_entry(self.folder, self.name))
+        entries = read_entry(self.folder, self.name).volumes
+        entry = next((one for one in entries if one.suffix == self.suffix), None)
+        if entry is None:
+            found = ", ".join(self.path.stem + one.suffix for one in entries)
+            raise DataError(f"{self.path}: changed meanwhile, and holds no volume {self.volume_id}; found {found}")
+        return replace(self, signature=signature, entry=entry)
 
 
 def scan_volumes(
@@ -89,11 +111,11 @@ def scan_volumes(
         StorageError: Blobs cannot be listed or read.
     """
     if is_single_file(data):
-        return [_single(data, is_needed)]
+        return _split([_single(data, is_needed)])
     folder = list_folder(data)
     entries = _entries(folder, is_needed, is_index_kept=is_index_kept)
     found = [_volume_file(folder, name, entries.get(name)) for name in folder.signatures]
-    volumes = [file for file in found if file.entry is None or file.entry.kind != "reconstruction"]
+    volumes = _split([file for file in found if file.entry is None or file.entry.kind != "reconstruction"])
     if not volumes and found:
         raise DataError(f"{data}: holds {len(found)} reconstructions and no volume; name the folder of their volumes")
     if not volumes:
@@ -102,8 +124,13 @@ def scan_volumes(
 
 
 def find_volumes(data: Location) -> list[Location]:
-    """The places of all volumes that `scan_volumes` finds."""
-    return [file.path for file in scan_volumes(data)]
+    """The places of all files in which `scan_volumes` finds volumes."""
+    return list(dict.fromkeys(file.path for file in scan_volumes(data)))
+
+
+def _split(files: list[VolumeFile]) -> list[VolumeFile]:
+    """The same with a file of several volumes once for each."""
+    return [replace(file, entry=entry) for file in files for entry in (file.entry.volumes if file.entry else [None])]
 
 
 def _entries(

@@ -91,9 +91,10 @@ def test_the_same_reconstruction_in_two_folders_counts_once():
     assert (summary.num_volumes, summary.num_slices) == (2, 4)
 
 
-def test_flips_tell_runs_apart():
-    plain, flipped = reconstruction(flips=False), reconstruction(flips=True)
-    assert label_reconstructions([plain, flipped]) == ["cg_sense", "cg_sense flips=True"]
+@pytest.mark.parametrize("switch", ["flips", "whiten"])
+def test_a_switch_tells_runs_apart(switch):
+    plain, switched = reconstruction(**{switch: False}), reconstruction(**{switch: True})
+    assert label_reconstructions([plain, switched]) == ["cg_sense", f"cg_sense {switch}=True"]
 
 
 def test_volumes_that_were_routed_to_different_weights_are_one_run():

@@ -1,7 +1,5 @@
 """MRD files of a known scan, in the forms that scanners' converters give them."""
 
-import re
-
 import h5py
 import ismrmrd
 import numpy as np
@@ -98,7 +96,7 @@ def lines(kspace, numbers=None, **facts):
 
 
 def write(path, xml, acquisitions, group="dataset"):
-    assert not re.search("None", xml)
+    path.parent.mkdir(exist_ok=True)
     with ismrmrd.Dataset(str(path), group) as dataset:
         dataset.write_xml_header(xml.encode())
         for one in acquisitions:
