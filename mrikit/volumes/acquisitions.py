@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import h5py
 import numpy as np
@@ -52,6 +52,17 @@ class Acquisitions(Protocol):
             DataError: The file is gone or damaged.
         """
         ...
+
+
+class Walked(NamedTuple):
+    """What one walk through a stream found."""
+
+    xml: bytes
+    head: npt.NDArray[np.void]
+    starts: npt.NDArray[np.int64]
+    """(acquisition,) byte where the samples begin."""
+    notes: tuple[str, ...]
+    """What was left out, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,12 +9,14 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
+from mrikit.volumes.blob_file import Signature
 from mrikit.volumes.geometry import geometry_of
 from mrikit.volumes.mrd_grid import Grid, make_grid
 from mrikit.volumes.mrd_select import VOLUME_COUNTERS, select_acquisitions, volumes_of
 from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.mrd_sort import geometry_across, say_phases, slab_of, slices_of
 from mrikit.volumes.mrd_stack import MrdArray, MrdStack, center_of
+from mrikit.volumes.mrd_stream import open_stream
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.volume import ScanInfo, Volume
 
@@ -43,7 +45,28 @@ def read_ismrmrd(path: Location, file: h5py.File, group: str | None = None) -> t
     others = [name for name in groups if name != group]
     notes = (f"scan '{group}' is read; left out are the other scans of the file: {', '.join(others)}",) * bool(others)
     opened = Hdf5Acquisitions(path=path, group=group, opened=file)
-    closed = replace(opened, opened=None)
+    return _closed(opened, replace(opened, opened=None), notes)
+
+
+def read_mrd_stream(path: Location, size_bytes: int, version: int, signature: Signature | None) -> tuple[Volume, ...]:
+    """Read an MRD stream; samples are read later, slice by slice.
+
+    Args:
+        path: The file.
+        size_bytes: Its size.
+        version: Of MRD, 1 or 2.
+        signature: Of a blob.
+
+    Raises:
+        DataError: It ends early, is damaged or has another schema, or as `sort_acquisitions`.
+    """
+    opened = open_stream(path, size_bytes, version, signature)
+    assert opened.walked is not None
+    return _closed(opened, replace(opened, walked=None), opened.walked.notes)
+
+
+def _closed(opened: Acquisitions, closed: Acquisitions, notes: tuple[str, ...]) -> tuple[Volume, ...]:
+    """The volumes of acquisitions, to be read from a file that is opened again; with notes of their container."""
     return tuple(
         replace(
             volume,
