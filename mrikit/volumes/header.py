@@ -13,6 +13,7 @@ from mrikit.volumes.volume import ScanInfo
 
 NAMESPACE = "{http://www.ismrm.org/ISMRMRD}"
 PROTON_MHZ_PER_T = 42.577478518
+_FIRST_LINE = "encodingLimits/kspace_encoding_step_1/minimum"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,8 @@ class ScanHeader:
     """Index of the acquired phase line that holds the k-space centre."""
     last_line: int
     """Index of the last acquired phase line."""
+    first_line: int = 0
+    """Index of the first acquired phase line; above 0 for partial Fourier that leaves out lines at the left."""
     trajectory: str
     """`cartesian`, `radial`, ..."""
     field_strength_t: float | None
@@ -39,8 +42,8 @@ class ScanHeader:
     @property
     def padding(self) -> tuple[int, int]:
         """[left, right) phase columns that were acquired, as fastMRI counts them."""
-        left = self.encoded_matrix[1] // 2 - self.center_line
-        return left, left + self.last_line + 1
+        shift = self.encoded_matrix[1] // 2 - self.center_line
+        return shift + self.first_line, shift + self.last_line + 1
 
 
 def read_header(xml: bytes | str) -> ScanHeader:
@@ -65,6 +68,7 @@ def read_header(xml: bytes | str) -> ScanHeader:
         fov_mm=fov_mm if min(fov_mm) > 0 else None,
         center_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/center")),
         last_line=int(_number(encoding, "encodingLimits/kspace_encoding_step_1/maximum")),
+        first_line=int(_number(encoding, _FIRST_LINE)) if _text(encoding, _FIRST_LINE) else 0,
         trajectory=_text(encoding, "trajectory") or "cartesian",
         field_strength_t=float(field_strength) if field_strength else None,
         protocol=_text(root, "measurementInformation/protocolName"),

@@ -60,6 +60,17 @@ def test_lines_in_any_order_come_to_their_slice_and_column(tmp_path):
     assert volume.info.padding == (2, 9)
 
 
+def test_partial_fourier_that_counts_from_its_minimum_is_full(tmp_path):
+    header = HEADER.replace(
+        "<minimum>0</minimum><maximum>6</maximum><center>3</center>",
+        "<minimum>2</minimum><maximum>9</maximum><center>5</center>",
+    )
+    assert header != HEADER
+    lines = [acquisition(line, number) for number in range(2) for line in range(2, 10)]
+    volume = open_volume(write(tmp_path / "a.h5", lines, header))
+    assert (volume.mask, volume.info.padding) == (None, (2, 10))
+
+
 def test_noise_and_other_scans_are_skipped(tmp_path):
     others = [
         acquisition(0, value=7, num_samples=99, flag=ismrmrd.ACQ_IS_NOISE_MEASUREMENT),
