@@ -87,8 +87,7 @@ def _run_mrikit(dataset: SliceDataset, epoch: int, num_workers: int) -> int:
     plan = plan_epoch(dataset.shapes, micro_batch_size=1, batch_size=1, seed=0, epoch=epoch)
     count = 0
     for batch in load_batches(dataset, plan, num_workers):
-        infos = [dataset.volumes[key.volume].info for key in batch.keys]
-        scan = prepare(batch, infos)
+        scan = prepare(batch, [dataset.volumes[key.volume] for key in batch.keys])
         masks = draw_masks([PLAN], scan, Draw(0, epoch).generators(scan, "mask"))
         count += len(undersample(scan, masks).masked_kspace)
     return count
@@ -118,7 +117,7 @@ def _compare(dataset: SliceDataset, loader: DataLoader) -> float:
     for index, sample in enumerate(loader):
         if index == NUM_SLICES:
             break
-        example = undersample(prepare(dataset.read([SliceKey(0, index)]), [volume.info]), [mask])
+        example = undersample(prepare(dataset.read([SliceKey(0, index)]), [volume]), [mask])
         assert (*sample.fname, sample.slice_num.item()) == (f"{volume.info.volume_id}.h5", index)
         assert torch.equal(sample.mask[..., 0], example.mask)
         assert example.num_center_lines.item() == sample.num_low_frequencies.item()

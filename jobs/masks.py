@@ -145,10 +145,10 @@ def _of_volume(path: Path) -> "tuple[Mask, tuple[int, int]]":
     from mrikit.volumes import open_volume
 
     volume = open_volume(path)
-    samples = volume.mask if volume.mask is not None else volume.planned_mask
+    samples = volume.planned_mask if volume.sampled is None else volume.sampled
     if samples is None:
         raise DataError(f"{path}: fully sampled, and stores no mask; name an undersampled volume, or a kind")
-    return stored_mask(samples, volume.info.padding), volume.info.matrix
+    return stored_mask(samples, volume.acquired), volume.info.matrix
 
 
 def _shape_of_file(source: str, shape: tuple[int, int]) -> tuple[int, int]:

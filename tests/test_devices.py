@@ -5,6 +5,7 @@ A GPU would refuse the same mixtures; this finds them where there is none.
 
 import contextlib
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,11 +24,12 @@ from mrikit.metrics import body_mask
 from mrikit.models import build_model
 from mrikit.training.losses import LOSSES
 from mrikit.training.objectives import Draw
-from mrikit.volumes import ScanInfo
+from mrikit.volumes import ScanInfo, Volume
 
 INFO = ScanInfo(
     volume_id="v", anatomy="knee", matrix=(64, 48), recon_matrix=(40, 40), padding=(0, 48), reference_max=1.0
 )
+FULL = Volume(kspace=np.ones((2, 4, *INFO.matrix), np.complex64), info=INFO)
 SMALL = {"num_cascades": 2, "stem_width": 4, "feature_widths": (4, 4), "prompt_widths": (4, 4), "prompt_sizes": (4, 4)}
 SMALL |= dict.fromkeys(("prompt_lengths", "num_encoder_blocks", "num_decoder_blocks", "num_skip_blocks"), (1, 1))
 SMALL |= {"sens_stem_width": 4, "sens_feature_widths": (4, 4), "sens_prompt_widths": (4, 4)}
@@ -47,7 +49,7 @@ def batch(num_adjacent):
 
 
 def example(num_adjacent, **options):
-    scan = prepare(batch(num_adjacent), [INFO, INFO], "meta", **options)
+    scan = prepare(batch(num_adjacent), [FULL, FULL], "meta", **options)
     return undersample(scan, draw_masks((MaskPlan(),), scan, Draw(0, 0).generators(scan, "mask")))
 
 

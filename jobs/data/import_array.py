@@ -29,8 +29,8 @@ def import_array(
     """Write a raw array as a volume in the fastMRI format.
 
     Samples that are zero in every slice and coil count as not measured: such a volume gets a mask and no reference.
-    Any other gets the root-sum-of-squares image as its reference. Zero columns at the sides alone count as the zero
-    filling of the scanner. A file that is there already stays.
+    Any other gets the root-sum-of-squares image as its reference. Zero columns at the sides, rows at an end and corners
+    count as the zero filling of the scanner. A file that is there already stays.
     """
     if volume_id is not None and (Path(volume_id).name != volume_id or volume_id == ".."):
         raise ConfigError(f"the volume id becomes a file name in {out}, found {volume_id!r}; leave out folders")
@@ -40,7 +40,7 @@ def import_array(
 
     try:
         kspace = arrange(read_array(file, key), axes.split(","))
-        mask, padding = find_sampling(kspace)
+        region, mask = find_sampling(kspace)
     except DataError as error:
         raise error if str(file) in str(error) else DataError(f"{file}: {error}") from error
     if noise is not None:
@@ -53,7 +53,7 @@ def import_array(
         acquisition=acquisition,
         matrix=matrix,
         recon_matrix=window,
-        padding=padding,
+        padding=region.columns,
     )
     path = out / f"{info.volume_id}.h5"
     if path.exists():

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from mrikit.data.scan_batch import ScanBatch
 from mrikit.errors import ConfigError
-from mrikit.masks import Mask, MaskPlan, sample_mask, stored_mask, volume_rng, within_padding
-from mrikit.volumes import Volume
+from mrikit.masks import AcquiredRegion, Mask, MaskPlan, sample_mask, stored_mask, volume_rng, within
+from mrikit.volumes import ScanInfo, Volume
 
 
 def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | None = None) -> Mask:
@@ -22,19 +23,18 @@ def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | 
         shape: (readout, phase) of k-space when it is masked; as the file has it if None. A stored mask is not changed.
 
     Returns:
-        A Mask without the columns that the scanner filled with zeros.
+        A Mask without what the scanner filled with zeros.
 
     Raises:
         ConfigError: The plan does not fit the shape.
-        DataError: The stored mask samples nothing, or a mask file has another shape.
+        DataError: The stored mask samples nothing, a mask file has another shape, or all of k-space is zero.
     """
-    stored = _stored_mask(volume)
-    if stored.kind != "full":
-        return stored
+    region, info = volume.acquired, volume.info
+    if not volume.is_fully_sampled:
+        return stored_mask(_all_lines(info) if volume.sampled is None else volume.sampled, region)
     if plan is not None:
-        info = volume.info
-        return _draw(plan, shape or info.matrix, info.padding, volume_rng(info.volume_id))
-    return stored if volume.planned_mask is None else stored_mask(volume.planned_mask, volume.info.padding)
+        return _draw(plan, shape or info.matrix, region, volume_rng(info.volume_id))
+    return stored_mask(_all_lines(info) if volume.planned_mask is None else volume.planned_mask, region)
 
 
 def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.random.Generator]) -> list[Mask]:
@@ -46,7 +46,7 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
         rngs: A generator for each sample.
 
     Returns:
-        One Mask for each sample, without the columns that the scanner filled with zeros.
+        One Mask for each sample, without what the scanner filled with zeros.
 
     Raises:
         ConfigError: There is no plan, or one does not fit the shape.
@@ -57,14 +57,13 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
     masks = []
     for facts, rng in zip(scan.facts, rngs, strict=True):
         plan = plans[int(rng.integers(len(plans)))]
-        masks.append(_draw(plan, scan.shape, facts.padding, np.random.RandomState(rng.bit_generator)))
+        masks.append(_draw(plan, scan.shape, facts.acquired, np.random.RandomState(rng.bit_generator)))
     return masks
 
 
-def _draw(plan: MaskPlan, shape: tuple[int, int], padding: tuple[int, int], rng: np.random.RandomState) -> Mask:
-    return within_padding(sample_mask(plan, shape, rng), padding)
+def _draw(plan: MaskPlan, shape: tuple[int, int], region: AcquiredRegion, rng: np.random.RandomState) -> Mask:
+    return within(sample_mask(plan, shape, rng), region)
 
 
-def _stored_mask(volume: Volume) -> Mask:
-    lines = np.ones(volume.info.matrix[1], np.bool_) if volume.mask is None else volume.mask
-    return stored_mask(lines, volume.info.padding)
+def _all_lines(info: ScanInfo) -> npt.NDArray[np.bool_]:
+    return np.ones(info.matrix[1], np.bool_)

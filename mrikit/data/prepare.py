@@ -23,7 +23,7 @@ from mrikit.volumes.anatomy import anatomy_of
 
 def prepare(
     batch: SliceBatch,
-    infos: Sequence[ScanInfo],
+    volumes: Sequence[Volume],
     device: torch.device | str = "cpu",
     *,
     augment: Augment | None = None,
@@ -34,7 +34,7 @@ def prepare(
 
     Args:
         batch: Slices of one shape.
-        infos: Facts of the volume of each batch element.
+        volumes: The volume of each batch element: its facts, and what was acquired of it.
         device: Where the tensors are made.
         augment: Changes full k-space; the reference of what it changed is made from the new k-space of the middle
             slice.
@@ -47,6 +47,7 @@ def prepare(
         range is that of the volume, which no transform changes, or of the slice alone where the file does not say or
         the augmentation asks for it.
     """
+    infos = [volume.info for volume in volumes]
     slice_index = [key.slice_index for key in batch.keys]
     augmented = Augmented(_move(batch.kspace, device), (False,) * len(infos))
     if augment:
@@ -63,8 +64,13 @@ def prepare(
         data_range=data_range,
         crop=scored_window(infos[0]),
         facts=tuple(
-            SliceFacts(volume_id=info.volume_id, slice_index=index, anatomy=_anatomy(info), padding=info.padding)
-            for info, index in zip(infos, slice_index, strict=True)
+            SliceFacts(
+                volume_id=volume.info.volume_id,
+                slice_index=index,
+                anatomy=_anatomy(volume.info),
+                acquired=volume.acquired,
+            )
+            for volume, index in zip(volumes, slice_index, strict=True)
         ),
     )
 
@@ -100,8 +106,7 @@ def make_example(
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
     keys = [SliceKey(0, index) for index in slice_index]
     batch = read_slices([volume], keys, num_adjacent, has_reference=has_reference)
-    infos = [volume.info] * len(keys)
-    scan = prepare(batch, infos, device, max_readout=max_readout, has_reference=has_reference)
+    scan = prepare(batch, [volume] * len(keys), device, max_readout=max_readout, has_reference=has_reference)
     return undersample(scan, [mask] * len(keys))
 
 

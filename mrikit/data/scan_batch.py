@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
+from mrikit.masks import AcquiredRegion
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SliceFacts:
@@ -15,8 +17,8 @@ class SliceFacts:
     """Its number there."""
     anatomy: str | None = None
     """What it shows, such as `knee`; None where the file does not say, or contradicts itself."""
-    padding: tuple[int, int]
-    """[left, right) phase columns that the scanner acquired."""
+    acquired: AcquiredRegion
+    """What the scanner acquired of k-space, which had more rows before it was cropped along the readout."""
     is_transposed: bool = False
     """Whether readout and phase were swapped."""
 

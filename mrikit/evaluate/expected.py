@@ -98,7 +98,7 @@ def _facts(volume: Unscored, folder: Path, scores: Scores) -> _Facts:
     named = folder_acceleration(path)
     try:
         opened = open_volume(path, volume_id=volume.volume_id)
-        is_full = opened.mask is None or bool(opened.mask.all())
+        is_full = opened.is_fully_sampled
         anatomy = anatomy_of(opened.info)
     except DataError:  # damaged, gone, or it contradicts itself
         anatomy = named_anatomy(volume.volume_id)

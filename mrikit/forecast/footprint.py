@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
 from mrikit.data import BatchShape, ScanBatch, SliceFacts, draw_masks, undersample
+from mrikit.masks import AcquiredRegion
 from mrikit.models.choices import assuming
 from mrikit.training.config import RunConfig
 from mrikit.training.objectives import Draw, objective_of
@@ -137,7 +138,10 @@ def _scan(step: _Step) -> ScanBatch:
     num_slices = step.config.training.micro_batch_size
     # A loss or a class wants an anatomy; memory is the same.
     facts = SliceFacts(
-        volume_id="", slice_index=0, anatomy=step.config.data.anatomy or "knee", padding=(0, step.kspace[2])
+        volume_id="",
+        slice_index=0,
+        anatomy=step.config.data.anatomy or "knee",
+        acquired=AcquiredRegion.whole((step.kspace[1], step.kspace[2])),
     )
     return ScanBatch(
         kspace=torch.empty(num_slices, step.config.num_adjacent, *step.kspace, dtype=torch.complex64),

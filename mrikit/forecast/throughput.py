@@ -27,7 +27,7 @@ from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.extent import count_weights
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.parts import NETWORK, initial_parts
-from mrikit.volumes import ScanInfo
+from mrikit.volumes import ScanInfo, Volume
 
 T = TypeVar("T")
 _FEW_CASCADES, _FEW_ROWS = 2, 64  # what is timed first
@@ -240,12 +240,16 @@ def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: st
         padding=(0, shape.kspace[2]),
         reference_max=1.0,
     )
-    infos = [info] * len(batch.keys)
+    volume = Volume(kspace=batch.kspace[:, 0].numpy(), info=info)
     augment = config.augment
     names = [field.name for field in dataclasses.fields(augment) if field.name.endswith("_weight")]
     weights: dict[str, Any] = {name: float(getattr(augment, name) > 0) for name in names}
     strength = float(augment.strength > 0)
     always = dataclasses.replace(augment, schedule="constant", delay_epochs=0, strength=strength, **weights)
     return prepare(
-        batch, infos, device, augment=make_augment(always, seed=0, epoch=0), max_readout=config.data.max_readout
+        batch,
+        [volume] * len(batch.keys),
+        device,
+        augment=make_augment(always, seed=0, epoch=0),
+        max_readout=config.data.max_readout,
     )

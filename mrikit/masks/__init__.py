@@ -1,13 +1,15 @@
 """Sampling masks: kinds, plans, files, and what a mask says about itself."""
 
+from mrikit.masks.acquired import AcquiredRegion
 from mrikit.masks.estimate import stored_mask
 from mrikit.masks.file import is_mask_file
 from mrikit.masks.kinds import MASK_KINDS
-from mrikit.masks.mask import Mask, measured, within_padding
+from mrikit.masks.mask import Mask, measured, within
 from mrikit.masks.plan import MaskPlan, challenge_center_fraction, sample_mask, setting_options, volume_rng
 
 __all__ = [
     "MASK_KINDS",
+    "AcquiredRegion",
     "Mask",
     "MaskPlan",
     "challenge_center_fraction",
@@ -17,5 +19,5 @@ __all__ = [
     "setting_options",
     "stored_mask",
     "volume_rng",
-    "within_padding",
+    "within",
 ]

@@ -3,12 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.masks.mask import Mask, center_of, center_size, measured
+from mrikit.masks.acquired import AcquiredRegion
+from mrikit.masks.mask import Mask, acquired_over_measured, center_of, center_size, cut, measured
 
 _FEWEST_GAPS = 2  # a single one says nothing about the others
 
 
-def stored_mask(samples: npt.NDArray[np.bool_], padding: tuple[int, int] | None = None) -> Mask:
+def stored_mask(samples: npt.NDArray[np.bool_], region: AcquiredRegion | None = None) -> Mask:
     """A Mask from the samples of a file, its centre and nominal acceleration estimated.
 
     The centre is the widest sampled block that is placed as mask functions place it; 0 where the middle is not
@@ -19,7 +20,7 @@ def stored_mask(samples: npt.NDArray[np.bool_], padding: tuple[int, int] | None 
 
     Args:
         samples: (phase,) or (readout, phase) bool.
-        padding: [left, right) columns that the scanner acquired; all of them if None.
+        region: What the scanner acquired; everything if None.
 
     Returns:
         A Mask of kind `full` or `stored`.
@@ -27,25 +28,25 @@ def stored_mask(samples: npt.NDArray[np.bool_], padding: tuple[int, int] | None 
     Raises:
         DataError: Nothing is sampled.
     """
-    left, right = padding or (0, samples.shape[-1])
-    inside = np.zeros_like(samples)
-    inside[..., left:right] = samples[..., left:right]
-    is_full = bool(inside[..., left:right].all())
+    matrix = (samples.shape[0] if samples.ndim > 1 else 1, samples.shape[-1])
+    region = region or AcquiredRegion.whole(matrix)
+    inside = cut(samples, region)
+    is_full = bool(inside.any()) and acquired_over_measured(inside, region) == 1
     return measured(
         inside,
         kind="full" if is_full else "stored",
-        acceleration=1.0 if is_full else _acceleration(inside, left, right),
+        acceleration=1.0 if is_full else _acceleration(inside, region),
         num_center_lines=center_size(inside),
-        padding=padding,
+        region=region,
         center=center_of(inside) if inside.ndim > 1 else None,
     )
 
 
-def _acceleration(lines: npt.NDArray[np.bool_], left: int, right: int) -> float:
-    overall = float(lines[..., left:right].size / max(lines.sum(), 1))
-    if lines.ndim > 1:
-        return overall
-    return float(_constant_gap(lines) or _bin_width(lines, left, right) or overall)
+def _acceleration(samples: npt.NDArray[np.bool_], region: AcquiredRegion) -> float:
+    regular = None
+    if samples.ndim == 1:
+        regular = _constant_gap(samples) or _bin_width(samples, *region.columns)
+    return float(regular or (acquired_over_measured(samples, region) if samples.any() else 1))
 
 
 def _constant_gap(lines: npt.NDArray[np.bool_]) -> int | None:
@@ -70,11 +71,11 @@ def _bin_width(lines: npt.NDArray[np.bool_], left: int, right: int) -> int | Non
 
 
 def _fills_bins(
-    lines: npt.NDArray[np.bool_], width: int, is_outer_column: npt.NDArray[np.bool_], padding: tuple[int, int]
+    lines: npt.NDArray[np.bool_], width: int, is_outer_column: npt.NDArray[np.bool_], acquired: tuple[int, int]
 ) -> bool:
     """Whether every whole bin of `width` outer columns holds one line, and not always a little further on."""
     starts = np.arange(0, len(lines) - width, width)  # the last column is in none: some masks never sample it
-    starts = starts[(starts >= padding[0]) & (starts + width <= padding[1])]
+    starts = starts[(starts >= acquired[0]) & (starts + width <= acquired[1])]
     starts = np.array([start for start in starts if is_outer_column[start : start + width].all()], np.int64)
     if len(starts) <= _FEWEST_GAPS or any(lines[start : start + width].sum() != 1 for start in starts):
         return False

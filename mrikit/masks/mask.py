@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.masks.acquired import AcquiredRegion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +20,7 @@ class Mask:
     acceleration: float
     """Nominal acceleration, as asked for."""
     true_acceleration: float
-    """Acquired samples over measured ones; zero-filled columns of the scanner count for neither."""
+    """Acquired samples over measured ones; what the scanner filled with zeros counts for neither."""
     num_center_lines: int
     """Fully sampled columns in the middle of k-space; of a 2-D pattern the side of a fully sampled square."""
     offset: int | None = None
@@ -35,31 +36,39 @@ class Mask:
             raise DataError(f"a mask is bool with axes (phase,) or (readout, phase); found {found}")
 
 
-def within_padding(mask: Mask, padding: tuple[int, int]) -> Mask:
-    """The same mask without the columns that the scanner filled with zeros.
+def within(mask: Mask, region: AcquiredRegion) -> Mask:
+    """The same mask without the samples that the scanner filled with zeros.
 
     Args:
-        mask: A mask over all columns.
-        padding: [left, right) columns that were acquired.
+        mask: A mask of whole k-space; a 2-D pattern may have fewer rows, see `AcquiredRegion.samples`.
+        region: What was acquired.
 
     Returns:
-        A mask whose samples outside the range are False and whose true acceleration counts acquired columns only.
+        A mask whose samples outside the region are False and whose true acceleration counts acquired samples only.
+        Lines lose the columns outside it, a 2-D pattern also corners and rows.
 
     Raises:
-        DataError: No sampled line is left.
+        DataError: No sample is left.
     """
-    left, right = padding
-    samples = np.zeros_like(mask.samples)
-    samples[..., left:right] = mask.samples[..., left:right]
+    samples = cut(mask.samples, region)
     return measured(
         samples,
         kind=mask.kind,
         acceleration=mask.acceleration,
         num_center_lines=min(mask.num_center_lines, center_size(samples)),
         offset=mask.offset,
-        padding=padding,
+        region=region,
         center=None if mask.center is None else _cut_center(samples, mask.center),
     )
+
+
+def cut(samples: npt.NDArray[np.bool_], region: AcquiredRegion) -> npt.NDArray[np.bool_]:
+    """A copy of (phase,) or (readout, phase) samples, False outside the region; of lines whole columns go."""
+    if samples.ndim > 1:
+        return samples & region.samples((samples.shape[0], samples.shape[1]))
+    inside = np.zeros_like(samples)
+    inside[slice(*region.columns)] = samples[slice(*region.columns)]
+    return inside
 
 
 def center_size(samples: npt.NDArray[np.bool_]) -> int:
@@ -91,10 +100,11 @@ def _from_middle(size: int) -> npt.NDArray[np.int64]:
 
 
 def _cut_center(samples: npt.NDArray[np.bool_], center: tuple[int, int]) -> tuple[int, int]:
-    """The centre without the columns that are no longer sampled."""
-    first = (samples.shape[0] - center[0] + 1) // 2
-    columns = min(center[1], center_size(np.asarray(samples[first : first + center[0]].all(axis=0))))
-    return (center[0], columns) if columns else (0, 0)
+    """The centre without the rows and columns that are no longer sampled."""
+    rows = min(center[0], center_size(samples[:, samples.shape[1] // 2]))
+    first = (samples.shape[0] - rows + 1) // 2
+    columns = min(center[1], center_size(np.asarray(samples[first : first + rows].all(axis=0))))
+    return (rows, columns) if rows and columns else (0, 0)
 
 
 def measured(
@@ -104,7 +114,7 @@ def measured(
     acceleration: float,
     num_center_lines: int,
     offset: int | None = None,
-    padding: tuple[int, int] | None = None,
+    region: AcquiredRegion | None = None,
     center: tuple[int, int] | None = None,
 ) -> Mask:
     """A Mask whose true acceleration is counted from its samples.
@@ -115,22 +125,31 @@ def measured(
         acceleration: Nominal acceleration.
         num_center_lines: Fully sampled columns in the middle.
         offset: First line of a regular pattern.
-        padding: [left, right) columns that were acquired; all of them if None.
+        region: What was acquired, which holds all samples; everything if None.
         center: Rows and columns that are fully sampled in the middle of a 2-D pattern.
 
     Raises:
         DataError: No line is sampled.
     """
-    num_sampled = int(samples.sum())
-    if num_sampled == 0:
+    if not samples.any():
         raise DataError(f"the {kind} mask of width {samples.shape[-1]} samples no line; is it all zeros?")
-    left, right = padding or (0, samples.shape[-1])
     return Mask(
         samples=samples,
         kind=kind,
         acceleration=float(acceleration),
-        true_acceleration=samples[..., left:right].size / num_sampled,
+        true_acceleration=acquired_over_measured(samples, region),
         num_center_lines=num_center_lines,
         offset=offset,
         center=center,
     )
+
+
+def acquired_over_measured(samples: npt.NDArray[np.bool_], region: AcquiredRegion | None) -> float:
+    """The samples of the region, or all of them, over those that are True; lines have as many as the region there."""
+    if region is None:
+        return samples.size / int(samples.sum())
+    if samples.ndim > 1:
+        acquired = region.samples((samples.shape[0], samples.shape[1]))
+        return int(acquired.sum()) / int(samples.sum())
+    heights = region.samples().sum(axis=0)
+    return int(heights.sum()) / int(heights[samples].sum())

@@ -166,7 +166,7 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
         return None
     with held_open(file.open()) as opened:
         # What the classifier reads is there already for the network.
-        volume = replace(opened, kspace=HeldSlices(opened.kspace))
+        volume = opened.replaced(kspace=HeldSlices(opened.kspace))
         method, config = choose_method(routing, volume, device), routing.config
         result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
     described = result.config if config.task is None else {**result.config, "task": config.task}

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -57,9 +56,9 @@ def reconstruct_volume(
         JobError: The memory of the device does not suffice for one slice.
     """
     volume_id = volume.info.volume_id
-    mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
-    volume = replace(volume, kspace=held)
+    volume = volume.replaced(kspace=held)
+    mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
     has_reference = volume.reference is None and volume.is_fully_sampled
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)

@@ -11,7 +11,7 @@ import torch
 
 import mrikit
 from mrikit.errors import ConfigError
-from mrikit.masks import Mask, MaskPlan, challenge_center_fraction, sample_mask, volume_rng, within_padding
+from mrikit.masks import Mask, MaskPlan, challenge_center_fraction, sample_mask, volume_rng, within
 from mrikit.physics.grappa import grappa
 from mrikit.simulate.scan import SimulatedScan, root_sum_of_squares, simulate_scan
 from mrikit.simulate.study import PlannedVolume, StudyConfig, plan_study
@@ -125,7 +125,7 @@ def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
     volume = scan.volume
     if planned.split == "test":
         drawn = _mask(planned, FASTMRI_TEST_MASK[planned.scan.anatomy], challenge_center_fraction(planned.acceleration))
-        mask = within_padding(drawn, planned.scan.padding)
+        mask = within(drawn, volume.acquired)
         volume = replace(
             volume,
             kspace=_masked(volume, mask),

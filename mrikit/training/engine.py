@@ -165,9 +165,9 @@ class Engine:
 
     def _prepare(self, batch: SliceBatch, epoch: int) -> ScanBatch:
         """Full k-space on the device, augmented."""
-        infos = [self._volume(key.volume).info for key in batch.keys]
+        volumes = [self._volume(key.volume) for key in batch.keys]
         augment = make_augment(self.config.augment, seed=self.config.training.seed, epoch=epoch)
-        return prepare(batch, infos, self.process.device, augment=augment, max_readout=self.config.data.max_readout)
+        return prepare(batch, volumes, self.process.device, augment=augment, max_readout=self.config.data.max_readout)
 
     def _agree(self, done: Sequence[Losses], names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.

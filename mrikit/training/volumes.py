@@ -124,7 +124,7 @@ def _of_anatomy(volumes: list[Volume], anatomy: str, data: Location) -> list[Vol
 
 
 def _showing(volume: Volume, anatomy: str) -> Volume:
-    return volume if volume.info.anatomy == anatomy else replace(volume, info=replace(volume.info, anatomy=anatomy))
+    return volume if volume.info.anatomy == anatomy else volume.replaced(info=replace(volume.info, anatomy=anatomy))
 
 
 def _some(volumes: Sequence[Volume], config: RunConfig) -> Sequence[Volume]:

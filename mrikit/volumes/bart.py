@@ -67,11 +67,11 @@ def read_bart(path: Location, blobs: BlobFiles | None = None) -> Volume:
     kspace = FileSlices(path=data, shape=shape, stored_dtype="<c8", start=0, is_phase_first=True, signature=signature)
     try:
         # Who looks once into every file does not read its slices a second time.
-        mask, padding = find_sampling(replace(kspace, is_kept=blobs is None or blobs.is_kept))
+        found = find_sampling(replace(kspace, is_kept=blobs is None or blobs.is_kept))
     except DataError as error:
         raise error if str(data) in str(error) else DataError(f"{data}: {error}") from error
-    info = ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=padding, source=data)
-    return Volume(kspace=kspace, mask=mask, info=info)
+    info = ScanInfo(volume_id=path.stem, matrix=matrix, recon_matrix=matrix, padding=found.region.columns, source=data)
+    return Volume(kspace=kspace, mask=found.samples, info=info)
 
 
 def _pair(path: Location) -> tuple[Location, Location]:

@@ -1,66 +1,220 @@
-"""Find out from k-space itself what was sampled."""
+"""What of k-space was acquired, and what of that was measured: decided here alone.
+
+Zeros tell. A scanner fills what it does not acquire with them: columns at the sides (partial Fourier, a matrix that is
+larger than the scan), rows at an end (asymmetric echo), corners (elliptical scans). What is left has no gaps in its
+rows and columns, and holds the centre. Zeros between measured samples are undersampling.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
-from mrikit.masks import stored_mask
+from mrikit.masks import AcquiredRegion
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 
 MIN_UNSAMPLED = 0.05
-"""A smaller share of zeros inside sampled columns is chance: integer data hold a few exact zeros."""
-_MOST_ZEROS = 0.01  # share of samples of a full scan that may be exactly zero in every coil
+"""A smaller share of zeros between measured samples is chance: integer data hold a few exact zeros."""
+_MOST_ZEROS = 0.01  # share of a coil that may be zero by chance, and of a rectangle that corners may lack unnoticed
+_NUM_REGULAR, _FEWEST_EMPTY = 3, 4  # equal steps between lines, and zero lines beyond, that tell where a scan ends
+_FEWEST_CORNERS = 10  # samples that a pattern over a rectangle would have beyond the ellipse, where it has none
+_ELLIPSES = (0.9, 1.1)  # radius of an elliptical scan in the acquired rectangle, whose border few samples may touch
+
+Bools = npt.NDArray[np.bool_]
 
 
-def find_sampling(kspace: SliceArray) -> tuple[npt.NDArray[np.bool_] | None, tuple[int, int]]:
-    """Which samples were measured, judged from those that are exactly zero in every slice and coil.
+class Sampling(NamedTuple):
+    """How a scan was sampled."""
+
+    region: AcquiredRegion
+    """What the scanner acquired."""
+    samples: Bools | None
+    """(phase,) or (readout, phase) bool, True where it measured; None if it measured the whole region."""
+
+
+def find_sampling(kspace: SliceArray, claim: tuple[int, int] | None = None) -> Sampling:
+    """How k-space without a mask was sampled, judged from all slices and coils.
 
     Args:
         kspace: (slice, coil, readout, phase) complex64; read once, one slice at a time.
-
-    Returns:
-        A (phase,) or (readout, phase) mask, None if all was measured, and the [left, right) columns that were
-        acquired. Zero columns at the sides alone count as zero filling of the scanner, not as undersampling.
+        claim: [left, right) columns that a header says were acquired; all of them if there is none.
 
     Raises:
         DataError: All values are zero.
     """
-    phase = kspace.shape[-1]
     pattern = np.zeros(kspace.shape[2:], bool)
     for one in kspace:
         pattern |= (one != 0).any(axis=0)
-    columns = np.asarray(pattern.any(axis=0))
-    if not columns.any():
-        raise DataError("all of k-space is zero; was the file written completely?")
-    if pattern[:, columns].mean() < 1 - MIN_UNSAMPLED:
-        return pattern, (0, phase)
-    left, right = int(columns.argmax()), phase - int(columns[::-1].argmax())
-    if columns[left:right].all() and left <= phase // 2 < right:
-        return None, (left, right)
-    return columns, (0, phase)
+    return judge(pattern, None, claim or (0, kspace.shape[-1]))
 
 
-def is_full(kspace: SliceArray, mask: npt.NDArray[np.bool_] | None, padding: tuple[int, int]) -> bool:
-    """Whether every column that the scanner acquired was measured.
+def look(kspace: SliceArray, mask: Bools | None, claim: tuple[int, int]) -> Sampling:
+    """How a volume was sampled, judged from its middle slice, or the next one that is not zero everywhere.
 
-    A file that stores no mask is not believed: its middle slice must not hold more exact zeros than chance leaves.
-    What is zero in every coil is zero in the first, so that this one is enough if it holds few.
+    What is zero in every coil is zero in the first, so that this one is enough where it holds few zeros.
 
     Args:
-        kspace: (slice, coil, readout, phase) complex64; of a full one the middle slice is read, or its first coil.
-        mask: (phase,) or (readout, phase) as the file stores it; None if it stores none.
-        padding: [left, right) columns that were acquired.
+        kspace: (slice, coil, readout, phase) complex64.
+        mask: (phase,) or (readout, phase) bool that the file stores; None if it stores none.
+        claim: [left, right) columns that the header says were acquired.
+
+    Raises:
+        DataError: All values are zero where something was measured, or the slice cannot be read.
     """
-    lines = np.ones(kspace.shape[-1], np.bool_) if mask is None else mask
-    if stored_mask(lines, padding).kind != "full":
-        return False
-    acquired, middle = slice(*padding), len(kspace) // 2
-    if isinstance(kspace, FileSlices) and _is_dense(kspace.first_part(middle)[None, ..., acquired]):
+    middle = len(kspace) // 2
+    first = kspace.first_part(middle) if isinstance(kspace, FileSlices) else kspace[middle][0]
+    sampled = _claimed(first.shape, mask, claim)
+    nonzero = first != 0
+    # Zero lines at an edge may be those of a quiet coil.
+    if _is_dense(nonzero[sampled], _MOST_ZEROS) and _same_lines(nonzero & sampled, sampled):
+        return judge(nonzero, mask, claim)
+    for slice_index in (middle, *range(middle + 1, len(kspace)), *range(middle)):
+        nonzero = (kspace[slice_index] != 0).any(axis=0)
+        if nonzero.any():
+            break
+    return judge(nonzero, mask, claim)
+
+
+def judge(nonzero: Bools, mask: Bools | None, claim: tuple[int, int]) -> Sampling:
+    """What was acquired and measured, from where k-space is not zero.
+
+    A stored mask that leaves something out is believed. Any other file measured all that it acquired unless there are
+    zeros between: these then are the mask.
+
+    Args:
+        nonzero: (readout, phase) bool, True where any coil is not zero.
+        mask: As for `look`.
+        claim: As for `look`; no header says more than all columns.
+
+    Raises:
+        DataError: Everything is zero where something was measured.
+    """
+    sampled = _claimed(nonzero.shape, mask, claim)
+    if not (nonzero & sampled).any():
+        where = f" in what mask and header, columns [{claim[0]}, {claim[1]}), say was measured" if nonzero.any() else ""
+        what = f"all of k-space is zero{where}"
+        raise DataError(f"{what}; was the file written completely? Copy it again, or leave it out")
+    full = _claimed(nonzero.shape, None, claim)
+    is_masked = not sampled[full].all()
+    region = _region(sampled, nonzero & sampled, claim, is_pattern=is_masked and mask is not None and mask.ndim > 1)
+    if not (is_masked and mask is not None and mask.ndim == 1) and _fills(nonzero & sampled, region, sampled):
+        return Sampling(region, None)
+    if is_masked:
+        return Sampling(region, mask)
+    return _told_by_data(nonzero & full, claim)
+
+
+def can_be_full(mask: Bools | None, claim: tuple[int, int]) -> bool:
+    """Whether `judge` may find a file with this mask fully sampled; where not, nothing has to be read to know."""
+    if mask is None or mask[..., slice(*claim)].all():
         return True
-    return _is_dense(kspace[middle][..., acquired])
+    return mask.ndim > 1 and bool(mask[:, slice(*claim)].mean() > _ELLIPSES[0] ** 2 * np.pi / 4 - _MOST_ZEROS)
 
 
-def _is_dense(kspace: npt.NDArray[np.complex64]) -> bool:
-    """Whether few samples of (coil, readout, phase) are zero in every coil."""
-    return bool((kspace == 0).all(axis=0).mean() < _MOST_ZEROS)
+def _claimed(shape: tuple[int, ...], mask: Bools | None, claim: tuple[int, int]) -> Bools:
+    """(readout, phase) bool: what mask and header say was measured."""
+    claimed = np.zeros(shape, bool)
+    claimed[:, slice(*claim)] = True if mask is None else np.broadcast_to(mask, shape)[:, slice(*claim)]
+    return claimed
+
+
+def _told_by_data(measured: Bools, claim: tuple[int, int]) -> Sampling:
+    """Of undersampled k-space without a mask: lines where whole ones are missing, else a pattern."""
+    sampled = measured.copy()
+    for axis, (first, last) in ((0, claim), (1, (0, len(measured)))):
+        sides = _empty_sides(measured.any(axis=axis), first, last)
+        sampled |= sides if axis == 0 else sides[:, None]
+    lines = measured.any(axis=0)
+    region = _region(sampled, measured, claim, is_pattern=False)
+    if _is_dense(measured[slice(*region.rows)][:, lines], MIN_UNSAMPLED):
+        return Sampling(region, lines)
+    return Sampling(_region(sampled, measured, claim, is_pattern=True), measured)
+
+
+def _empty_sides(measured: Bools, first: int, last: int) -> Bools:
+    """Lines at the sides of [first, last) that so regular a scan would have measured had it acquired them."""
+    places = np.flatnonzero(measured)
+    sides = np.zeros_like(measured)
+    for steps, num_empty, side in (
+        (np.diff(places)[:_NUM_REGULAR], places[0] - first, slice(first, places[0])),
+        (np.diff(places)[-_NUM_REGULAR:], last - 1 - places[-1], slice(places[-1] + 1, last)),
+    ):
+        # Lines at random, or fewer and fewer of them towards the side, tell nothing of where the scan ends.
+        if len(steps) == _NUM_REGULAR and (steps == np.diff(places).max()).all():
+            sides[side] = num_empty >= max(2 * steps[0], _FEWEST_EMPTY)
+    return sides
+
+
+def _region(sampled: Bools, measured: Bools, claim: tuple[int, int], *, is_pattern: bool) -> AcquiredRegion:
+    """What was acquired, from where measurements were expected and where they were found."""
+    size, width = sampled.shape
+    top, bottom = _edges(sampled.any(axis=1), measured.any(axis=1), (0, size))
+    left, right = _edges(sampled.any(axis=0), measured.any(axis=0), claim)
+    region = AcquiredRegion(matrix=(size, width), rows=(top, bottom), columns=(left, right))
+    if not region.has_center:  # no scanner leaves the centre out, so that these zeros say nothing of it
+        return AcquiredRegion.whole((size, width), claim)
+    inside = measured & region.samples()
+    if sampled[region.samples()].all():
+        outline = _outline(inside)
+        is_smaller = outline.sum() < (1 - _MOST_ZEROS) * region.num_samples
+    elif is_pattern:
+        outline = _ellipse(inside, region)
+        num_corners = region.num_samples - outline.sum()
+        is_smaller = inside.sum() / outline.sum() * num_corners > _FEWEST_CORNERS
+    else:
+        return region
+    shaped = AcquiredRegion.around(outline)
+    return shaped if is_smaller and shaped.has_center else region
+
+
+def _edges(sampled: Bools, measured: Bools, claim: tuple[int, int]) -> tuple[int, int]:
+    """[first, last) lines that were acquired: of the claim without the outer ones that are zero although sampled."""
+    places = np.flatnonzero(measured)
+    empty = np.flatnonzero(sampled & ~measured)
+    before, after = empty[empty < places[0]], empty[empty > places[-1]]
+    return int(before.max(initial=claim[0] - 1)) + 1, int(after.min(initial=claim[1]))
+
+
+def _outline(measured: Bools) -> Bools:
+    """What lies between measured samples of a row or a column, so that single zeros leave no hole."""
+    return _between(_between(measured, 0) | _between(measured, 1), 1)
+
+
+def _between(values: Bools, axis: int) -> Bools:
+    """True from the first to the last True along the axis."""
+    reverse = np.flip(np.logical_or.accumulate(np.flip(values, axis), axis), axis)
+    return np.asarray(np.logical_or.accumulate(values, axis) & reverse)
+
+
+def _ellipse(measured: Bools, region: AcquiredRegion) -> Bools:
+    """The smallest ellipse of the region's shape that holds all samples, or the region where they make none."""
+    squares = []
+    for first, last in (region.rows, region.columns):
+        axis = (np.arange(measured.shape[len(squares)]) - (first + last - 1) / 2) / ((last - first) / 2)
+        squares.append(axis**2)
+    distance = np.sqrt(squares[0][:, None] + squares[1])
+    radius = distance[measured].max()
+    inside = region.samples()
+    return np.asarray(inside & (distance <= radius)) if _ELLIPSES[0] <= radius <= _ELLIPSES[1] else inside
+
+
+def _fills(measured: Bools, region: AcquiredRegion, sampled: Bools) -> bool:
+    """Whether all of the region was measured, but for single zeros."""
+    inside = region.samples()
+    return bool(
+        region.has_center
+        and sampled[inside].all()
+        and _is_dense(measured[inside], MIN_UNSAMPLED)
+        and _same_lines(measured & inside, inside)
+    )
+
+
+def _is_dense(measured: Bools, most_zeros: float) -> bool:
+    return measured.size > 0 and bool(measured.mean() > 1 - most_zeros)
+
+
+def _same_lines(one: Bools, other: Bools) -> bool:
+    """Whether both have something in the same rows and the same columns."""
+    return all(np.array_equal(one.any(axis=axis), other.any(axis=axis)) for axis in (0, 1))

@@ -1,13 +1,17 @@
 """Volume: the k-space of one scan with what is known about it, in mrikit's axis order."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.errors import DataError
+from mrikit.masks import AcquiredRegion
 from mrikit.storage import Location
-from mrikit.volumes.sampling import is_full
+from mrikit.volumes.sampling import Sampling, can_be_full, find_sampling, look
 from mrikit.volumes.slice_array import SliceArray
 
 
@@ -32,7 +36,8 @@ class ScanInfo:
     fov_mm: tuple[float, float] | None = None
     """(readout, phase) encoded field of view, millimetres."""
     padding: tuple[int, int]
-    """[left, right) phase columns that the scanner acquired; the rest is zero filling."""
+    """[left, right) phase columns that the header says were acquired, all of them if there is none; `Volume.acquired`
+    is what k-space shows."""
     reference_max: float | None = None
     """Maximum of the reference volume as stored in the file, in the scale of the data."""
     source: Location | None = None
@@ -55,6 +60,59 @@ class Volume:
     info: ScanInfo
 
     @cached_property
+    def acquired(self) -> AcquiredRegion:
+        """What the scanner acquired, by header and k-space together: the one answer for all who ask.
+
+        Raises:
+            DataError: All of k-space is zero, or a slice cannot be read.
+        """
+        return self._sampling.region
+
+    @cached_property
     def is_fully_sampled(self) -> bool:
-        """Whether every column that the scanner acquired was measured; decided when it is first asked for."""
-        return is_full(self.kspace, self.mask, self.info.padding)
+        """Whether all that the scanner acquired was measured; decided when it is first asked for.
+
+        Raises:
+            DataError: As for `acquired`.
+        """
+        return can_be_full(self.mask, self.info.padding) and self._seen.samples is None
+
+    @property
+    def sampled(self) -> npt.NDArray[np.bool_] | None:
+        """What was measured, as the file stores it, or as k-space shows it where the file stores nothing.
+
+        (phase,) or (readout, phase) bool; None if all that the scanner acquired was measured.
+
+        Raises:
+            DataError: As for `acquired`.
+        """
+        return self._sampling.samples
+
+    def replaced(self, **changes: Any) -> "Volume":  # noqa: ANN401 - as dataclasses.replace
+        """The volume with other facts or another way to the same k-space; what was decided about that stays."""
+        changed = replace(self, **changes)
+        changed.__dict__.update({name: self.__dict__[name] for name in _DECIDED if name in self.__dict__})
+        return changed
+
+    @cached_property
+    def _sampling(self) -> Sampling:
+        """Of an undersampled volume without a mask all slices tell, because the middle one may lack samples."""
+        if self._seen.samples is None or self._seen.samples is self.mask:
+            return self._seen
+        return self._named(lambda: find_sampling(self.kspace, self.info.padding))
+
+    @cached_property
+    def _seen(self) -> Sampling:
+        """As the middle slice shows it."""
+        return self._named(lambda: look(self.kspace, self.mask, self.info.padding))
+
+    def _named(self, decide: Callable[[], Sampling]) -> Sampling:
+        """What is decided; errors name the volume."""
+        try:
+            return decide()
+        except DataError as error:
+            name = str(self.info.source or self.info.volume_id)
+            raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
+
+
+_DECIDED = ("acquired", "is_fully_sampled", "_sampling", "_seen")

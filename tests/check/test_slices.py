@@ -242,9 +242,9 @@ def test_a_network_that_fails_is_not_a_finding():
 )
 def test_real_scanner_data_with_a_reference_in_double_precision_are_good(real_data, tmp_path, name, axes):
     kspace = arrange(read_array(real_data / name), axes)
-    mask, padding = find_sampling(kspace)
+    region, mask = find_sampling(kspace)
     window = (kspace.shape[2] // 2, kspace.shape[3] - 20)
-    info = replace(make_volume().info, matrix=kspace.shape[2:], recon_matrix=window, padding=padding)
+    info = replace(make_volume().info, matrix=kspace.shape[2:], recon_matrix=window, padding=region.columns)
     images = np.fft.ifft2(np.fft.ifftshift(kspace.astype(np.complex128), (-2, -1)), norm="ortho")
     image = np.sqrt((np.abs(np.fft.fftshift(images, (-2, -1))) ** 2).sum(1))
     top, left = ((full - part) // 2 for full, part in zip(info.matrix, window, strict=True))

@@ -14,7 +14,7 @@ def make_batch(volumes, keys, num_adjacent=1, plan=PLAN, **options):
     batch = SliceDataset(volumes, num_adjacent).read(keys)
     chosen = [volumes[key.volume] for key in keys]
     masks = [choose_mask(volume, plan) for volume in chosen]
-    return undersample(prepare(batch, [volume.info for volume in chosen], **options), masks)
+    return undersample(prepare(batch, chosen, **options), masks)
 
 
 def two_volumes():

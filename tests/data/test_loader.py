@@ -38,8 +38,7 @@ def examples(dataset, num_workers, rank=0, world_size=1, epoch=0, num_adjacent=1
     dataset = SliceDataset(dataset.volumes, num_adjacent)
     plan = plan_epoch(dataset.shapes, micro_batch_size=2, batch_size=4, seed=5, epoch=epoch)
     for batch in load_batches(dataset, rank_share(plan, rank, world_size), num_workers):
-        infos = [dataset.volumes[key.volume].info for key in batch.keys]
-        scan = prepare(batch, infos)
+        scan = prepare(batch, [dataset.volumes[key.volume] for key in batch.keys])
         yield undersample(scan, draw_masks(PLANS, scan, Draw(5, epoch).generators(scan, "mask")))
 
 

@@ -17,6 +17,7 @@ from mrikit.data import (
 )
 from mrikit.errors import ConfigError
 from mrikit.training.objectives import Draw
+from mrikit.volumes import Volume
 
 INFO = make_volume().info
 PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", acceleration=3, center_fraction=0.2)]
@@ -25,8 +26,9 @@ PLANS = [MaskPlan(kind="equispaced", acceleration=4), MaskPlan(kind="random", ac
 def draw(volume_ids, slices, seed=0, epoch=0, plans=PLANS, **facts):
     infos = [replace(INFO, volume_id=volume_id, **facts) for volume_id in volume_ids]
     keys = tuple(SliceKey(0, slice_index) for slice_index in slices)
-    kspace = torch.zeros(len(infos), 1, 1, *infos[0].matrix, dtype=torch.complex64)
-    scan = prepare(SliceBatch(kspace=kspace, reference=None, keys=keys), infos, has_reference=False)
+    kspace = torch.ones(len(infos), 1, 1, *infos[0].matrix, dtype=torch.complex64)
+    volumes = [Volume(kspace=kspace[0].numpy(), info=info) for info in infos]
+    scan = prepare(SliceBatch(kspace=kspace, reference=None, keys=keys), volumes, has_reference=False)
     return draw_masks(plans, scan, Draw(seed, epoch).generators(scan, "mask"))
 
 

@@ -195,7 +195,7 @@ def test_a_batch_leaves_what_was_read_as_it_is():
     volume = make_volume()
     batch = SliceDataset([volume]).read([SliceKey(0, 0)])
     before = batch.kspace.clone()
-    undersample(prepare(batch, [volume.info]), [choose_mask(volume, PLAN)])
+    undersample(prepare(batch, [volume]), [choose_mask(volume, PLAN)])
     assert torch.equal(batch.kspace, before)
 
 

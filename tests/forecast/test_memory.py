@@ -14,6 +14,7 @@ from mrikit.data import AugmentConfig, BatchShape, Example, SliceFacts
 from mrikit.errors import ConfigError
 from mrikit.forecast.footprint import readout_rows, trace_step
 from mrikit.forecast.memory import largest_shape, parse_bytes, predict_memory
+from mrikit.masks import AcquiredRegion
 from mrikit.models import LEARNED, build_model
 from mrikit.recipes import recipe
 from mrikit.training.losses import ssim_loss
@@ -116,7 +117,7 @@ def kept_bytes(config):
         reference=torch.rand(1, *SHAPE.window),
         data_range=torch.ones(1),
         crop=SHAPE.window,
-        facts=(SliceFacts(volume_id="v", slice_index=0, anatomy="knee", padding=(0, 64)),),
+        facts=(SliceFacts(volume_id="v", slice_index=0, anatomy="knee", acquired=AcquiredRegion.whole((96, 64))),),
     )
     known = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     known |= {kspace.untyped_storage().data_ptr(), mask.untyped_storage().data_ptr()}

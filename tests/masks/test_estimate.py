@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrikit.masks import MaskPlan, sample_mask, stored_mask, within_padding
+from mrikit.masks import AcquiredRegion, MaskPlan, sample_mask, stored_mask, within
 
 
 @pytest.mark.parametrize("kind", ["equispaced", "magic", "fixed", "random_offset", "random_spaced"])
@@ -16,9 +16,9 @@ def test_the_acceleration_that_a_regular_mask_was_drawn_with_is_found(kind, widt
         # A narrow mask has so few bins that its random lines may fit a neighbour of R as well.
         slack = 1 if kind == "random_spaced" and width < 100 else 0
         assert abs(stored_mask(drawn.samples).acceleration - acceleration) <= slack, seed
-        padding = (round(0.05 * width), round(0.97 * width))
-        padded = within_padding(drawn, padding)
-        assert abs(stored_mask(padded.samples, padding).acceleration - acceleration) <= slack, seed
+        region = AcquiredRegion.whole((8, width), (round(0.05 * width), round(0.97 * width)))
+        padded = within(drawn, region)
+        assert abs(stored_mask(padded.samples, region).acceleration - acceleration) <= slack, seed
 
 
 @pytest.mark.parametrize("kind", ["random", "equispaced_fraction"])
@@ -38,7 +38,7 @@ def test_a_full_mask_is_all_center_at_acceleration_one(width):
 
 
 def test_a_full_mask_with_padding_is_full_over_the_acquired_columns():
-    mask = stored_mask(np.ones(40, bool), (5, 37))
+    mask = stored_mask(np.ones(40, bool), AcquiredRegion.whole((8, 40), (5, 37)))
     assert (mask.kind, mask.acceleration, mask.true_acceleration) == ("full", 1.0, 1.0)
     assert mask.num_center_lines == 31
     assert mask.samples.sum() == 32
@@ -83,7 +83,7 @@ def test_the_center_of_a_stored_pattern_is_found_in_rows_and_columns():
 def test_padding_cuts_the_columns_of_a_pattern_s_center():
     samples = np.zeros((40, 32), bool)
     samples[16:24, 11:21] = True
-    cut = within_padding(stored_mask(samples), (14, 32))
+    cut = within(stored_mask(samples), AcquiredRegion.whole((40, 32), (14, 32)))
     assert cut.center == (8, 5)
 
 

@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import (
     MASK_KINDS,
+    AcquiredRegion,
     Mask,
     MaskPlan,
     challenge_center_fraction,
     measured,
     sample_mask,
     volume_rng,
-    within_padding,
+    within,
 )
 
 PUBLISHED = sorted(set(MASK_KINDS) - {"center", "variable_density", "variable_density_2d", "poisson_disc"})
@@ -109,7 +110,7 @@ def test_the_center_fraction_is_the_one_that_the_challenge_pairs_with_the_accele
 
 
 def test_padding_removes_lines_and_counts_acquired_columns_only():
-    mask = within_padding(draw("fixed", 40, 4), (4, 36))
+    mask = within(draw("fixed", 40, 4), AcquiredRegion.whole((8, 40), (4, 36)))
     assert not mask.samples[:4].any()
     assert not mask.samples[36:].any()
     assert mask.true_acceleration == pytest.approx(32 / mask.samples.sum())
@@ -118,7 +119,7 @@ def test_padding_removes_lines_and_counts_acquired_columns_only():
 def test_padding_that_cuts_the_center_leaves_fewer_center_lines():
     mask = draw("equispaced", 64, 4, 0.2, seed=0)
     assert mask.num_center_lines == 13
-    cut = within_padding(mask, (29, 64))
+    cut = within(mask, AcquiredRegion.whole((8, 64), (29, 64)))
     start = (64 - cut.num_center_lines + 1) // 2
     assert cut.samples[start : start + cut.num_center_lines].all()
     assert 0 < cut.num_center_lines < 13

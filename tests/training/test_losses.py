@@ -7,6 +7,7 @@ import torch
 
 from mrikit.data import Example, SliceFacts
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks import AcquiredRegion
 from mrikit.metrics import BODY_THRESHOLDS, body_mask, ssim
 from mrikit.training import TrainingConfig
 from mrikit.training.losses import LOSSES, composed_loss, parse_loss
@@ -33,7 +34,7 @@ def make_example(reference, data_range=None, anatomies=None):
         data_range=reference.amax((-2, -1)) if data_range is None else data_range,
         crop=(reference.shape[1], reference.shape[2]),
         facts=tuple(
-            SliceFacts(volume_id=f"file{number}", slice_index=0, anatomy=anatomy, padding=(0, FIELD[1]))
+            SliceFacts(volume_id=f"file{number}", slice_index=0, anatomy=anatomy, acquired=AcquiredRegion.whole(FIELD))
             for number, anatomy in enumerate(anatomies or ("knee",) * batch)
         ),
     )

@@ -90,7 +90,7 @@ def slice_loss(config, network, volume, slice_index, epoch):
     seed = config.training.seed
     batch = SliceDataset([volume]).read([SliceKey(0, slice_index)])
     augment = make_augment(config.augment, seed=seed, epoch=epoch)
-    scan = prepare(batch, [volume.info], augment=augment, max_readout=config.data.max_readout)
+    scan = prepare(batch, [volume], augment=augment, max_readout=config.data.max_readout)
     example = undersample(scan, draw_masks(config.data.plans, scan, Draw(seed, epoch).generators(scan, "mask")))
     image = network(example.masked_kspace, example.mask, example.num_center_lines)
     return ssim_loss(center_crop(image, example.crop), example.reference, example.data_range)

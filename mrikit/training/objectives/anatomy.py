@@ -85,7 +85,7 @@ class AnatomyObjective:
             DataError: A class is missing, or what a volume to validate on shows is not known.
         """
         if not is_training:
-            _classes([volume_facts(volume.info) for volume in volumes])
+            _classes([volume_facts(volume) for volume in volumes])
             return
         counts = Counter(anatomy_of(volume.info) for volume in volumes)
         missing = [anatomy for anatomy in ANATOMIES if not counts[anatomy]]

@@ -32,7 +32,7 @@ from mrikit.training.losses import Losses, body_threshold, composed_loss, parse_
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
 from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
-from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes import Volume
 
 _SCORES = {
     "ssim": Score(name="ssim", words="SSIM"),
@@ -89,7 +89,7 @@ class ImageObjective:
         terms = [name for _, name in parse_loss(self.config.training.loss)] if is_training else []
         if "ssim_body" in terms or self.config.data.validation_score == "body_ssim":
             for volume in volumes:
-                body_threshold(volume_facts(volume.info), where)
+                body_threshold(volume_facts(volume), where)
 
     def describe(self, numbers: Mapping[str, float]) -> str:
         """SSIM, where it is asked for that inside the body, and PSNR."""
@@ -121,11 +121,13 @@ def validate_images(
     pictures: dict[int, dict[str, npt.NDArray[np.float16]]] = {}
 
     def measure(position: int) -> list[float]:
-        info = dataset.volumes[position].info
+        volume = dataset.volumes[position]
         image, reference, picture = _reconstruct(network, dataset, position, data, process.device)
-        found = _measure(image, reference, info if has_body else None)
+        found = _measure(image, reference, volume if has_body else None)
         if not all(map(math.isfinite, found.values())):
-            raise DataError(f"validation of {info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?")
+            raise DataError(
+                f"validation of {volume.info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?"
+            )
         if position < _NUM_PICTURES:
             pictures[position] = picture
         return [found[name] for name in names]
@@ -150,7 +152,7 @@ def validation_examples(
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
         # Full k-space is let go before a network runs.
-        yield undersample(prepare(batch, [volume.info], device, max_readout=data.max_readout), [mask])
+        yield undersample(prepare(batch, [volume], device, max_readout=data.max_readout), [mask])
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
@@ -191,14 +193,14 @@ def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> 
     return {name: np.clip(one / top, -4, 4).astype(np.float16) for name, one in cropped.items()}
 
 
-def _measure(image: torch.Tensor, reference: torch.Tensor, info: ScanInfo | None) -> dict[str, float]:
-    """The scores of a volume; with what is known of it, those inside its body too."""
+def _measure(image: torch.Tensor, reference: torch.Tensor, volume: Volume | None) -> dict[str, float]:
+    """The scores of an image; with the volume that it is of, those inside the body too."""
     height, width = image.shape[1:]  # fastMRI scores a square as wide as the reference
     square = (min(height, width), width)
     whole = measure_volume(center_crop(image, square), center_crop(reference, square))
     found = {"ssim": whole.ssim, "psnr": whole.psnr, "nmse": whole.nmse}
-    if info is None:
+    if volume is None:
         return found
-    body = scored_body(reference, [volume_facts(info)] * len(image))
-    data_range = info.reference_max or float(reference.amax())
+    body = scored_body(reference, [volume_facts(volume)] * len(image))
+    data_range = volume.info.reference_max or float(reference.amax())
     return found | {"body_ssim": measure_masked(image, reference, body, data_range).ssim}

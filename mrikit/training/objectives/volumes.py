@@ -8,7 +8,7 @@ import torch.distributed as dist
 from mrikit.data import SliceFacts
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
-from mrikit.volumes import ScanInfo
+from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
 
 
@@ -44,10 +44,11 @@ def mean_over_volumes(
     return means
 
 
-def volume_facts(info: ScanInfo) -> SliceFacts:
+def volume_facts(volume: Volume) -> SliceFacts:
     """What is known of every slice of a volume.
 
     Raises:
         DataError: Its name and its header contradict each other.
     """
-    return SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), padding=info.padding)
+    info = volume.info
+    return SliceFacts(volume_id=info.volume_id, slice_index=0, anatomy=anatomy_of(info), acquired=volume.acquired)

@@ -34,7 +34,7 @@ OBJECTIVE = objective_of(
 
 def scan_of(*volumes, slice_index=0):
     batch = SliceDataset(volumes).read([SliceKey(position, slice_index) for position in range(len(volumes))])
-    return prepare(batch, [one.info for one in volumes])
+    return prepare(batch, volumes)
 
 
 def loss_of(network, scan, epoch=0):

@@ -1,0 +1,85 @@
+"""AcquiredRegion: what the scanner acquired of a k-space matrix."""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AcquiredRegion:
+    """The samples of a (readout, phase) matrix that the scanner acquired; it filled the others with zeros.
+
+    Its rows and columns have no gaps: a gap is undersampling. It is decided once for each volume
+    (`mrikit.volumes.Volume.acquired`); masks are cut to it, and accelerations count nothing else.
+    """
+
+    matrix: tuple[int, int]
+    """(readout, phase) size of k-space as its file has it."""
+    rows: tuple[int, int]
+    """[first, last) rows along the readout; fewer than all after an asymmetric echo."""
+    columns: tuple[int, int]
+    """[left, right) phase columns."""
+    outline: tuple[tuple[int, int], ...] | None = None
+    """[left, right) columns of each row of the matrix where corners are missing, as of an ellipse; None for a
+    rectangle."""
+
+    @classmethod
+    def whole(cls, matrix: tuple[int, int], columns: tuple[int, int] | None = None) -> "AcquiredRegion":
+        """All rows of the columns, or of all columns."""
+        return cls(matrix=matrix, rows=(0, matrix[0]), columns=columns or (0, matrix[1]))
+
+    @classmethod
+    def around(cls, samples: npt.NDArray[np.bool_]) -> "AcquiredRegion":
+        """The region with these (readout, phase) samples, at least one, whose rows have no gaps."""
+        (top, bottom), (left, right) = (_extent(samples.any(axis=axis)) for axis in (1, 0))
+        is_rectangle = samples[top:bottom, left:right].all()
+        return cls(
+            matrix=(samples.shape[0], samples.shape[1]),
+            rows=(top, bottom),
+            columns=(left, right),
+            outline=None if is_rectangle else tuple(_extent(row) for row in samples),
+        )
+
+    @property
+    def has_center(self) -> bool:
+        """Whether it holds the centre of k-space."""
+        row, column = (size // 2 for size in self.matrix)
+        return bool(self.samples()[row, column])
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples it has."""
+        return int(self.samples().sum())
+
+    def samples(self, shape: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
+        """(readout, phase) bool, not to be written to.
+
+        Args:
+            shape: Of k-space after the image was cropped along the readout: its rows reach as far out in k-space, with
+                more room between them. As the file has it if None.
+        """
+        return _samples(self, self.matrix[0] if shape is None else shape[0])
+
+
+@functools.lru_cache(maxsize=64)
+def _samples(region: AcquiredRegion, num_rows: int) -> npt.NDArray[np.bool_]:
+    size, width = region.matrix
+    samples = np.zeros(region.matrix, bool)
+    if region.outline is None:
+        samples[slice(*region.rows), slice(*region.columns)] = True
+    else:
+        column, (left, right) = np.arange(width), np.array(region.outline).T[..., None]
+        samples = (column >= left) & (column < right)
+    # The row of the file at the same distance from the centre of k-space, or the nearest one.
+    distance = (np.arange(num_rows) - num_rows // 2) / num_rows
+    found = samples[np.clip(np.rint(distance * size).astype(int) + size // 2, 0, size - 1)]
+    found.flags.writeable = False
+    return found
+
+
+def _extent(values: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    """[first, last) of what is True; (0, 0) if nothing is."""
+    places = np.flatnonzero(values)
+    return (int(places[0]), int(places[-1]) + 1) if len(places) else (0, 0)
