@@ -192,9 +192,11 @@ def run(
 
 
 def _warnings_before(work: "Work") -> list[str]:
+    from mrikit.words import left_out
+
     lines = []
-    if work.num_left_out:
-        lines.append(f"{work.num_left_out} volumes were trained on and are left out")
+    if work.left_out:
+        lines.append(left_out(work.left_out, work.num_found, "among those trained on"))
     if work.num_trained_on:
         lines.append(
             f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say nothing "

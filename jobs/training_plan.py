@@ -45,6 +45,8 @@ def show_plan(
         what = f"{config.task} ({config.size}{stage})"
         typer.echo(f"train {config.model} with {plan.num_weights:,} weights for {what} into {shown(folder)}")
         typer.echo(f"data: {len(plan.training)} volumes to train on, {len(plan.validation)} to validate on")
+        for line in plan.notes:
+            typer.echo(line)
         epochs = f"{training.num_epochs} epochs of {plan.steps_per_epoch}"
         typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {training.batch_size}")
         typer.echo(f"disk: up to {size}, for {num_files} checkpoints while one of them is written")

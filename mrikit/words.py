@@ -1,5 +1,6 @@
 """Amounts in words: bytes, times, counts."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -35,3 +36,9 @@ def expiry(seconds_left: float | None) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 archive`, `2 archives`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def left_out(names: Sequence[str], num_volumes: int, what: str) -> str:
+    """`left out: 2 of 5 volumes are undersampled, such as knee_1`."""
+    are = "is" if len(names) == 1 else "are"
+    return f"left out: {len(names):,} of {counted(num_volumes, 'volume')} {are} {what}, such as {names[0]}"

@@ -138,8 +138,8 @@ class TrainingVolumes(NamedTuple):
 
     volumes: list[Volume]
     """Fully sampled."""
-    num_undersampled: int
-    """Volumes that were left out because they were acquired undersampled: there is nothing to compare with."""
+    undersampled: list[str]
+    """Names of those left out because they were acquired undersampled: there is nothing to compare with."""
 
 
 def load_training_volumes(data: Location) -> TrainingVolumes:
@@ -152,7 +152,7 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
         data: Folder of volumes, or one file.
 
     Raises:
-        DataError: There is no volume, one cannot be opened, two have one name, or all are undersampled.
+        DataError: There is no volume, one cannot be opened or is all zero, two have one name, or all are undersampled.
         StorageError: Blobs cannot be listed or read.
     """
     num_threads = num_processors() if isinstance(data, Path) else NUM_IN_FLIGHT
@@ -168,11 +168,13 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     with ThreadPoolExecutor(num_threads) as pool:
         is_full = list(pool.map(lambda volume: volume.is_fully_sampled, volumes))
     full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]
+    undersampled = [volume.info.volume_id for volume, keep in zip(volumes, is_full, strict=True) if not keep]
     if not full:
         raise DataError(
-            f"{data}: all {len(volumes)} volumes were acquired undersampled; training needs fully sampled ones"
+            f"{data}: all {len(volumes)} volumes were acquired undersampled, such as {undersampled[0]}; training needs "
+            "fully sampled ones"
         )
-    return TrainingVolumes(full, len(volumes) - len(full))
+    return TrainingVolumes(full, undersampled)
 
 
 def _bad_files(messages: list[str]) -> DataError:

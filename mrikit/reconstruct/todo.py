@@ -32,8 +32,10 @@ class Work:
     """Volumes of the share, done ones included."""
     num_trained_on: int
     """Of these, those that a network was trained on."""
-    num_left_out: int
-    """Volumes of the whole folder that are left out because a network was trained on them."""
+    left_out: list[str]
+    """Names of those of the whole folder that are left out because a network was trained on them."""
+    num_found: int
+    """Volumes of the whole folder."""
 
     @property
     def num_slices(self) -> int:
@@ -81,7 +83,8 @@ def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[st
         ],
         num_volumes=len(own),
         num_trained_on=sum(file.volume_id in trained_on for file in own),
-        num_left_out=len(files) - len(kept),
+        left_out=[file.volume_id for file in files if is_held_out and file.volume_id in trained_on],
+        num_found=len(files),
     )
 
 

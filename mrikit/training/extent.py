@@ -28,6 +28,8 @@ class RunPlan:
     """Optimizer steps of the run."""
     checkpoint_bytes: int
     """Size of one checkpoint."""
+    notes: tuple[str, ...]
+    """Lines to say of the data, see `Study.notes`."""
 
 
 def plan_run(config: RunConfig, data: Location, validation_data: Location | None = None) -> RunPlan:
@@ -48,6 +50,7 @@ def plan_run(config: RunConfig, data: Location, validation_data: Location | None
         num_steps=num_steps * config.training.num_epochs,
         # Weights, two moments and the running mean, in float32.
         checkpoint_bytes=num_weights * 4 * (4 if config.training.ema_decay else 3),
+        notes=study.notes,
     )
 
 

@@ -112,7 +112,8 @@ def train(
         common = (config, study, folder, process)
         engine = Engine(*common, _state(*common, start, beginning, tell), tell)
         resumed_step = engine.position.step
-        tell(_plan_line(engine, study, process))
+        for line in (*study.notes, _plan_line(engine, study, process)):
+            tell(line)
         tracker = _tracker(
             config, folder, process, trackers, engine.position, lambda row: on_row(row, engine.num_steps)
         )
@@ -274,13 +275,12 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
 
 def _plan_line(engine: Engine, study: Study, process: Process) -> str:
     held_out = len(study.validation.volumes)
-    left_out = f", {study.num_undersampled} undersampled ones left out" if study.num_undersampled else ""
     processes = f"{process.world_size} processes on " if process.world_size > 1 else ""
     begin = f"going on after step {engine.position.step} of" if engine.position.step else "training for"
     return (
         f"{begin} {engine.num_steps} steps ({engine.config.training.num_epochs} epochs of {engine.steps_per_epoch}): "
         f"{engine.config.model} with {engine.num_weights:,} weights, {len(study.training.volumes)} volumes to train on "
-        f"and {held_out} to validate on{left_out}, {processes}{process.device.type}"
+        f"and {held_out} to validate on, {processes}{process.device.type}"
     )
 
 

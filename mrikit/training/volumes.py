@@ -20,6 +20,7 @@ from mrikit.training.config import RunConfig
 from mrikit.training.objectives import objective_of
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
+from mrikit.words import left_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +31,10 @@ class Study:
     """Slices to train on."""
     validation: SliceDataset
     """Slices to validate on; none if nothing is held out."""
-    num_undersampled: int
-    """Volumes left out because they were acquired undersampled."""
     mask_digest: str = ""
     """Of the mask files that the run draws from; empty without one."""
+    notes: tuple[str, ...] = ()
+    """Lines to say: how many volumes are left out, and why."""
 
     @property
     def digest(self) -> str:
@@ -66,15 +67,11 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
         data = sides_of[0]
         if validation_data is None and config.data.num_validation and _is_folder(sides_of[1]):
             validation_data = sides_of[1]
-    volumes, num_undersampled = load_training_volumes(data)
-    volumes = _of_anatomy(volumes, config.data.anatomy, data)
-    objective_of(config).check(volumes, str(data))
+    volumes, notes = _usable(config, data)
     if validation_data is not None:
-        training, (validation, num_left_out) = volumes, load_training_volumes(validation_data)
-        validation = _of_anatomy(validation, config.data.anatomy, validation_data)
-        objective_of(config).check(validation, str(validation_data), is_training=False)
+        training, (validation, more) = volumes, _usable(config, validation_data, is_training=False)
         _require_apart(training, validation)
-        num_undersampled += num_left_out
+        notes += [f"{line} (to validate on)" for line in more]
     else:
         infos = [volume.info for volume in volumes]
         sides = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
@@ -82,9 +79,21 @@ def open_study(config: RunConfig, data: Location, validation_data: Location | No
     return Study(
         training=SliceDataset(_some(training, config), config.num_adjacent),
         validation=SliceDataset(validation, config.num_adjacent),
-        num_undersampled=num_undersampled,
         mask_digest=_mask_digest(config, training, validation),
+        notes=tuple(notes),
     )
+
+
+def _usable(config: RunConfig, data: Location, *, is_training: bool = True) -> tuple[list[Volume], list[str]]:
+    """The full volumes of one side that show the anatomy, and a line for each reason to leave others out."""
+    full, undersampled = load_training_volumes(data)
+    fitting = _of_anatomy(full, config.data.anatomy, data)
+    objective_of(config).check(fitting, str(data), is_training=is_training)
+    shown = {volume.info.volume_id for volume in fitting}
+    others = [volume.info.volume_id for volume in full if volume.info.volume_id not in shown]
+    reasons = ((undersampled, "undersampled"), (others, f"of another anatomy than {config.data.anatomy}"))
+    num_volumes = len(full) + len(undersampled)
+    return fitting, [left_out(names, num_volumes, what) for names, what in reasons if names]
 
 
 def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequence[Volume]) -> str:

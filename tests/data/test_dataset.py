@@ -133,9 +133,9 @@ def test_a_slice_that_is_not_finite_is_named_with_its_file(data, value):
 def test_training_volumes_come_from_a_fresh_index_without_looking_into_a_file(data):
     build_index(data)
     with counted_openings(data) as opened:
-        volumes, num_undersampled = load_training_volumes(data)
+        volumes, undersampled = load_training_volumes(data)
     assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]
-    assert num_undersampled == 0
+    assert undersampled == []
     assert not opened.as_hdf5
     # The first coil of one slice tells whether the volume is full.
     assert opened.for_bytes == {"knee_0.h5": 1, "knee_1.h5": 1, "knee_2.h5": 1}
@@ -147,7 +147,12 @@ def test_whether_a_volume_is_full_is_decided_once(data):
         assert volume.is_fully_sampled
         assert volume.is_fully_sampled
     assert not opened.for_bytes
-    other = replace(volume, kspace=np.zeros(volume.kspace.shape, np.complex64))
+    changed = volume.replaced(info=replace(volume.info, anatomy="brain"))
+    with counted_openings(data) as opened:
+        assert changed.is_fully_sampled
+        assert changed.acquired == volume.acquired
+    assert not opened.for_bytes
+    other = replace(volume, kspace=np.where(np.arange(11) % 2, np.stack(list(volume.kspace)), np.complex64(0)))
     assert not other.is_fully_sampled
 
 
@@ -183,12 +188,14 @@ def test_volumes_that_were_acquired_undersampled_are_left_out_and_counted(data):
     write_fastmri(data / "a_test.h5", make_volume(mask=lines, seed=7))
     hidden = make_volume(mask=lines, seed=8)
     write_fastmri(data / "b_test.h5", replace(hidden, mask=None))
-    volumes, num_undersampled = load_training_volumes(data)
+    volumes, undersampled = load_training_volumes(data)
     assert [volume.info.volume_id for volume in volumes] == ["knee_0", "knee_1", "knee_2"]
-    assert num_undersampled == 2
+    assert undersampled == ["a_test", "b_test"]
     for number in range(3):
         (data / f"knee_{number}.h5").unlink()
-    with pytest.raises(DataError, match=r"data: all 2 volumes were acquired undersampled; training needs fully"):
+    with pytest.raises(
+        DataError, match=r"data: all 2 volumes were acquired undersampled, such as a_test; training needs fully"
+    ):
         load_training_volumes(data)
 
 

@@ -26,7 +26,7 @@ class Counting:
 def test_an_example_with_neighbours_is_what_a_batch_holds_and_reads_every_slice_once():
     volume = make_volume(num_slices=4)
     mask = choose_mask(volume, PLAN)
-    counting = replace(volume, kspace=Counting(volume.kspace))
+    counting = volume.replaced(kspace=Counting(volume.kspace))
     example = make_example(counting, (0, 1, 3), mask, num_adjacent=3, max_readout=48)
     batch = make_batch([volume], [SliceKey(0, 0), SliceKey(0, 1), SliceKey(0, 3)], 3, max_readout=48)
     assert sorted(counting.kspace.reads) == [0, 1, 2, 3]

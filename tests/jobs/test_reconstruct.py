@@ -264,7 +264,9 @@ def test_volumes_that_were_trained_on_are_warned_of_and_left_out_on_request(run,
     save_weights(path, "unet", model_settings(model), model.state_dict(), {"trained_on": ["file1000001"]})
     write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002"))
     held_out = run("--weights", path, "--held-out")
-    assert held_out.stderr.splitlines()[1:] == ["1 volumes were trained on and are left out"]
+    assert held_out.stderr.splitlines()[1:] == [
+        "left out: 1 of 2 volumes is among those trained on, such as file1000001"
+    ]
     assert held_out.stdout.startswith("unet: 1 volumes, 2 slices, ")
     (warning,) = run("--weights", path).stderr.splitlines()[1:]
     assert warning == (

@@ -247,7 +247,7 @@ def test_data_that_cannot_be_used_are_one_clear_line(study, tmp_path):
     for data, message in [
         (tmp_path / "nope", f"{tmp_path / 'nope'}: no such folder"),
         (empty, f"{empty}: no volume in this folder or below"),
-        (lines, f"{lines}: all 1 volumes were acquired undersampled; training needs fully sampled ones"),
+        (lines, f"{lines}: all 1 volumes were acquired undersampled, such as test0; training needs fully sampled ones"),
         (cut, f"{cut / 'v3.h5'}: "),
     ]:
         for words in ([], ["--dry-run"]):
@@ -261,9 +261,11 @@ def test_data_that_cannot_be_used_are_one_clear_line(study, tmp_path):
 def test_undersampled_volumes_are_left_out_and_counted(study, tmp_path):
     data = shutil.copytree(study, tmp_path / "data")
     write_unreferenced(data)
-    done = quick(data, tmp_path / "run")
+    done, planned = quick(data, tmp_path / "run"), quick(data, tmp_path / "run", "--dry-run")
     assert done.exit_code == 0, done.output
-    assert "2 to validate on, 1 undersampled ones left out, cpu" in done.stderr
+    line = "left out: 1 of 8 volumes is undersampled, such as test0\n"
+    assert line in done.stderr
+    assert line in planned.stdout
 
 
 def test_a_file_that_is_damaged_inside_is_named(study, tmp_path):

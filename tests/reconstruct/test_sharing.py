@@ -113,8 +113,8 @@ def test_volumes_that_were_trained_on_are_counted_and_can_be_left_out(data, tmp_
     assert reconstruct(tmp_path / "out", is_held_out=True).num_volumes == 2
     assert {path.stem for path in (tmp_path / "out").glob("*.h5")} == {"v1", "v2"}
     assert reconstruct(tmp_path / "out").num_volumes == 2
-    facts = [(work.num_volumes, work.num_trained_on, work.num_left_out, work.num_slices) for work in works]
-    assert facts == [(2, 0, 2, 2), (4, 2, 0, 6)]
+    facts = [(work.num_volumes, work.num_trained_on, work.left_out, work.num_slices) for work in works]
+    assert facts == [(2, 0, ["v0", "v3"], 2), (4, 2, [], 6)]
 
 
 def test_weights_of_a_routed_run_count_their_training_volumes_together(data, tmp_path):
