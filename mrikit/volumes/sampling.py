@@ -122,7 +122,7 @@ def _claimed(shape: tuple[int, ...], mask: Bools | None, claim: tuple[int, int])
 
 def _told_by_data(measured: Bools, claim: tuple[int, int]) -> Sampling:
     """Of undersampled k-space without a mask: lines where whole ones are missing, else a pattern."""
-    lines = measured.any(axis=0)
+    lines = np.asarray(measured.any(axis=0))
     region = _region(measured, measured, claim, is_pattern=False, is_told=True)
     if not lines[slice(*region.columns)].all() and _is_dense(measured[slice(*region.rows)][:, lines], MIN_UNSAMPLED):
         return Sampling(region, lines)
@@ -143,7 +143,7 @@ def _region(
     """
     size, width = sampled.shape
     (top, bottom), (left, right) = (
-        _edges(sampled.any(axis=axis), measured.any(axis=axis), ends, is_told=is_told)
+        _edges(np.asarray(sampled.any(axis=axis)), np.asarray(measured.any(axis=axis)), ends, is_told=is_told)
         for axis, ends in ((1, (0, size)), (0, claim))
     )
     region = AcquiredRegion(matrix=(size, width), rows=(top, bottom), columns=(left, right))
@@ -207,11 +207,11 @@ def _between(values: Bools, axis: int) -> Bools:
 
 def _ellipse(measured: Bools, region: AcquiredRegion) -> Bools:
     """The smallest ellipse of the region's shape that holds all samples, or the region where they make none."""
-    squares = []
-    for first, last in (region.rows, region.columns):
-        axis = (np.arange(measured.shape[len(squares)]) - (first + last - 1) / 2) / ((last - first) / 2)
-        squares.append(axis**2)
-    distance = np.sqrt(squares[0][:, None] + squares[1])
+    rows, columns = (
+        (np.arange(size) - (first + last - 1) / 2) / ((last - first) / 2)
+        for size, (first, last) in zip(measured.shape, (region.rows, region.columns), strict=True)
+    )
+    distance = np.hypot(rows[:, None], columns)
     radius = distance[measured].max()
     inside = region.samples()
     return np.asarray(inside & (distance <= radius)) if _ELLIPSES[0] <= radius <= _ELLIPSES[1] else inside
