@@ -98,6 +98,9 @@ def judge(nonzero: Bools, mask: Bools | None, claim: tuple[int, int]) -> Samplin
         raise DataError(f"{what}; was the file written completely? Copy it again, or leave it out")
     full = _claimed(nonzero.shape, None, claim)
     is_masked = not sampled[full].all()
+    whole = AcquiredRegion.whole((nonzero.shape[0], nonzero.shape[1]), claim)
+    if not is_masked and nonzero[full].all() and whole.has_center:  # as nearly all are
+        return Sampling(whole, None)
     region = _region(sampled, nonzero & sampled, claim, is_pattern=is_masked and mask is not None and mask.ndim > 1)
     if not (is_masked and mask is not None and mask.ndim == 1) and _fills(nonzero & sampled, region, sampled):
         return Sampling(region, None)
