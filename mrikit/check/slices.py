@@ -200,7 +200,7 @@ def _sampling(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
         return []
     region = judge(seen.pattern, None, volume.info.padding).region
     left, right = region.columns
-    columns = (seen.pattern & region.samples()).any(axis=0)
+    columns = np.asarray((seen.pattern & region.samples()).any(axis=0))
     gaps = np.flatnonzero(~columns[left:right]) + left
     inside = region.samples()[:, columns]
     share = 1 - float(seen.pattern[:, columns][inside].mean())

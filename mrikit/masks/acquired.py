@@ -33,7 +33,7 @@ class AcquiredRegion:
     @classmethod
     def around(cls, samples: npt.NDArray[np.bool_]) -> "AcquiredRegion":
         """The region with these (readout, phase) samples, at least one, whose rows have no gaps."""
-        (top, bottom), (left, right) = (_extent(samples.any(axis=axis)) for axis in (1, 0))
+        (top, bottom), (left, right) = (_extent(np.asarray(samples.any(axis=axis))) for axis in (1, 0))
         is_rectangle = samples[top:bottom, left:right].all()
         return cls(
             matrix=(samples.shape[0], samples.shape[1]),
@@ -74,7 +74,7 @@ def _samples(region: AcquiredRegion, num_rows: int) -> npt.NDArray[np.bool_]:
         samples = (column >= left) & (column < right)
     # The row of the file at the same distance from the centre of k-space, or the nearest one.
     distance = (np.arange(num_rows) - num_rows // 2) / num_rows
-    found = samples[np.clip(np.rint(distance * size).astype(int) + size // 2, 0, size - 1)]
+    found: npt.NDArray[np.bool_] = samples[np.clip(np.rint(distance * size).astype(int) + size // 2, 0, size - 1)]
     found.flags.writeable = False
     return found
 

@@ -151,5 +151,7 @@ def acquired_over_measured(samples: npt.NDArray[np.bool_], region: AcquiredRegio
     if samples.ndim > 1:
         acquired = region.samples((samples.shape[0], samples.shape[1]))
         return int(acquired.sum()) / int(samples.sum())
+    if region.outline is None:  # all columns are as high, and most regions are so
+        return (region.columns[1] - region.columns[0]) / int(samples.sum())
     heights = region.samples().sum(axis=0)
     return int(heights.sum()) / int(heights[samples].sum())

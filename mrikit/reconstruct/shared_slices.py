@@ -32,11 +32,7 @@ class HeldSlices:
         return len(self._slices)
 
     def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        """All slices in order; what nobody asked for by its number is not kept."""
-        return (
-            self[slice_index] if slice_index in self._held else np.asarray(self._slices[slice_index])
-            for slice_index in range(len(self))
-        )
+        return (self[slice_index] for slice_index in range(len(self)))
 
     def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
         """One slice, not to be written to; an error in reading it is raised for all who ask.

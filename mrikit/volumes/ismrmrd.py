@@ -17,6 +17,7 @@ from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.mrd_sort import geometry_across, say_phases, slab_of, slices_of
 from mrikit.volumes.mrd_stack import MrdArray, MrdStack, center_of
 from mrikit.volumes.mrd_stream import open_stream
+from mrikit.volumes.sampling import judge
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.volume import ScanInfo, Volume
 
@@ -159,8 +160,8 @@ def _volume_3d(
         geometry=geometry_across(geometry_of(head, header, kspace.lines.rows), header, kspace),
         notes=tuple(say_phases(kspace.lines, 0, center_of(kspace))),
     )
-    are_lines_whole = bool((mask == mask[0]).all())
-    return Volume(kspace=kspace, mask=_of_acquired(mask[0], grid.padding) if are_lines_whole else mask, info=info)
+    # Partial Fourier and ellipses are whole scans, as they are where k-space itself has to tell.
+    return Volume(kspace=kspace, mask=judge(mask, None, grid.padding).samples, info=info)
 
 
 def _of_acquired(mask: npt.NDArray[np.bool_], padding: tuple[int, int]) -> npt.NDArray[np.bool_] | None:

@@ -10,11 +10,12 @@ from mrikit.volumes.layout import is_far, sharp_peak
 
 _MOST_LOOKED_AT = 24
 """Lines that are read to see whether the centre is where the header says."""
-_STRONGER = 4.0
-"""Energy of another line in units of that of the declared centre, from where on all lines are read."""
+_LARGEST_STEP = 4
+"""Lines that are further apart are not sampled regularly."""
 _NEAR = 2
 """Lines between the strongest line and the true centre: an object's own phase moves the peak so far."""
 
+_PARTIAL_FOURIER = "where partial Fourier that leaves out the"
 _TOLD = "as the acquisitions say"
 
 Measure = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float64]]
@@ -52,7 +53,7 @@ def find_center(
     """
     if declared == 0 and told is not None and _is_plausible(told, lines, size):
         declared = None  # zero is what converters write that know none
-    is_whole = int(lines[-1] - lines[0]) + _usual_step(lines) >= size
+    is_whole = int(lines[-1] - lines[0]) + _edge_step(lines) >= size
     if declared is not None and _is_plausible(declared, lines, size):
         return (declared, None) if is_whole else _compared(lines, size, declared, told, measure, name)
     stated = "names no k-space centre"
@@ -73,9 +74,10 @@ def find_center(
     return found, f"the header {stated}; {name} {found} is taken, {why}"
 
 
-def _usual_step(lines: npt.NDArray[np.int64]) -> int:
-    """The most common step between lines: regular undersampling leaves out so many less one at the end."""
-    return int(np.bincount(np.diff(lines)).argmax()) if len(lines) > 1 else 1
+def _edge_step(lines: npt.NDArray[np.int64]) -> int:
+    """Step between lines at the ends: regular undersampling leaves out so many less one of a matrix at either end."""
+    steps = np.diff(lines)
+    return int(min(steps[0], steps[-1], _LARGEST_STEP)) if len(steps) else 1
 
 
 def _is_plausible(center: int, lines: npt.NDArray[np.int64], size: int) -> bool:
@@ -92,8 +94,9 @@ def _explained(lines: npt.NDArray[np.int64], size: int, told: int | None) -> dic
     """Centres that something other than the energy speaks for, the surest first."""
     first, last = int(lines[0]), int(lines[-1])
     places = {} if told is None else {told: _TOLD}
-    places.setdefault(last - size + 1 + size // 2, "where partial Fourier that leaves out the first lines puts it")
-    places.setdefault(first + size // 2, "where partial Fourier that leaves out the last lines puts it")
+    for skipped in range(_edge_step(lines)):
+        places.setdefault(last + skipped - size + 1 + size // 2, f"{_PARTIAL_FOURIER} first lines puts it")
+        places.setdefault(first - skipped + size // 2, f"{_PARTIAL_FOURIER} last lines puts it")
     return {center: why for center, why in places.items() if _is_plausible(center, lines, size)}
 
 
@@ -106,13 +109,12 @@ def _compared(
     coarse = lines[:: max(1, len(lines) // _MOST_LOOKED_AT)]
     looked_at = np.intersect1d(lines, np.concatenate([around, coarse]))
     energy = measure(looked_at)
-    own = energy[np.abs(looked_at - declared) <= _NEAR].max(initial=0.0)
-    if energy.max() <= _STRONGER * own:
+    if abs(int(looked_at[energy.argmax()]) - declared) <= _NEAR:
         return declared, None
     peak = sharp_peak(measure(lines))
-    if peak is None or not is_far(int(lines[peak]) - declared, size):
+    strongest = declared if peak is None else int(lines[peak])
+    if abs(strongest - declared) <= _NEAR:
         return declared, None
-    strongest = int(lines[peak])
     if declared == 0:
         places |= {(int(lines[0]) + int(lines[-1]) + 1) // 2: "the middle of the lines"}
     found = _nearest(places, strongest)
@@ -121,6 +123,8 @@ def _compared(
             f"the header names {name} {declared} as k-space centre, but the energy is at {name} {strongest}; "
             f"{name} {found} is taken, {places[found]}"
         )
+    if not is_far(strongest - declared, size):
+        return declared, None
     raise DataError(
         f"the header names {name} {declared} as k-space centre, but the energy is at {name} {strongest} of "
         f"{lines[0]} to {lines[-1]} (matrix {size}); mend <center> in the encoding limits"

@@ -98,6 +98,9 @@ def judge(nonzero: Bools, mask: Bools | None, claim: tuple[int, int]) -> Samplin
         raise DataError(f"{what}; was the file written completely? Copy it again, or leave it out")
     full = _claimed(nonzero.shape, None, claim)
     is_masked = not sampled[full].all()
+    whole = AcquiredRegion.whole((nonzero.shape[0], nonzero.shape[1]), claim)
+    if not is_masked and nonzero[full].all() and whole.has_center:  # as nearly all are
+        return Sampling(whole, None)
     region = _region(sampled, nonzero & sampled, claim, is_pattern=is_masked and mask is not None and mask.ndim > 1)
     if not (is_masked and mask is not None and mask.ndim == 1) and _fills(nonzero & sampled, region, sampled):
         return Sampling(region, None)
@@ -122,15 +125,62 @@ def _claimed(shape: tuple[int, ...], mask: Bools | None, claim: tuple[int, int])
 
 def _told_by_data(measured: Bools, claim: tuple[int, int]) -> Sampling:
     """Of undersampled k-space without a mask: lines where whole ones are missing, else a pattern."""
-    sampled = measured.copy()
-    for axis, (first, last) in ((0, claim), (1, (0, len(measured)))):
-        sides = _empty_sides(measured.any(axis=axis), first, last)
-        sampled |= sides if axis == 0 else sides[:, None]
-    lines = measured.any(axis=0)
-    region = _region(sampled, measured, claim, is_pattern=False)
-    if _is_dense(measured[slice(*region.rows)][:, lines], MIN_UNSAMPLED):
+    lines = np.asarray(measured.any(axis=0))
+    region = _region(measured, measured, claim, is_pattern=False, is_told=True)
+    if not lines[slice(*region.columns)].all() and _is_dense(measured[slice(*region.rows)][:, lines], MIN_UNSAMPLED):
         return Sampling(region, lines)
-    return Sampling(_region(sampled, measured, claim, is_pattern=True), measured)
+    return Sampling(_region(measured, measured, claim, is_pattern=True, is_told=True), measured)
+
+
+def _region(
+    sampled: Bools, measured: Bools, claim: tuple[int, int], *, is_pattern: bool, is_told: bool = False
+) -> AcquiredRegion:
+    """What was acquired, from where measurements were expected and where they were found.
+
+    Args:
+        sampled: (readout, phase) bool by mask and header.
+        measured: The same where k-space is not zero.
+        claim: Columns by the header.
+        is_pattern: Whether samples are left out one by one, not by lines.
+        is_told: Whether `sampled` is no more than `measured`.
+    """
+    size, width = sampled.shape
+    (top, bottom), (left, right) = (
+        _edges(np.asarray(sampled.any(axis=axis)), np.asarray(measured.any(axis=axis)), ends, is_told=is_told)
+        for axis, ends in ((1, (0, size)), (0, claim))
+    )
+    region = AcquiredRegion(matrix=(size, width), rows=(top, bottom), columns=(left, right))
+    if not region.has_center:  # no scanner leaves the centre out, so that these zeros say nothing of it
+        return AcquiredRegion.whole((size, width), claim)
+    inside = measured & region.samples()
+    if sampled[region.samples()].all():
+        outline = _outline(inside)
+        is_smaller = outline.sum() < (1 - _MOST_ZEROS) * region.num_samples
+    elif is_pattern:
+        outline, filled = _ellipse(inside, region), _outline(inside)
+        num_corners = region.num_samples - outline.sum()
+        is_smaller = inside.sum() / outline.sum() * num_corners > _FEWEST_CORNERS
+        if _is_dense(inside[filled], MIN_UNSAMPLED) and filled.sum() > (1 - MIN_UNSAMPLED) * outline.sum():
+            outline = filled  # nothing is left out but the corners: then they are known exactly
+    else:
+        return region
+    shaped = AcquiredRegion.around(outline)
+    return shaped if is_smaller and shaped.has_center else region
+
+
+def _edges(sampled: Bools, measured: Bools, claim: tuple[int, int], *, is_told: bool) -> tuple[int, int]:
+    """[first, last) lines that were acquired: of the claim without the outer ones that are zero although sampled."""
+    places = np.flatnonzero(measured)
+    if is_told:
+        sampled = sampled | _empty_sides(measured, *claim)
+    empty = np.flatnonzero(sampled & ~measured)
+    before, after = empty[empty < places[0]], empty[empty > places[-1]]
+    left, right = int(before.max(initial=claim[0] - 1)) + 1, int(after.min(initial=claim[1]))
+    filled = max(left - claim[0], claim[1] - right)
+    # Where no line was measured the zeros may reach further in; most scanners fill both sides alike.
+    if claim[0] < left and right < claim[1] and claim[0] + filled <= places[0] and places[-1] < claim[1] - filled:
+        return claim[0] + filled, claim[1] - filled
+    return left, right
 
 
 def _empty_sides(measured: Bools, first: int, last: int) -> Bools:
@@ -147,36 +197,6 @@ def _empty_sides(measured: Bools, first: int, last: int) -> Bools:
     return sides
 
 
-def _region(sampled: Bools, measured: Bools, claim: tuple[int, int], *, is_pattern: bool) -> AcquiredRegion:
-    """What was acquired, from where measurements were expected and where they were found."""
-    size, width = sampled.shape
-    top, bottom = _edges(sampled.any(axis=1), measured.any(axis=1), (0, size))
-    left, right = _edges(sampled.any(axis=0), measured.any(axis=0), claim)
-    region = AcquiredRegion(matrix=(size, width), rows=(top, bottom), columns=(left, right))
-    if not region.has_center:  # no scanner leaves the centre out, so that these zeros say nothing of it
-        return AcquiredRegion.whole((size, width), claim)
-    inside = measured & region.samples()
-    if sampled[region.samples()].all():
-        outline = _outline(inside)
-        is_smaller = outline.sum() < (1 - _MOST_ZEROS) * region.num_samples
-    elif is_pattern:
-        outline = _ellipse(inside, region)
-        num_corners = region.num_samples - outline.sum()
-        is_smaller = inside.sum() / outline.sum() * num_corners > _FEWEST_CORNERS
-    else:
-        return region
-    shaped = AcquiredRegion.around(outline)
-    return shaped if is_smaller and shaped.has_center else region
-
-
-def _edges(sampled: Bools, measured: Bools, claim: tuple[int, int]) -> tuple[int, int]:
-    """[first, last) lines that were acquired: of the claim without the outer ones that are zero although sampled."""
-    places = np.flatnonzero(measured)
-    empty = np.flatnonzero(sampled & ~measured)
-    before, after = empty[empty < places[0]], empty[empty > places[-1]]
-    return int(before.max(initial=claim[0] - 1)) + 1, int(after.min(initial=claim[1]))
-
-
 def _outline(measured: Bools) -> Bools:
     """What lies between measured samples of a row or a column, so that single zeros leave no hole."""
     return _between(_between(measured, 0) | _between(measured, 1), 1)
@@ -190,11 +210,11 @@ def _between(values: Bools, axis: int) -> Bools:
 
 def _ellipse(measured: Bools, region: AcquiredRegion) -> Bools:
     """The smallest ellipse of the region's shape that holds all samples, or the region where they make none."""
-    squares = []
-    for first, last in (region.rows, region.columns):
-        axis = (np.arange(measured.shape[len(squares)]) - (first + last - 1) / 2) / ((last - first) / 2)
-        squares.append(axis**2)
-    distance = np.sqrt(squares[0][:, None] + squares[1])
+    rows, columns = (
+        (np.arange(size) - (first + last - 1) / 2) / ((last - first) / 2)
+        for size, (first, last) in zip(measured.shape, (region.rows, region.columns), strict=True)
+    )
+    distance = np.hypot(rows[:, None], columns)
     radius = distance[measured].max()
     inside = region.samples()
     return np.asarray(inside & (distance <= radius)) if _ELLIPSES[0] <= radius <= _ELLIPSES[1] else inside

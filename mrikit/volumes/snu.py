@@ -70,7 +70,13 @@ def _is_applied(mask: npt.NDArray[np.bool_], file: h5py.File) -> bool:
     kspace = file["kspace"]
     middle, rows = len(kspace) // 2, kspace.shape[-2] // 2 if mask.ndim == 1 else slice(None)
     coils = ((0,), (slice(1, None),)) if kspace.ndim == 4 else ((),)
-    return not any(kspace[middle, *coil, rows][..., ~mask].any() for coil in coils)
+    has_samples = False
+    for coil in coils:
+        part = kspace[middle, *coil, rows]
+        if part[..., ~mask].any():
+            return False
+        has_samples = has_samples or bool(part.any())
+    return has_samples  # zeros alone are no leaderboard file: whoever looks at all of them refuses it
 
 
 def _image(path: Location, num_slices: int, blobs: BlobFiles | None) -> tuple[FileSlices | None, float | None]:

@@ -194,7 +194,7 @@ def test_volumes_that_were_acquired_undersampled_are_left_out_and_counted(data):
     for number in range(3):
         (data / f"knee_{number}.h5").unlink()
     with pytest.raises(
-        DataError, match=r"data: all 2 volumes were acquired undersampled, such as a_test; training needs fully"
+        DataError, match=r"all 2 volumes were acquired undersampled, such as a_test; training needs fully"
     ):
         load_training_volumes(data)
 

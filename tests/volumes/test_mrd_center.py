@@ -35,7 +35,7 @@ def test_a_true_centre_of_partial_fourier_is_believed(tmp_path):
     assert nmse(volume) < 0.01
 
 
-@pytest.mark.parametrize("declared", [17, 20])
+@pytest.mark.parametrize("declared", [15, 17, 20])
 def test_a_wrong_centre_of_partial_fourier_is_repaired_and_said(tmp_path, declared):
     (volume,) = read(write(tmp_path / "a.h5", header(MATRIX, center=declared, last=35), partial_fourier()))
     assert (volume.info.padding, volume.mask) == ((12, 48), None)
@@ -57,6 +57,14 @@ def test_a_zero_that_nobody_filled_in_gives_way_to_the_middle_of_the_lines(tmp_p
 def test_half_of_kspace_may_begin_at_its_centre(tmp_path):
     (volume,) = read(write(tmp_path / "a.h5", header(MATRIX, center=0, last=23), lines(KSPACE[..., 24:])))
     assert (volume.info.padding, volume.info.notes) == ((24, 48), ())
+
+
+@pytest.mark.parametrize("xml", [header(MATRIX, center=18, last=35, mode="embedded"), header(MATRIX, mode="embedded")])
+def test_undersampled_partial_fourier_has_its_centre_to_the_line(tmp_path, xml):
+    # The last line of the matrix is one that undersampling left out.
+    acquisitions = [one for one in partial_fourier() if one.idx.kspace_encode_step_1 % 2 == 0]
+    (volume,) = read(write(tmp_path / "a.h5", xml, acquisitions))
+    np.testing.assert_array_equal(np.flatnonzero(volume.mask), range(12, 48, 2))
 
 
 def test_a_wrong_centre_before_lost_last_lines_is_repaired(tmp_path):

@@ -145,15 +145,23 @@ def test_slices_across_the_readout_know_their_place(tmp_path):
 
 
 def test_a_3d_scan_has_a_mask_of_partitions_and_lines(tmp_path):
+    def is_measured(partition, phase):
+        return (partition + phase) % 2 == 0
+
     acquisitions = [
-        one
-        for one in slab_lines()
-        if (one.idx.kspace_encode_step_1 - 12) ** 2 / 4 + (one.idx.kspace_encode_step_2 - 3) ** 2 < 9
+        one for one in slab_lines() if is_measured(one.idx.kspace_encode_step_2, one.idx.kspace_encode_step_1)
     ]
     (volume,) = read(write(tmp_path / "a.h5", SLAB_XML, acquisitions))
-    partition, phase = np.mgrid[:6, :PHASE]
-    np.testing.assert_array_equal(volume.mask, (phase - 12) ** 2 / 4 + (partition - 3) ** 2 < 9)
+    np.testing.assert_array_equal(volume.mask, is_measured(*np.mgrid[:6, :PHASE]))
     assert not volume.kspace[5][:, ~volume.mask].any()
+
+
+def test_partial_fourier_of_partitions_is_a_whole_scan(tmp_path):
+    acquisitions = [one for one in slab_lines() if one.idx.kspace_encode_step_2 >= 1]
+    (volume,) = read(write(tmp_path / "a.h5", SLAB_XML, acquisitions))
+    assert volume.mask is None
+    assert volume.is_fully_sampled
+    assert volume.acquired.rows == (1, 6)
 
 
 def test_a_3d_scan_that_leaves_out_lines_alone_has_a_mask_of_lines(tmp_path):
