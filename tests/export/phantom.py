@@ -50,6 +50,39 @@ def write_phantom(path, frame=OBLIQUE, centre=CENTRE_MM, *, is_descending=False,
     return path
 
 
+def write_slab(path, frame=OBLIQUE, centre=CENTRE_MM):
+    """The same phantom by a 3-D scan whose partitions run along the slice direction."""
+    num_partitions, slab_mm = 16, 40.0
+    kx, ky, kz = (
+        (np.arange(n) - n // 2) / fov for n, fov in zip((*MATRIX, num_partitions), (*FOV_MM, slab_mm), strict=True)
+    )
+    kspace = 0
+    for weight, place in BALLS:
+        along = [
+            np.exp(-2j * np.pi * k * where - 2 * (np.pi * k * WIDTH_MM) ** 2)
+            for k, where in zip((kx, ky, kz), place, strict=True)
+        ]
+        kspace = kspace + weight * np.einsum("x,y,z->xyz", *along)
+    info = ScanInfo(volume_id="a", matrix=MATRIX, recon_matrix=WINDOW, padding=(0, MATRIX[1]), fov_mm=FOV_MM)
+    xml = make_header(info, 1, 1).replace("<z>1</z>", f"<z>{num_partitions}</z>")
+    xml = xml.replace("<z>0.0</z>", f"<z>{slab_mm}</z>")
+    last, middle = num_partitions - 1, num_partitions // 2
+    limits = f"<minimum>0</minimum><maximum>{last}</maximum><center>{middle}</center>"
+    xml = xml.replace("<slice>", f"<kspace_encoding_step_2>{limits}</kspace_encoding_step_2><slice>")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ismrmrd.Dataset(str(path)) as dataset:
+        dataset.write_xml_header(xml.encode())
+        for partition in range(num_partitions):
+            for line in range(MATRIX[1]):
+                one = ismrmrd.Acquisition.from_array(kspace[None, :, line, partition].astype(np.complex64))
+                one.center_sample, one.idx.kspace_encode_step_1 = MATRIX[0] // 2, line
+                one.idx.kspace_encode_step_2 = partition
+                one.position[:] = centre
+                one.read_dir[:], one.phase_dir[:], one.slice_dir[:] = frame
+                dataset.append_acquisition(one)
+    return path
+
+
 def ball_signal(kx, ky, weight, place, height):
     """(readout, phase) complex128 of a Gaussian ball that a thin slice at `height` cuts."""
     cut = weight * np.exp(-((place[2] - height) ** 2) / (2 * WIDTH_MM**2))

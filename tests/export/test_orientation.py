@@ -11,7 +11,7 @@ import pytest
 from nibabel.orientations import aff2axcodes
 
 from mrikit.export import ExportConfig, export
-from tests.export.phantom import OBLIQUE, ball_places, balls_in, reconstruct, write_phantom
+from tests.export.phantom import OBLIQUE, ball_places, balls_in, reconstruct, write_phantom, write_slab
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 AXIAL, SAGITTAL = np.eye(3)[[1, 0, 2]], np.eye(3)[[2, 1, 0]]
@@ -89,6 +89,17 @@ def test_landmarks_of_mrd_images_lie_where_the_phantom_put_them(scan):
     )
     values = np.stack([one.data[0, 0].T for one in slices], -1)
     np.testing.assert_allclose(balls_in(values, affine), ball_places(frame), atol=0.02)
+
+
+def test_landmarks_of_a_three_dimensional_scan_lie_where_the_phantom_put_them(tmp_path):
+    write_slab(tmp_path / "data" / "a.h5")
+    reconstruct(tmp_path / "data", tmp_path / "recon")
+    for to in ("nifti", "dicom"):
+        export(tmp_path / "recon", tmp_path / to, ExportConfig(to=to))
+    image = nibabel.load(tmp_path / "nifti" / "a.nii.gz")
+    np.testing.assert_allclose(balls_in(image.get_fdata(), LPS_TO_RAS @ image.affine), ball_places(), atol=0.02)
+    converted = nibabel.as_closest_canonical(convert(tmp_path / "dicom" / "a", tmp_path / "converted"))
+    np.testing.assert_allclose(converted.affine, nibabel.as_closest_canonical(image).affine, atol=2e-3)
 
 
 def test_axes_of_an_axial_scan_are_named_as_the_scanner_names_them(tmp_path):
