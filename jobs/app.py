@@ -15,6 +15,7 @@ from mrikit.commands import data, image, infra, jobs, masks, weights
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
+from mrikit.commands.export import export
 from mrikit.commands.first_steps import show_steps
 from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
@@ -61,7 +62,7 @@ def options(
 for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
 app.command()(elsewhere(reconstruct, natural=natural_method))
-for command in (elsewhere(evaluate), sweep, report, doctor):
+for command in (elsewhere(evaluate), sweep, report, export, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)

@@ -49,6 +49,11 @@ def results_of(names: Collection[str]) -> Collection[str]:
     return {name for name in names if is_read(name)} | set(last.values())
 
 
+def reconstructions_of(names: Collection[str]) -> Collection[str]:
+    """The files that hold reconstructions, in a folder of them."""
+    return {name for name in names if name.endswith(".h5")}
+
+
 def settings_of(names: Collection[str]) -> Collection[str]:
     """The files that say what a folder holds."""
     return {name for name in names if name.endswith(".json")}

@@ -85,6 +85,9 @@ def reconstruct(
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirror images of k-space; four times the work.")
     ] = False,
+    whiten: Annotated[
+        bool, typer.Option("--whiten", help="Whiten the coils by the noise scan that each MRD file holds.")
+    ] = False,
     is_held_out: Annotated[
         bool, typer.Option("--held-out", help="Leave out volumes that the weights were trained on.")
     ] = False,
@@ -120,6 +123,7 @@ def reconstruct(
             task=task,
             precision=precision,
             flips=flips,
+            whiten=whiten,
             mask=plan,
         )
         with mirrored(out) as place:

@@ -62,7 +62,21 @@ def _contradictions(name: str, volume: Volume) -> list[Finding]:
     """What of one volume does not fit together."""
     info = volume.info
     left, right = info.padding
-    found = []
+    found = [
+        make_finding("warning", "inferred", (name,), note, "nothing, if that is right; else mend the file's header")
+        for note in info.notes
+    ]
+    if info.interpolated_matrix is not None:
+        found.append(
+            make_finding(
+                "warning",
+                "interpolated",
+                (name,),
+                f"the scanner shows {info.interpolated_matrix[0]} x {info.interpolated_matrix[1]} pixels, of which "
+                f"{info.recon_matrix[0]} x {info.recon_matrix[1]} were measured in its field of view",
+                "nothing; the measured ones are reconstructed and scored",
+            )
+        )
     if not 0 <= left <= info.matrix[1] // 2 < right <= info.matrix[1]:
         found.append(
             make_finding(

@@ -15,6 +15,7 @@ from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft1c
 from mrikit.volumes import SliceArray, Volume
 from mrikit.volumes.faults import DamageError, Fault, fault_of
+from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
 from mrikit.volumes.sampling import MIN_UNSAMPLED, can_be_full, judge
 
 MOST_DIFFERENT = 1e-3
@@ -32,7 +33,7 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
 
     K-space and reference must be finite and not zero everywhere. The reference of a fully sampled volume must be the
     root sum of squares of its coil images (the magnitude, for a single coil) in the middle of the field of view, and
-    its maximum what the file states. Undersampled k-space must have a mask.
+    its maximum what the file states. Undersampled k-space must have a mask. The energy must lie in the middle.
 
     Args:
         name: Of the file, for the findings.
@@ -45,7 +46,9 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
     Raises:
         StorageError: The network or the account fails; nothing is known about the file.
     """
-    seen = _Seen(pattern=np.zeros(volume.info.matrix, np.bool_), is_compared=_is_comparable(volume))
+    seen = _Seen(
+        pattern=np.zeros(volume.info.matrix, np.bool_), is_compared=_is_comparable(volume), profiles=_none_yet(volume)
+    )
     for slice_index in range(len(volume.kspace)):
         _look(volume, slice_index, seen)
         on_slice()
@@ -54,6 +57,7 @@ def check_slices(name: str, volume: Volume, on_slice: Callable[[], None] = lambd
         *_compared(name, seen),
         *_maximum(name, volume, seen),
         *_sampling(name, volume, seen),
+        *_center(name, volume, seen),
     ]
 
 
@@ -64,6 +68,8 @@ class _Seen:
     pattern: npt.NDArray[np.bool_]
     """(readout, phase) where any slice and coil holds a value other than zero."""
     is_compared: bool
+    profiles: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+    """Sums of the slices' energy along readout and phase."""
     bad: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     """Slices by kind of trouble and array."""
     reasons: dict[tuple[str, str], Fault] = field(default_factory=dict)
@@ -76,6 +82,11 @@ class _Seen:
     """Maximum of the reference slices."""
     num_references: int = 0
     """Reference slices that could be read."""
+
+
+def _none_yet(volume: Volume) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    readout, phase = volume.info.matrix
+    return np.zeros(readout), np.zeros(phase)
 
 
 def _is_comparable(volume: Volume) -> bool:
@@ -91,6 +102,9 @@ def _look(volume: Volume, slice_index: int, seen: _Seen) -> None:
     kspace = _read(volume.kspace, "k-space", slice_index, seen)
     if kspace is not None and can_be_full(volume.mask, volume.info.padding):
         seen.pattern |= kspace.any(axis=0)
+    if kspace is not None:
+        rows, columns = energy_profiles(kspace)
+        seen.profiles = seen.profiles[0] + rows, seen.profiles[1] + columns
     if volume.reference is None:
         return
     reference = _read(volume.reference, "the reference", slice_index, seen)
@@ -205,3 +219,13 @@ def _sampling(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
             "warning", "undersampled", (name,), what, "store the mask in the file, or leave it out of training"
         )
     ]
+
+
+def _center(name: str, volume: Volume, seen: _Seen) -> list[Finding]:
+    """Energy that lies elsewhere than in the middle, which every reconstruction takes for the k-space centre."""
+    center = energy_center(seen.profiles)
+    what = None if center is None else misplaced(center, volume.info.matrix)
+    if what is None:
+        return []
+    remedy = "shift k-space so that its centre lies at size // 2, or mend the encoding limits; or leave it out"
+    return [make_finding("error", "center_differs", (name,), what, remedy)]

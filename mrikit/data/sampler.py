@@ -99,7 +99,7 @@ def split_patients(volumes: Sequence[ScanInfo], *, num_validation: float, seed: 
     """Split volumes into those to train on and those to validate on; no patient is in both.
 
     Patients are ordered by a number drawn from seed and name, and the first validate: the choice does not depend on
-    the order of the files, and a patient who is added moves others only at the border. A volume that does not say
+    the order of the files, and a patient who is added moves others only at the border. A file that does not say
     whose it is counts as a patient of its own.
 
     Args:
@@ -136,4 +136,7 @@ def split_patients(volumes: Sequence[ScanInfo], *, num_validation: float, seed: 
 
 
 def _patient(info: ScanInfo) -> tuple[str, str]:
-    return ("volume", info.volume_id) if info.patient_id is None else ("patient", info.patient_id)
+    if info.patient_id is not None:
+        return "patient", info.patient_id
+    # Volumes of one file are of one patient, whoever that is. A file of one volume is called as its volume.
+    return "volume", info.study_id or info.volume_id

@@ -25,8 +25,9 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
             settings["weights"] = reconstruction.weights_sha256[:_DIGEST_LENGTH]
     if reconstruction.weights_sha256:
         settings["precision"] = config.get("precision", "fp32")
-    if config.get("flips"):
-        settings["flips"] = True
+    for switch in ("flips", "whiten"):
+        if config.get(switch):
+            settings[switch] = True
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 

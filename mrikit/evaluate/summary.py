@@ -97,15 +97,15 @@ def compare_models(rows: Iterable[VolumeScore], baseline: str, *, seed: int = 0)
         One for each other run and acceleration that share volumes with the baseline.
     """
     rows = list(rows)
-    base = {(row.path, row.acceleration): _values(row) for row in rows if row.label == baseline}
-    others = [row for row in rows if row.label != baseline and (row.path, row.acceleration) in base]
+    base = {(_source(row), row.acceleration): _values(row) for row in rows if row.label == baseline}
+    others = [row for row in rows if row.label != baseline and (_source(row), row.acceleration) in base]
     return [
         Difference(
             label=label,
             baseline=baseline,
             acceleration=acceleration,
             num_volumes=len(members),
-            **_intervals(members, [_subtract(_values(row), base[row.path, acceleration]) for row in members], seed),
+            **_intervals(members, [_subtract(_values(row), base[_source(row), acceleration]) for row in members], seed),
         )
         for (acceleration, label), members in group_rows(others, lambda row: (row.acceleration, row.label))
     ]
@@ -142,20 +142,20 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
         Lowest acceleration first, then the group of most runs, then that of most volumes.
     """
     rows = list(rows)
-    done: dict[tuple[float, str], dict[str, set[str]]] = {}
+    done: dict[tuple[float, str], dict[str, set[tuple[str, str]]]] = {}
     for row in rows:
-        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.path)
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(_source(row))
     groups: list[list[VolumeScore]] = []
     for key, runs in sorted(done.items()):
         found = []
-        for paths in {frozenset(paths) for paths in runs.values()}:
-            labels = {label for label, others in runs.items() if paths <= others}
+        for sources in {frozenset(sources) for sources in runs.values()}:
+            labels = {label for label, others in runs.items() if sources <= others}
             members = [
                 row
                 for row in rows
-                if (row.acceleration, row.scorer) == key and row.label in labels and row.path in paths
+                if (row.acceleration, row.scorer) == key and row.label in labels and _source(row) in sources
             ]
-            found.append((-len(labels), -len(paths), min(paths), members))
+            found.append((-len(labels), -len(sources), min(sources), members))
         groups += [members for *_, members in sorted(found, key=lambda entry: entry[:3])]
     return groups
 
@@ -164,7 +164,7 @@ def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
     """All slices of all volumes, worst SSIM first; equal ones in the order of path and slice."""
     slices = [
         SliceScore(row=row, slice_index=index, ssim=score)
-        for row in sorted(_distinct(rows), key=lambda row: (row.path, row.acceleration, row.label))
+        for row in sorted(_distinct(rows), key=lambda row: (*_source(row), row.acceleration, row.label))
         for index, score in enumerate(row.slice_ssim)
     ]
     return sorted(slices, key=lambda entry: entry.ssim)
@@ -175,13 +175,18 @@ def group_rows(
 ) -> list[tuple[tuple[Any, ...], list[VolumeScore]]]:
     """Rows of the same key without repetitions, by key; within a group in an order that depends on the rows alone."""
     # By path within a group, so that intervals do not depend on the order in which folders were found.
-    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), row.path))
+    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), *_source(row)))
     return [(name, list(members)) for name, members in groupby(ordered, key)]
 
 
 def _distinct(rows: Iterable[VolumeScore]) -> Iterable[VolumeScore]:
     """The rows without repetitions: undersampled data come out the same whatever acceleration was asked for."""
-    return {(row.label, row.acceleration, row.path, row.slice_ssim): row for row in rows}.values()
+    return {(row.label, row.acceleration, _source(row), row.slice_ssim): row for row in rows}.values()
+
+
+def _source(row: VolumeScore) -> tuple[str, str]:
+    """What was scored: one file may hold several volumes."""
+    return row.path, row.volume_id
 
 
 def _values(row: VolumeScore) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.shared_slices import HeldSlices
 from mrikit.reconstruct.todo import Item, Work, find_work
 from mrikit.reconstruct.volume import OnSlice, reconstruct_volume
+from mrikit.reconstruct.whitening import whitened
 from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import VolumeFile
@@ -30,7 +31,7 @@ OnFailure = Callable[[str], None]
 """Called with the reason why a volume is passed over, which names its file."""
 
 _FREE = ("version", "weights")  # may differ within one folder: the weights' digest counts, not where they lie
-_SINCE = {"flips": False}  # what folders of older versions do not say
+_SINCE = {"flips": False, "whiten": False}  # what folders of older versions do not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +109,7 @@ def reconstruct_folder(
     if is_held_out:
         _require_known_training(routing)
     work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out)
-    record = {**describe_routing(routing), "data": str(data.resolve())}
+    record = {**describe_routing(routing), "whiten": config.whiten, "data": str(data.resolve())}
     on_start(routing.name, work)
     failures: list[tuple[str, str]] = []
     done: list[_Done] = []
@@ -184,11 +185,13 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
     if is_made_from(item.target, file.source_signature):
         return None
     with held_open(file.open()) as opened:
+        opened = whitened(opened) if routing.config.whiten else opened
         # What the classifier reads is there already for the network.
         volume = opened.replaced(kspace=HeldSlices(opened.kspace))
         method, config = choose_method(routing, volume, device), routing.config
         result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
-    described = result.config if config.task is None else {**result.config, "task": config.task}
+    described = result.config | ({} if config.task is None else {"task": config.task})
+    described |= {"whiten": True} if config.whiten else {}
     write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(
         num_slices=len(result.image),

@@ -39,6 +39,8 @@ class ReconstructConfig:
     """One of `mrikit.models.precision.PRECISIONS`; classical methods have fp32 only."""
     flips: bool = False
     """Whether the image is the mean of those of k-space and its mirror images along readout, phase and both."""
+    whiten: bool = False
+    """Whether coils are whitened by the noise scan in their file, references made from k-space too."""
     mask: MaskPlan | None = None
     """How fully sampled volumes are undersampled; None keeps them full."""
 

@@ -31,6 +31,8 @@ from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes.geometry import centre_cropped
+from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
@@ -68,11 +70,12 @@ def reconstruct_volume(
         DataError: A slice is damaged, or the mask does not suit the model.
         JobError: The memory of the device does not suffice for one slice.
     """
-    volume_id = volume.info.volume_id
+    info, volume_id = volume.info, volume.info.volume_id
     held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = volume.replaced(kspace=held)
-    mask = choose_mask(volume, plan, cropped_shape(volume.info, method.max_readout))
-    _warn_of_rows(volume.info, method)
+    _require_centred(volume)
+    mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
+    _warn_of_rows(info, method)
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
     has_reference = volume.reference is None and volume.is_fully_sampled
     num_slices = len(held)
@@ -111,11 +114,24 @@ def reconstruct_volume(
         zero_filled=np.stack([done.zero_filled for done in slices]),
         reference=np.stack([done.reference for done in slices]) if has_reference else None,
         volume_id=volume_id,
+        acquisition=info.acquisition,
+        geometry=None if info.geometry is None else centre_cropped(info.geometry, info.matrix, scored_window(info)),
         mask=mask,
         model=method.name,
         weights_sha256=method.weights.sha256 if method.weights else None,
         config=describe_method(method, plan),
     )
+
+
+def _require_centred(volume: Volume) -> None:
+    """Refuse k-space with its centre in the corner, and say where it is elsewhere off the middle."""
+    center = energy_center(energy_profiles(volume.kspace[len(volume.kspace) // 2]))
+    what = None if center is None else misplaced(center, volume.info.matrix)
+    if what is None:
+        return
+    if "corner" in what:
+        raise DataError(f"{volume.info.volume_id}: {what}; shift k-space so that its centre lies at size // 2")
+    warnings.warn(f"{volume.info.volume_id}: {what}; is its header right? See `mrikit data check --deep`", stacklevel=2)
 
 
 def one_ahead(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:

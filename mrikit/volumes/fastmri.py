@@ -6,9 +6,11 @@ import h5py
 
 from mrikit.errors import DataError
 from mrikit.storage import Location
+from mrikit.volumes.geometry import geometry_of_header
 from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
 from mrikit.volumes.header import read_header
+from mrikit.volumes.phase_first import is_reference_transposed, phase_first, transposed
 from mrikit.volumes.volume import ScanInfo, Volume
 
 ANATOMY_OF_PROTOCOL = {"AX": "brain", "COR": "knee"}
@@ -20,17 +22,25 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
 
     The scored window is that of the stored reference, or of the header where there is none (test files). The
     acquired columns are counted from the encoded size in the header, as fastMRI does. Test files say with what
-    acceleration and how many centre lines their mask was drawn (`acceleration`, `num_low_frequency`).
+    acceleration and how many centre lines their mask was drawn (`acceleration`, `num_low_frequency`). Arrays whose
+    phase axis comes first are transposed, which `info.notes` say.
 
     Raises:
         DataError: Something is missing or does not fit; the message does not name the file.
     """
     kspace = kspace_slices(path, file)
     num_slices, num_coils, *_ = kspace.shape
-    matrix = (kspace.shape[2], kspace.shape[3])
-    stored = ["reconstruction_esc", "reconstruction_rss"] if num_coils == 1 else ["reconstruction_rss"]
-    reference = reference_slices(path, file, stored, num_slices)
+    keys = ["reconstruction_esc", "reconstruction_rss"] if num_coils == 1 else ["reconstruction_rss"]
+    reference = reference_slices(path, file, keys, num_slices)
     header = read_header(text(file, "ismrmrd_header"))
+    notes: tuple[str, ...] = ()
+    if order := phase_first(kspace.shape[2:], header.encoded_matrix[:2]):
+        notes = (order.words,)
+        if order.is_certain:
+            kspace = transposed(kspace)
+            if reference is not None and is_reference_transposed(file, reference):
+                reference = transposed(reference)
+    matrix = (kspace.shape[2], kspace.shape[3])
     left, right = header.padding
     acquisition = text_attribute(file, "acquisition")
     largest = attribute(file, "max")
@@ -38,7 +48,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
     return Volume(
         kspace=kspace,
         reference=reference,
-        mask=sampling_mask(file, matrix),
+        mask=sampling_mask(file, matrix, is_phase_first=kspace.is_phase_first),
         info=ScanInfo(
             volume_id=path.stem,
             patient_id=text_attribute(file, "patient_id") or header.patient_id,
@@ -46,13 +56,15 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
             acquisition=acquisition,
             field_strength_t=header.field_strength_t,
             matrix=matrix,
-            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.recon_matrix[:2],
+            recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.window[:2],
             fov_mm=header.fov_mm,
+            geometry=geometry_of_header(header, matrix),
             padding=(max(left, 0), min(right, matrix[1])),
             reference_max=None if largest is None else float(largest),
             acceleration=_number(file, "acceleration"),
             num_center_lines=None if num_center_lines is None else round(num_center_lines),
             source=path,
+            notes=notes,
         ),
     )
 

@@ -1,23 +1,29 @@
 """Open a volume of any format, and name it."""
 
 import contextlib
+import os
 import posixpath
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
 from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.bart import read_bart
-from mrikit.volumes.blob_file import BlobFiles
+from mrikit.volumes.blob_file import BlobFiles, Signature
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.faults import FormatError
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
-from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
+from mrikit.volumes.ismrmrd import find_groups, read_ismrmrd, read_mrd_stream
+from mrikit.volumes.mrd_stack import MrdArray
+from mrikit.volumes.mrd_stream import FIRST_BYTES, stream_version
+from mrikit.volumes.pieces import read_pieces
 from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
@@ -56,7 +62,8 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     """Open all volumes of a file of any format, such as the echoes of one scan; usually there is one.
 
     A `.cfl` or `.hdr` file is BART. An HDF5 file is recognised by what it holds: fastMRI has `kspace` and
-    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`.
+    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`. What is no HDF5 may be an MRD stream,
+    whatever its name.
 
     Args:
         path: The file.
@@ -74,16 +81,18 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     path = path if isinstance(path, BlobPath) else Path(path)
     is_bart = path.suffix in (BART_SUFFIX, ".hdr")
     if not isinstance(path, BlobPath):
-        return (read_bart(path),) if is_bart else read_hdf5(path, partial(_read, path, None))
+        return _said((read_bart(path),) if is_bart else _read_file(path, None))
     blobs = blobs or BlobFiles()
-    volumes = (read_bart(path, blobs),) if is_bart else read_hdf5(path, partial(_read, path, blobs), blobs)
-    return tuple(
-        replace(
-            volume,
-            kspace=_pinned(volume.kspace, blobs),
-            reference=None if volume.reference is None else _pinned(volume.reference, blobs),
+    volumes = (read_bart(path, blobs),) if is_bart else _read_file(path, blobs)
+    return _said(
+        tuple(
+            replace(
+                volume,
+                kspace=_pinned(volume.kspace, blobs),
+                reference=None if volume.reference is None else _pinned(volume.reference, blobs),
+            )
+            for volume in volumes
         )
-        for volume in volumes
     )
 
 
@@ -97,9 +106,10 @@ def held_open(volume: Volume) -> Iterator[Volume]:
     files: dict[Path, HeldFile] = {}
 
     def hold(slices: SliceArray) -> SliceArray:
-        if not isinstance(slices, FileSlices | MrdSlices) or isinstance(slices.path, BlobPath):
+        if not isinstance(slices, FileSlices | MrdArray) or isinstance(slices.path, BlobPath):
             return slices
-        return replace(slices, held=files.setdefault(slices.path, HeldFile(slices.path)))
+        file = files.setdefault(slices.path, HeldFile(slices.path))
+        return slices.held(file) if isinstance(slices, MrdArray) else replace(slices, held=file)
 
     reference = None if volume.reference is None else hold(volume.reference)
     try:
@@ -129,6 +139,43 @@ def nothing_found(folder: Location) -> str:
     return f"{folder}: no volume in this folder or below; looked for files that end in {', '.join(VOLUME_SUFFIXES)}"
 
 
+def _read_file(path: Location, blobs: BlobFiles | None) -> tuple[Volume, ...]:
+    """The volumes of an HDF5 file, or where it is none, of a stream: nearly all files are HDF5, and only opened."""
+    try:
+        return read_hdf5(path, partial(_read, path, blobs), blobs)
+    except DataError:
+        begin = _begin(path, blobs)
+        version = stream_version(begin.first)
+        if version is None:
+            raise
+    try:
+        return read_mrd_stream(path, begin.size_bytes, version, begin.signature)
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+
+
+class _Begin(NamedTuple):
+    first: bytes
+    size_bytes: int
+    signature: Signature | None
+
+
+def _begin(path: Location, blobs: BlobFiles | None) -> _Begin:
+    """The first bytes of a file, none if it cannot be read."""
+    if isinstance(path, BlobPath):
+        blob = (blobs or BlobFiles()).find(path)
+        if blob is None:
+            return _Begin(b"", 0, None)
+        first = bytearray(min(FIRST_BYTES, blob.size_bytes))
+        read_pieces(path, [(0, memoryview(first))], "its first bytes", signature=blob.signature)
+        return _Begin(bytes(first), blob.size_bytes, blob.signature)
+    try:
+        with path.open("rb") as file:
+            return _Begin(file.read(FIRST_BYTES), os.fstat(file.fileno()).st_size, None)
+    except OSError:
+        return _Begin(b"", 0, None)
+
+
 def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
     """The volumes in an open file; errors name the file."""
     try:
@@ -140,9 +187,8 @@ def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Vol
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
     if b"kspace" in file.id:
         return (read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs),)
-    group = find_group(file)
-    if group is not None:
-        return (read_ismrmrd(path, file, group),)
+    if find_groups(file):
+        return read_ismrmrd(path, file)
     if "reconstruction" in file:
         raise NoRawDataError(f"a reconstruction, not k-space; found {sorted(file)}. Open it with `read_reconstruction`")
     raise FormatError(
@@ -151,9 +197,21 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tu
     )
 
 
+def _said(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    """The volumes, after one warning tells what their reader left out, inferred or repaired."""
+    notes = list(dict.fromkeys(note for volume in volumes for note in volume.info.notes))
+    if notes:
+        warnings.warn(f"{volumes[0].info.source}: {'; '.join(notes)}", stacklevel=3)
+    return volumes
+
+
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
     """Slices that are read from the version of the blob that was opened, and no other."""
-    if not isinstance(slices, FileSlices | MrdSlices) or not isinstance(slices.path, BlobPath):
+    if not isinstance(slices, FileSlices | MrdArray) or not isinstance(slices.path, BlobPath):
         return slices
     blob = blobs.find(slices.path)
-    return slices if blob is None else replace(slices, signature=blob.signature)
+    if blob is None:
+        return slices
+    if isinstance(slices, MrdArray):
+        return slices.pinned(blob.signature)
+    return replace(slices, signature=blob.signature)

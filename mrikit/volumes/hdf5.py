@@ -183,8 +183,15 @@ def text(file: h5py.File, key: str) -> bytes:
     return bytes(values.reshape(-1)[0])
 
 
-def sampling_mask(file: h5py.File, matrix: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+def sampling_mask(
+    file: h5py.File, matrix: tuple[int, int], *, is_phase_first: bool = False
+) -> npt.NDArray[np.bool_] | None:
     """The file's own mask, (phase,) or (readout, phase) bool; None if it stores none.
+
+    Args:
+        file: The file.
+        matrix: (readout, phase) size of k-space.
+        is_phase_first: Whether the file stores arrays as (phase, readout).
 
     Raises:
         DataError: The mask does not fit the (readout, phase) matrix.
@@ -192,6 +199,7 @@ def sampling_mask(file: h5py.File, matrix: tuple[int, int]) -> npt.NDArray[np.bo
     if b"mask" not in file.id:
         return None
     mask = np.asarray(file["mask"][()] != 0)
+    mask = mask.T if is_phase_first else mask
     if mask.shape not in (matrix[1:], matrix):
         raise DataError(
             f"the mask has shape {mask.shape} but k-space has (readout, phase) {matrix}; "

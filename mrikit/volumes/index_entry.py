@@ -12,6 +12,7 @@ from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.faults import dump_fault
 from mrikit.volumes.files import NoRawDataError, open_volumes
+from mrikit.volumes.geometry import dump_geometry, load_geometry
 from mrikit.volumes.index_slices import dump_slices, load_slices
 from mrikit.volumes.volume import ScanInfo, Volume
 
@@ -93,7 +94,7 @@ def _dump(path: Location, volume: Volume) -> str:
             "reference": dump_slices(path, volume.reference),
             "mask": _dump_mask(volume.mask),
             "planned_mask": _dump_mask(volume.planned_mask),
-            "info": {name: getattr(info, name) for name in STORED_FACTS},
+            "info": {name: getattr(info, name) for name in STORED_FACTS} | {"geometry": dump_geometry(info.geometry)},
         },
         separators=(",", ":"),
     )
@@ -101,6 +102,7 @@ def _dump(path: Location, volume: Volume) -> str:
 
 def _load_info(path: Location, known: dict[str, Any], suffix: str) -> ScanInfo:
     facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
+    facts["geometry"] = load_geometry(known["geometry"])
     return ScanInfo(volume_id=path.stem + suffix, source=path, **facts)
 
 

@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import BlobPath, Location
-from mrikit.volumes.ismrmrd import MrdSlices
+from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
+from mrikit.volumes.mrd_slices import MrdSlices
+from mrikit.volumes.mrd_stack import MrdArray, MrdStack
+from mrikit.volumes.mrd_stream import StreamAcquisitions
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 
@@ -26,6 +29,8 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     """
     if slices is None:
         return None
+    if isinstance(slices, MrdStack):
+        return _dump_mrd(slices.lines) | {"stack": slices.shape, "first_slice": slices.first_slice}
     if isinstance(slices, MrdSlices):
         return _dump_mrd(slices)
     assert isinstance(slices, FileSlices)
@@ -41,22 +46,25 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     return described | _dump_signature(slices)
 
 
-def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdSlices | None:
+def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdArray | None:
     """The array that `dump_slices` described; its file is opened when a slice is asked for."""
     if known is None:
         return None
     signature = tuple(known["signature"]) if "signature" in known else None
-    if "group" in known:
-        return MrdSlices(
-            path=path,
-            group=known["group"],
+    if "rows" in known:
+        lines = MrdSlices(
+            acquisitions=_load_acquisitions(path, known, signature),
             shape=tuple(known["shape"]),
             rows=_unpack(known["rows"], known["counts"]),
             columns=_unpack(known["columns"], known["counts"]),
+            averages=_unpack(known["averages"], known["counts"]) if known["averages"] else None,
             first_sample=known["first_sample"],
             kept=tuple(known["kept"]),
-            signature=signature,
+            noise=np.array(known["noise"], np.int64) if known["noise"] else None,
         )
+        if "stack" not in known:
+            return lines
+        return MrdStack(lines=lines, shape=tuple(known["stack"]), first_slice=known["first_slice"])
     return FileSlices(
         path=_resolve(path.parent, known["file"]) if known["file"] else path,
         key=known["key"],
@@ -70,15 +78,40 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
 
 
 def _dump_mrd(slices: MrdSlices) -> dict[str, Any]:
-    return {
-        "group": slices.group,
-        "shape": slices.shape,
-        "counts": [len(rows) for rows in slices.rows],
-        "rows": _pack(slices.rows),
-        "columns": _pack(slices.columns),
-        "first_sample": slices.first_sample,
-        "kept": slices.kept,
-    } | _dump_signature(slices)
+    return (
+        _dump_acquisitions(slices.acquisitions)
+        | {
+            "shape": slices.shape,
+            "counts": [len(rows) for rows in slices.rows],
+            "rows": _pack(slices.rows),
+            "columns": _pack(slices.columns),
+            "averages": None if slices.averages is None else _pack(slices.averages),
+            "first_sample": slices.first_sample,
+            "kept": slices.kept,
+            "noise": None if slices.noise is None else slices.noise.tolist(),
+        }
+        | _dump_signature(slices)
+    )
+
+
+def _dump_acquisitions(acquisitions: Acquisitions) -> dict[str, Any]:
+    """Where samples lie in their file."""
+    if isinstance(acquisitions, Hdf5Acquisitions):
+        return {"group": acquisitions.group}
+    assert isinstance(acquisitions, StreamAcquisitions)
+    places = (acquisitions.starts, acquisitions.channels, acquisitions.counts)
+    return {"stream": acquisitions.version, "acquisitions": len(acquisitions.starts), "places": _pack(places)}
+
+
+def _load_acquisitions(
+    path: Location, known: dict[str, Any], signature: tuple[int, int] | None
+) -> Hdf5Acquisitions | StreamAcquisitions:
+    if "group" in known:
+        return Hdf5Acquisitions(path=path, group=known["group"], signature=signature)
+    starts, channels, counts = _unpack(known["places"], [known["acquisitions"]] * 3)
+    return StreamAcquisitions(
+        path=path, version=known["stream"], starts=starts, channels=channels, counts=counts, signature=signature
+    )
 
 
 def _dump_signature(slices: FileSlices | MrdSlices) -> dict[str, Any]:

@@ -1,8 +1,6 @@
-"""Read ISMRMRD (MRD) raw data of 2-D Cartesian scans: acquisitions sorted into k-space."""
+"""Read ISMRMRD (MRD) raw data of Cartesian scans: acquisitions sorted into k-space."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,214 +8,180 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import Location
-from mrikit.volumes.blob_file import Signature, known_blob
-from mrikit.volumes.hdf5 import read_hdf5, text
-from mrikit.volumes.header import ScanHeader, read_header
-from mrikit.volumes.held import HeldFile
+from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
+from mrikit.volumes.blob_file import Signature
+from mrikit.volumes.geometry import geometry_of
+from mrikit.volumes.mrd_grid import Grid, make_grid
+from mrikit.volumes.mrd_select import VOLUME_COUNTERS, select_acquisitions, volumes_of
+from mrikit.volumes.mrd_slices import MrdSlices
+from mrikit.volumes.mrd_sort import geometry_across, say_phases, slab_of, slices_of
+from mrikit.volumes.mrd_stack import MrdArray, MrdStack, center_of
+from mrikit.volumes.mrd_stream import open_stream
+from mrikit.volumes.sampling import judge
+from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.volume import ScanInfo, Volume
 
-SKIPPED_FLAGS = {
-    19: "noise",
-    20: "calibration",
-    23: "navigation",
-    24: "phase correction",
-    26: "feedback",
-    27: "dummy",
-    28: "real-time feedback",
-    29: "surface coil correction",
-    30: "phase stabilization reference",
-    31: "phase stabilization",
-}
-"""Acquisitions that are no part of the image, by the number of their flag (ISMRMRD counts from 1)."""
-REVERSE_FLAG = 22
-"""The readout ran backwards, as in every other line of an echo-planar scan."""
-FURTHER_COUNTERS = ("kspace_encode_step_2", "contrast", "phase", "repetition", "set")
-"""Counters that a single 2-D scan never advances."""
+
+def find_groups(file: h5py.File) -> list[str]:
+    """Names of the groups that hold MRD raw data, the one with most acquisitions first."""
+    found = [name for name, item in file.items() if isinstance(item, h5py.Group) and {"xml", "data"} <= set(item)]
+    return sorted(found, key=lambda name: -len(file[name]["data"]))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MrdSlices:
-    """K-space of an MRD file as a SliceArray; the acquisitions of a slice are read when it is asked for."""
-
-    path: Location
-    group: str
-    """HDF5 group that holds `xml` and `data`."""
-    shape: tuple[int, ...]
-    """(slice, coil, readout, phase)"""
-    rows: tuple[npt.NDArray[np.int64], ...]
-    """For each slice the ascending numbers of its acquisitions."""
-    columns: tuple[npt.NDArray[np.int64], ...]
-    """For each slice the phase column of each of its acquisitions."""
-    first_sample: int
-    """Readout position of the first sample that is kept."""
-    kept: tuple[int, int]
-    """[first, last) samples of an acquisition that are kept."""
-    signature: Signature | None = None
-    """Size and version of a blob when it was opened; another one is not read. None for a local file."""
-    held: HeldFile | None = None
-    """The file where somebody keeps it open meanwhile."""
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[npt.NDArray[Any]]:
-        return (self[slice_index] for slice_index in range(len(self)))
-
-    def __getitem__(self, slice_index: int) -> npt.NDArray[Any]:
-        """One slice, (coil, readout, phase) complex64: repeated lines averaged, missing ones zero.
-
-        Raises:
-            DataError: The file is gone or damaged, or the slice holds NaN or Inf.
-            IndexError: There is no such slice.
-        """
-        slice_index = range(len(self))[slice_index]
-        columns = self.columns[slice_index]
-        rows = self.rows[slice_index]
-
-        def read(file: h5py.File) -> Sequence[npt.NDArray[Any]]:
-            found: Sequence[npt.NDArray[Any]] = file[self.group]["data"].fields("data")[rows]
-            return found
-
-        if self.held is not None:
-            records = self.held.read_hdf5(read)
-        else:
-            records = read_hdf5(self.path, read, known_blob(self.path, self.signature))
-        num_coils, readout, phase = self.shape[1:]
-        try:
-            lines = np.stack(records).view(np.complex64).reshape(len(columns), num_coils, -1)
-        except ValueError as error:
-            raise DataError(f"{self.path}: slice {slice_index} has acquisitions of unlike length: {error}") from error
-        if not np.isfinite(lines).all():
-            raise DataError(f"{self.path}: slice {slice_index} of k-space holds NaN or Inf; is the file damaged?")
-        first, last = self.kept
-        total = np.zeros((phase, num_coils, last - first), np.complex64)
-        np.add.at(total, columns, lines[:, :, first:last])
-        total /= np.maximum(np.bincount(columns, minlength=phase), 1).astype(np.float32)[:, None, None]
-        kspace = np.zeros((num_coils, readout, phase), np.complex64)
-        kspace[:, self.first_sample : self.first_sample + last - first] = np.moveaxis(total, 0, -1)
-        return kspace
-
-
-def find_group(file: h5py.File) -> str | None:
-    """Name of the first group that holds MRD raw data, or None."""
-    return next(
-        (name for name, item in file.items() if isinstance(item, h5py.Group) and {"xml", "data"} <= set(item)), None
-    )
-
-
-def read_ismrmrd(path: Location, file: h5py.File, group: str) -> Volume:
+def read_ismrmrd(path: Location, file: h5py.File, group: str | None = None) -> tuple[Volume, ...]:
     """Read an open MRD file; samples are read later, slice by slice.
 
-    The k-space centre of the encoding limits comes to column matrix // 2. Noise scans and other acquisitions that
-    are no part of the image, and those of any encoding but the first, are skipped; repeated lines are averaged. There
-    is no reference.
+    Args:
+        path: Its path.
+        file: The file.
+        group: The HDF5 group of the scan; None for that with most acquisitions.
 
     Raises:
-        DataError: It is not one 2-D Cartesian scan, or its acquisitions differ; the message does not name the file.
+        DataError: There is no such group, or as `sort_acquisitions`; the message does not name the file.
     """
-    header = read_header(text(file[group], "xml"))
-    _check_cartesian(header)
-    head = file[group]["data"].fields("head")[:]
-    # The header that is read, and so the matrix, is that of the first encoding.
-    numbers = np.flatnonzero(~_has_flag(head, *SKIPPED_FLAGS) & (head["encoding_space_ref"] == 0))
-    head = head[numbers]
-    _check_frames(head)
-    readout, phase, _ = header.encoded_matrix
-    columns = head["idx"]["kspace_encode_step_1"].astype(np.int64) + phase // 2 - header.center_line
-    if columns.min() < 0 or columns.max() >= phase:
-        raise DataError(
-            f"phase lines reach from column {columns.min()} to {columns.max()} of {phase}; the encoding limits of the "
-            "header do not fit the acquisitions"
+    groups = find_groups(file)
+    group = group or groups[0]
+    if group not in groups:
+        raise DataError(f"no scan '{group}' in the file; found {groups}")
+    others = [name for name in groups if name != group]
+    notes = (f"scan '{group}' is read; left out are the other scans of the file: {', '.join(others)}",) * bool(others)
+    opened = Hdf5Acquisitions(path=path, group=group, opened=file)
+    return _closed(opened, replace(opened, opened=None), notes)
+
+
+def read_mrd_stream(path: Location, size_bytes: int, version: int, signature: Signature | None) -> tuple[Volume, ...]:
+    """Read an MRD stream; samples are read later, slice by slice.
+
+    Args:
+        path: The file.
+        size_bytes: Its size.
+        version: Of MRD, 1 or 2.
+        signature: Of a blob.
+
+    Raises:
+        DataError: It ends early, is damaged or has another schema, or as `sort_acquisitions`.
+    """
+    opened = open_stream(path, size_bytes, version, signature)
+    assert opened.walked is not None
+    return _closed(opened, replace(opened, walked=None), opened.walked.notes)
+
+
+def _closed(opened: Acquisitions, closed: Acquisitions, notes: tuple[str, ...]) -> tuple[Volume, ...]:
+    """The volumes of acquisitions, to be read from a file that is opened again; with notes of their container."""
+    return tuple(
+        replace(
+            volume,
+            kspace=_read_from(volume.kspace, closed),
+            info=replace(volume.info, notes=(*notes, *volume.info.notes)),
         )
-    of_slice = [np.flatnonzero(head["idx"]["slice"] == number) for number in np.unique(head["idx"]["slice"])]
-    mask = _sampled(header, [columns[rows] for rows in of_slice])
-    first, last, first_sample = _placement(head[0], readout)
-    kspace = MrdSlices(
-        path=path,
-        group=group,
-        shape=(len(of_slice), int(head["active_channels"][0]), readout, phase),
-        rows=tuple(numbers[rows] for rows in of_slice),
-        columns=tuple(columns[rows] for rows in of_slice),
-        first_sample=first_sample,
-        kept=(first, last),
+        for volume in sort_acquisitions(opened)
     )
-    return Volume(kspace=kspace, mask=mask, info=_info(path, header))
 
 
-def _info(path: Location, header: ScanHeader) -> ScanInfo:
-    readout, phase, _ = header.encoded_matrix
-    left, right = header.padding
+def _read_from(kspace: SliceArray, acquisitions: Acquisitions) -> MrdArray:
+    if isinstance(kspace, MrdStack):
+        return replace(kspace, lines=replace(kspace.lines, acquisitions=acquisitions))
+    assert isinstance(kspace, MrdSlices)
+    return replace(kspace, acquisitions=acquisitions)
+
+
+def sort_acquisitions(acquisitions: Acquisitions) -> tuple[Volume, ...]:
+    """The volumes that acquisitions make, whatever container they come from.
+
+    Contrasts, phases, repetitions and sets are volumes of their own. The k-space centre comes to column matrix // 2.
+    Repeated lines are averaged in phase. Slices are in the order of their positions. A 3-D scan becomes slices across
+    its readout. There is no reference.
+
+    Returns:
+        One or more volumes; of several each has the stem of the file with a suffix as its id, such as `_contrast1`.
+        What was left out, inferred or repaired stands in `info.notes`.
+
+    Raises:
+        DataError: It is no Cartesian scan, or cannot be sorted for sure; the message does not name the file.
+    """
+    head = acquisitions.head
+    selection = select_acquisitions(acquisitions.xml, head)
+    if selection.header.trajectory != "cartesian":
+        raise DataError(f"the trajectory is {selection.header.trajectory}; only Cartesian scans can be read")
+    grid = make_grid(acquisitions, head, selection)
+    counters = (*VOLUME_COUNTERS, "slice") if grid.is_3d else VOLUME_COUNTERS
+    parts = list(volumes_of(head, selection.numbers, counters))
+    has_center = [bool(grid.is_center(head[numbers]).any()) for _, numbers in parts]
+    notes = [*selection.notes, *grid.notes]
+    if any(has_center) and not all(has_center):
+        lost = [suffix[1:] for (suffix, _), is_there in zip(parts, has_center, strict=True) if not is_there]
+        notes.append(f"{len(lost)} volumes are left out, which lack the k-space centre: {', '.join(lost)}")
+        parts = [part for part, is_there in zip(parts, has_center, strict=True) if is_there]
+    make = _volume_3d if grid.is_3d else _volume_2d
+    volumes = [make(acquisitions, head, numbers, grid) for _, numbers in parts]
+    stem = acquisitions.path.stem
+    suffixes = [suffix for suffix, _ in parts] if len(parts) > 1 else [""]
+    return tuple(
+        replace(
+            volume,
+            info=replace(
+                volume.info,
+                volume_id=stem + suffix,
+                study_id=stem if len(volumes) > 1 else None,
+                notes=(*notes, *(f"{suffix[1:]}: {note}" if suffix else note for note in volume.info.notes)),
+            ),
+        )
+        for volume, suffix in zip(volumes, suffixes, strict=True)
+    )
+
+
+def _volume_2d(
+    acquisitions: Acquisitions, head: npt.NDArray[np.void], numbers: npt.NDArray[np.int64], grid: Grid
+) -> Volume:
+    """The slices of one contrast, repetition, ..."""
+    header = grid.header
+    kspace, mask, notes = slices_of(acquisitions, head, numbers, grid)
+    (readout, phase, _), (rows, columns, _) = header.encoded_matrix, header.window
+    info = replace(
+        _info(acquisitions.path, grid, (readout, phase), (rows, columns), header.recon_matrix[:2]),
+        fov_mm=header.fov_mm,
+        geometry=geometry_of(head, header, kspace.rows),
+        notes=(*notes, *say_phases(kspace, len(kspace) // 2, phase // 2)),
+    )
+    return Volume(kspace=kspace, mask=_of_acquired(mask, grid.padding), info=info)
+
+
+def _volume_3d(
+    acquisitions: Acquisitions, head: npt.NDArray[np.void], numbers: npt.NDArray[np.int64], grid: Grid
+) -> Volume:
+    """A slab as slices across its readout: partitions take the place of the readout."""
+    header = grid.header
+    kspace, mask = slab_of(acquisitions, head, numbers, grid)
+    (_, phase, partitions), (_, columns, rows) = header.encoded_matrix, header.window
+    shown = (header.recon_matrix[2], header.recon_matrix[1])
+    info = replace(
+        _info(acquisitions.path, grid, (partitions, phase), (rows, columns), shown),
+        fov_mm=(header.slab_mm, header.fov_mm[1]) if header.fov_mm and header.slab_mm else None,
+        geometry=geometry_across(geometry_of(head, header, kspace.lines.rows), header, kspace),
+        notes=tuple(say_phases(kspace.lines, 0, center_of(kspace))),
+    )
+    # Partial Fourier and ellipses are whole scans, as they are where k-space itself has to tell.
+    return Volume(kspace=kspace, mask=judge(mask, None, grid.padding).samples, info=info)
+
+
+def _of_acquired(mask: npt.NDArray[np.bool_], padding: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+    """The (phase,) mask, or None if every line that the header promises is there."""
+    return None if mask[slice(*padding)].all() else mask
+
+
+def _info(
+    path: Location, grid: Grid, matrix: tuple[int, int], window: tuple[int, int], shown: tuple[int, ...]
+) -> ScanInfo:
+    header = grid.header
     return ScanInfo(
         volume_id=path.stem,
         patient_id=header.patient_id,
         anatomy=header.body_part.lower() if header.body_part else None,
         acquisition=header.protocol,
         field_strength_t=header.field_strength_t,
-        matrix=(readout, phase),
-        recon_matrix=header.recon_matrix[:2],
-        fov_mm=header.fov_mm,
-        padding=(max(left, 0), min(right, phase)),
+        matrix=matrix,
+        recon_matrix=window,
+        interpolated_matrix=None if shown == window else (shown[0], shown[1]),
+        padding=grid.padding,
         source=path,
     )
-
-
-def _check_cartesian(header: ScanHeader) -> None:
-    if header.trajectory != "cartesian":
-        raise DataError(f"the trajectory is {header.trajectory}; only Cartesian scans can be read")
-    if header.encoded_matrix[2] > 1:
-        raise DataError(
-            f"a 3-D scan with {header.encoded_matrix[2]} partitions; only 2-D scans can be read. "
-            "Transform it along its third axis and save each partition as a slice"
-        )
-
-
-def _has_flag(head: npt.NDArray[np.void], *flags: int) -> npt.NDArray[np.bool_]:
-    """Which acquisitions carry any of the flags."""
-    return np.asarray(head["flags"] & np.uint64(sum(1 << (flag - 1) for flag in flags)) != 0)
-
-
-def _check_frames(head: npt.NDArray[np.void]) -> None:
-    """All acquisitions must be alike and belong to one 2-D scan."""
-    if not len(head):
-        raise DataError("no acquisition is part of an image; is it a noise scan alone?")
-    num_reversed = int(_has_flag(head, REVERSE_FLAG).sum())
-    if num_reversed:
-        raise DataError(
-            f"{num_reversed} of {len(head)} lines are read out in reverse (flag {REVERSE_FLAG}), as in echo-planar "
-            "scans; turning them round needs a phase correction. Correct the lines and clear the flag first"
-        )
-    for name in FURTHER_COUNTERS:
-        found = np.unique(head["idx"][name])
-        if len(found) > 1:
-            raise DataError(f"{len(found)} values of {name} in one file; a single 2-D scan is needed. Split the file")
-    for name in ("active_channels", "number_of_samples", "center_sample", "discard_pre", "discard_post"):
-        found = np.unique(head[name])
-        if len(found) > 1:
-            raise DataError(f"acquisitions differ in {name}: found {found.tolist()}; all lines must be alike")
-
-
-def _placement(head: np.void, readout: int) -> tuple[int, int, int]:
-    """[first, last) samples to keep and where the first goes, so that the centre sample comes to readout // 2."""
-    num_samples = int(head["number_of_samples"])
-    first, last = int(head["discard_pre"]), num_samples - int(head["discard_post"])
-    # A full readout has only one place to go; converters often leave its centre sample at 0.
-    start = first if num_samples == readout else readout // 2 - int(head["center_sample"]) + first
-    if start < 0 or start + last - first > readout or first >= last:
-        raise DataError(
-            f"{num_samples} samples with their centre at {int(head['center_sample'])} do not fit a readout of {readout}"
-        )
-    return first, last, start
-
-
-def _sampled(header: ScanHeader, columns_of_slice: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.bool_] | None:
-    """(phase,) mask, or None if every line that the header promises is there."""
-    phase = header.encoded_matrix[1]
-    sampled = np.stack([np.isin(np.arange(phase), columns) for columns in columns_of_slice])
-    if (sampled != sampled[0]).any():
-        other = int(np.flatnonzero((sampled != sampled[0]).any(axis=1))[0])
-        raise DataError(
-            f"slices are sampled differently: slice 0 has {sampled[0].sum()} lines, slice {other} has "
-            f"{sampled[other].sum()}; one mask for all slices is needed"
-        )
-    left, right = header.padding
-    return None if sampled[0, max(left, 0) : right].all() else sampled[0]

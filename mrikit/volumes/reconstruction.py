@@ -12,6 +12,7 @@ from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.storage import Location, atomic_path
 from mrikit.volumes.files import name_below
+from mrikit.volumes.geometry import Geometry, dump_geometry, load_geometry
 from mrikit.volumes.hdf5 import create_hdf5, open_file
 
 
@@ -26,6 +27,10 @@ class Reconstruction:
     reference: npt.NDArray[np.float32] | None = None
     """(slice, y, x) root sum of squares of the full data, where those were full and their file has no reference."""
     volume_id: str
+    acquisition: str | None = None
+    """Name of the protocol, where the volume has one."""
+    geometry: Geometry | None = None
+    """Where `image` lies in the patient, as far as that is known."""
     mask: Mask
     model: str
     weights_sha256: str | None = None
@@ -50,6 +55,8 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     del facts["samples"]
     provenance = {
         "volume_id": reconstruction.volume_id,
+        "acquisition": reconstruction.acquisition,
+        "geometry": dump_geometry(reconstruction.geometry),
         "model": reconstruction.model,
         "weights_sha256": reconstruction.weights_sha256,
         "mask": facts,
@@ -81,6 +88,8 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 zero_filled=file["zero_filled"][()],
                 reference=file["reference"][()] if "reference" in file else None,
                 volume_id=provenance["volume_id"],
+                acquisition=provenance.get("acquisition"),  # files of older versions have neither
+                geometry=load_geometry(provenance.get("geometry")),
                 mask=Mask(samples=file["mask"][()], **provenance["mask"]),
                 model=provenance["model"],
                 weights_sha256=provenance["weights_sha256"],

@@ -3,25 +3,23 @@
 Of a blob each such read is one request, or none where the cache on the local disk has the bytes.
 """
 
-import contextlib
 import math
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.storage import BlobPath, Location
-from mrikit.volumes.blob_file import Signature, known_blob, read_blob
-from mrikit.volumes.faults import DamageError, system_fault
+from mrikit.storage import Location
+from mrikit.volumes.blob_file import Signature, known_blob
+from mrikit.volumes.faults import DamageError
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.inflate import inflate_slice
+from mrikit.volumes.pieces import read_pieces
 
 _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"), np.dtype("<f4"))]
 
@@ -105,12 +103,8 @@ class FileSlices:
         for start, count in self._pieces(slice_index, flat.nbytes):
             pieces.append((start, buffer[done : done + count]))
             done += count
-        if isinstance(self.path, BlobPath):
-            assert self.signature is not None
-            for start, piece in pieces:
-                read_blob(self.path, start, piece, self.signature, is_kept=self.is_kept)
-        else:
-            _read_file(self.path, self.held, slice_index, pieces)
+        what = f"slice {slice_index}"
+        read_pieces(self.path, pieces, what, held=self.held, signature=self.signature, is_kept=self.is_kept)
         return flat
 
     def _pieces(self, slice_index: int, num_bytes: int) -> list[tuple[int, int]]:
@@ -193,37 +187,6 @@ def _is_linear(shape: tuple[int, ...], chunk: tuple[int, ...]) -> bool:
         return False
     split = next((axis for axis in range(1, len(shape)) if chunk[axis] != 1), len(shape) - 1)
     return shape[split] % chunk[split] == 0 and chunk[split + 1 :] == shape[split + 1 :]
-
-
-def _read_file(path: Path, held: HeldFile | None, slice_index: int, pieces: list[tuple[int, memoryview]]) -> None:
-    """Fill each buffer from its first byte in a local file."""
-    try:
-        with _opened(path) if held is None else held.descriptor() as descriptor:
-            is_whole = all(_fill(descriptor, buffer, start) for start, buffer in pieces)
-    except OSError as error:
-        raise system_fault(f"{path}: slice {slice_index} cannot be read", error) from error
-    if not is_whole:
-        raise DamageError(f"{path}: the file ends inside slice {slice_index}; is it truncated? Copy it again")
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _fill(descriptor: int, buffer: memoryview, start: int) -> bool:
-    """Read until the buffer is full; False if the file ends before."""
-    done = 0
-    while done < len(buffer):
-        count = os.preadv(descriptor, [buffer[done:]], start + done)
-        if count == 0:
-            return False
-        done += count
-    return True
 
 
 def _is_finite(values: npt.NDArray[Any]) -> bool:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.masks import AcquiredRegion
 from mrikit.storage import Location
+from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.sampling import Sampling, can_be_full, find_sampling, look
 from mrikit.volumes.slice_array import SliceArray
 
@@ -23,6 +24,8 @@ class ScanInfo:
     """File name without its suffix; unique within a data folder."""
     patient_id: str | None = None
     """Volumes of one patient share it, and never straddle two splits."""
+    study_id: str | None = None
+    """Volumes of one file share it, such as contrasts and repetitions; without a patient it keeps them together."""
     anatomy: str | None = None
     """`knee`, `brain`, ..."""
     acquisition: str | None = None
@@ -33,6 +36,8 @@ class ScanInfo:
     """(readout, phase) size of the encoded k-space, oversampling included."""
     recon_matrix: tuple[int, int]
     """(y, x) size of the scored window, a centre crop of the full field of view."""
+    interpolated_matrix: tuple[int, int] | None = None
+    """(y, x) size to which the scanner interpolates the window; mrikit does not. None where it does not either."""
     fov_mm: tuple[float, float] | None = None
     """(readout, phase) encoded field of view, millimetres."""
     padding: tuple[int, int]
@@ -44,8 +49,12 @@ class ScanInfo:
     """Nominal acceleration of the file's own mask, at least 1."""
     num_center_lines: int | None = None
     """Fully sampled columns in the middle of the file's own mask, at least 1."""
+    geometry: Geometry | None = None
+    """Where the image of the full field of view lies in the patient."""
     source: Location | None = None
     """The file it came from."""
+    notes: tuple[str, ...] = ()
+    """What its reader left out, inferred or repaired, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from mrikit.errors import DataError
 from mrikit.storage import atomic_path
+from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.hdf5 import create_hdf5
 from mrikit.volumes.header import make_header
 from mrikit.volumes.slice_array import SliceArray
@@ -135,6 +136,7 @@ def write_ismrmrd(path: Path, volume: Volume) -> None:
         for slice_index, kspace in enumerate(volume.kspace):
             rows = np.zeros(len(lines), acquisition_dtype)
             _fill_acquisitions(rows, kspace[:, :, left:right], lines)
+            _fill_place(rows["head"], volume.info.geometry or Geometry(), slice_index)
             rows["head"]["idx"]["slice"] = slice_index
             rows["head"]["scan_counter"] = np.arange(len(lines)) + slice_index * len(lines)
             data[slice_index * len(lines) : (slice_index + 1) * len(lines)] = rows
@@ -187,13 +189,22 @@ def _fill_acquisitions(
     head["center_sample"] = readout // 2
     head["available_channels"] = head["active_channels"] = num_coils
     head["channel_mask"][:] = _channel_mask(num_coils)
-    head["read_dir"], head["phase_dir"], head["slice_dir"] = np.eye(3, dtype=np.float32)
     head["idx"]["kspace_encode_step_1"] = lines
     head["flags"][-1] = 1 << (MRD_FLAG_LAST_IN_SLICE - 1)
     for row, line in enumerate(lines):
         samples = np.ascontiguousarray(kspace[:, :, line], np.complex64)
         rows["data"][row] = samples.view(np.float32).reshape(-1)
         rows["traj"][row] = np.zeros(0, np.float32)
+
+
+def _fill_place(head: npt.NDArray[np.void], geometry: Geometry, slice_index: int) -> None:
+    """Say where a slice lies, as far as that is known; zeros are no direction."""
+    if geometry.positions_mm is not None:
+        head["position"] = geometry.positions_mm[slice_index]
+    for name in ("read_dir", "phase_dir", "slice_dir"):
+        direction = getattr(geometry, name)
+        if direction is not None:
+            head[name] = direction
 
 
 def _channel_mask(num_coils: int) -> npt.NDArray[np.uint64]:

@@ -9,6 +9,8 @@ from phantoms import make_volume
 
 from mrikit.check.headers import check_headers, split_of
 from mrikit.volumes import build_index, write_fastmri, write_snu
+from tests.volumes.mrd import header, lines, scan
+from tests.volumes.mrd import write as write_mrd
 
 
 def write(folder, name, **facts):
@@ -174,3 +176,18 @@ def test_a_patient_in_two_volumes_of_one_split_is_good(tmp_path):
 )
 def test_the_innermost_folder_that_names_a_split_tells_it(name, split):
     assert split_of(name) == split
+
+
+def test_what_a_reader_inferred_and_left_out_is_a_warning(tmp_path):
+    xml = header((32, 24, 1), (32, 48, 1), mm=(460, 204.5, 7.5), shown_mm=(230, 194, 5))
+    write_mrd(tmp_path / "a.h5", xml, lines(scan()))
+    with pytest.warns(UserWarning, match="no k-space centre"):
+        findings = found(tmp_path)
+    assert findings["inferred"] == (
+        "warning",
+        ("a.h5",),
+        "the header names no k-space centre; line 12 is taken, the middle of all lines",
+    )
+    assert findings["interpolated"][2] == (
+        "the scanner shows 32 x 48 pixels, of which 16 x 23 were measured in its field of view"
+    )

@@ -253,3 +253,34 @@ def test_real_scanner_data_with_a_reference_in_double_precision_are_good(real_da
     reference = reference if mask is None else None
     write_fastmri(tmp_path / "a.h5", replace(make_volume(), kspace=kspace, reference=reference, mask=mask, info=info))
     assert found(tmp_path / "a.h5") == []
+
+
+def misplaced(tmp_path, move):
+    volume = make_volume(num_slices=2)
+    moved = move(np.stack(list(volume.kspace)))
+    write_fastmri(tmp_path / "a.h5", replace(volume, kspace=moved, reference=None))
+    return found(tmp_path / "a.h5")
+
+
+def test_energy_in_the_middle_gives_no_finding(tmp_path):
+    assert misplaced(tmp_path, lambda kspace: np.roll(kspace, (1, -2), (-2, -1))) == []
+
+
+def test_energy_beside_the_middle_is_found(tmp_path):
+    assert misplaced(tmp_path, lambda kspace: np.roll(kspace, 12, -1)) == [
+        ("error", "center_differs", "the energy of k-space has its peak at phase 42 instead of 30 of 60")
+    ]
+
+
+def test_a_spike_does_not_move_the_energy(tmp_path):
+    def spoil(kspace):
+        kspace[0, :, 5, 7] = 1e5
+        return kspace
+
+    assert misplaced(tmp_path, spoil) == []
+
+
+def test_kspace_with_its_centre_in_the_corner_is_found(tmp_path):
+    [(severity, kind, what)] = misplaced(tmp_path, lambda kspace: np.fft.ifftshift(kspace, axes=(-2, -1)))
+    assert (severity, kind) == ("error", "center_differs")
+    assert what.startswith("the k-space centre lies in the corner")

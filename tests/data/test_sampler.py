@@ -133,6 +133,14 @@ def test_other_seeds_choose_other_patients():
     assert len({frozenset(validating(volumes, 5, seed)) for seed in range(10)}) > 5
 
 
+def test_volumes_of_one_file_stay_together():
+    volumes = [replace(scan(number, None), study_id=f"s{number // 2}") for number in range(20)]
+    for seed in range(5):
+        training, validation = split_patients(volumes, num_validation=3, seed=seed)
+        assert len(validation) == 6
+        assert not {number // 2 for number in training} & {number // 2 for number in validation}
+
+
 def test_a_volume_named_as_a_patient_is_not_that_patient():
     volumes = [scan(0, "file1"), scan(1, None)]
     training, validation = split_patients(volumes, num_validation=1, seed=0)

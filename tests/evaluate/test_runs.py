@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,9 +92,10 @@ def test_the_same_reconstruction_in_two_folders_counts_once():
     assert (summary.num_volumes, summary.num_slices) == (2, 4)
 
 
-def test_flips_tell_runs_apart():
-    plain, flipped = reconstruction(flips=False), reconstruction(flips=True)
-    assert label_reconstructions([plain, flipped]) == ["cg_sense", "cg_sense flips=True"]
+@pytest.mark.parametrize("switch", ["flips", "whiten"])
+def test_a_switch_tells_runs_apart(switch):
+    plain, switched = reconstruction(**{switch: False}), reconstruction(**{switch: True})
+    assert label_reconstructions([plain, switched]) == ["cg_sense", f"cg_sense {switch}=True"]
 
 
 def test_volumes_that_were_routed_to_different_weights_are_one_run():
@@ -103,3 +105,9 @@ def test_volumes_that_were_routed_to_different_weights_are_one_run():
     ]
     assert label_reconstructions(members) == ["cg_sense", "cg_sense"]
     assert run_settings(members[0]) == ("task=auto", "precision=fp32")
+
+
+def test_contrasts_of_one_file_with_equal_scores_count_each():
+    first = folder(*(replace(row(0), volume_id=f"v0_contrast{number}") for number in range(2)))
+    (summary,) = summarise([one for found in label_runs([first]) for one in found.rows])
+    assert summary.num_volumes == 2

@@ -55,6 +55,7 @@ def pipeline(root):
         ["reconstruct", "--data", data / "multicoil_val", "--out", recon, "--weights", run, "--acceleration", 4],
         ["evaluate", "--recon", recon],
         ["report", root],
+        ["export", recon, "--to", "nifti", "--out", root / "nifti"],
     ]
     printed = [invoke(*command) for command in commands]
     return "".join(done.stdout for done in printed), "".join(done.stderr for done in printed)
@@ -86,6 +87,7 @@ def test_the_main_job_in_a_container_gives_what_it_gives_in_a_folder(blob_contai
     assert numbers.sub("", az_output) == numbers.sub("", output).replace(str(local), str(there))
     assert numbers.sub("", az_messages) == numbers.sub("", messages).replace(str(local), str(there))
     assert "knee_multicoil" in read_bytes(there / "report.html").decode()
+    assert [name for name in list_files(there) if name.startswith("nifti/") and name.endswith(".nii.gz")]
 
 
 @pytest.fixture

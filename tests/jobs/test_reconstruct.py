@@ -290,3 +290,8 @@ def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypa
     second = run("--model", "zero_filled", "--shard", "2/2").stderr
     assert second.startswith("zero_filled: 0 volumes of ")
     assert second.endswith(" (part 2/2)\n")
+
+
+def test_whitening_is_asked_for(run):
+    with pytest.raises(DataError, match="no noise scan in the file"):
+        run("--model", "zero_filled", "--whiten")

@@ -10,7 +10,7 @@ from phantoms import make_volume
 from reconstruct.networks import Watch, trained, unet
 
 from mrikit.data import MaskPlan
-from mrikit.errors import JobError
+from mrikit.errors import DataError, JobError
 from mrikit.models import build_model
 from mrikit.models.classical import ZeroFilled
 from mrikit.parallel import map_on_cores
@@ -154,3 +154,20 @@ def test_an_error_in_what_is_made_ahead_arrives_in_its_turn():
     assert next(parts) == 1
     with pytest.raises(ZeroDivisionError):
         next(parts)
+
+
+def moved(move):
+    volume = make_volume(num_slices=2)
+    return replace(volume, kspace=move(np.asarray(volume.kspace)))
+
+
+def test_kspace_with_its_centre_in_the_corner_is_refused():
+    volume = moved(lambda kspace: np.fft.ifftshift(kspace, axes=(-2, -1)))
+    with pytest.raises(DataError, match="file1000001: the k-space centre lies in the corner"):
+        reconstruct_volume(volume, Method(name="zero_filled", model=build_model("zero_filled")), None)
+
+
+def test_kspace_with_its_centre_beside_the_middle_is_said():
+    volume = moved(lambda kspace: np.roll(kspace, 12, -1))
+    with pytest.warns(UserWarning, match="file1000001: the energy of k-space has its peak at phase 42 instead of 30"):
+        reconstruct_volume(volume, Method(name="zero_filled", model=build_model("zero_filled")), None)

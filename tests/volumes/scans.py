@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes.geometry import Geometry
 
 MASK_FACTS = ["acceleration", "num_center_lines"]
 """What test files of fastMRI say of their mask."""
@@ -33,6 +34,9 @@ def make_volume(
         "fov_mm": (320.1, 160.0 / 3),
         **facts,
     }
+    if known["fov_mm"]:  # what a header says of the image's place
+        pixel_mm = (known["fov_mm"][0] / matrix[0], known["fov_mm"][1] / matrix[1])
+        known = {"geometry": Geometry(pixel_mm=pixel_mm, slice_thickness_mm=3.3), **known}
     info = ScanInfo(matrix=matrix, recon_matrix=recon_matrix, padding=padding, **known)
     reference = rng.random((num_slices, *recon_matrix)).astype(np.float32)
     return Volume(kspace=kspace, reference=reference, mask=mask, info=info)

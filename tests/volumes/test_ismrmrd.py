@@ -86,14 +86,16 @@ def test_noise_and_other_scans_are_skipped(tmp_path):
     ]
     others[-1].set_flag(ismrmrd.ACQ_IS_REVERSE)  # of no matter in lines that are skipped
     calm = open_volume(write(tmp_path / "a.h5", full()))
-    mixed = open_volume(write(tmp_path / "b.h5", [*others, *full(), *others]))
+    with pytest.warns(UserWarning, match="left out: 2 noise, 2 navigation, 2 phase correction, 2 feedback, 2 dummy"):
+        mixed = open_volume(write(tmp_path / "b.h5", [*others, *full(), *others]))
     np.testing.assert_array_equal(np.stack(list(mixed.kspace)), np.stack(list(calm.kspace)))
 
 
 def test_acquisitions_of_another_encoding_are_skipped(tmp_path):
     other = acquisition(0, value=7, num_samples=6, center=3)
     other.encoding_space_ref = 1
-    volume = open_volume(write(tmp_path / "a.h5", [*full(), other]))
+    with pytest.warns(UserWarning, match="1 acquisitions of other encodings than number 0 are left out"):
+        volume = open_volume(write(tmp_path / "a.h5", [*full(), other]))
     assert volume.kspace[0][0, 0, 2] == 1
 
 
@@ -153,21 +155,29 @@ def test_other_trajectories_are_refused(tmp_path):
     )
 
 
-def test_three_dimensional_scans_are_refused(tmp_path):
+def test_partitions_that_nobody_counts_are_a_2d_scan(tmp_path):
     header = HEADER.replace("<z>1</z>", "<z>32</z>", 1)
-    assert refusal(write(tmp_path / "a.h5", full(), header)).startswith("a 3-D scan with 32 partitions")
+    with pytest.warns(UserWarning, match="32 partitions, but the acquisitions count none; taken as a 2-D scan"):
+        assert open_volume(write(tmp_path / "a.h5", full(), header)).kspace.shape == (2, 2, READOUT, PHASE)
 
 
-def test_several_contrasts_are_refused(tmp_path):
+def test_partitions_that_the_header_has_not_are_refused(tmp_path):
     acquisitions = full()
-    acquisitions[0].idx.contrast = 1
-    assert refusal(write(tmp_path / "a.h5", acquisitions)).startswith("2 values of contrast in one file")
+    acquisitions[0].idx.kspace_encode_step_2 = 3
+    assert refusal(write(tmp_path / "a.h5", acquisitions)).startswith("acquisitions count partitions up to 3")
 
 
-def test_frames_that_differ_are_refused(tmp_path):
+def test_few_acquisitions_of_another_length_are_left_out(tmp_path):
     acquisitions = [*full(), acquisition(0, num_samples=6, center=2)]
+    with pytest.warns(UserWarning, match=r"1 of 15 acquisitions are left out; they differ in number_of_samples"):
+        volume = open_volume(write(tmp_path / "a.h5", acquisitions))
+    assert volume.kspace[0][0, 0, 2] == 1
+
+
+def test_many_acquisitions_of_another_length_are_refused(tmp_path):
+    acquisitions = [*full(), *full(num_slices=1, num_samples=6, center=2)]
     assert refusal(write(tmp_path / "a.h5", acquisitions)) == (
-        "acquisitions differ in number_of_samples: found [6, 8]; all lines must be alike"
+        "acquisitions differ in number_of_samples: found [6, 8]; all lines of an image must be alike"
     )
 
 
@@ -177,15 +187,34 @@ def test_samples_that_do_not_fit_the_readout_are_refused(tmp_path):
     )
 
 
-def test_slices_that_are_sampled_differently_are_refused(tmp_path):
-    assert refusal(write(tmp_path / "a.h5", full()[1:])) == (
-        "slices are sampled differently: slice 0 has 6 lines, slice 1 has 7; one mask for all slices is needed"
-    )
+def test_a_slice_that_lost_a_line_is_left_out(tmp_path):
+    acquisitions = [*full(num_slices=3)]
+    del acquisitions[1]
+    with pytest.warns(UserWarning, match="1 of 3 slices are left out: slice 1 lacks 1 of 7 lines"):
+        volume = open_volume(write(tmp_path / "a.h5", acquisitions))
+    assert [kspace[0, 0, 2] for kspace in volume.kspace] == [1, 201]
+    assert volume.mask is None
+
+
+def test_masks_that_change_from_slice_to_slice_leave_their_common_lines(tmp_path):
+    lost = [(number, number) for number in range(3)]
+    acquisitions = [one for one in full(num_slices=3) if (one.idx.slice, one.idx.kspace_encode_step_1) not in lost]
+    with pytest.warns(UserWarning, match="6 to 6 lines each; the 4 that all have are used"):
+        volume = open_volume(write(tmp_path / "a.h5", acquisitions))
+    np.testing.assert_array_equal(np.flatnonzero(volume.mask), [5, 6, 7, 8])
+    assert not volume.kspace[0][..., ~volume.mask].any()
+
+
+def test_slices_that_share_few_lines_are_refused(tmp_path):
+    acquisitions = [one for one in full(num_slices=3) if one.idx.kspace_encode_step_1 // 2 == one.idx.slice]
+    message = refusal(write(tmp_path / "a.h5", [*acquisitions, *(acquisition(6, number) for number in range(3))]))
+    assert message.startswith("slices are sampled differently: 3 to 3 lines each, 1 of them in all slices")
 
 
 def test_lines_beyond_the_matrix_are_refused(tmp_path):
     message = refusal(write(tmp_path / "a.h5", [*full(), acquisition(8)]))
-    assert message.startswith("phase lines reach from column 2 to 10 of 10")
+    assert message.startswith("the header names line 3 as k-space centre, which does not fit")
+    assert "found lines 0 to 8 of a matrix of 10" in message
 
 
 def test_a_noise_scan_alone_is_refused(tmp_path):
