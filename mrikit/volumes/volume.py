@@ -41,6 +41,10 @@ class ScanInfo:
     """Fully sampled columns in the middle of the file's own mask, at least 1."""
     source: Location | None = None
     """The file it came from."""
+    study_id: str | None = None
+    """Volumes of one study share it; None if each is its own."""
+    notes: tuple[str, ...] = ()
+    """What its reader repaired, took for granted or left unused; a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
