@@ -14,9 +14,11 @@ from mrikit.storage import BlobPath, Location
 from mrikit.volumes.bart import read_bart
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.fastmri import read_fastmri
-from mrikit.volumes.hdf5 import read_hdf5
+from mrikit.volumes.hdf5 import NoRawDataError, read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.ismrmrd import MrdSlices, find_group, read_ismrmrd
+from mrikit.volumes.mapped import MappedSlices
+from mrikit.volumes.public.recognise import read_public
 from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
@@ -55,7 +57,7 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     """Open all volumes of a file of any format, such as the echoes of one scan; usually there is one.
 
     A `.cfl` or `.hdr` file is BART. An HDF5 file is recognised by what it holds: fastMRI has `kspace` and
-    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`.
+    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`; see `mrikit.volumes.public` for others.
 
     Args:
         path: The file.
@@ -86,17 +88,13 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     )
 
 
-class NoRawDataError(DataError):
-    """A file holds a reconstruction and no k-space."""
-
-
 @contextlib.contextmanager
 def held_open(volume: Volume) -> Iterator[Volume]:
     """A volume whose local files are opened once for all slices that are read of it, and closed after the block."""
     files: dict[Path, HeldFile] = {}
 
     def hold(slices: SliceArray) -> SliceArray:
-        if not isinstance(slices, FileSlices | MrdSlices) or isinstance(slices.path, BlobPath):
+        if not isinstance(slices, FileSlices | MrdSlices | MappedSlices) or isinstance(slices.path, BlobPath):
             return slices
         return replace(slices, held=files.setdefault(slices.path, HeldFile(slices.path)))
 
@@ -137,6 +135,8 @@ def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Vol
 
 
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
+    if (public := read_public(path, file, blobs)) is not None:
+        return public
     if b"kspace" in file.id:
         return (read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs),)
     group = find_group(file)
@@ -152,7 +152,7 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tu
 
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
     """Slices that are read from the version of the blob that was opened, and no other."""
-    if not isinstance(slices, FileSlices | MrdSlices) or not isinstance(slices.path, BlobPath):
+    if not isinstance(slices, FileSlices | MrdSlices | MappedSlices) or not isinstance(slices.path, BlobPath):
         return slices
     blob = blobs.find(slices.path)
     return slices if blob is None else replace(slices, signature=blob.signature)

@@ -17,6 +17,10 @@ from mrikit.volumes.blob_file import BlobFile, BlobFiles
 T = TypeVar("T")
 
 
+class NoRawDataError(DataError):
+    """A file holds no k-space: a reconstruction, or an array that only its owner can name."""
+
+
 def read_hdf5(path: Location, read: Callable[[h5py.File], T], blobs: BlobFiles | None = None) -> T:
     """What `read` finds in an HDF5 file, local or a blob.
 
@@ -77,7 +81,7 @@ def open_file(path: Path) -> h5py.File:
         # `h5py.File(path)` and its `close` do the same in twice the time, which indexing would spend on every file.
         return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY))
     except OSError as error:
-        raise DataError(f"{path}: {_why_not_opened(path, error)}") from error
+        raise _not_opened(path, error, _why_not_opened(path, error)) from error
 
 
 @contextlib.contextmanager
@@ -95,7 +99,7 @@ def _open_blob(blob: BlobFile) -> Iterator[h5py.File]:
     try:
         file = h5py.File(blob, "r")
     except OSError as error:
-        raise DataError(f"{blob.path}: {_reason(error, blob.size_bytes)}") from error
+        raise _not_opened(blob.path, error, _reason(error, blob.size_bytes)) from error
     try:
         with damage_named(blob.path):
             yield file
@@ -160,6 +164,12 @@ def sampling_mask(file: h5py.File, matrix: tuple[int, int]) -> npt.NDArray[np.bo
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _not_opened(path: Location, error: OSError, reason: str) -> DataError:
+    if path.suffix == ".mat" and "signature not found" in str(error):
+        return NoRawDataError(f"{path}: not a MATLAB file of version 7.3; `mrikit data import` reads older ones")
+    return DataError(f"{path}: {reason}")
 
 
 def _why_not_opened(path: Path, error: OSError) -> str:

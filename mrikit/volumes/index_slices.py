@@ -5,6 +5,7 @@ import os
 import posixpath
 import zlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.storage import BlobPath, Location
+from mrikit.volumes.axes import AxisMap
 from mrikit.volumes.ismrmrd import MrdSlices
+from mrikit.volumes.mapped import MappedSlices
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
 
@@ -28,6 +31,8 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
         return None
     if isinstance(slices, MrdSlices):
         return _dump_mrd(slices)
+    if isinstance(slices, MappedSlices):
+        return _dump_mapped(slices)
     assert isinstance(slices, FileSlices)
     described = {
         "file": None if slices.path == path else _relative(slices.path, path.parent),
@@ -41,7 +46,7 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     return described | _dump_signature(slices)
 
 
-def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdSlices | None:
+def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdSlices | MappedSlices | None:
     """The array that `dump_slices` described; its file is opened when a slice is asked for."""
     if known is None:
         return None
@@ -55,6 +60,15 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
             columns=_unpack(known["columns"], known["counts"]),
             first_sample=known["first_sample"],
             kept=tuple(known["kept"]),
+            signature=signature,
+        )
+    if "axes" in known:
+        return MappedSlices(
+            path=path,
+            key=known["key"],
+            axes=AxisMap(**known["axes"] | {"names": tuple(known["axes"]["names"])}),
+            stored_shape=tuple(known["shape"]),
+            is_magnitude=known["is_magnitude"],
             signature=signature,
         )
     return FileSlices(
@@ -81,7 +95,16 @@ def _dump_mrd(slices: MrdSlices) -> dict[str, Any]:
     } | _dump_signature(slices)
 
 
-def _dump_signature(slices: FileSlices | MrdSlices) -> dict[str, Any]:
+def _dump_mapped(slices: MappedSlices) -> dict[str, Any]:
+    return {
+        "key": slices.key,
+        "shape": slices.stored_shape,
+        "axes": asdict(slices.axes),
+        "is_magnitude": slices.is_magnitude,
+    } | _dump_signature(slices)
+
+
+def _dump_signature(slices: FileSlices | MrdSlices | MappedSlices) -> dict[str, Any]:
     """Local files do without: the index has the signatures of their folder."""
     return {} if slices.signature is None else {"signature": slices.signature}
 

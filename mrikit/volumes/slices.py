@@ -160,7 +160,7 @@ def hdf5_slices(path: Location, file: h5py.File, key: str) -> FileSlices:
     Raises:
         DataError: It is a compound that is no complex value, or a link to a file that is not there.
     """
-    dataset = _open_dataset(file, key)
+    dataset = open_dataset(file, key)
     path, key = _behind_link(path, file, dataset, key)
     shape, dtype = dataset.shape, _dtype(dataset)
     is_plain = dtype.kind in "fcV" and dataset.get_storage_size() == math.prod(shape) * dtype.itemsize
@@ -173,16 +173,20 @@ def hdf5_slices(path: Location, file: h5py.File, key: str) -> FileSlices:
     return FileSlices(path=path, key=key, shape=shape, stored_dtype=dtype.str, start=start, runs=runs)
 
 
-def _open_dataset(file: h5py.File, key: str) -> h5py.h5d.DatasetID:
+def open_dataset(file: h5py.File, key: str) -> h5py.h5d.DatasetID:
+    """A dataset of an open file.
+
+    Raises:
+        DataError: It is a link to a file that is not there.
+        KeyError: There is none.
+    """
     try:
         return h5py.h5d.open(file.id, key.encode())
     except KeyError as error:
         link = file.get(key, getlink=True)
         if not isinstance(link, h5py.ExternalLink):
             raise
-        raise DataError(
-            f"'{key}' is a link to {link.filename}, which is not there; copy it beside this file"
-        ) from error
+        raise DataError(f"'{key}' is a link to {link.filename}, which is not there; copy it beside") from error
 
 
 def _behind_link(path: Location, file: h5py.File, dataset: h5py.h5d.DatasetID, key: str) -> tuple[Location, str]:
