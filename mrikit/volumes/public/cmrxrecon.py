@@ -51,10 +51,9 @@ def read_cmrxrecon(path: Location, file: h5py.File, blobs: BlobFiles | None = No
     if stored.ndim != len(names):
         raise DataError(f"'{key}' has shape {stored.shape}; ({', '.join(names)}) is needed, time perhaps left out")
     num_times = stored.shape[0] if names[0] == "time" else 1
+    times = range(num_times) if num_times > 1 else (None,)
     mask_file = None if "full" in key else _find_mask(path, stored.shape[-2:], blobs)
-    return tuple(
-        _read_frame(path, file, key, names, time if num_times > 1 else None, mask_file) for time in range(num_times)
-    )
+    return tuple(_read_frame(path, file, key, names, time, mask_file) for time in times)
 
 
 def _read_frame(
