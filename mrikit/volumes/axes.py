@@ -58,7 +58,7 @@ class AxisMap:
         Raises:
             DataError: The values are real.
         """
-        values, names = self._complex(values, [name for name in self.names if name not in ("slice", *self.picks)])
+        values, names = to_complex(values, [name for name in self.names if name not in ("slice", *self.picks)])
         order = [name for name in ("average", *KSPACE_AXES) if name in names]
         values = values.transpose([names.index(name) for name in order])
         if "coil" not in order:
@@ -72,19 +72,24 @@ class AxisMap:
             values = values * _half_turn(values.shape[-2])[:, None] * _half_turn(values.shape[-1])
         return np.ascontiguousarray(values, np.complex64), angles
 
-    def _complex(self, values: npt.NDArray[Any], names: list[str]) -> tuple[npt.NDArray[Any], list[str]]:
-        """The values as complex ones, and the axes that are left."""
-        if values.dtype.kind == "V":
-            return np.ascontiguousarray(values).view(complex_of_fields(values.dtype)), names
-        if "complex" in names:
-            parts = np.moveaxis(values, names.index("complex"), 0)
-            return parts[0] + 1j * parts[1], [name for name in names if name != "complex"]
-        if PARTS_OF_COILS in names:
-            parts = np.moveaxis(values, names.index(PARTS_OF_COILS), 0)
-            return parts[0::2] + 1j * parts[1::2], ["coil", *(name for name in names if name != PARTS_OF_COILS)]
-        if values.dtype.kind != "c":
-            raise DataError(f"the array is {values.dtype}; complex k-space is needed. Is it a magnitude image?")
-        return values, names
+
+def to_complex(values: npt.NDArray[Any], names: list[str]) -> tuple[npt.NDArray[Any], list[str]]:
+    """Complex values, and the names of their axes, of which `complex` is gone and `coil parts` is `coil`.
+
+    Raises:
+        DataError: The values are real, and no axis holds real and imaginary parts.
+    """
+    if values.dtype.kind == "V":
+        return np.ascontiguousarray(values).view(complex_of_fields(values.dtype)), names
+    if "complex" in names:
+        parts = np.moveaxis(values, names.index("complex"), 0)
+        return parts[0] + 1j * parts[1], [name for name in names if name != "complex"]
+    if PARTS_OF_COILS in names:
+        parts = np.moveaxis(values, names.index(PARTS_OF_COILS), 0)
+        return parts[0::2] + 1j * parts[1::2], ["coil", *(name for name in names if name != PARTS_OF_COILS)]
+    if values.dtype.kind != "c":
+        raise DataError(f"the array is {values.dtype}; complex k-space is needed. Is it a magnitude image?")
+    return values, names
 
 
 def find_image_corner(kspace: npt.NDArray[np.complexfloating]) -> bool:
@@ -96,10 +101,10 @@ def find_image_corner(kspace: npt.NDArray[np.complexfloating]) -> bool:
     Args:
         kspace: (coil, readout, phase) complex, its centre at index 0, one slice.
     """
-    return all(np.vdot(kspace, np.roll(kspace, 1, axis=axis)).real > 0 for axis in (-2, -1))
+    return all(complex(np.vdot(kspace, np.roll(kspace, 1, axis=axis))).real > 0 for axis in (-2, -1))
 
 
 def _half_turn(size: int) -> npt.NDArray[np.complex64]:
     """The (size,) phases, for k-space with its centre in the middle, that move an image by half its size."""
     frequency = np.arange(size) - size // 2
-    return np.exp(2j * np.pi * frequency * (size // 2) / size).astype(np.complex64)
+    return np.asarray(np.exp(2j * np.pi * frequency * (size // 2) / size), np.complex64)

@@ -58,6 +58,7 @@ def read_fastmri(path: Location, file: h5py.File, kspace: SliceArray | None = No
             acceleration=mask_number(file, "acceleration"),
             num_center_lines=None if num_center_lines is None else round(num_center_lines),
             source=path,
+            study_id=text_attribute(file, "study_id"),
         ),
     )
 

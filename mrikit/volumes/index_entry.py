@@ -10,7 +10,8 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
-from mrikit.volumes.files import NoRawDataError, open_volumes
+from mrikit.volumes.files import open_volumes
+from mrikit.volumes.hdf5 import NoRawDataError
 from mrikit.volumes.index_slices import dump_slices, load_slices
 from mrikit.volumes.volume import ScanInfo, Volume
 

@@ -46,7 +46,7 @@ def read_cmrxrecon(path: Location, file: h5py.File, blobs: BlobFiles | None = No
             f"a MATLAB file without k-space of CMRxRecon; found {sorted(file)}. `mrikit data import` reads other arrays"
         )
     stored = file[key]
-    names = SINGLE_COIL_NAMES if "single" in key else NAMES
+    names: tuple[str, ...] = SINGLE_COIL_NAMES if "single" in key else NAMES
     names = names[1:] if stored.ndim == len(names) - 1 else names
     if stored.ndim != len(names):
         raise DataError(f"'{key}' has shape {stored.shape}; ({', '.join(names)}) is needed, time perhaps left out")
@@ -90,7 +90,7 @@ def _compare(
     mask_file: _MaskFile, measured: npt.NDArray[np.bool_], time: int
 ) -> tuple[npt.NDArray[np.bool_], list[str]]:
     """The mask of the file beside, unless k-space is not zero outside it; then what was measured, and a note."""
-    stored = mask_file.mask[time] if mask_file.mask.ndim == len(("time", "readout", "phase")) else mask_file.mask
+    stored = mask_file.mask[time] if mask_file.mask.ndim == 3 else mask_file.mask
     if (measured & ~stored).any():
         return measured, [f"{mask_file.name} does not fit: k-space is not zero outside it, and says what was sampled"]
     return (stored[0] if (stored == stored[0]).all() else stored), []

@@ -6,7 +6,8 @@ import scipy.io
 
 from mrikit.errors import DataError
 from mrikit.volumes import find_volumes, open_volume
-from mrikit.volumes.files import NoRawDataError, open_volumes
+from mrikit.volumes.files import open_volumes
+from mrikit.volumes.hdf5 import NoRawDataError
 from tests.volumes.public.sets import FRAMES, KSPACE, LINES, MATRIX, write_cine, write_mask
 
 
