@@ -20,8 +20,8 @@ from mrikit.volumes.stored_array import FlatFile, Reversed, StoredArray
 
 AXES = (*KSPACE_AXES, "average", *VOLUME_AXES, "complex")
 """What the axes of an array may be called."""
-BLOCK_BYTES = 2**26
-"""Slices are read together up to this size: an array whose slices lie scattered is read a few times, not once for
+BLOCK_BYTES = 2**27
+"""Slices that lie scattered are read together up to this size, so that the file is read a few times, not once for
 each slice."""
 
 
@@ -87,7 +87,7 @@ class RawSlices:
         taken = [size for size, name in zip(self.stored.shape, self.axes.names, strict=True) if name in self.axes.picks]
         num_values = math.prod(self.stored.shape) // math.prod(taken)
         step = BLOCK_BYTES * len(self) // (num_values * self.stored.dtype.itemsize)
-        if step < 2 or len(self) == 1:
+        if step < 2 or not self._is_scattered:
             yield from (self[slice_index] for slice_index in range(len(self)))
             return
         axis = [name for name in self.axes.names if name not in self.axes.picks].index("slice")
@@ -95,6 +95,15 @@ class RawSlices:
             block = self.stored[self.axes.index(slice(start, start + step))]
             for number in range(block.shape[axis]):
                 yield self._arrange(start + number, block.take(number, axis))
+            del block  # before the next one is read
+
+    @property
+    def _is_scattered(self) -> bool:
+        """Whether the values of a slice lie in more than one piece."""
+        sizes = list(zip(self.axes.names, self.stored.shape, strict=True))
+        slowest_first = sizes[::-1] if isinstance(self.stored, Reversed) else sizes
+        before = itertools.takewhile(lambda axis: axis[0] != "slice", slowest_first)
+        return len(self) > 1 and any(size > 1 and name not in self.axes.picks for name, size in before)
 
     def _arrange(self, slice_index: int, values: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
         found, angles = self.axes.arrange(values)

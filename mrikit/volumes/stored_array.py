@@ -54,10 +54,13 @@ class FlatFile:
         wanted = [rows] if isinstance(rows, int) else list(rows)
         row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
         step = max(1, MAPPED_BYTES // max(row_bytes, 1))
-        parts = [
-            self._read(wanted[start : start + step], tuple(others), row_bytes) for start in range(0, len(wanted), step)
-        ]
-        found = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        found = self._read(wanted[:step], tuple(others), row_bytes)
+        if len(wanted) > step:
+            whole = np.empty((len(wanted), *found.shape[1:]), self.dtype)
+            whole[:step] = found
+            for start in range(step, len(wanted), step):
+                whole[start : start + step] = self._read(wanted[start : start + step], tuple(others), row_bytes)
+            found = whole
         return found[0] if isinstance(rows, int) else found
 
     def _read(self, rows: list[int], others: Index, row_bytes: int) -> npt.NDArray[Any]:
