@@ -19,6 +19,8 @@ class ScanInfo:
     """File name without its suffix; unique within a data folder."""
     patient_id: str | None = None
     """Volumes of one patient share it, and never straddle two splits."""
+    study_id: str | None = None
+    """Volumes of one file share it, such as contrasts and repetitions; without a patient it keeps them together."""
     anatomy: str | None = None
     """`knee`, `brain`, ..."""
     acquisition: str | None = None
@@ -41,10 +43,8 @@ class ScanInfo:
     """Fully sampled columns in the middle of the file's own mask, at least 1."""
     source: Location | None = None
     """The file it came from."""
-    study_id: str | None = None
-    """Volumes of one study share it; None if each is its own."""
     notes: tuple[str, ...] = ()
-    """What its reader repaired, took for granted or left unused; a sentence each."""
+    """What its reader left out, inferred or repaired, a line each."""
 
 
 @dataclass(frozen=True, kw_only=True)

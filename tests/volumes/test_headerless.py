@@ -6,6 +6,7 @@ import pytest
 
 from mrikit.volumes import open_volume, write_snu
 from mrikit.volumes.snu import NO_HEADER
+from tests.volumes.public.sets import compound
 from tests.volumes.scans import make_volume
 
 VOLUME = make_volume(padding=(0, 11))
@@ -64,3 +65,24 @@ def test_an_image_file_beside_comes_before_its_own_reference_and_it_is_said(tmp_
 def test_kspace_alone_says_nothing_of_itself(tmp_path):
     volume = open_volume(write(tmp_path / "brain_1.h5", attributes={}))
     assert (volume.reference, volume.info.reference_max, volume.info.anatomy) == (None, None, "brain")
+
+
+def test_what_a_test_file_says_of_its_mask_is_used(tmp_path):
+    path = write(tmp_path / "a.h5", attributes={"acceleration": 4, "num_low_frequency": 3})
+    info = open_volume(path).info
+    assert (info.acceleration, info.num_center_lines) == (4, 3)
+
+
+@pytest.mark.parametrize("is_applied", [False, True])
+@pytest.mark.parametrize("form", ["compound", "parts"])
+def test_a_mask_is_planned_unless_kspace_in_parts_is_zero_outside_it(tmp_path, form, is_applied):
+    mask = np.arange(11) % 2 == 0
+    kspace = VOLUME.kspace * mask if is_applied else VOLUME.kspace
+    path = write(tmp_path / "a.h5", attributes={}, mask=mask)
+    with h5py.File(path, "r+") as file:
+        del file["kspace"]
+        file["kspace"] = compound(kspace) if form == "compound" else np.stack([kspace.real, kspace.imag], -1)
+    volume = open_volume(path)
+    found, other = (volume.mask, volume.planned_mask) if is_applied else (volume.planned_mask, volume.mask)
+    np.testing.assert_array_equal(found, mask)
+    assert other is None
