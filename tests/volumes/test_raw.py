@@ -145,6 +145,29 @@ def test_a_file_is_mapped_in_pieces_of_any_size(tmp_path, order, monkeypatch):
         np.testing.assert_array_equal(stored[1, :, 2, 1:4], KSPACE[1, :, 2, 1:4])
 
 
+class Counted:
+    """An array that counts its reads."""
+
+    def __init__(self, array):
+        self.array, self.num_reads = array, 0
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, index):
+        self.num_reads += 1
+        return self.array[index]
+
+
+@pytest.mark.parametrize(("axes", "num_reads"), [("slice,coil,readout,phase", 8), ("readout,phase,coil,slice", 2)])
+def test_scattered_slices_are_read_together_and_others_one_by_one(monkeypatch, axes, num_reads):
+    kspace = np.repeat(KSPACE, 4, axis=0)
+    monkeypatch.setattr("mrikit.volumes.raw.BLOCK_BYTES", kspace.nbytes // 2)
+    names = axes.split(",")
+    stored = Counted(kspace.transpose([KSPACE_AXES.index(name) for name in names]))
+    (found,) = raw_volumes(stored, names).values()
+    np.testing.assert_array_equal(np.stack(list(found)), kspace)
+    assert stored.num_reads == num_reads
+
+
 def test_no_more_of_a_file_is_mapped_than_allowed(tmp_path, monkeypatch):
     kspace = np.repeat(KSPACE, 8, axis=0)
     np.save(tmp_path / "a.npy", kspace.transpose(2, 3, 0, 1))
