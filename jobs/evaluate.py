@@ -239,7 +239,7 @@ def _bounds(interval: "Interval", digits: int, sign: str = "") -> str:
 
 
 def _num_unscored(scores: Sequence["Scores"]) -> int:
-    return len({volume.path for found in scores for volume in found.unscored})
+    return len({(volume.path, volume.volume_id) for found in scores for volume in found.unscored})
 
 
 def _reasons(scores: Sequence["Scores"]) -> str:

@@ -11,13 +11,15 @@ from mrikit.volumes.hdf5 import attribute, sampling_mask, text, text_attribute
 from mrikit.volumes.hdf5_arrays import kspace_slices, reference_slices
 from mrikit.volumes.header import read_header
 from mrikit.volumes.phase_first import is_reference_transposed, phase_first, transposed
+from mrikit.volumes.slice_array import SliceArray
+from mrikit.volumes.slices import FileSlices
 from mrikit.volumes.volume import ScanInfo, Volume
 
 ANATOMY_OF_PROTOCOL = {"AX": "brain", "COR": "knee"}
 """fastMRI names its brain protocols AXT1, AXT2, AXFLAIR, ... and its knee protocols CORPD_FBK and CORPDFS_FBK."""
 
 
-def read_fastmri(path: Location, file: h5py.File) -> Volume:
+def read_fastmri(path: Location, file: h5py.File, kspace: SliceArray | None = None) -> Volume:
     """Read an open fastMRI file; slices are read later, when they are asked for.
 
     The scored window is that of the stored reference, or of the header where there is none (test files). The
@@ -25,16 +27,20 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
     acceleration and how many centre lines their mask was drawn (`acceleration`, `num_low_frequency`). Arrays whose
     phase axis comes first are transposed, which `info.notes` say.
 
+    Args:
+        path: The file.
+        file: The same, open.
+        kspace: Its k-space, where that is not stored as (slice, coil, readout, phase).
+
     Raises:
         DataError: Something is missing or does not fit; the message does not name the file.
     """
-    kspace = kspace_slices(path, file)
-    num_slices, num_coils, *_ = kspace.shape
-    keys = ["reconstruction_esc", "reconstruction_rss"] if num_coils == 1 else ["reconstruction_rss"]
-    reference = reference_slices(path, file, keys, num_slices)
+    kspace = kspace_slices(path, file) if kspace is None else kspace
+    reference = own_reference(path, file, kspace)
     header = read_header(text(file, "ismrmrd_header"))
     notes: tuple[str, ...] = ()
-    if order := phase_first(kspace.shape[2:], header.encoded_matrix[:2]):
+    order = phase_first((kspace.shape[2], kspace.shape[3]), header.encoded_matrix[:2])
+    if order and isinstance(kspace, FileSlices):
         notes = (order.words,)
         if order.is_certain:
             kspace = transposed(kspace)
@@ -44,7 +50,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
     left, right = header.padding
     acquisition = text_attribute(file, "acquisition")
     largest = attribute(file, "max")
-    num_center_lines = _number(file, "num_low_frequency")
+    num_center_lines = mask_number(file, "num_low_frequency")
     return Volume(
         kspace=kspace,
         reference=reference,
@@ -52,7 +58,7 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
         info=ScanInfo(
             volume_id=path.stem,
             patient_id=text_attribute(file, "patient_id") or header.patient_id,
-            anatomy=_anatomy(header.body_part, acquisition),
+            anatomy=anatomy_of(header.body_part, acquisition),
             acquisition=acquisition,
             field_strength_t=header.field_strength_t,
             matrix=matrix,
@@ -61,16 +67,32 @@ def read_fastmri(path: Location, file: h5py.File) -> Volume:
             geometry=geometry_of_header(header, matrix),
             padding=(max(left, 0), min(right, matrix[1])),
             reference_max=None if largest is None else float(largest),
-            acceleration=_number(file, "acceleration"),
+            acceleration=mask_number(file, "acceleration"),
             num_center_lines=None if num_center_lines is None else round(num_center_lines),
             source=path,
             notes=notes,
+            study_id=text_attribute(file, "study_id"),
         ),
     )
 
 
-def _number(file: h5py.File, name: str) -> float | None:
-    """What a test file says of its mask; None where it says nothing, or 0."""
+def own_reference(path: Location, file: h5py.File, kspace: SliceArray) -> FileSlices | None:
+    """The reference that a file of fastMRI's layout stores beside its k-space, or None.
+
+    Raises:
+        DataError: It does not fit k-space.
+    """
+    num_slices, num_coils, *_ = kspace.shape
+    keys = ["reconstruction_esc", "reconstruction_rss"] if num_coils == 1 else ["reconstruction_rss"]
+    return reference_slices(path, file, keys, num_slices)
+
+
+def mask_number(file: h5py.File, name: str) -> float | None:
+    """What a test file says of its mask; None where it says nothing, or 0.
+
+    Raises:
+        DataError: It is another number, or none.
+    """
     found = attribute(file, name)
     try:
         number = float(found or 0)
@@ -81,7 +103,8 @@ def _number(file: h5py.File, name: str) -> float | None:
     return number or None
 
 
-def _anatomy(body_part: str | None, acquisition: str | None) -> str | None:
+def anatomy_of(body_part: str | None, acquisition: str | None) -> str | None:
+    """What a scan shows, by the body part of its header, else by the name of its protocol."""
     if body_part:
         return body_part.lower()
     return next(

@@ -18,12 +18,14 @@ from mrikit.volumes.bart import read_bart
 from mrikit.volumes.blob_file import BlobFiles, Signature
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.faults import FormatError
-from mrikit.volumes.hdf5 import read_hdf5
+from mrikit.volumes.hdf5 import NoRawDataError, read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.ismrmrd import find_groups, read_ismrmrd, read_mrd_stream
+from mrikit.volumes.mapped import MappedSlices
 from mrikit.volumes.mrd_stack import MrdArray
 from mrikit.volumes.mrd_stream import FIRST_BYTES, stream_version
 from mrikit.volumes.pieces import read_pieces
+from mrikit.volumes.public.recognise import read_public
 from mrikit.volumes.scan import BART_SUFFIX, VOLUME_SUFFIXES
 from mrikit.volumes.slice_array import SliceArray
 from mrikit.volumes.slices import FileSlices
@@ -62,8 +64,8 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     """Open all volumes of a file of any format, such as the echoes of one scan; usually there is one.
 
     A `.cfl` or `.hdr` file is BART. An HDF5 file is recognised by what it holds: fastMRI has `kspace` and
-    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`. What is no HDF5 may be an MRD stream,
-    whatever its name.
+    `ismrmrd_header`, SNU `kspace` alone, MRD a group with `xml` and `data`; see `mrikit.volumes.public` for others.
+    What is no HDF5 may be an MRD stream, whatever its name.
 
     Args:
         path: The file.
@@ -96,17 +98,13 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     )
 
 
-class NoRawDataError(DataError):
-    """A file holds a reconstruction and no k-space."""
-
-
 @contextlib.contextmanager
 def held_open(volume: Volume) -> Iterator[Volume]:
     """A volume whose local files are opened once for all slices that are read of it, and closed after the block."""
     files: dict[Path, HeldFile] = {}
 
     def hold(slices: SliceArray) -> SliceArray:
-        if not isinstance(slices, FileSlices | MrdArray) or isinstance(slices.path, BlobPath):
+        if not isinstance(slices, FileSlices | MrdArray | MappedSlices) or isinstance(slices.path, BlobPath):
             return slices
         file = files.setdefault(slices.path, HeldFile(slices.path))
         return slices.held(file) if isinstance(slices, MrdArray) else replace(slices, held=file)
@@ -185,6 +183,8 @@ def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Vol
 
 
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:
+    if (public := read_public(path, file, blobs)) is not None:
+        return public
     if b"kspace" in file.id:
         return (read_fastmri(path, file) if b"ismrmrd_header" in file.id else read_snu(path, file, blobs),)
     if find_groups(file):
@@ -207,7 +207,7 @@ def _said(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
 
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:
     """Slices that are read from the version of the blob that was opened, and no other."""
-    if not isinstance(slices, FileSlices | MrdArray) or not isinstance(slices.path, BlobPath):
+    if not isinstance(slices, FileSlices | MrdArray | MappedSlices) or not isinstance(slices.path, BlobPath):
         return slices
     blob = blobs.find(slices.path)
     if blob is None:

@@ -39,6 +39,10 @@ _SEEMS = (
 """Where a file of another kind has its mark, what it is, and what would do."""
 
 
+class NoRawDataError(DataError):
+    """A file holds no k-space: a reconstruction, or an array that only its owner can name."""
+
+
 def read_hdf5(path: Location, read: Callable[[h5py.File], T], blobs: BlobFiles | None = None) -> T:
     """What `read` finds in an HDF5 file, local or a blob.
 
@@ -242,6 +246,8 @@ def _fault(path: Location, error: OSError, size_bytes: int, head: bytes) -> Data
         return DamageError(f"{path}: a truncated HDF5 file; copy it again")
     if "signature not found" not in str(error):
         return DamageError(f"{path}: cannot be opened as HDF5: {_one_line(error)}")
+    if path.suffix == ".mat":
+        return NoRawDataError(f"{path}: not a MATLAB file of version 7.3; `mrikit data import` reads older ones")
     wrong = f"{path}: not an HDF5 file ({size_bytes} bytes)"
     for start, mark, kind, remedy in _SEEMS:
         if head[start:].startswith(mark):

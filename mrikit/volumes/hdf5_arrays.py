@@ -25,7 +25,8 @@ def kspace_slices(path: Location, file: h5py.File) -> FileSlices:
         )
     if len(stored.shape) not in (3, 4) or 0 in stored.shape:
         raise FormatError(
-            f"k-space has shape {stored.shape}; (slice, coil, readout, phase) or (slice, readout, phase) is needed"
+            f"k-space has shape {stored.shape}; (slice, coil, readout, phase) or (slice, readout, phase) is needed; "
+            "`mrikit data import --axes` names others"
         )
     num_slices, *rest = stored.shape
     return replace(stored, shape=(num_slices, 1, *rest)) if len(rest) == 2 else stored

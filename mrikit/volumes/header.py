@@ -99,6 +99,8 @@ def read_header(xml: bytes | str, encoding_number: int = 0) -> ScanHeader:
         root = ET.fromstring(xml)  # noqa: S314 - expat resolves no external entities
     except ET.ParseError as error:
         raise HeaderError(f"the ISMRMRD header is not valid XML: {error}") from error
+    if not root.tag.startswith(NAMESPACE):
+        _set_namespace(root)
     encodings = root.findall(f"{NAMESPACE}encoding")
     if not encodings:
         found = sorted({child.tag.removeprefix(NAMESPACE) for child in root})
@@ -170,6 +172,12 @@ def make_header(info: ScanInfo, num_coils: int, num_slices: int) -> str:
         + _limit("slice", num_slices - 1, num_slices // 2)
         + "</encodingLimits><trajectory>cartesian</trajectory></encoding></ismrmrdHeader>\n"
     )
+
+
+def _set_namespace(root: ET.Element) -> None:
+    """Put all names into the namespace of ISMRMRD; converters leave it out, or write another."""
+    for element in root.iter():
+        element.tag = NAMESPACE + element.tag.rpartition("}")[2]
 
 
 def _find(element: ET.Element, path: str) -> ET.Element | None:

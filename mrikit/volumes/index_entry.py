@@ -11,8 +11,9 @@ from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.faults import dump_fault
-from mrikit.volumes.files import NoRawDataError, open_volumes
+from mrikit.volumes.files import open_volumes
 from mrikit.volumes.geometry import dump_geometry, load_geometry
+from mrikit.volumes.hdf5 import NoRawDataError
 from mrikit.volumes.index_slices import dump_slices, load_slices
 from mrikit.volumes.volume import ScanInfo, Volume
 

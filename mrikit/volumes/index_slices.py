@@ -5,6 +5,7 @@ import os
 import posixpath
 import zlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.acquisitions import Acquisitions, Hdf5Acquisitions
+from mrikit.volumes.axes import AxisMap
+from mrikit.volumes.mapped import MappedSlices
 from mrikit.volumes.mrd_slices import MrdSlices
 from mrikit.volumes.mrd_stack import MrdArray, MrdStack
 from mrikit.volumes.mrd_stream import StreamAcquisitions
@@ -33,6 +36,8 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
         return _dump_mrd(slices.lines) | {"stack": slices.shape, "first_slice": slices.first_slice}
     if isinstance(slices, MrdSlices):
         return _dump_mrd(slices)
+    if isinstance(slices, MappedSlices):
+        return _dump_mapped(slices)
     assert isinstance(slices, FileSlices)
     described = {
         "file": None if slices.path == path else _relative(slices.path, path.parent),
@@ -46,7 +51,7 @@ def dump_slices(path: Location, slices: SliceArray | None) -> dict[str, Any] | N
     return described | _dump_signature(slices)
 
 
-def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdArray | None:
+def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | MrdArray | MappedSlices | None:
     """The array that `dump_slices` described; its file is opened when a slice is asked for."""
     if known is None:
         return None
@@ -65,6 +70,15 @@ def load_slices(path: Location, known: dict[str, Any] | None) -> FileSlices | Mr
         if "stack" not in known:
             return lines
         return MrdStack(lines=lines, shape=tuple(known["stack"]), first_slice=known["first_slice"])
+    if "axes" in known:
+        return MappedSlices(
+            path=path,
+            key=known["key"],
+            axes=AxisMap(**known["axes"] | {"names": tuple(known["axes"]["names"])}),
+            stored_shape=tuple(known["shape"]),
+            is_magnitude=known["is_magnitude"],
+            signature=signature,
+        )
     return FileSlices(
         path=_resolve(path.parent, known["file"]) if known["file"] else path,
         key=known["key"],
@@ -114,7 +128,16 @@ def _load_acquisitions(
     )
 
 
-def _dump_signature(slices: FileSlices | MrdSlices) -> dict[str, Any]:
+def _dump_mapped(slices: MappedSlices) -> dict[str, Any]:
+    return {
+        "key": slices.key,
+        "shape": slices.stored_shape,
+        "axes": asdict(slices.axes),
+        "is_magnitude": slices.is_magnitude,
+    } | _dump_signature(slices)
+
+
+def _dump_signature(slices: FileSlices | MrdSlices | MappedSlices) -> dict[str, Any]:
     """Local files do without: the index has the signatures of their folder."""
     return {} if slices.signature is None else {"signature": slices.signature}
 

@@ -10,7 +10,7 @@ from mrikit.volumes.blob_file import Signature
 
 HDF5_SUFFIXES = (".h5", ".hdf5", ".mrd")
 BART_SUFFIX = ".cfl"
-VOLUME_SUFFIXES = (*HDF5_SUFFIXES, BART_SUFFIX)
+VOLUME_SUFFIXES = (*HDF5_SUFFIXES, BART_SUFFIX, ".mat")
 
 
 def scan(folder: Location) -> dict[str, list[int]]:

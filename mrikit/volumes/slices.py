@@ -4,23 +4,30 @@ Of a blob each such read is one request, or none where the cache on the local di
 """
 
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.storage import Location
+from mrikit.errors import DataError
+from mrikit.storage import BlobPath, Location
 from mrikit.volumes.blob_file import Signature, known_blob
-from mrikit.volumes.faults import DamageError
+from mrikit.volumes.faults import DamageError, FormatError
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.inflate import inflate_slice
 from mrikit.volumes.pieces import read_pieces
 
+NUM_PARTS_AXES = (4, 5)
+"""Axes of k-space that is stored as floats: slice, perhaps coil, readout, phase, and two parts of each value."""
+PART_NAMES = (("real", "imag"), ("re", "im"))
+"""What the fields of a compound are called that is a complex value; h5py itself knows `r` and `i`."""
 _USUAL_DTYPES = [(h5py.h5t.py_create(dtype), dtype) for dtype in (np.dtype("<c8"), np.dtype("<f4"))]
 
 
@@ -32,7 +39,7 @@ class FileSlices:
     shape: tuple[int, ...]
     """Sizes of all axes as they are read, slice first."""
     stored_dtype: str
-    """numpy dtype of the stored bytes, such as `<c8`."""
+    """numpy dtype of the stored bytes, such as `<c8`; complex too for a real and an imaginary part side by side."""
     start: int | None = None
     """First byte of an array that lies in one piece, slice after slice."""
     runs: npt.NDArray[np.int64] | None = None
@@ -131,6 +138,8 @@ class FileSlices:
                 dataset = file[self.key]
                 inflated = inflate_slice(dataset.id, slice_index)
                 found: npt.NDArray[Any] = dataset[slice_index] if inflated is None else inflated
+                # A real and an imaginary part side by side are as good as a complex value.
+                found = np.ascontiguousarray(found).view(self.stored_dtype)
             except (OSError, zlib.error, ValueError) as error:
                 what = f"slice {slice_index} of {self.key} cannot be decoded"
                 raise DamageError(f"{self.path}: {what}: {error}") from error
@@ -145,19 +154,63 @@ def hdf5_slices(path: Location, file: h5py.File, key: str) -> FileSlices:
     """The dataset `key` of an open HDF5 file as slices.
 
     The low-level interface of h5py is used because this is what indexing a data set spends its time on.
+
+    Raises:
+        DataError: It is a compound that is no complex value, or a link to a file that is not there.
     """
-    dataset = h5py.h5d.open(file.id, key.encode())
+    dataset = open_dataset(file, key)
+    path, key = _behind_link(path, file, dataset, key)
     shape, dtype = dataset.shape, _dtype(dataset)
-    is_plain = dtype.kind in "fc" and dataset.get_storage_size() == math.prod(shape) * dtype.itemsize
+    is_plain = dtype.kind in "fcV" and dataset.get_storage_size() == math.prod(shape) * dtype.itemsize
     start = dataset.get_offset() if is_plain else None
-    return FileSlices(
-        path=path,
-        key=key,
-        shape=shape,
-        stored_dtype=dtype.str,
-        start=start,
-        runs=_chunk_runs(dataset, shape) if is_plain and start is None else None,
-    )
+    runs = _chunk_runs(dataset, shape) if is_plain and start is None else None
+    if len(shape) in NUM_PARTS_AXES and shape[-1] == 2 and dtype.kind == "f" and dtype.itemsize in (4, 8):
+        shape, dtype = shape[:-1], _complex_of(dtype)
+    elif dtype.kind == "V":
+        dtype = complex_of_fields(dtype)
+    return FileSlices(path=path, key=key, shape=shape, stored_dtype=dtype.str, start=start, runs=runs)
+
+
+def open_dataset(file: h5py.File, key: str) -> h5py.h5d.DatasetID:
+    """A dataset of an open file.
+
+    Raises:
+        DataError: It is a link to a file that is not there.
+        KeyError: There is none.
+    """
+    try:
+        return h5py.h5d.open(file.id, key.encode())
+    except KeyError as error:
+        link = file.get(key, getlink=True)
+        if not isinstance(link, h5py.ExternalLink):
+            raise
+        raise DataError(f"'{key}' is a link to {link.filename}, which is not there; copy it beside") from error
+
+
+def _behind_link(path: Location, file: h5py.File, dataset: h5py.h5d.DatasetID, key: str) -> tuple[Location, str]:
+    """The file that holds a dataset and its name there; another one where the key is an external link."""
+    place = h5py.h5f.get_name(dataset)
+    if isinstance(path, BlobPath) or place == h5py.h5f.get_name(file.id):
+        return path, key
+    return Path(os.fsdecode(place)), h5py.h5i.get_name(dataset).decode()
+
+
+def complex_of_fields(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The complex dtype of a compound of a real and an imaginary part.
+
+    Raises:
+        DataError: It is another compound.
+    """
+    parts = [dtype[name] for name in dtype.names or ()]
+    is_known = tuple(name.lower() for name in dtype.names or ()) in PART_NAMES and parts[0] == parts[1]
+    if not is_known or parts[0] not in ("<f4", ">f4", "<f8", ">f8") or 2 * parts[0].itemsize != dtype.itemsize:
+        raise FormatError(f"k-space is a compound of {dtype}; two floats 'real' and 'imag', side by side, are needed")
+    return _complex_of(parts[0])
+
+
+def _complex_of(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The complex dtype whose two parts are stored as `dtype`."""
+    return np.dtype(f"{dtype.byteorder}c{2 * dtype.itemsize}")
 
 
 def _dtype(dataset: h5py.h5d.DatasetID) -> np.dtype[Any]:

@@ -57,6 +57,7 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
             "patient_id": volume.info.patient_id,
             "acceleration": volume.info.acceleration,
             "num_low_frequency": volume.info.num_center_lines,
+            "study_id": volume.info.study_id,
             **(attributes or {}),
         }
         for name, value in found.items():

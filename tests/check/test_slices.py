@@ -10,7 +10,7 @@ from phantoms import make_volume
 from mrikit.check.slices import check_slices
 from mrikit.errors import StorageError
 from mrikit.volumes import open_volume, write_fastmri, write_ismrmrd, write_snu
-from mrikit.volumes.raw import arrange, read_array
+from mrikit.volumes.raw import open_array, raw_volumes
 from mrikit.volumes.sampling import find_sampling
 
 
@@ -241,7 +241,9 @@ def test_a_network_that_fails_is_not_a_finding():
     ],
 )
 def test_real_scanner_data_with_a_reference_in_double_precision_are_good(real_data, tmp_path, name, axes):
-    kspace = arrange(read_array(real_data / name), axes)
+    with open_array(real_data / name) as stored:
+        (raw,) = raw_volumes(stored, axes).values()
+        kspace = np.stack(list(raw))
     region, mask = find_sampling(kspace)
     window = (kspace.shape[2] // 2, kspace.shape[3] - 20)
     info = replace(make_volume().info, matrix=kspace.shape[2:], recon_matrix=window, padding=region.columns)

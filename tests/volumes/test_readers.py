@@ -85,7 +85,8 @@ def test_an_image_only_file(path):
 def test_kspace_of_another_rank(path, shape):
     overwrite(path, "kspace", np.zeros(shape, np.complex64))
     assert message_of(path) == (
-        f"k-space has shape {shape}; (slice, coil, readout, phase) or (slice, readout, phase) is needed"
+        f"k-space has shape {shape}; (slice, coil, readout, phase) or (slice, readout, phase) is needed; "
+        "`mrikit data import --axes` names others"
     )
 
 

@@ -1,0 +1,41 @@
+"""Recognise a public data set by what lies in a file."""
+
+import h5py
+
+from mrikit.storage import Location
+from mrikit.volumes.blob_file import BlobFiles
+from mrikit.volumes.public.calgary import is_calgary, read_calgary
+from mrikit.volumes.public.cmrxrecon import read_cmrxrecon
+from mrikit.volumes.public.prostate import is_prostate, read_prostate
+from mrikit.volumes.public.skm_tea import is_skm_tea, read_skm_tea
+from mrikit.volumes.slices import open_dataset
+from mrikit.volumes.volume import Volume
+
+NUM_USUAL_AXES = 4
+
+
+def read_public(path: Location, file: h5py.File, blobs: BlobFiles | None = None) -> tuple[Volume, ...] | None:
+    """The volumes of an open file of a public data set; None if it is of another form.
+
+    Args:
+        path: The file.
+        file: The same, open.
+        blobs: Where files beside it are looked for if it is a blob.
+
+    Raises:
+        NoRawDataError: A MATLAB file without k-space of CMRxRecon.
+        DataError: It is such a file, but something does not fit; the message does not name the file.
+    """
+    if path.suffix == ".mat":
+        return read_cmrxrecon(path, file, blobs)
+    if b"kspace" not in file.id:
+        return None
+    dataset = open_dataset(file, "kspace")
+    is_real = dataset.get_type().get_class() == h5py.h5t.FLOAT
+    if dataset.rank > NUM_USUAL_AXES and not is_real and b"ismrmrd_header" in file.id and is_prostate(file):
+        return (read_prostate(path, file),)
+    if dataset.rank > NUM_USUAL_AXES and not is_real and b"ismrmrd_header" not in file.id and is_skm_tea(file):
+        return read_skm_tea(path, file)
+    if dataset.rank == NUM_USUAL_AXES and is_real and b"ismrmrd_header" not in file.id and is_calgary(file):
+        return (read_calgary(path, file),)
+    return None
