@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 from typing import Any
 
 from mrikit.evaluate.bootstrap import Interval, resample
@@ -39,6 +39,26 @@ class Difference:
     ssim: Interval
     psnr: Interval
     nmse: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Common:
+    """The volumes that all runs at one acceleration did, where some did others too."""
+
+    acceleration: float
+    scorer: str
+    num_volumes: int
+    left_out: tuple[tuple[str, int], ...]
+    """Label of each run, and how many of its volumes are not among them."""
+
+    @property
+    def line(self) -> str:
+        """All of it in words."""
+        left = ", ".join(f"{number} of {label}" for label, number in self.left_out if number)
+        if not self.num_volumes:
+            return f"{self.acceleration:g}x: no volume was done by all {len(self.left_out)} models, which did {left}"
+        volumes = f"{self.num_volumes} volume{'s' if self.num_volumes > 1 else ''}"
+        return f"{self.acceleration:g}x: compared on the {volumes} that all models did; left out are {left}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +156,8 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
 
     One group for each set of volumes that a run did, with the scores on it of every run that did all of the set: where
     a network did the held-out volumes only and other models did all volumes, there is a group of everything on the
-    held-out volumes, and one of the other models on all.
+    held-out volumes, and one of the other models on all. One more group has all runs on the volumes that all did, or
+    where there is none, each pair of runs on theirs.
 
     Returns:
         Lowest acceleration first, then the group of most runs, then that of most volumes.
@@ -148,7 +169,10 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
     groups: list[list[VolumeScore]] = []
     for key, runs in sorted(done.items()):
         found = []
-        for paths in {frozenset(paths) for paths in runs.values()}:
+        done_by_one = {frozenset(paths) for paths in runs.values()}
+        done_by_all = frozenset.intersection(*done_by_one)
+        shared = {done_by_all} if done_by_all else {a & b for a, b in combinations(done_by_one, 2)}
+        for paths in (done_by_one | shared) - {frozenset()}:
             labels = {label for label, others in runs.items() if paths <= others}
             members = [
                 row
@@ -160,12 +184,27 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
     return groups
 
 
+def common_volumes(rows: Iterable[VolumeScore]) -> list[Common]:
+    """For each acceleration and scorer where runs did unequal volumes, what they have in common."""
+    done: dict[tuple[float, str], dict[str, set[str]]] = {}
+    for row in rows:
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.path)
+    found = []
+    for (acceleration, scorer), runs in sorted(done.items()):
+        common = set.intersection(*runs.values())
+        left_out = tuple((label, len(paths - common)) for label, paths in runs.items())
+        if any(number for _, number in left_out):
+            found.append(Common(acceleration=acceleration, scorer=scorer, num_volumes=len(common), left_out=left_out))
+    return found
+
+
 def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
-    """All slices of all volumes, worst SSIM first; equal ones in the order of path and slice."""
+    """All slices that count of all volumes, worst SSIM first; equal ones in the order of path and slice."""
     slices = [
         SliceScore(row=row, slice_index=index, ssim=score)
         for row in sorted(_distinct(rows), key=lambda row: (row.path, row.acceleration, row.label))
         for index, score in enumerate(row.slice_ssim)
+        if score is not None
     ]
     return sorted(slices, key=lambda entry: entry.ssim)
 
@@ -196,5 +235,5 @@ def _subtract(values: tuple[float, ...], base: tuple[float, ...]) -> tuple[float
 def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
     """Mean and interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
     patients = [row.patient_id or row.path for row in members]
-    weights = [float(row.num_slices) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
+    weights = [float(row.num_counted) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
     return dict(zip(("ssim", "psnr", "nmse"), resample(patients, values, weights, seed), strict=True))

@@ -12,7 +12,7 @@ def snu(number, ssim, anatomy="brain", acceleration=4.0):
     row = score(number, ssim, acceleration=acceleration)
     name = f"{anatomy}_test{number}"
     path = f"/data/acc{acceleration:g}/kspace/{name}.h5"
-    return dataclasses.replace(row, scorer="snu", volume_id=name, path=path, anatomy=anatomy)
+    return dataclasses.replace(row, scorer="snu-2025", volume_id=name, path=path, anatomy=anatomy)
 
 
 def test_the_line_names_every_acceleration_and_their_mean():
