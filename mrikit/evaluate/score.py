@@ -76,7 +76,7 @@ def evaluate(
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
-    results = map_on_cores(partial(_score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
+    results = map_on_cores(partial(score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
     for done, (result, found) in enumerate(results, 1):
         notes += found
         if isinstance(result, VolumeScore):
@@ -99,6 +99,38 @@ def evaluate(
         run=run,
     )
     return label_runs([scores])[0]
+
+
+def score_pair(
+    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes = None
+) -> tuple[VolumeScore | Unscored, list[str]]:
+    """The scores of a volume and its reconstruction, and what had to be left out of them.
+
+    Args:
+        files: Of the volume, and of its reconstruction.
+        recon: The folder that the latter is in.
+        scorer: A name of `SCORERS`.
+        boxes: A table of lesions, or `stored`; none if None.
+    """
+    file, target = files
+    path = file.path
+    unscored = partial(_unscored, path, reconstruction=target.relative_to(recon), volume_id=file.volume_id)
+    try:
+        with held_open(file.current().open()) as volume:
+            pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
+        if pair.reference is None:
+            return unscored("the file has no reference image"), []
+        if not pair.reference.any():
+            return unscored("the reference is zero everywhere"), []
+        if not pair.zero_filled.any() or not pair.image.any():
+            what = "reconstruction" if pair.zero_filled.any() else "measured k-space"
+            return unscored(f"the {what} is zero everywhere"), []
+        compared = SCORERS[scorer].prepare(pair)
+        row = _score(path, target, recon, pair, scorer, compared)
+        scored, notes = _add_boxes(row, pair, compared, boxes)
+        return scored, _zero_slices(pair) + notes
+    except DataError as error:
+        return unscored(str(error)), []
 
 
 def data_of(recon: Path) -> Location:
@@ -142,38 +174,13 @@ def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[VolumeFi
     return pairs, unscored
 
 
-def _score_pair(
-    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes
-) -> tuple[VolumeScore | Unscored, list[str]]:
-    """The scores of a volume and its reconstruction, and what had to be left out of them."""
-    file, target = files
-    path = file.path
-    unscored = partial(_unscored, path, reconstruction=target.relative_to(recon), volume_id=file.volume_id)
-    try:
-        with held_open(file.current().open()) as volume:
-            pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
-        if pair.reference is None:
-            return unscored("the file has no reference image"), []
-        if not pair.reference.any():
-            return unscored("the reference is zero everywhere"), []
-        if not pair.zero_filled.any() or not pair.image.any():
-            what = "reconstruction" if pair.zero_filled.any() else "measured k-space"
-            return unscored(f"the {what} is zero everywhere"), []
-        compared = SCORERS[scorer].prepare(pair)
-        row = _score(path, target, recon, pair, scorer, compared)
-        scored, notes = _add_boxes(row, pair, compared, boxes)
-        return scored, _zero_slices(pair) + notes
-    except DataError as error:
-        return unscored(str(error)), []
-
-
 def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
     assert pair.reference is not None
     measured = measure(compared, scorer)
-    # What lies outside a mask is not measured, and may be broken nevertheless.
-    values = (measured.mse, measured.nmse, measured.ssim, pair.image.max())
-    if not all(map(math.isfinite, values)):
-        raise DataError(_why_no_score(target, pair.image, pair.reference))
+    # What lies outside the mask or the window is not measured, and may be broken nevertheless.
+    whole = pair.reconstruction.image
+    if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim, whole.max()))):
+        raise DataError(_why_no_score(target, whole, pair.reference))
     mask = pair.reconstruction.mask
     return VolumeScore(
         volume_id=pair.info.volume_id,

@@ -12,6 +12,7 @@ import torch
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct.method import ReconstructConfig
+from mrikit.reconstruct.peak_memory import begin_peak, peak_facts
 from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
 from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.shared_slices import HeldSlices
@@ -109,6 +110,7 @@ def reconstruct_folder(
     on_start(routing.name, work)
     failures: list[tuple[str, str]] = []
     done: list[_Done] = []
+    begin_peak(device)
     start = time.perf_counter()
     with _claimed(out, record, sync, is_shared=shard.num_shards > 1):
         for item in work.items:
@@ -124,7 +126,7 @@ def reconstruct_folder(
         seconds = time.perf_counter() - start
         summary = _summarise(done, work, len(failures), seconds)
         if summary.num_slices and shard.num_shards == 1:
-            _note_speed(out / RECONSTRUCT_FILE, record, summary, sync)
+            _note_cost(out / RECONSTRUCT_FILE, record, summary, peak_facts(device), sync)
     on_end(summary)
     if failures:
         first, *others = failures
@@ -133,16 +135,23 @@ def reconstruct_folder(
     return summary
 
 
-def _note_speed(path: Path, record: dict[str, Any], summary: ReconstructSummary, sync: Callable[[], None]) -> None:
-    """Note the time beside what was asked for, unless another machine that does the same has done so meanwhile."""
+def _note_cost(
+    path: Path, record: dict[str, Any], summary: ReconstructSummary, peak: dict[str, Any], sync: Callable[[], None]
+) -> None:
+    """Note time and memory beside what was asked for, unless another machine that does the same has done so meanwhile.
+
+    They are those of this call, whose slices are counted; what it found done before took no time.
+    """
     before = path.read_bytes()
     sync()
     if path.read_bytes() == before:
-        speed = {
+        cost = {
             "seconds": round(summary.seconds, 3),
             "slices_per_second": round(summary.num_slices / summary.seconds, 3),
+            "seconds_per_slice": round(summary.seconds / summary.num_slices, 6),
+            "num_slices": summary.num_slices,
         }
-        write_json(path, record | speed)
+        write_json(path, record | cost | peak)
 
 
 class _Done(NamedTuple):
@@ -170,6 +179,8 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
         method, config = choose_method(routing, volume, device), routing.config
         result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
     described = result.config if config.task is None else {**result.config, "task": config.task}
+    if file.path.stem in routing.trained_on:
+        described = {**described, "is_trained_on": True}
     write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(
         num_slices=len(result.image),

@@ -312,3 +312,12 @@ def test_zero_slices_of_a_volume_are_counted_on_one_line(study):
     assert scores.notes == (
         "1 slices of the reconstruction of v1 are zero, the first is slice 1; they count in its scores",
     )
+
+
+def test_nan_outside_the_scored_window_is_named_too(study):
+    data, recon, _ = study
+    with h5py.File(recon / "v1.h5", "a") as file:
+        assert file["reconstruction"].shape[1] > file["reconstruction"].shape[2]  # a square is scored
+        file["reconstruction"][0, 0, 0] = np.nan
+    (unscored,) = evaluate(data, recon).unscored
+    assert "1 slices of the reconstruction hold NaN or Inf, the first is slice 0" in unscored.reason
