@@ -28,15 +28,23 @@ class LeaderboardScore:
     boxes: tuple[tuple[float, float, int], ...] = ()
     """Nominal acceleration, the mean SSIM of its boxes, and their number; empty if none was scored."""
     box_mean: float | None = None
+    ms_per_slice: float | None = None
+    """Mean time of a forward pass over the slices of all accelerations, milliseconds; None if none was timed."""
+    num_timed: int = 0
+    """Slices of that mean."""
 
     @property
     def line(self) -> str:
         """All of it in words."""
         words = _in_words([(f"acc{acceleration:g}", ssim, "") for acceleration, ssim in self.accelerations], self.mean)
-        if self.box_mean is None:
-            return words
-        boxes = [(f"acc{acceleration:g}", ssim, f" of {number}") for acceleration, ssim, number in self.boxes]
-        return f"{words}; boxes {_in_words(boxes, self.box_mean)}"
+        if self.box_mean is not None:
+            boxes = [(f"acc{acceleration:g}", ssim, f" of {number}") for acceleration, ssim, number in self.boxes]
+            words += f"; boxes {_in_words(boxes, self.box_mean)}"
+        if self.ms_per_slice is not None:
+            words += f"; {self.ms_per_slice:.1f} ms a slice over {self.num_timed}"
+        elif SCORERS[self.scorer].is_inside:
+            words += "; not timed (mrikit reconstruct --timed)"
+        return words
 
 
 def leaderboard(rows: Mapping[str, Sequence[VolumeScore]]) -> list[LeaderboardScore]:
@@ -120,12 +128,15 @@ def _score(names: Sequence[str], rows: Sequence[VolumeScore]) -> LeaderboardScor
     box_means = tuple(
         (acceleration, float(np.mean(found)), len(found)) for acceleration, found in sorted(boxes.items())
     )
+    num_timed, seconds = sum(row.num_timed for row in rows), sum(row.forward_seconds for row in rows)
     return LeaderboardScore(
         name=", ".join(names),
         scorer=rows[0].scorer,
         accelerations=means,
         mean=float(np.mean([ssim for _, ssim in means])),
         boxes=box_means,
+        ms_per_slice=1000 * seconds / num_timed if num_timed else None,
+        num_timed=num_timed,
         box_mean=float(np.mean([ssim for _, ssim, _ in box_means])) if box_means else None,
     )
 

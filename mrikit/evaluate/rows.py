@@ -61,6 +61,10 @@ class VolumeScore:
     num_boxes_found: int = 0
     """Boxes that there are for the volume, scored or not."""
     boxes: tuple[BoxScore, ...] = ()
+    num_timed: int = 0
+    """Slices whose forward pass was timed and counts."""
+    forward_seconds: float = 0.0
+    """Of these together."""
 
     @property
     def num_counted(self) -> int:

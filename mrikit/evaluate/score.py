@@ -34,7 +34,7 @@ from mrikit.storage import BlobPath, Location, read_json, recorded_location, sho
 from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.files import held_open
-from mrikit.volumes.reconstruction import find_reconstructions, reconstruction_path
+from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, reconstruction_path
 
 STORED: Final = "stored"
 """Stands for the boxes in the attributes of the volumes."""
@@ -128,7 +128,7 @@ def score_pair(
         compared = SCORERS[scorer].prepare(pair)
         row = _score(path, target, recon, pair, scorer, compared)
         scored, notes = _add_boxes(row, pair, compared, boxes)
-        return scored, _zero_slices(pair) + notes
+        return scored, _zero_slices(pair) + _slow(pair) + notes
     except DataError as error:
         return unscored(str(error)), []
 
@@ -181,7 +181,7 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
     whole = pair.reconstruction.image
     if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim, whole.max()))):
         raise DataError(_why_no_score(target, whole, pair.reference))
-    mask = pair.reconstruction.mask
+    mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
@@ -202,6 +202,8 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         mse=measured.mse,
         slice_ssim=measured.slice_ssim,
         scorer=scorer,
+        num_timed=timing.num_slices if timing else 0,
+        forward_seconds=timing.seconds if timing else 0.0,
     )
 
 
@@ -217,6 +219,13 @@ def _zero_slices(pair: Pair) -> list[str]:
             )
             return [f"{found}; they count in its scores"]
     return []
+
+
+def _slow(pair: Pair) -> list[str]:
+    timing = pair.reconstruction.timing
+    if timing is None or timing.total_seconds <= SLOW_VOLUME_S:
+        return []
+    return [f"{pair.info.volume_id} took {timing.total_seconds:.0f} s of forward passes, more than {SLOW_VOLUME_S:g} s"]
 
 
 def _anatomy(info: ScanInfo) -> str | None:

@@ -20,9 +20,15 @@ def peak_facts(device: torch.device | str) -> dict[str, Any]:
     On a CPU the peak counts everything that the process ever held, Python and libraries included.
     """
     if torch.device(device).type == "cuda":
-        name, peak, of = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device), "device"
+        peak, of = torch.cuda.max_memory_allocated(device), "device"
     else:
         unit = 1 if sys.platform == "darwin" else 1024
         peak, of = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, "process"
-        name = f"{platform.machine()}, {torch.get_num_threads()} at a time"
-    return {"device": name, "peak_memory_bytes": peak, "memory_of": of}
+    return {"device": device_name(device), "peak_memory_bytes": peak, "memory_of": of}
+
+
+def device_name(device: torch.device | str) -> str:
+    """What computes, for people: the name of the GPU, or the kind of processor and how many threads of it."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.get_num_threads()} at a time"

@@ -14,6 +14,23 @@ from mrikit.masks import Mask
 from mrikit.storage import Location, atomic_path
 from mrikit.volumes.files import name_below
 
+SLOW_VOLUME_S = 60.0
+"""Seconds of forward passes above which the SNU challenge warns about a volume."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How long the forward passes of a volume took, one slice at a time."""
+
+    num_slices: int
+    """Slices that count; the first of a run do not."""
+    seconds: float
+    """Of these together."""
+    total_seconds: float
+    """Of all slices of the volume."""
+    device: str
+    """What computed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconstruction:
@@ -35,6 +52,8 @@ class Reconstruction:
     source_signature: tuple[int, int] | None = None
     """Size in bytes of the volume's file, and its modification time in ns or the version of the blob, so that a changed
     one is reconstructed again."""
+    timing: Timing | None = None
+    """None if nobody asked for it."""
 
 
 def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
@@ -56,6 +75,8 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         "config": reconstruction.config,
         "source_signature": reconstruction.source_signature,
     }
+    if reconstruction.timing is not None:
+        provenance["timing"] = asdict(reconstruction.timing)
     images = {"reconstruction": reconstruction.image, "zero_filled": reconstruction.zero_filled}
     if reconstruction.reference is not None:
         images["reference"] = reconstruction.reference
@@ -86,6 +107,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],
                 source_signature=_signature(provenance),
+                timing=Timing(**provenance["timing"]) if "timing" in provenance else None,
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"

@@ -198,8 +198,8 @@ def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
     json_path, csv_path = write_scores(recon, scores)
     assert read_scores(json_path) == scores
     header, first, *_ = csv_path.read_text().splitlines()
-    assert header.endswith("scorer,lesion_ssim,num_boxes,num_boxes_found")
-    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1")
+    assert header.endswith("scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds")
+    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0")
     lesions = describe_scores(scores)["lesions"]
     assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
 
@@ -230,7 +230,9 @@ def test_a_leaderboard_has_the_mean_over_the_boxes_of_each_acceleration():
 
     (found,) = leaderboard({"a": [row(4.0, 0.9, 0.7, 0.5), row(8.0, 0.4)]})
     assert found.boxes == ((4.0, pytest.approx(0.7), 3), (8.0, 0.4, 1))
-    assert found.line == "acc4 0.9000, acc8 0.9000, mean 0.9000; boxes acc4 0.7000 of 3, acc8 0.4000 of 1, mean 0.5500"
+    scores, boxes, time = found.line.split("; ")
+    assert (scores, time) == ("acc4 0.9000, acc8 0.9000, mean 0.9000", "not timed (mrikit reconstruct --timed)")
+    assert boxes == "boxes acc4 0.7000 of 3, acc8 0.4000 of 1, mean 0.5500"
 
 
 def test_every_box_counts_the_same_and_patients_are_resampled():

@@ -288,3 +288,19 @@ def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypa
     second = run("--model", "zero_filled", "--shard", "2/2").stderr
     assert second.startswith("zero_filled: 0 volumes of ")
     assert second.endswith(" (part 2/2)\n")
+
+
+def test_the_time_of_each_slice_alone_is_kept_on_request(run, tmp_path):
+    assert run("--model", "zero_filled", "--timed").exit_code == 0
+    assert settings_of(tmp_path)["timed"] is True
+    timing = read_reconstruction(tmp_path / "out" / "file1000001.h5").timing
+    assert (timing.num_slices, timing.total_seconds > 0) == (0, True)  # the first five do not count
+
+
+def test_time_memory_and_device_are_recorded(run, tmp_path):
+    run("--model", "zero_filled")
+    found = settings_of(tmp_path)
+    assert found["num_slices"] == 2
+    assert found["seconds_per_slice"] == pytest.approx(found["seconds"] / 2, abs=1e-3)
+    assert found["peak_memory_bytes"] > 2**20
+    assert (found["memory_of"], bool(found["device"])) == ("process", True)
