@@ -270,6 +270,11 @@ def test_volumes_that_were_trained_on_are_warned_of_and_left_out_on_request(run,
     assert warning == (
         "warning: 1 of 2 volumes were trained on; their scores say nothing of new ones; --held-out leaves them out"
     )
+    made = {name: read_reconstruction(tmp_path / "out" / f"{name}.h5") for name in ("file1000001", "file1000002")}
+    assert {name: one.config.get("is_trained_on") for name, one in made.items()} == {
+        "file1000001": True,
+        "file1000002": None,
+    }
 
 
 def test_a_part_of_the_volumes_is_done_and_named(run, tmp_path):
