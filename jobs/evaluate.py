@@ -215,9 +215,9 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
 
     from mrikit.evaluate import summarise, summarise_lesions
 
-    own = {(row.scorer, row.acceleration, row.label): set[str]() for group in groups for row in group}
+    own = {(row.scorer, row.acceleration, row.label): set[tuple[str, str]]() for group in groups for row in group}
     for row in (row for group in groups for row in group):
-        own[row.scorer, row.acceleration, row.label].add(row.path)
+        own[row.scorer, row.acceleration, row.label].add(row.volume)
     lesions = [{entry.label: entry for entry in summarise_lesions(group) if entry.lesion is None} for group in groups]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("R", "model", "acquisition"):

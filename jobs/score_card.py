@@ -69,11 +69,11 @@ def score_card(
 
 def _listed(needed: "Needed") -> dict[str, Any]:
     """What is needed, as JSON."""
-    from mrikit.evaluate.score_card import PLANS, RULE
+    from mrikit.evaluate.score_card import PLANS, RULE, volume_name
 
     return {
         "rule": RULE,
-        "files": [file.path.name for file in needed.files],
+        "files": [volume_name(file) for file in needed.files],
         "masks": [plan.facts for plan in PLANS],
         "left_out": dict(needed.left_out),
     }
@@ -81,7 +81,7 @@ def _listed(needed: "Needed") -> dict[str, Any]:
 
 def _list_lines(data: Location, needed: "Needed") -> list[str]:
     """What is needed, and the commands that make it."""
-    from mrikit.evaluate.score_card import PLANS, RULE, reconstruct_words
+    from mrikit.evaluate.score_card import PLANS, RULE, reconstruct_words, volume_name
 
     folders = [f"recon/acc{plan.acceleration:g}" for plan in PLANS]
     num_slices = sum(file.num_slices for file in needed.files)
@@ -92,7 +92,7 @@ def _list_lines(data: Location, needed: "Needed") -> list[str]:
     scored = ["mrikit", "score-card", str(data), *(word for folder in folders for word in ("--recon", folder))]
     return [
         f"{RULE}: {len(needed.files)} volumes, {num_slices} slices{_left_out(needed.left_out)}",
-        *(f"{file.path.name}  {file.num_slices} slices" for file in needed.files),
+        *(f"{volume_name(file)}  {file.num_slices} slices" for file in needed.files),
         "masks: " + "; ".join(f"{plan.kind} {plan.acceleration:g}x, seeded by the file name" for plan in PLANS),
         "make them, with --weights or --model of your own:",
         *(f"  {shlex.join(words)}" for words in made),

@@ -67,6 +67,11 @@ class VolumeScore:
     """Of these together."""
 
     @property
+    def volume(self) -> tuple[str, str]:
+        """File and name of the volume: a file may hold several."""
+        return self.path, self.volume_id
+
+    @property
     def num_counted(self) -> int:
         """Slices that count."""
         return sum(ssim is not None for ssim in self.slice_ssim)

@@ -117,15 +117,15 @@ def compare_models(rows: Iterable[VolumeScore], baseline: str, *, seed: int = 0)
         One for each other run and acceleration that share volumes with the baseline.
     """
     rows = list(rows)
-    base = {(row.path, row.acceleration): _values(row) for row in rows if row.label == baseline}
-    others = [row for row in rows if row.label != baseline and (row.path, row.acceleration) in base]
+    base = {(row.volume, row.acceleration): _values(row) for row in rows if row.label == baseline}
+    others = [row for row in rows if row.label != baseline and (row.volume, row.acceleration) in base]
     return [
         Difference(
             label=label,
             baseline=baseline,
             acceleration=acceleration,
             num_volumes=len(members),
-            **_intervals(members, [_subtract(_values(row), base[row.path, acceleration]) for row in members], seed),
+            **_intervals(members, [_subtract(_values(row), base[row.volume, acceleration]) for row in members], seed),
         )
         for (acceleration, label), members in group_rows(others, lambda row: (row.acceleration, row.label))
     ]
@@ -163,9 +163,9 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
         Lowest acceleration first, then the group of most runs, then that of most volumes.
     """
     rows = list(rows)
-    done: dict[tuple[float, str], dict[str, set[str]]] = {}
+    done: dict[tuple[float, str], dict[str, set[tuple[str, str]]]] = {}
     for row in rows:
-        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.path)
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.volume)
     groups: list[list[VolumeScore]] = []
     for key, runs in sorted(done.items()):
         found = []
@@ -177,7 +177,7 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
             members = [
                 row
                 for row in rows
-                if (row.acceleration, row.scorer) == key and row.label in labels and row.path in paths
+                if (row.acceleration, row.scorer) == key and row.label in labels and row.volume in paths
             ]
             found.append((-len(labels), -len(paths), min(paths), members))
         groups += [members for *_, members in sorted(found, key=lambda entry: entry[:3])]
@@ -186,9 +186,9 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
 
 def common_volumes(rows: Iterable[VolumeScore]) -> list[Common]:
     """For each acceleration and scorer where runs did unequal volumes, what they have in common."""
-    done: dict[tuple[float, str], dict[str, set[str]]] = {}
+    done: dict[tuple[float, str], dict[str, set[tuple[str, str]]]] = {}
     for row in rows:
-        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.path)
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.volume)
     found = []
     for (acceleration, scorer), runs in sorted(done.items()):
         common = set.intersection(*runs.values())
@@ -214,13 +214,13 @@ def group_rows(
 ) -> list[tuple[tuple[Any, ...], list[VolumeScore]]]:
     """Rows of the same key without repetitions, by key; within a group in an order that depends on the rows alone."""
     # By path within a group, so that intervals do not depend on the order in which folders were found.
-    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), row.path))
+    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), *row.volume))
     return [(name, list(members)) for name, members in groupby(ordered, key)]
 
 
 def _distinct(rows: Iterable[VolumeScore]) -> Iterable[VolumeScore]:
     """The rows without repetitions: undersampled data come out the same whatever acceleration was asked for."""
-    return {(row.label, row.acceleration, row.path, row.slice_ssim): row for row in rows}.values()
+    return {(row.label, row.acceleration, row.volume, row.slice_ssim): row for row in rows}.values()
 
 
 def _values(row: VolumeScore) -> tuple[float, float, float]:

@@ -189,7 +189,7 @@ def _reconstruct(
         method, config = choose_method(routing, volume, device), routing.config
         result = reconstruct_volume(volume, method, config.mask, device=device, clock=clock, on_slice=on_slice)
     described = result.config if config.task is None else {**result.config, "task": config.task}
-    if file.path.stem in routing.trained_on:
+    if file.volume_id in routing.trained_on:
         described = {**described, "is_trained_on": True}
     write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(

@@ -228,3 +228,14 @@ def test_a_scorer_that_counts_slices_gives_long_volumes_more_weight():
     (summary,) = summarise(rows)
     assert summary.ssim.mean == pytest.approx((10 * rows[0].ssim + 30 * rows[1].ssim) / 40)
     assert (summary.ssim.low, summary.ssim.high) == tuple(sorted(row.ssim for row in rows))
+
+
+def test_two_volumes_of_one_file_are_two_in_every_comparison():
+    rows = [
+        dataclasses.replace(score(0, ssim, model=model), volume_id=name)
+        for model, scores in (("a", (0.9, 0.5)), ("b", (0.8, 0.6)))
+        for name, ssim in zip(("v0_contrast1", "v0_contrast2"), scores, strict=True)
+    ]
+    (found,) = compare_models(rows, "a")
+    assert (found.num_volumes, found.ssim.mean) == (2, pytest.approx(0.0))
+    assert same_volumes([*rows[:2], rows[2]])[0] == [rows[0], rows[2]]

@@ -1,7 +1,7 @@
 """The score card: a frozen score of public volumes, which two groups compute alike without a server."""
 
 from mrikit.evaluate.score_card.card import make_card
-from mrikit.evaluate.score_card.needed import FrozenList, Needed, find_needed, read_frozen_list
+from mrikit.evaluate.score_card.needed import FrozenList, Needed, find_needed, read_frozen_list, volume_name
 from mrikit.evaluate.score_card.page import CARD_FILE, PAGE_FILE, interval_words, write_card
 from mrikit.evaluate.score_card.rule import PLANS, RULE, SHARE, is_chosen, reconstruct_words
 
@@ -19,5 +19,6 @@ __all__ = [
     "make_card",
     "read_frozen_list",
     "reconstruct_words",
+    "volume_name",
     "write_card",
 ]

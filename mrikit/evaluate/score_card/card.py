@@ -12,7 +12,7 @@ from mrikit.errors import DataError
 from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.score import score_pair
-from mrikit.evaluate.score_card.needed import FrozenList, Needed, describe_files
+from mrikit.evaluate.score_card.needed import FrozenList, Needed, describe_files, volume_name
 from mrikit.evaluate.score_card.reconstructions import Found, find_all, runs_of
 from mrikit.evaluate.score_card.rule import PLANS, RULE, SCORER, rule_facts
 from mrikit.evaluate.summary import Summary, summarise
@@ -81,7 +81,7 @@ def make_card(
 def _score(found: Found) -> tuple[VolumeScore, list[str]]:
     """The scores of one reconstruction, in a row that does not say where its files lie."""
     row, notes = score_pair((found.file, found.path), recon=found.path.parent, scorer=SCORER)
-    name = found.file.path.name
+    name = volume_name(found.file)
     if isinstance(row, Unscored):
         reason = row.reason if str(found.path) in row.reason else f"{found.path}: {row.reason}"
         raise DataError(shown(f"{reason}; {RULE} needs a score of {name}"))

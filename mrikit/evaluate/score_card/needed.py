@@ -74,7 +74,7 @@ def find_needed(data: Location, frozen: FrozenList | None = None) -> Needed:
     fit: dict[str, tuple[VolumeFile, bool]] = {}
     left_out = Counter[str]()
     for file in scan_volumes(data):
-        name = file.path.name
+        name = volume_name(file)
         if frozen and name not in frozen.digests:
             left_out[f"not in {frozen.source.name}"] += 1
             continue
@@ -105,6 +105,11 @@ def find_needed(data: Location, frozen: FrozenList | None = None) -> Needed:
     return Needed(files=files, left_out=dict(sorted(left_out.items())))
 
 
+def volume_name(file: VolumeFile) -> str:
+    """The name of a file, for one of several volumes in it with what tells them apart."""
+    return f"{file.volume_id}{file.path.suffix}"
+
+
 def describe_files(
     needed: Needed, frozen: FrozenList | None, on_file: Callable[[], None] = lambda: None
 ) -> list[dict[str, object]]:
@@ -116,7 +121,7 @@ def describe_files(
     """
     facts = []
     for file in needed.files:
-        digest, name = _sha256(file.path), file.path.name
+        digest, name = _sha256(file.path), volume_name(file)
         wanted = frozen.digests[name] if frozen else None
         if wanted not in (None, digest):
             assert frozen is not None

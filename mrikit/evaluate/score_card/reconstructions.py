@@ -9,6 +9,7 @@ import numpy as np
 
 from mrikit.data import choose_mask
 from mrikit.errors import DataError
+from mrikit.evaluate.score_card.needed import volume_name
 from mrikit.evaluate.score_card.rule import PLANS, RULE
 from mrikit.evaluate.wording import name_some
 from mrikit.masks import Mask, MaskPlan
@@ -42,7 +43,7 @@ def find_all(files: Sequence[VolumeFile], recon: Sequence[Path]) -> dict[float, 
     Raises:
         DataError: One is missing, damaged, there twice, or made with another mask; or there are none.
     """
-    wanted = {file.path.stem: file for file in files}
+    wanted = {file.volume_id: file for file in files}
     found: dict[float, dict[str, Found]] = {}
     for path in [path for folder in recon for path in find_reconstructions(folder)]:
         if path.stem not in wanted:
@@ -57,13 +58,13 @@ def find_all(files: Sequence[VolumeFile], recon: Sequence[Path]) -> dict[float, 
             "`mrikit score-card DATA --list` says how to make them"
         )
     for acceleration, made in sorted(found.items()):
-        missing = [file.path.name for file in files if file.path.stem not in made]
+        missing = [volume_name(file) for file in files if file.volume_id not in made]
         if missing:
             raise DataError(
                 f"{', '.join(map(str, recon))}: lacks the {acceleration:g}x reconstruction of {name_some(missing)}; "
                 f"{len(made)} of {len(files)} volumes are there, and a card is made of all"
             )
-    return {acceleration: [made[file.path.stem] for file in files] for acceleration, made in sorted(found.items())}
+    return {acceleration: [made[file.volume_id] for file in files] for acceleration, made in sorted(found.items())}
 
 
 def runs_of(found: Sequence[Found]) -> list[dict[str, Any]]:
