@@ -105,6 +105,7 @@ def reconstruct_volume(
     groups = [tuple(range(first, min(first + size, num_slices))) for first in range(0, num_slices, size)]
     slices: list[_Slice] = []
     with real_float32():
+        parts: Iterator[list[_Slice]]
         if clock:
             parts = (compute(read(group)) for group in groups)
         elif is_on_cpu:
