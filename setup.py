@@ -14,6 +14,7 @@ setup(
     package_dir=FOLDERS,
     package_data={
         "mrikit.report": ["*.html", "*.css", "*.js", "*.js.gz", "*.LICENSE"],
+        "mrikit.evaluate.score_card": ["*.html"],
         "mrikit.transfer": ["*.toml"],
         "mrikit.estate": ["*.toml"],
     },

@@ -1,4 +1,4 @@
-"""Score a leaderboard that lies on disk: `mrikit evaluate --scorer snu` against a loop over slices.
+"""Score a leaderboard that lies on disk: `mrikit evaluate --scorer snu-2025` against a loop over slices.
 
     .venv-bench/bin/pip install opencv-python-headless
     .venv-bench/bin/python benchmarks/snu_scoring.py
@@ -42,7 +42,7 @@ def main() -> None:
         ours, theirs = float("inf"), float("inf")
         for _ in range(NUM_TIMES):
             start = time.perf_counter()
-            scores = evaluate(data, recon, scorer="snu")
+            scores = evaluate(data, recon, scorer="snu-2025")
             ours = min(ours, time.perf_counter() - start)
             start = time.perf_counter()
             expected = _score_by_slice(data, recon)

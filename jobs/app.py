@@ -21,6 +21,7 @@ from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
+from mrikit.commands.score_card import score_card
 from mrikit.commands.simulate import simulate
 from mrikit.commands.sweep import sweep
 from mrikit.commands.tasks import tasks
@@ -62,7 +63,7 @@ def options(
 for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
 app.command()(elsewhere(reconstruct, natural=natural_method))
-for command in (elsewhere(evaluate), sweep, report, export, doctor):
+for command in (elsewhere(evaluate), score_card, sweep, report, export, doctor):
     app.command()(command)
 app.add_typer(data.app)
 app.add_typer(weights.app)

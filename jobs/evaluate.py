@@ -35,11 +35,17 @@ def evaluate(
         typer.Option(**AS_LOCATION, help="Folder of the volumes; by default the one that was reconstructed."),
     ] = None,
     scorer: Annotated[
-        str, typer.Option(help="fastmri: the whole window; snu: inside the body, as the SNU leaderboard.")
+        str,
+        typer.Option(
+            help="fastmri: the whole window; snu-2025 and snu-2026: inside the body, as the SNU challenge of that year "
+            "(snu means snu-2025)."
+        ),
     ] = "fastmri",
     boxes: Annotated[
         str | None,
-        typer.Option(help="Also score lesions: a fastMRI+ CSV, or `stored` for boxes in the data."),
+        typer.Option(
+            help="Also score lesions: a fastMRI+ CSV, or `stored` for boxes in the data; an error where there are none."
+        ),
     ] = None,
     expected: Annotated[
         int | None, typer.Option(min=1, help="Fail unless each anatomy has this many volumes at each acceleration.")
@@ -48,13 +54,16 @@ def evaluate(
 ) -> None:
     """Score the reconstructions of RECON against the references of their volumes."""
     from mrikit.errors import DataError
-    from mrikit.evaluate import SCORERS, SCORES_FILE, TABLE_FILE
+    from mrikit.evaluate import OLDER_NAMES, SCORERS, score_files
     from mrikit.storage import mirrored, only, shown
 
+    if scorer in OLDER_NAMES:
+        typer.echo(f"scorer {scorer} is {(new := OLDER_NAMES[scorer])}, the rules of that year; name it so", err=True)
+        scorer = new
     if scorer not in SCORERS:
         raise typer.BadParameter(f"{scorer!r} is not one of {', '.join(SCORERS)}.", param_hint="--scorer")
     with contextlib.ExitStack() as held:
-        writes = only(SCORES_FILE, TABLE_FILE)
+        writes = only(*(name for known in SCORERS for name in score_files(known)))
         places = [held.enter_context(mirrored(location, writes=writes)) for location in recon]
         folders = [place.folder for place in places]
         checks = [place.check for place in places]
@@ -69,7 +78,7 @@ def evaluate(
         typer.echo(_json(folders, scores))
         return
     show(rows)
-    for line in _leaderboard(folders, scores):
+    for line in [*_boxes(rows, boxes), *_leaderboard(folders, scores)]:
         typer.echo(line)
     for file in files:
         typer.echo(shown(file))
@@ -136,12 +145,12 @@ def run(
 
 
 def show(rows: Sequence["VolumeScore"]) -> None:
-    """Print means, differences between runs that did the same volumes, and the worst slices of the best runs.
+    """Print means, differences between runs on the volumes that they share, and the worst slices of the best runs.
 
     Args:
         rows: Of one scorer.
     """
-    from mrikit.evaluate import SCORERS, best_models, same_volumes, sorted_slices
+    from mrikit.evaluate import SCORERS, best_models, common_volumes, same_volumes, sorted_slices
 
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -149,6 +158,8 @@ def show(rows: Sequence["VolumeScore"]) -> None:
     for scorer in dict.fromkeys(row.scorer for row in rows):
         console.print(f"scorer {scorer}: {SCORERS[scorer].meaning}", markup=False)
     groups = same_volumes(rows)
+    for common in common_volumes(rows):
+        console.print(common.line, markup=False)
     console.print(_means(groups))
     differences = _differences(groups)
     if differences:
@@ -169,10 +180,19 @@ def show(rows: Sequence["VolumeScore"]) -> None:
 
 def _leaderboard(recon: Sequence[Path], scores: Sequence["Scores"]) -> list[str]:
     """A line for each submission; with its name if there are rivals."""
-    from mrikit.evaluate import leaderboard
+    from mrikit.evaluate import leaderboard, leaderboard_lines
 
-    entries = leaderboard(_rows_of(recon, scores))
-    return [f"{entry.name}: {entry.line}" if len(entries) > 1 else entry.line for entry in entries]
+    return leaderboard_lines(leaderboard(_rows_of(recon, scores)))
+
+
+def _boxes(rows: Sequence["VolumeScore"], boxes: str | None) -> list[str]:
+    """How many boxes there are, and how many of them were scored."""
+    if boxes is None:
+        return []
+    found, scored = sum(row.num_boxes_found for row in rows), sum(row.num_boxes for row in rows)
+    return [
+        f"boxes: {found} found and {scored} scored, in {sum(row.num_boxes > 0 for row in rows)} of {len(rows)} volumes"
+    ]
 
 
 def _rows_of(recon: Sequence[Path], scores: Sequence["Scores"]) -> dict[str, Sequence["VolumeScore"]]:
@@ -188,11 +208,17 @@ def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"
 
 
 def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
-    """A line for each run and acquisition of each group of the same volumes; columns of lesions if any was scored."""
+    """A line for each run and acquisition of each group of the same volumes; columns of lesions if any was scored.
+
+    Where a run did more volumes than its group has, their number is there too.
+    """
     from rich.table import Table
 
     from mrikit.evaluate import summarise, summarise_lesions
 
+    own = {(row.scorer, row.acceleration, row.label): set[tuple[str, str]]() for group in groups for row in group}
+    for row in (row for group in groups for row in group):
+        own[row.scorer, row.acceleration, row.label].add(row.volume)
     lesions = [{entry.label: entry for entry in summarise_lesions(group) if entry.lesion is None} for group in groups]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("R", "model", "acquisition"):
@@ -203,11 +229,13 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
         overall, single = summarise(group), summarise(group, by_acquisition=True)
         for entry in sorted(overall + single, key=lambda entry: (entry.label, entry.acquisition or "")):
             found = lesion.get(entry.label) if entry.acquisition is None else None
+            num_own = len(own[group[0].scorer, entry.acceleration, entry.label])
+            is_part = entry.acquisition is None and entry.num_volumes < num_own
             table.add_row(
                 f"{entry.acceleration:g}x",
                 entry.label,
                 entry.acquisition or "all",
-                str(entry.num_volumes),
+                f"{entry.num_volumes} of {num_own}" if is_part else str(entry.num_volumes),
                 _bounds(entry.ssim, 4),
                 f"{entry.psnr.mean:.2f}",
                 f"{entry.nmse.mean:.4f}",
@@ -217,15 +245,17 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
 
 
 def _json(recon: Sequence[Path], scores: Sequence["Scores"]) -> str:
-    """What `scores.json` of every folder holds, and what only several runs together show."""
+    """What the JSON file of every folder holds, and what only several runs together show."""
     import json
 
-    from mrikit.evaluate import describe_scores, leaderboard, same_volumes, to_json
+    from mrikit.evaluate import common_volumes, describe_scores, leaderboard, same_volumes, to_json
 
     rows_of = _rows_of(recon, scores)
+    rows = [row for found in rows_of.values() for row in found]
     content = {
         "folders": [describe_scores(found) for found in scores],
-        "differences": to_json(_differences(same_volumes([row for rows in rows_of.values() for row in rows]))),
+        "common": to_json(common_volumes(rows)),
+        "differences": to_json(_differences(same_volumes(rows))),
         "leaderboard": to_json(leaderboard(rows_of)),
     }
     return json.dumps(content, indent=2, allow_nan=False)

@@ -91,6 +91,10 @@ def reconstruct(
     is_held_out: Annotated[
         bool, typer.Option("--held-out", help="Leave out volumes that the weights were trained on.")
     ] = False,
+    is_timed: Annotated[
+        bool,
+        typer.Option("--timed", help="Time the forward pass of each slice alone, as the SNU challenge of 2026."),
+    ] = False,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -127,7 +131,7 @@ def reconstruct(
             mask=plan,
         )
         with mirrored(out) as place:
-            run(data, place, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
+            run(data, place, config, device, shard=shard, is_held_out=is_held_out, is_timed=is_timed, on_end=say_next)
 
 
 def run(
@@ -138,6 +142,7 @@ def run(
     *,
     shard: str | None = None,
     is_held_out: bool = False,
+    is_timed: bool = False,
     on_end: Callable[["ReconstructSummary"], None] = lambda _summary: None,
 ) -> None:
     """Reconstruct with a progress bar, and say what was done, also where some volumes were passed over.
@@ -149,6 +154,7 @@ def run(
         device: Where to compute.
         shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
         is_held_out: Whether to leave out volumes that a network was trained on.
+        is_timed: Whether to time the forward pass of each slice alone.
         on_end: Called when all is said, before volumes that were passed over are raised as an error.
 
     Raises:
@@ -188,6 +194,7 @@ def run(
             device=_own_device(device),
             shard=part,
             is_held_out=is_held_out,
+            is_timed=is_timed,
             sync=place.sync,
             on_start=announce,
             on_slice=advance,
@@ -249,6 +256,8 @@ def _warnings(summary: "ReconstructSummary", model: str) -> list[str]:
             f"{summary.num_rest} volumes were done without a network, because no weights suit what they show and how "
             f"they are undersampled; --acceleration undersamples full ones"
         )
+    if summary.num_slow:
+        lines.append(f"warning: {summary.num_slow} volumes took more than 60 s of forward passes")
     if summary.num_single:
         lines.append(f"warning: {summary.num_single} volumes have one slice; its neighbours are the slice itself")
     return lines

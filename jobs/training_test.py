@@ -45,7 +45,7 @@ def score_run(config: "RunConfig", test: Scoring, device: str) -> None:
     Raises:
         MrikitError: See `mrikit.reconstruct.reconstruct_folder` and `mrikit.evaluate.evaluate`.
     """
-    from mrikit.evaluate import SCORES_FILE
+    from mrikit.evaluate import score_files
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
@@ -54,7 +54,7 @@ def score_run(config: "RunConfig", test: Scoring, device: str) -> None:
         made = ReconstructConfig(weights=pulled(test.weights, weights_of), mask=config.data.validation_plans[0])
         with mirrored(test.recon) as place:
             reconstruct.run(test.data, place, made, device, on_end=lambda summary: done.append(summary.num_volumes))
-            is_scored = num_processes() == 1 and done == [0] and (place.folder / SCORES_FILE).exists()
+            is_scored = num_processes() == 1 and done == [0] and (place.folder / score_files(test.scorer)[0]).exists()
         if is_first() and num_processes() > 1:  # others may be slower, or have died: what they left is done here
             with mirrored(test.recon) as place:
                 reconstruct.run(test.data, place, made, device, shard="1/1")

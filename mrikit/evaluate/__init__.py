@@ -2,19 +2,31 @@
 
 from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.expected import require_expected
-from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard
+from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, leaderboard_lines
 from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
 from mrikit.evaluate.pairs import Pair, read_pair
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
 from mrikit.evaluate.score import STORED, data_of, evaluate
-from mrikit.evaluate.scorers import SCORERS
-from mrikit.evaluate.scores import SCORES_FILE, TABLE_FILE, Scores, describe_scores, read_scores, to_json, write_scores
+from mrikit.evaluate.scorers import OLDER_NAMES, SCORERS, full_name
+from mrikit.evaluate.scores import (
+    DEFAULT_SCORER,
+    SCORES_FILE,
+    Scores,
+    describe_scores,
+    find_scores,
+    read_scores,
+    score_files,
+    to_json,
+    write_scores,
+)
 from mrikit.evaluate.summary import (
+    Common,
     Difference,
     SliceScore,
     Summary,
     best_models,
+    common_volumes,
     compare_models,
     compare_to_best,
     same_volumes,
@@ -24,11 +36,13 @@ from mrikit.evaluate.summary import (
 from mrikit.evaluate.wording import format_bounds, group_reasons
 
 __all__ = [
+    "DEFAULT_SCORER",
+    "OLDER_NAMES",
     "SCORERS",
     "SCORES_FILE",
     "STORED",
-    "TABLE_FILE",
     "BoxScore",
+    "Common",
     "Difference",
     "Interval",
     "LeaderboardScore",
@@ -40,20 +54,25 @@ __all__ = [
     "Unscored",
     "VolumeScore",
     "best_models",
+    "common_volumes",
     "compare_models",
     "compare_to_best",
     "data_of",
     "describe_scores",
     "evaluate",
+    "find_scores",
     "format_bounds",
+    "full_name",
     "group_reasons",
     "label_reconstructions",
     "label_runs",
     "leaderboard",
+    "leaderboard_lines",
     "read_pair",
     "read_scores",
     "require_expected",
     "same_volumes",
+    "score_files",
     "sorted_slices",
     "summarise",
     "summarise_lesions",

@@ -3,10 +3,14 @@
 import csv
 import json
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import h5py
 
 from mrikit.errors import DataError
 from mrikit.storage import Location, file_state
@@ -15,12 +19,14 @@ from mrikit.volumes.snu import image_sibling
 
 BOXES_ATTRIBUTE = "annotations"
 """Attribute of a volume's file, or of its image file where it has one: a JSON list of objects with `slice`, `x`, `y`,
-`width`, `height` and `label`, all counted from 0 and from the upper left corner."""
+`width`, `height` and `label`, all counted from 0 and from the upper left corner; or since 2026 a JSON object that has
+under each slice number a list of such objects without `slice`."""
 STORED_GRID = 384
 """Stored boxes are in pixels of an image of this size, whose centre is the centre of the reference."""
 
 _COLUMNS = ("file", "slice", "study_level", "x", "y", "width", "height", "label")
 _NUMBERS = ("x", "y", "width", "height")
+_SLICE = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,19 +106,29 @@ def stored_boxes(volume: Location, size: tuple[int, int]) -> tuple[Box, ...]:
     Raises:
         DataError: The attribute holds something else.
     """
-    sibling = image_sibling(volume)
-    path = sibling if sibling is not None and file_state(sibling) is not None else volume
-    text = read_hdf5(path, lambda file: attribute(file, BOXES_ATTRIBUTE))
+    path = boxes_file(volume)
+    text = read_hdf5(path, partial(_stored_text, path))
     if text is None:
         return ()
     place = f"{path}: attribute {BOXES_ATTRIBUTE!r}"
     try:
-        rows = json.loads(text)
-        boxes = [_box(row, place) for row in rows]
-    except (TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{place} is not a JSON list of boxes: {error}") from error
+        rows = _rows(json.loads(text, object_pairs_hook=_without_repetition))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{place} is neither a JSON list of boxes nor an object of lists by slice: {error}") from error
     down, right = (_offset(STORED_GRID, wanted) for wanted in size)
+    boxes = [_box(row, place) for row in rows]
     return tuple(replace(box, x=box.x - right, y=box.y - down) for box in boxes)
+
+
+def boxes_file(volume: Location) -> Location:
+    """The file whose attributes hold the boxes of a volume: its image file where it has one, else its own."""
+    sibling = image_sibling(volume)
+    return sibling if sibling is not None and file_state(sibling) is not None else volume
+
+
+def attribute_names(volume: Location) -> list[str]:
+    """What the file where boxes are looked for has as attributes."""
+    return read_hdf5(boxes_file(volume), lambda file: sorted(file.attrs))
 
 
 def crop_boxes(boxes: Iterable[Box], size: tuple[int, int], window: tuple[int, int]) -> list[Box]:
@@ -126,15 +142,57 @@ def _offset(full: int, part: int) -> int:
     return (full - part) // 2 if full >= part else -((part - full) // 2)
 
 
+def _stored_text(path: Location, file: h5py.File) -> str | bytes | None:
+    """What the attribute holds, which has to be one text."""
+    if BOXES_ATTRIBUTE in file.attrs and math.prod(file.attrs.get_id(BOXES_ATTRIBUTE).shape or ()) > 1:
+        num_texts = math.prod(file.attrs.get_id(BOXES_ATTRIBUTE).shape)
+        raise DataError(f"{path}: attribute {BOXES_ATTRIBUTE!r} holds {num_texts} values; one JSON text would do")
+    found: str | bytes | None = attribute(file, BOXES_ATTRIBUTE)
+    return found
+
+
+def _without_repetition(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of two entries of one name json itself would drop one."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice")
+    return found
+
+
+def _rows(content: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - whatever the JSON holds
+    """The boxes of either form, each with its slice."""
+    if isinstance(content, dict):
+        rows = []
+        for name, found in content.items():
+            if not _SLICE.fullmatch(name):
+                raise ValueError(f"{name!r} is no slice number")
+            if not isinstance(found, list):
+                raise TypeError(f"slice {name} has {type(found).__name__} instead of a list")
+            for row in found:
+                if isinstance(row, dict) and str(row.get("slice", name)) != name:
+                    raise ValueError(f"a box of slice {name} says slice {row['slice']}")
+                rows.append({**row, "slice": name} if isinstance(row, dict) else row)
+        content = rows
+    if not isinstance(content, list):
+        raise TypeError(f"it is {type(content).__name__}")
+    for row in content:
+        if not isinstance(row, dict):
+            raise TypeError(f"a box is {type(row).__name__} instead of an object")
+    return content
+
+
 def _box(row: dict[str, Any], place: str) -> Box:
     numbers = {}
     for name in ("slice", *_NUMBERS):
         try:
-            numbers[name] = float(row[name])
+            numbers[name] = math.nan if isinstance(row[name], bool) else float(row[name])
         except (KeyError, TypeError, ValueError):
             numbers[name] = math.nan
         if not math.isfinite(numbers[name]):
             raise DataError(f"{place}: a box needs a number as {name!r}; found {row.get(name)!r}")
+    if not numbers["slice"].is_integer():
+        raise DataError(f"{place}: a slice has a whole number; found {row['slice']!r}")
     return Box(
         slice_index=int(numbers["slice"]),
         x=numbers["x"],

@@ -50,15 +50,31 @@ class VolumeScore:
     nmse: float
     mse: float
     """In the squared scale of the data."""
-    slice_ssim: tuple[float, ...]
-    """SSIM of each slice."""
+    slice_ssim: tuple[float | None, ...]
+    """SSIM of each slice; None for one that the scorer does not count."""
     scorer: str
     """Name of the definition of all scores of this row."""
     lesion_ssim: float | None = None
     """Mean over boxes; None if no box was scored."""
     num_boxes: int = 0
     """Scored boxes."""
+    num_boxes_found: int = 0
+    """Boxes that there are for the volume, scored or not."""
     boxes: tuple[BoxScore, ...] = ()
+    num_timed: int = 0
+    """Slices whose forward pass was timed and counts."""
+    forward_seconds: float = 0.0
+    """Of these together."""
+
+    @property
+    def volume(self) -> tuple[str, str]:
+        """File and name of the volume: a file may hold several."""
+        return self.path, self.volume_id
+
+    @property
+    def num_counted(self) -> int:
+        """Slices that count."""
+        return sum(ssim is not None for ssim in self.slice_ssim)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

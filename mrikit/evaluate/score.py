@@ -10,14 +10,22 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.errors import ConfigError, DataError
-from mrikit.evaluate.boxes import BOXES_ATTRIBUTE, BoxTable, crop_boxes, read_box_table, stored_boxes
+from mrikit.errors import DataError
+from mrikit.evaluate.boxes import (
+    BOXES_ATTRIBUTE,
+    BoxTable,
+    attribute_names,
+    boxes_file,
+    crop_boxes,
+    read_box_table,
+    stored_boxes,
+)
 from mrikit.evaluate.leaderboard import group_acceleration
 from mrikit.evaluate.lesions import score_boxes
 from mrikit.evaluate.pairs import Pair, make_pair
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
-from mrikit.evaluate.scorers import SCORERS, Compared, measure
+from mrikit.evaluate.scorers import SCORERS, Compared, full_name, measure
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
@@ -26,10 +34,11 @@ from mrikit.storage import BlobPath, Location, read_json, recorded_location, sho
 from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.files import held_open
-from mrikit.volumes.reconstruction import find_reconstructions, reconstruction_path
+from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, reconstruction_path
 
 STORED: Final = "stored"
 """Stands for the boxes in the attributes of the volumes."""
+_NUM_NOTES = 3
 
 _Boxes = BoxTable | Literal["stored"] | None
 
@@ -58,16 +67,16 @@ def evaluate(
 
     Raises:
         ConfigError: Unknown scorer.
-        DataError: There are no reconstructions, or no volumes, or the table of boxes cannot be read.
+        DataError: There are no reconstructions, or no volumes; or the table of boxes cannot be read, or there are
+            scores and not one of a box.
         StorageError: `reconstruct.json` or blobs cannot be read.
     """
-    if scorer not in SCORERS:
-        raise ConfigError(f"unknown scorer {scorer!r}; known: {', '.join(SCORERS)}")
+    scorer = full_name(scorer)
     table: _Boxes = read_box_table(boxes) if isinstance(boxes, Path) else boxes
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
-    results = map_on_cores(partial(_score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
+    results = map_on_cores(partial(score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
     for done, (result, found) in enumerate(results, 1):
         notes += found
         if isinstance(result, VolumeScore):
@@ -75,15 +84,53 @@ def evaluate(
         else:
             unscored.append(result)
         on_volume(done, len(pairs))
+    num_skipped = sum(row.num_slices - row.num_counted for row in rows)
+    if num_skipped:
+        notes.append(f"{num_skipped} slices have no body in their reference and do not count")
+    notes += _notes(table, rows, [volume.volume_id for volume in unscored])
+    if table is not None and rows and not any(row.num_boxes for row in rows):
+        raise DataError(_why_no_box(table, rows, notes))
     scores = Scores(
         rows=tuple(rows),
         scorer=scorer,
         unscored=tuple(sorted(unscored, key=lambda volume: volume.path)),
-        notes=tuple(notes + _notes(table, rows, [volume.volume_id for volume in unscored])),
+        notes=tuple(notes),
         data=str(data.resolve()),
         run=run,
     )
     return label_runs([scores])[0]
+
+
+def score_pair(
+    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes = None
+) -> tuple[VolumeScore | Unscored, list[str]]:
+    """The scores of a volume and its reconstruction, and what had to be left out of them.
+
+    Args:
+        files: Of the volume, and of its reconstruction.
+        recon: The folder that the latter is in.
+        scorer: A name of `SCORERS`.
+        boxes: A table of lesions, or `stored`; none if None.
+    """
+    file, target = files
+    path = file.path
+    unscored = partial(_unscored, path, reconstruction=target.relative_to(recon), volume_id=file.volume_id)
+    try:
+        with held_open(file.current().open()) as volume:
+            pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
+        if pair.reference is None:
+            return unscored("the file has no reference image"), []
+        if not pair.reference.any():
+            return unscored("the reference is zero everywhere"), []
+        if not pair.zero_filled.any() or not pair.image.any():
+            what = "reconstruction" if pair.zero_filled.any() else "measured k-space"
+            return unscored(f"the {what} is zero everywhere"), []
+        compared = SCORERS[scorer].prepare(pair)
+        row = _score(path, target, recon, pair, scorer, compared)
+        scored, notes = _add_boxes(row, pair, compared, boxes)
+        return scored, _zero_slices(pair) + _slow(pair) + notes
+    except DataError as error:
+        return unscored(str(error)), []
 
 
 def data_of(recon: Path) -> Location:
@@ -127,35 +174,14 @@ def _match(data: Location, recon: Path, model: str) -> tuple[list[tuple[VolumeFi
     return pairs, unscored
 
 
-def _score_pair(
-    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes
-) -> tuple[VolumeScore | Unscored, list[str]]:
-    """The scores of a volume and its reconstruction, and what had to be left out of them."""
-    file, target = files
-    path = file.path
-    unscored = partial(_unscored, path, reconstruction=target.relative_to(recon), volume_id=file.volume_id)
-    try:
-        with held_open(file.current().open()) as volume:
-            pair = make_pair(volume, target, is_square=SCORERS[scorer].is_square)
-        if pair.reference is None:
-            return unscored("the file has no reference image"), []
-        if not pair.reference.any():
-            return unscored("the reference is zero everywhere"), []
-        compared = SCORERS[scorer].prepare(pair)
-        row = _score(path, target, recon, pair, scorer, compared)
-        return _add_boxes(row, pair, compared, boxes)
-    except DataError as error:
-        return unscored(str(error)), []
-
-
 def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, compared: Compared) -> VolumeScore:
     assert pair.reference is not None
-    measured = measure(compared)
-    # What lies outside a mask is not measured, and may be broken nevertheless.
-    values = (measured.mse, measured.nmse, measured.ssim, pair.image.max())
-    if not all(map(math.isfinite, values)):
-        raise DataError(_why_no_score(target, pair.image, pair.reference))
-    mask = pair.reconstruction.mask
+    measured = measure(compared, scorer)
+    # What lies outside the mask or the window is not measured, and may be broken nevertheless.
+    whole = pair.reconstruction.image
+    if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim, whole.max()))):
+        raise DataError(_why_no_score(target, whole, pair.reference))
+    mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
@@ -176,7 +202,30 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         mse=measured.mse,
         slice_ssim=measured.slice_ssim,
         scorer=scorer,
+        num_timed=timing.num_slices if timing else 0,
+        forward_seconds=timing.seconds if timing else 0.0,
     )
+
+
+def _zero_slices(pair: Pair) -> list[str]:
+    """A line on slices that were scored although they hold nothing."""
+    assert pair.reference is not None
+    has_reference = pair.reference.any((1, 2))
+    for name, values in (("measured k-space", pair.zero_filled), ("reconstruction", pair.image)):
+        empty = np.flatnonzero(has_reference & ~values.any((1, 2)))
+        if len(empty):
+            found = (
+                f"{len(empty)} slices of the {name} of {pair.info.volume_id} are zero, the first is slice {empty[0]}"
+            )
+            return [f"{found}; they count in its scores"]
+    return []
+
+
+def _slow(pair: Pair) -> list[str]:
+    timing = pair.reconstruction.timing
+    if timing is None or timing.total_seconds <= SLOW_VOLUME_S:
+        return []
+    return [f"{pair.info.volume_id} took {timing.total_seconds:.0f} s of forward passes, more than {SLOW_VOLUME_S:g} s"]
 
 
 def _anatomy(info: ScanInfo) -> str | None:
@@ -199,7 +248,9 @@ def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) 
             found = stored_boxes(recorded_location(row.path), size)
     except DataError as error:
         return row, [str(error)]
-    scored, notes = score_boxes(compared, crop_boxes(found, size, window), row.volume_id)
+    is_crop = SCORERS[row.scorer].is_inside
+    scored, notes = score_boxes(compared, crop_boxes(found, size, window), row.volume_id, is_crop=is_crop)
+    row = replace(row, num_boxes_found=len(found))
     if not scored:
         return row, notes
     mean = math.fsum(box.ssim for box in scored) / len(scored)
@@ -223,6 +274,20 @@ def _notes(boxes: _Boxes, rows: Sequence[VolumeScore], unscored: Sequence[str]) 
     if num_without:
         notes.append(f"{num_without} of {len(rows)} scored volumes have no box that could be scored in {place}")
     return notes
+
+
+def _why_no_box(boxes: BoxTable | Literal["stored"], rows: Sequence[VolumeScore], notes: Sequence[str]) -> str:
+    """Where boxes were looked for, and what was found there instead."""
+    first = recorded_location(rows[0].path)
+    if isinstance(boxes, BoxTable):
+        found = f"it has boxes of {name_some(sorted(boxes.boxes)) or 'no file'}"
+    elif BOXES_ATTRIBUTE in (names := attribute_names(first)):
+        found = f"{boxes_file(first)} has the attribute"
+    else:
+        found = f"{boxes_file(first)} has {', '.join(names) or 'no attribute'}"
+    num_found = sum(row.num_boxes_found for row in rows)
+    more = "".join(f"; {note}" for note in notes[:_NUM_NOTES])
+    return shown(f"--boxes: {num_found} boxes found and none scored in {len(rows)} volumes{more}; {found}")
 
 
 def _why_no_score(target: Path, image: npt.NDArray[np.float32], reference: npt.NDArray[np.float32]) -> str:

@@ -1,11 +1,12 @@
 """Scorers by name: what of a pair is compared, and how volumes are averaged."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from mrikit.errors import DataError
+from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate.pairs import Pair
 from mrikit.metrics import BODY_THRESHOLDS, VolumeMetrics, body_mask, measure_masked, measure_volume
 from mrikit.volumes.anatomy import anatomy_of
@@ -38,13 +39,29 @@ class Scorer:
     is_leaderboard: bool
     """Whether every slice counts the same in a mean, instead of every volume, and folders `acc4` and `acc8` name the
     acceleration that a volume counts to."""
+    is_inside: bool = False
+    """Whether pixels outside the mask do not count at all, a box is scored as an image of its own, and the time of a
+    slice is part of the score."""
 
 
-def measure(compared: Compared) -> VolumeMetrics:
-    """SSIM, PSNR, NMSE and MSE of what a scorer compares."""
+def full_name(scorer: str) -> str:
+    """The name of a scorer that may be given by an older one.
+
+    Raises:
+        ConfigError: There is no such scorer.
+    """
+    name = OLDER_NAMES.get(scorer, scorer)
+    if name not in SCORERS:
+        raise ConfigError(f"unknown scorer {scorer!r}; known: {', '.join(SCORERS)}")
+    return name
+
+
+def measure(compared: Compared, scorer: str) -> VolumeMetrics:
+    """SSIM, PSNR, NMSE and MSE of what a scorer of that name compares."""
     if compared.mask is None:
         return measure_volume(compared.image, compared.reference)
-    return measure_masked(compared.image, compared.reference, compared.mask, compared.data_range)
+    is_inside = SCORERS[scorer].is_inside
+    return measure_masked(compared.image, compared.reference, compared.mask, compared.data_range, is_inside=is_inside)
 
 
 def _prepare_fastmri(pair: Pair) -> Compared:
@@ -53,28 +70,44 @@ def _prepare_fastmri(pair: Pair) -> Compared:
     return Compared(image=image, reference=reference, mask=None, data_range=float(reference.amax()))
 
 
-def _prepare_snu(pair: Pair) -> Compared:
+def _prepare_snu_2025(pair: Pair) -> Compared:
     """What lies in the body mask of the reference, with the maximum that its file names as data range."""
-    info, anatomy = pair.info, anatomy_of(pair.info)
+    anatomy = anatomy_of(pair.info)
     if anatomy not in BODY_THRESHOLDS:
         raise DataError(
-            f"the snu scorer has body masks for {' and '.join(BODY_THRESHOLDS)}, the anatomy is "
+            f"the snu-2025 scorer has body masks for {' and '.join(BODY_THRESHOLDS)}, the anatomy is "
             f"{anatomy or 'unknown'}; use --scorer fastmri"
         )
-    if not info.reference_max:
+    return _inside_body(pair, anatomy, "snu-2025")
+
+
+def _prepare_snu_2026(pair: Pair) -> Compared:
+    """The same of knees, which alone the challenge of 2026 has."""
+    anatomy = anatomy_of(pair.info)
+    if anatomy != "knee":
         raise DataError(
-            "the snu scorer needs the attribute 'max' of the reference's file, which is missing or 0; "
-            "use --scorer fastmri"
+            f"the snu-2026 scorer is for knees, the anatomy is {anatomy or 'unknown'}; use --scorer "
+            f"{'snu-2025 or fastmri' if anatomy else 'fastmri'}"
+        )
+    return _inside_body(pair, anatomy, "snu-2026")
+
+
+def _inside_body(pair: Pair, anatomy: str, scorer: str) -> Compared:
+    largest = pair.info.reference_max
+    if largest is None or not 0 < largest < math.inf:
+        raise DataError(
+            f"the {scorer} scorer needs the attribute 'max' of the reference's file, a positive number; found "
+            f"{'none' if largest is None else f'{largest:g}'}; use --scorer fastmri"
         )
     image, reference = _tensors(pair)
     threshold = BODY_THRESHOLDS[anatomy]
     mask = body_mask(reference, threshold)
     if not mask.view(torch.uint8).amax():
         raise DataError(
-            f"nothing in the reference, whose maximum is {float(reference.amax()):.3g}, is body by the snu scorer's "
-            f"threshold of {threshold:g} for {anatomy}: the data have another scale; use --scorer fastmri"
+            f"nothing in the reference, whose maximum is {float(reference.amax()):.3g}, is body by the {scorer} "
+            f"scorer's threshold of {threshold:g} for {anatomy}: the data have another scale; use --scorer fastmri"
         )
-    return Compared(image=image, reference=reference, mask=mask, data_range=info.reference_max)
+    return Compared(image=image, reference=reference, mask=mask, data_range=largest)
 
 
 def _tensors(pair: Pair) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,11 +122,20 @@ SCORERS = {
         is_square=True,
         is_leaderboard=False,
     ),
-    "snu": Scorer(
-        meaning="SSIM, PSNR and NMSE inside the body mask of the SNU challenge; means over slices",
-        prepare=_prepare_snu,
+    "snu-2025": Scorer(
+        meaning="SSIM, PSNR and NMSE inside the body mask of the SNU challenge of 2025; means over slices",
+        prepare=_prepare_snu_2025,
         is_square=False,
         is_leaderboard=True,
     ),
+    "snu-2026": Scorer(
+        meaning="knees by the SNU challenge of 2026: SSIM over the pixels of the body and in boxes; means over slices",
+        prepare=_prepare_snu_2026,
+        is_square=False,
+        is_leaderboard=True,
+        is_inside=True,
+    ),
 }
 """Definitions of a score by the name that `mrikit evaluate --scorer` takes."""
+OLDER_NAMES = {"snu": "snu-2025"}
+"""What scorers were called before a challenge had years."""

@@ -1,4 +1,4 @@
-"""Scores: how good every volume is, and its files: `scores.json` for programs, `scores.csv` for people."""
+"""Scores: how good every volume is, and its files: JSON for programs, CSV for people, both for each scorer."""
 
 import csv
 import io
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from mrikit import __version__
-from mrikit.errors import DataError
+from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.evaluate.leaderboard import leaderboard
 from mrikit.evaluate.lesions import summarise_lesions
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
-from mrikit.evaluate.scorers import SCORERS
+from mrikit.evaluate.scorers import SCORERS, full_name
 from mrikit.evaluate.summary import summarise
 from mrikit.storage import read_json, write_json, write_text
 
+DEFAULT_SCORER = "fastmri"
+"""The scorer whose files have no name of a scorer in theirs."""
 SCORES_FILE = "scores.json"
-TABLE_FILE = "scores.csv"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,10 +40,17 @@ class Scores:
     """What `reconstruct.json` says about model, mask and time."""
 
 
-def write_scores(folder: Path, scores: Scores) -> list[Path]:
-    """Write `scores.json` and `scores.csv` into a folder.
+def score_files(scorer: str) -> tuple[str, str]:
+    """Names of the JSON and the CSV file of a scorer: `scores.json`, or as `scores.snu-2026.json`."""
+    stem = "scores" if scorer == DEFAULT_SCORER else f"scores.{scorer}"
+    return f"{stem}.json", f"{stem}.csv"
 
-    An infinite PSNR (equal volumes) is null in JSON and `inf` in CSV.
+
+def write_scores(folder: Path, scores: Scores) -> list[Path]:
+    """Write the two files of a scorer into a folder, beside those of others.
+
+    An infinite PSNR (equal volumes) is null in JSON and `inf` in CSV. What an older version wrote by another scorer
+    into `scores.json` gets a name of its own first.
 
     Returns:
         The files written.
@@ -50,13 +58,30 @@ def write_scores(folder: Path, scores: Scores) -> list[Path]:
     Raises:
         StorageError: The folder cannot be written.
     """
-    write_json(folder / SCORES_FILE, describe_scores(scores))
-    _write_table(folder / TABLE_FILE, scores.rows)
-    return [folder / SCORES_FILE, folder / TABLE_FILE]
+    files = [folder / name for name in score_files(scores.scorer)]
+    _keep_older(folder, scores.scorer)
+    write_json(files[0], describe_scores(scores))
+    _write_table(files[1], scores.rows)
+    return files
+
+
+def find_scores(folder: Path) -> list[Scores]:
+    """The scores of a folder by every scorer, in the order of `SCORERS`.
+
+    Raises:
+        StorageError: A file cannot be read or is not JSON.
+        DataError: A file does not hold scores of mrikit.
+    """
+    found: dict[str, Scores] = {}
+    for name in dict.fromkeys([SCORES_FILE, *(score_files(scorer)[0] for scorer in SCORERS)]):
+        if (folder / name).exists():
+            scores = read_scores(folder / name)
+            found[scores.scorer] = scores  # a file of its own is newer than an older version's `scores.json`
+    return [found[scorer] for scorer in SCORERS if scorer in found]
 
 
 def describe_scores(scores: Scores) -> dict[str, Any]:
-    """What `scores.json` holds: the rows, and what they come to.
+    """What the JSON file holds: the rows, and what they come to.
 
     The summary is over all and over each acquisition; `leaderboard` is empty unless the scorer counts slices, and
     `lesions` unless boxes were scored.
@@ -69,6 +94,10 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
         "run": scores.run,
         "summary": summarise(scores.rows) + summarise(scores.rows, by_acquisition=True),
         "leaderboard": leaderboard({".": scores.rows}),
+        "boxes": {
+            "found": sum(row.num_boxes_found for row in scores.rows),
+            "scored": sum(row.num_boxes for row in scores.rows),
+        },
         "lesions": summarise_lesions(scores.rows),
         "rows": scores.rows,
         "unscored": scores.unscored,
@@ -88,13 +117,13 @@ def read_scores(path: Path) -> Scores:
     try:
         return Scores(
             rows=tuple(_read_row(row) for row in content["rows"]),
-            scorer={name: name for name in SCORERS}[content["scorer"]],
+            scorer=full_name(content["scorer"]),
             unscored=tuple(Unscored(**volume) for volume in content["unscored"]),
             notes=tuple(content["notes"]),
             data=content["data"],
             run=content["run"],
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         message = f"{path}: not the scores of this version of mrikit ({error!r}); write them again: mrikit evaluate"
         raise DataError(message) from error
 
@@ -114,7 +143,23 @@ def _read_row(row: dict[str, Any]) -> VolumeScore:
     psnr = math.inf if row["psnr"] is None else row["psnr"]
     lists = {name: tuple(row[name]) for name in ("settings", "slice_ssim")}
     boxes = tuple(BoxScore(**box) for box in row["boxes"])
-    return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes})
+    return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes, "scorer": full_name(row["scorer"])})
+
+
+def _keep_older(folder: Path, scorer: str) -> None:
+    """Give `scores.json` of another scorer, as older versions wrote it, the name that it would have now."""
+    older = folder / SCORES_FILE
+    if scorer != DEFAULT_SCORER or not older.is_file():
+        return
+    try:
+        found = read_scores(older).scorer
+    except (DataError, StorageError):
+        return  # no scores, or of a version whose scores nobody can read any more
+    if found == scorer:
+        return
+    for old, new in zip(score_files(DEFAULT_SCORER), score_files(found), strict=True):
+        if (folder / old).exists() and not (folder / new).exists():
+            (folder / old).rename(folder / new)
 
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 from typing import Any
 
 from mrikit.evaluate.bootstrap import Interval, resample
@@ -39,6 +39,26 @@ class Difference:
     ssim: Interval
     psnr: Interval
     nmse: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Common:
+    """The volumes that all runs at one acceleration did, where some did others too."""
+
+    acceleration: float
+    scorer: str
+    num_volumes: int
+    left_out: tuple[tuple[str, int], ...]
+    """Label of each run, and how many of its volumes are not among them."""
+
+    @property
+    def line(self) -> str:
+        """All of it in words."""
+        left = ", ".join(f"{number} of {label}" for label, number in self.left_out if number)
+        if not self.num_volumes:
+            return f"{self.acceleration:g}x: no volume was done by all {len(self.left_out)} models, which did {left}"
+        volumes = f"{self.num_volumes} volume{'s' if self.num_volumes > 1 else ''}"
+        return f"{self.acceleration:g}x: compared on the {volumes} that all models did; left out are {left}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,15 +117,15 @@ def compare_models(rows: Iterable[VolumeScore], baseline: str, *, seed: int = 0)
         One for each other run and acceleration that share volumes with the baseline.
     """
     rows = list(rows)
-    base = {(_source(row), row.acceleration): _values(row) for row in rows if row.label == baseline}
-    others = [row for row in rows if row.label != baseline and (_source(row), row.acceleration) in base]
+    base = {(row.volume, row.acceleration): _values(row) for row in rows if row.label == baseline}
+    others = [row for row in rows if row.label != baseline and (row.volume, row.acceleration) in base]
     return [
         Difference(
             label=label,
             baseline=baseline,
             acceleration=acceleration,
             num_volumes=len(members),
-            **_intervals(members, [_subtract(_values(row), base[_source(row), acceleration]) for row in members], seed),
+            **_intervals(members, [_subtract(_values(row), base[row.volume, acceleration]) for row in members], seed),
         )
         for (acceleration, label), members in group_rows(others, lambda row: (row.acceleration, row.label))
     ]
@@ -136,7 +156,8 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
 
     One group for each set of volumes that a run did, with the scores on it of every run that did all of the set: where
     a network did the held-out volumes only and other models did all volumes, there is a group of everything on the
-    held-out volumes, and one of the other models on all.
+    held-out volumes, and one of the other models on all. One more group has all runs on the volumes that all did, or
+    where there is none, each pair of runs on theirs.
 
     Returns:
         Lowest acceleration first, then the group of most runs, then that of most volumes.
@@ -144,28 +165,46 @@ def same_volumes(rows: Iterable[VolumeScore]) -> list[list[VolumeScore]]:
     rows = list(rows)
     done: dict[tuple[float, str], dict[str, set[tuple[str, str]]]] = {}
     for row in rows:
-        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(_source(row))
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.volume)
     groups: list[list[VolumeScore]] = []
     for key, runs in sorted(done.items()):
         found = []
-        for sources in {frozenset(sources) for sources in runs.values()}:
-            labels = {label for label, others in runs.items() if sources <= others}
+        done_by_one = {frozenset(paths) for paths in runs.values()}
+        done_by_all = frozenset.intersection(*done_by_one)
+        shared = {done_by_all} if done_by_all else {a & b for a, b in combinations(done_by_one, 2)}
+        for paths in (done_by_one | shared) - {frozenset()}:
+            labels = {label for label, others in runs.items() if paths <= others}
             members = [
                 row
                 for row in rows
-                if (row.acceleration, row.scorer) == key and row.label in labels and _source(row) in sources
+                if (row.acceleration, row.scorer) == key and row.label in labels and row.volume in paths
             ]
-            found.append((-len(labels), -len(sources), min(sources), members))
+            found.append((-len(labels), -len(paths), min(paths), members))
         groups += [members for *_, members in sorted(found, key=lambda entry: entry[:3])]
     return groups
 
 
+def common_volumes(rows: Iterable[VolumeScore]) -> list[Common]:
+    """For each acceleration and scorer where runs did unequal volumes, what they have in common."""
+    done: dict[tuple[float, str], dict[str, set[tuple[str, str]]]] = {}
+    for row in rows:
+        done.setdefault((row.acceleration, row.scorer), {}).setdefault(row.label, set()).add(row.volume)
+    found = []
+    for (acceleration, scorer), runs in sorted(done.items()):
+        common = set.intersection(*runs.values())
+        left_out = tuple((label, len(paths - common)) for label, paths in runs.items())
+        if any(number for _, number in left_out):
+            found.append(Common(acceleration=acceleration, scorer=scorer, num_volumes=len(common), left_out=left_out))
+    return found
+
+
 def sorted_slices(rows: Iterable[VolumeScore]) -> list[SliceScore]:
-    """All slices of all volumes, worst SSIM first; equal ones in the order of path and slice."""
+    """All slices that count of all volumes, worst SSIM first; equal ones in the order of path and slice."""
     slices = [
         SliceScore(row=row, slice_index=index, ssim=score)
-        for row in sorted(_distinct(rows), key=lambda row: (*_source(row), row.acceleration, row.label))
+        for row in sorted(_distinct(rows), key=lambda row: (*row.volume, row.acceleration, row.label))
         for index, score in enumerate(row.slice_ssim)
+        if score is not None
     ]
     return sorted(slices, key=lambda entry: entry.ssim)
 
@@ -175,18 +214,13 @@ def group_rows(
 ) -> list[tuple[tuple[Any, ...], list[VolumeScore]]]:
     """Rows of the same key without repetitions, by key; within a group in an order that depends on the rows alone."""
     # By path within a group, so that intervals do not depend on the order in which folders were found.
-    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), *_source(row)))
+    ordered = sorted(_distinct(rows), key=lambda row: (*key(row), *row.volume))
     return [(name, list(members)) for name, members in groupby(ordered, key)]
 
 
 def _distinct(rows: Iterable[VolumeScore]) -> Iterable[VolumeScore]:
     """The rows without repetitions: undersampled data come out the same whatever acceleration was asked for."""
-    return {(row.label, row.acceleration, _source(row), row.slice_ssim): row for row in rows}.values()
-
-
-def _source(row: VolumeScore) -> tuple[str, str]:
-    """What was scored: one file may hold several volumes."""
-    return row.path, row.volume_id
+    return {(row.label, row.acceleration, row.volume, row.slice_ssim): row for row in rows}.values()
 
 
 def _values(row: VolumeScore) -> tuple[float, float, float]:
@@ -201,5 +235,5 @@ def _subtract(values: tuple[float, ...], base: tuple[float, ...]) -> tuple[float
 def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
     """Mean and interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
     patients = [row.patient_id or row.path for row in members]
-    weights = [float(row.num_slices) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
+    weights = [float(row.num_counted) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
     return dict(zip(("ssim", "psnr", "nmse"), resample(patients, values, weights, seed), strict=True))

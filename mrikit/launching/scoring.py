@@ -46,7 +46,7 @@ def scoring(config: "RunConfig", run: Location, stage: int | None, data: Locatio
     weights = run / f"stage-{stage}" if stage else run
     ending = f"-stage-{stage}-test" if stage else "-test"
     recon = run.with_name(run.name + ending) if run.name else run / ending.lstrip("-")
-    scorer = "snu" if config.data.validation_score == "body_ssim" else "fastmri"
+    scorer = "snu-2025" if config.data.validation_score == "body_ssim" else "fastmri"
     where = () if device == "auto" else ("--device", device)
     made = ("--weights", str(weights), "--data", str(data), "--out", str(recon), *mask_words(config), *where)
     scored = ("--recon", str(recon), "--data", str(data), *(() if scorer == "fastmri" else ("--scorer", scorer)))

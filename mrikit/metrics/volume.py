@@ -1,13 +1,14 @@
 """MSE, NMSE, PSNR and SSIM of whole volumes, as `fastmri.evaluate` defines them."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from mrikit.errors import DataError
 from mrikit.metrics.body import crop_to_body
-from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim
+from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_map
 
 # Masked slices are taken a few at a time: they stay in the processor's cache, and neighbours have bodies of one size.
 _PIXELS_AT_A_TIME = 2**19
@@ -25,8 +26,8 @@ class VolumeMetrics:
     """Peak signal to noise ratio against the maximum of the reference volume, dB; infinite for equal volumes."""
     ssim: float
     """Mean of `slice_ssim`."""
-    slice_ssim: tuple[float, ...]
-    """SSIM of each slice, its data range the maximum of the reference volume."""
+    slice_ssim: tuple[float | None, ...]
+    """SSIM of each slice, its data range the maximum of the reference volume; None for a slice that does not count."""
 
 
 def measure_volume(image: torch.Tensor, reference: torch.Tensor) -> VolumeMetrics:
@@ -45,32 +46,38 @@ def measure_volume(image: torch.Tensor, reference: torch.Tensor) -> VolumeMetric
 
 
 def measure_masked(
-    image: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor, data_range: float
+    image: torch.Tensor, reference: torch.Tensor, mask: torch.Tensor, data_range: float, *, is_inside: bool = False
 ) -> VolumeMetrics:
     """Everything of image and reference times the mask, as the leaderboard of the SNU challenge defines its SSIM.
 
-    Pixels and windows outside the mask count too, as equal ones.
+    Pixels and windows outside the mask count too, as equal ones, unless the SSIM is that inside.
 
     Args:
         image: (slice, y, x) float; half precision is computed in float32.
         reference: (slice, y, x) float, same scale.
         mask: (slice, y, x) bool, of `body_mask`.
         data_range: The maximum that the file of the reference names, for SSIM and PSNR.
+        is_inside: Whether the SSIM of a slice is the mean over windows whose middle lies in the mask, as the challenge
+            has it since 2026; a slice that has none does not count.
 
     Raises:
-        DataError: The shapes differ or a side is shorter than the SSIM window.
+        DataError: The shapes differ, a side is shorter than the SSIM window, or no slice counts.
     """
     if not image.shape == reference.shape == mask.shape or min(image.shape[1:]) < WINDOW:
         found = f"{tuple(image.shape)}, {tuple(reference.shape)} and {tuple(mask.shape)}"
         raise DataError(f"two images and a mask need one shape (slice, y, x), sides at least {WINDOW}; found {found}")
-    slice_ssim: list[float] = []
+    slice_ssim: list[float | None] = []
     squared_error, squared_reference = [], []
     at_a_time = len(image) if image.device.type == "cuda" else max(1, _PIXELS_AT_A_TIME // mask[0].numel())
     for start in range(0, len(image), at_a_time):
         part = slice(start, start + at_a_time)
         body, body_reference = crop_to_body(mask[part], image[part], reference[part])
-        share = _num_windows(body) / _num_windows(image)
-        slice_ssim += (1 - slice_ssim_loss(body, body_reference, data_range) * share).tolist()
+        if is_inside:
+            (counted,) = crop_to_body(mask[part], mask[part])
+            slice_ssim += _ssim_inside(body, body_reference, counted, data_range)
+        else:
+            share = _num_windows(body) / _num_windows(image)
+            slice_ssim += (1 - slice_ssim_loss(body, body_reference, data_range) * share).tolist()
         squared_error.append(_energy(body, body_reference))
         squared_reference.append(_energy(body_reference))
     return _measured(slice_ssim, math.fsum(squared_error), math.fsum(squared_reference), data_range, image.numel())
@@ -119,6 +126,17 @@ def psnr(image: torch.Tensor, reference: torch.Tensor, data_range: float | None 
     return _decibel(mse(image, reference), peak)
 
 
+def _ssim_inside(
+    body: torch.Tensor, body_reference: torch.Tensor, mask: torch.Tensor, data_range: float
+) -> list[float | None]:
+    """SSIM of each slice over the pixels of the mask that are the middle of a window; None without such a pixel."""
+    rim = WINDOW // 2
+    middles = mask[:, rim:-rim, rim:-rim]
+    counts = middles.sum((1, 2), dtype=torch.int64).tolist()
+    sums = (ssim_map(body, body_reference, data_range).double() * middles).sum((1, 2)).tolist()
+    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
+
+
 def _num_windows(image: torch.Tensor) -> int:
     """SSIM windows in one slice."""
     height, width = image.shape[1:]
@@ -126,14 +144,17 @@ def _num_windows(image: torch.Tensor) -> int:
 
 
 def _measured(
-    slice_ssim: list[float], squared_error: float, squared_reference: float, peak: float, num_pixels: int
+    slice_ssim: Sequence[float | None], squared_error: float, squared_reference: float, peak: float, num_pixels: int
 ) -> VolumeMetrics:
+    counted = [value for value in slice_ssim if value is not None]
+    if not counted:
+        raise DataError("no slice has a pixel of the mask that is the middle of an SSIM window; use --scorer fastmri")
     mean_squared = squared_error / num_pixels
     return VolumeMetrics(
         mse=mean_squared,
         nmse=_ratio(squared_error, squared_reference),
         psnr=_decibel(mean_squared, peak),
-        ssim=math.fsum(slice_ssim) / len(slice_ssim),
+        ssim=math.fsum(counted) / len(counted),
         slice_ssim=tuple(slice_ssim),
     )
 

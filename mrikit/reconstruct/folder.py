@@ -12,7 +12,9 @@ import torch
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct.claims import claimed
+from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.method import ReconstructConfig
+from mrikit.reconstruct.peak_memory import begin_peak, peak_facts
 from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
 from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.shared_slices import HeldSlices
@@ -23,7 +25,7 @@ from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import VolumeFile
 from mrikit.volumes.files import held_open, name_below
-from mrikit.volumes.reconstruction import find_reconstructions, is_made_from, write_reconstruction
+from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, is_made_from, write_reconstruction
 
 OnStart = Callable[[str, Work], None]
 """Called before the first volume with the name of the model, or of all models, and what there is to do."""
@@ -31,7 +33,7 @@ OnFailure = Callable[[str], None]
 """Called with the reason why a volume is passed over, which names its file."""
 
 _FREE = ("version", "weights")  # may differ within one folder: the weights' digest counts, not where they lie
-_SINCE = {"flips": False, "whiten": False}  # what folders of older versions do not say
+_SINCE = {"flips": False, "whiten": False, "timed": False}  # what folders of older versions do not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,8 @@ class ReconstructSummary:
     """Volumes of one slice that a network of adjacent slices got repeated."""
     num_rest: int
     """Volumes that no weights suit, done by the classical method beside them."""
+    num_slow: int = 0
+    """Volumes whose forward passes took longer than the SNU challenge allows without a warning."""
 
 
 OnEnd = Callable[[ReconstructSummary], None]
@@ -70,6 +74,7 @@ def reconstruct_folder(
     device: torch.device | str = "cpu",
     shard: Shard | None = None,
     is_held_out: bool = False,
+    is_timed: bool = False,
     sync: Callable[[], None] = lambda: None,
     on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
@@ -89,6 +94,7 @@ def reconstruct_folder(
         device: Where to compute.
         shard: The part of the volumes that this process does; others do the rest, in the same way and at any time.
         is_held_out: Whether to leave out volumes that a network was trained on.
+        is_timed: Whether to time the forward pass of each slice alone, as `ForwardClock` does.
         sync: Called where `out` shall be what others who write there, too, see of it.
         on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
@@ -109,15 +115,17 @@ def reconstruct_folder(
     if is_held_out:
         _require_known_training(routing)
     work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out)
-    record = {**describe_routing(routing), "whiten": config.whiten, "data": str(data.resolve())}
+    record = {**describe_routing(routing), "whiten": config.whiten, "data": str(data.resolve()), "timed": is_timed}
+    clock = ForwardClock(device) if is_timed else None
     on_start(routing.name, work)
     failures: list[tuple[str, str]] = []
     done: list[_Done] = []
+    begin_peak(device)
     start = time.perf_counter()
     with _claimed(out, record, sync, is_shared=shard.num_shards > 1):
         for item in _in_turn(work.items, out, on_wait):
             try:
-                made = _reconstruct(item, routing, device, on_slice)
+                made = _reconstruct(item, routing, device, clock, on_slice)
             except DataError as error:
                 name = name_below(data, item.file.path)
                 failures.append((name, _name_file(str(error), item.file, name)))
@@ -128,7 +136,7 @@ def reconstruct_folder(
         seconds = time.perf_counter() - start
         summary = _summarise(done, work, len(failures), seconds)
         if summary.num_slices and shard.num_shards == 1:
-            _note_speed(out / RECONSTRUCT_FILE, record, summary, sync)
+            _note_cost(out / RECONSTRUCT_FILE, record, summary, peak_facts(device), sync)
     on_end(summary)
     if failures:
         first, *others = failures
@@ -137,16 +145,23 @@ def reconstruct_folder(
     return summary
 
 
-def _note_speed(path: Path, record: dict[str, Any], summary: ReconstructSummary, sync: Callable[[], None]) -> None:
-    """Note the time beside what was asked for, unless another machine that does the same has done so meanwhile."""
+def _note_cost(
+    path: Path, record: dict[str, Any], summary: ReconstructSummary, peak: dict[str, Any], sync: Callable[[], None]
+) -> None:
+    """Note time and memory beside what was asked for, unless another machine that does the same has done so meanwhile.
+
+    They are those of this call, whose slices are counted; what it found done before took no time.
+    """
     before = path.read_bytes()
     sync()
     if path.read_bytes() == before:
-        speed = {
+        cost = {
             "seconds": round(summary.seconds, 3),
             "slices_per_second": round(summary.num_slices / summary.seconds, 3),
+            "seconds_per_slice": round(summary.seconds / summary.num_slices, 6),
+            "num_slices": summary.num_slices,
         }
-        write_json(path, record | speed)
+        write_json(path, record | cost | peak)
 
 
 def _in_turn(items: list[Item], out: Path, on_wait: Callable[[int], None]) -> Iterator[Item]:
@@ -177,9 +192,13 @@ class _Done(NamedTuple):
     """One slice, although the network sees several."""
     is_rest: bool
     """No weights suit it."""
+    forward_seconds: float
+    """Of all slices, where they were timed."""
 
 
-def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_slice: OnSlice) -> _Done | None:
+def _reconstruct(
+    item: Item, routing: Routing, device: torch.device | str, clock: ForwardClock | None, on_slice: OnSlice
+) -> _Done | None:
     """Reconstruct one volume into its file; None if somebody else did meanwhile."""
     file = item.file.current()
     if is_made_from(item.target, file.source_signature):
@@ -189,9 +208,10 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
         # What the classifier reads is there already for the network.
         volume = opened.replaced(kspace=HeldSlices(opened.kspace))
         method, config = choose_method(routing, volume, device), routing.config
-        result = reconstruct_volume(volume, method, config.mask, device=device, on_slice=on_slice)
+        result = reconstruct_volume(volume, method, config.mask, device=device, clock=clock, on_slice=on_slice)
     described = result.config | ({} if config.task is None else {"task": config.task})
     described |= {"whiten": True} if config.whiten else {}
+    described |= {"is_trained_on": True} if file.volume_id in routing.trained_on else {}
     write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(
         num_slices=len(result.image),
@@ -199,6 +219,7 @@ def _reconstruct(item: Item, routing: Routing, device: torch.device | str, on_sl
         is_full=result.mask.kind == "full" and bool(method.record.get("masks")),
         is_single=len(result.image) == 1 < method.num_adjacent,
         is_rest=method is routing.rest,
+        forward_seconds=result.timing.total_seconds if result.timing else 0.0,
     )
 
 
@@ -237,6 +258,7 @@ def _summarise(done: list[_Done], work: Work, num_failed: int, seconds: float) -
         num_full=sum(one.is_full for one in done),
         num_single=sum(one.is_single for one in done),
         num_rest=sum(one.is_rest for one in done),
+        num_slow=sum(one.forward_seconds > SLOW_VOLUME_S for one in done),
     )
 
 

@@ -28,6 +28,7 @@ from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.precision import autocast, real_float32
 from mrikit.parallel import map_on_cores
 from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
+from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import ScanInfo, Volume
@@ -53,6 +54,7 @@ def reconstruct_volume(
     *,
     device: torch.device | str = "cpu",
     slices_at_a_time: int = 0,
+    clock: ForwardClock | None = None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
 ) -> Reconstruction:
     """Undersample and reconstruct every slice of a volume; each is read once.
@@ -64,6 +66,7 @@ def reconstruct_volume(
         device: Where to compute.
         slices_at_a_time: Slices that a model is given together; 0 for 1 on each core of a CPU, and several on a GPU, or
             fewer where its memory does not suffice.
+        clock: Times each slice alone, with nothing beside it; then they are given to the model one by one.
         on_slice: Called after every slice with the volume and its number of slices.
 
     Raises:
@@ -97,15 +100,21 @@ def reconstruct_volume(
 
     def compute(example: Example) -> list[_Slice]:
         with _named(volume_id, tuple(facts.slice_index for facts in example.facts)):
-            return _reconstruct_slices(example, method)
+            return _reconstruct_slices(example, method, clock)
 
     is_on_cpu = torch.device(device).type == "cpu"
-    size = slices_at_a_time or (1 if is_on_cpu else _SLICES_ON_GPU)
+    size = 1 if clock else slices_at_a_time or (1 if is_on_cpu else _SLICES_ON_GPU)
     groups = [tuple(range(first, min(first + size, num_slices))) for first in range(0, num_slices, size)]
     slices: list[_Slice] = []
     with real_float32():
-        parts = map_on_cores(lambda group: compute(read(group)), groups) if is_on_cpu else None
-        for done in parts or map(compute, one_ahead(read, groups)):
+        parts: Iterator[list[_Slice]]
+        if clock:
+            parts = (compute(read(group)) for group in groups)
+        elif is_on_cpu:
+            parts = map_on_cores(lambda group: compute(read(group)), groups)
+        else:
+            parts = map(compute, one_ahead(read, groups))
+        for done in parts:
             slices += done
             for _ in done:
                 on_slice(volume_id, num_slices)
@@ -120,6 +129,7 @@ def reconstruct_volume(
         model=method.name,
         weights_sha256=method.weights.sha256 if method.weights else None,
         config=describe_method(method, plan),
+        timing=clock.finish_volume() if clock else None,
     )
 
 
@@ -180,12 +190,19 @@ def _named(volume_id: str, indices: tuple[int, ...]) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def _reconstruct_slices(example: Example, method: Method) -> list[_Slice]:
+def _reconstruct_slices(example: Example, method: Method, clock: ForwardClock | None) -> list[_Slice]:
     inputs = network_inputs(example, crops_before=method.crops_before)
-    images = torch.stack([mirror(_image(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)])
+
+    def forward() -> torch.Tensor:
+        images = [mirror(_image(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)]
+        return torch.stack(images).mean(0)
+
     image, zero_filled = (
         center_crop(full, example.crop).cpu().numpy()
-        for full in (images.mean(0), _ZERO_FILLED(*_without_neighbours(network_inputs(example))))
+        for full in (
+            clock.time(forward) if clock else forward(),
+            _ZERO_FILLED(*_without_neighbours(network_inputs(example))),
+        )
     )
     reference = None if example.reference is None else example.reference.cpu().numpy()
     return [

@@ -5,14 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.errors import DataError
-from mrikit.evaluate import (
-    SCORES_FILE,
-    Scores,
-    Unscored,
-    VolumeScore,
-    label_runs,
-    read_scores,
-)
+from mrikit.evaluate import Scores, Unscored, VolumeScore, find_scores, label_runs
 from mrikit.report.stages import join_stages
 from mrikit.report.training import TrainingRun, find_training_runs
 from mrikit.run_files import RECONSTRUCT_FILE
@@ -23,7 +16,7 @@ from mrikit.words import in_shell
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconFolder:
-    """One folder that `mrikit reconstruct` wrote."""
+    """One folder that `mrikit reconstruct` wrote, by one scorer."""
 
     path: Path
     run: dict[str, Any]
@@ -40,6 +33,8 @@ class ReconFolder:
 def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
     """All reconstructions and training runs in a folder or below, sorted by path; runs are told apart among them.
 
+    A folder that several scorers scored is there once for each of them.
+
     Raises:
         DataError: There is neither, or a file in one is damaged.
         StorageError: A file cannot be read.
@@ -54,11 +49,13 @@ def collect(run_folder: Path) -> tuple[list[ReconFolder], list[TrainingRun]]:
             f"{run_folder}: no {RECONSTRUCT_FILE} in this folder or below; run `{command}`, or name the folder of a "
             f"training run"
         )
-    scored = [folder for folder in folders if (folder / SCORES_FILE).exists()]
-    scores = dict(zip(scored, label_runs([read_scores(folder / SCORES_FILE) for folder in scored]), strict=True))
+    scored = [(folder, scores) for folder in folders for scores in find_scores(folder) or (None,)]
+    labelled = iter(label_runs([scores for _, scores in scored if scores is not None]))
     found = [
-        ReconFolder(path=folder, run=read_json(folder / RECONSTRUCT_FILE), scores=scores.get(folder))
-        for folder in folders
+        ReconFolder(
+            path=folder, run=read_json(folder / RECONSTRUCT_FILE), scores=None if scores is None else next(labelled)
+        )
+        for folder, scores in scored
     ]
     return found, training
 

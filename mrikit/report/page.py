@@ -9,6 +9,7 @@ import jinja2
 
 from mrikit import __version__
 from mrikit.errors import StorageError
+from mrikit.evaluate import DEFAULT_SCORER, score_files
 from mrikit.report.collect import ReconFolder, collect
 from mrikit.report.curves import draw_curves
 from mrikit.report.panels import readable, scored_panels, unscored_panels
@@ -55,7 +56,8 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
     panels = [scored_panels(section, folders) for section in sections]
     # The slice in the middle of them is one like most.
     viewers = [make_viewer(section, folders, found[1]) for section, found in zip(sections, panels, strict=True)]
-    configurations = [(folder.path, folder.run) for folder in folders] + [(run.path, run.config) for run in training]
+    runs = {folder.path: folder.run for folder in folders} | {run.path: run.config for run in training}
+    scorers = list(dict.fromkeys(folder.scores.scorer for folder in folders if folder.scores))
     return environment.get_template("report.html").render(
         title=run_folder.resolve().name,
         version=__version__,
@@ -71,7 +73,9 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         unscored=unscored_reasons(folders),
         unscored_panels=unscored_panels(folders),
         ramp=color_ramp(),
-        configurations=[(_name(path, run_folder), json.dumps(config, indent=2)) for path, config in configurations],
+        configurations=[(_name(path, run_folder), json.dumps(config, indent=2)) for path, config in runs.items()],
+        scorers=scorers,
+        score_files=[score_files(scorer) for scorer in scorers or [DEFAULT_SCORER]],
     )
 
 

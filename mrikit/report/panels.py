@@ -91,13 +91,14 @@ def sources_of(section: Section, folders: Sequence[ReconFolder]) -> list[Source]
 
 def unscored_panels(folders: Sequence[ReconFolder]) -> list[Panel]:
     """The middle slice of volumes without a score, by every run; a few of them if there are many."""
-    files: dict[tuple[str, str], list[Path]] = {}
+    files: dict[tuple[str, str], dict[Path, None]] = {}
     for folder in folders:
         for volume in list_unscored(folder):
             key = (str(folder.run.get("data")), volume.volume_id)
             if volume.reconstruction and (key in files or len(files) < MAX_UNSCORED):
-                files.setdefault(key, []).append(folder.path / volume.reconstruction)
-    return [panel for members in files.values() for panel in _unscored_panels(members)]
+                # A folder comes once for each scorer.
+                files.setdefault(key, {})[folder.path / volume.reconstruction] = None
+    return [panel for members in files.values() for panel in _unscored_panels([*members])]
 
 
 def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[Source], labels: Sequence[str]) -> Panel:

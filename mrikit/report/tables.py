@@ -1,9 +1,9 @@
-"""What the tables and the chart of a report show, computed from the rows of `scores.json` and nothing else."""
+"""What the tables and the chart of a report show, computed from the rows of scores and nothing else."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mrikit.evaluate import (
     SCORERS,
@@ -13,10 +13,12 @@ from mrikit.evaluate import (
     Summary,
     VolumeScore,
     best_models,
+    common_volumes,
     compare_to_best,
     format_bounds,
     group_reasons,
     leaderboard,
+    leaderboard_lines,
     same_volumes,
     sorted_slices,
     summarise,
@@ -66,6 +68,8 @@ class Section:
     """Worst slices of the best run."""
     best: str
     """Label of the run of highest mean SSIM."""
+    common: str = ""
+    """Where all runs are compared on these volumes and some did others too, how many are left out of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,11 +96,13 @@ def make_sections(folders: Sequence[ReconFolder]) -> list[Section]:
     labels: dict[tuple[float, str], dict[str, None]] = {}
     for row in rows:
         labels.setdefault((row.acceleration, row.scorer), {})[row.label] = None
+    common = {(entry.acceleration, entry.scorer): entry.line for entry in common_volumes(rows)}
     sections = []
     for group in groups:
         key = group[0].acceleration, group[0].scorer
         name = f"{key[0]:g}x" if has_one_scorer else f"{key[0]:g}x by scorer {key[1]}"
-        sections.append(_section(name, group, tuple(labels[key]), num_sections[key] > 1, folders))
+        section = _section(name, group, tuple(labels[key]), num_sections[key] > 1, folders)
+        sections.append(section if section.absent else replace(section, common=common.get(key, "")))
     return sections
 
 
@@ -212,16 +218,19 @@ def _scorers(folders: Sequence[ReconFolder]) -> list[str]:
 
 
 def _leaderboard(folders: Sequence[ReconFolder]) -> list[str]:
-    """The score of each submission, named if there are rivals."""
-    entries = leaderboard({shown(folder.path): folder.rows for folder in folders})
-    return [f"{entry.name}: {entry.line}" if len(entries) > 1 else entry.line for entry in entries]
+    """The score of each submission."""
+    rows: dict[str, list[VolumeScore]] = {}
+    for folder in folders:
+        rows.setdefault(shown(folder.path), []).extend(folder.rows)
+    return leaderboard_lines(leaderboard(rows))
 
 
 def _lesions(folders: Sequence[ReconFolder]) -> list[str]:
     """SSIM inside the boxes of each run, all kinds of lesion together."""
     groups = same_volumes(row for folder in folders for row in folder.rows)
     return [
-        f"{entry.label} {entry.acceleration:g}x SSIM {entry.ssim.mean:.4f} in {entry.num_boxes} boxes"
+        f"{entry.label} {entry.acceleration:g}x SSIM {entry.ssim.mean:.4f} in {entry.num_boxes} of "
+        f"{sum(row.num_boxes_found for row in group if row.label == entry.label)} boxes by {group[0].scorer}"
         for group in groups
         for entry in summarise_lesions(group)
         if entry.lesion is None

@@ -15,6 +15,23 @@ from mrikit.volumes.files import name_below
 from mrikit.volumes.geometry import Geometry, dump_geometry, load_geometry
 from mrikit.volumes.hdf5 import create_hdf5, open_file
 
+SLOW_VOLUME_S = 60.0
+"""Seconds of forward passes above which the SNU challenge warns about a volume."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How long the forward passes of a volume took, one slice at a time."""
+
+    num_slices: int
+    """Slices that count; the first of a run do not."""
+    seconds: float
+    """Of these together."""
+    total_seconds: float
+    """Of all slices of the volume."""
+    device: str
+    """What computed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconstruction:
@@ -40,6 +57,8 @@ class Reconstruction:
     source_signature: tuple[int, int] | None = None
     """Size in bytes of the volume's file, and its modification time in ns or the version of the blob, so that a changed
     one is reconstructed again."""
+    timing: Timing | None = None
+    """None if nobody asked for it."""
 
 
 def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
@@ -63,6 +82,8 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         "config": reconstruction.config,
         "source_signature": reconstruction.source_signature,
     }
+    if reconstruction.timing is not None:
+        provenance["timing"] = asdict(reconstruction.timing)
     images = {"reconstruction": reconstruction.image, "zero_filled": reconstruction.zero_filled}
     if reconstruction.reference is not None:
         images["reference"] = reconstruction.reference
@@ -95,6 +116,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],
                 source_signature=_signature(provenance),
+                timing=Timing(**provenance["timing"]) if "timing" in provenance else None,
             )
     except (DataError, OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"

@@ -1,6 +1,7 @@
 import json
 
 import h5py
+import numpy as np
 import pytest
 from scored_study import write_volumes
 from snu_study import write_leaderboard
@@ -97,14 +98,58 @@ def test_boxes_of_the_snu_format_lie_with_the_image(tmp_path):
     assert stored_boxes(tmp_path / "acc4" / "kspace" / "brain_test1.h5", (384, 384)) == ()
 
 
+CYST = {"x": 103, "y": 205, "width": 4, "height": 2, "label": "cyst"}
+
+
+def test_boxes_of_2026_lie_under_the_number_of_their_slice(tmp_path):
+    write_volumes(tmp_path, 1)
+    store(tmp_path / "v0.h5", json.dumps({"1": [CYST, CYST | {"x": 7}], "12": [CYST], "3": []}))
+    first, second, third = stored_boxes(tmp_path / "v0.h5", (384, 384))
+    assert first == box(x=103, y=205)
+    assert (second.x, second.slice_index, third.slice_index) == (7, 1, 12)
+
+
+def test_one_volume_has_the_same_boxes_in_the_form_of_either_year(tmp_path):
+    write_volumes(tmp_path, 1)
+    found = []
+    for content in ([{"slice": 2, **CYST}, {"slice": 2, **CYST, "y": 3}], {"2": [CYST, CYST | {"y": 3}]}):
+        store(tmp_path / "v0.h5", json.dumps(content))
+        found.append(stored_boxes(tmp_path / "v0.h5", (320, 320)))
+    assert found[0] == found[1] != ()
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '{"3": []}'])
+def test_no_box_in_either_form_is_no_box(tmp_path, value):
+    write_volumes(tmp_path, 1)
+    store(tmp_path / "v0.h5", value)
+    assert stored_boxes(tmp_path / "v0.h5", (384, 384)) == ()
+
+
+def test_bytes_are_read_as_text_is(tmp_path):
+    write_volumes(tmp_path, 1)
+    store(tmp_path / "v0.h5", np.bytes_(json.dumps({"1": [CYST]})))
+    assert stored_boxes(tmp_path / "v0.h5", (384, 384)) == (box(x=103, y=205),)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("no json", "is not a JSON list of boxes"),
-        ('{"slice": 1}', "is not a JSON list of boxes"),
-        ("7", "is not a JSON list of boxes"),
-        (7, "is not a JSON list of boxes"),
+        ("no json", "is neither a JSON list of boxes nor an object of lists by slice: Expecting value"),
+        ("", "is neither a JSON list of boxes nor an object of lists by slice: Expecting value"),
+        ('{"slice": 1}', "'slice' is no slice number"),
+        ('{"-1": []}', "'-1' is no slice number"),
+        ('{"1": {"x": 1}}', "slice 1 has dict instead of a list"),
+        ('{"1": [], "1": [{}]}', "it has '1' twice"),
+        ('{"1": [{"slice": 2, "x": 1, "y": 1, "width": 4, "height": 4}]}', "a box of slice 1 says slice 2"),
+        ('{"1": [[1, 2, 3, 4]]}', "a box is list instead of an object"),
+        ("[7]", "a box is int instead of an object"),
+        ("7", "it is int"),
+        (7, "must be str, bytes or bytearray, not int"),
+        (["[]", "[]"], "holds 2 values; one JSON text would do"),
         ('[{"slice": 1, "x": 1, "y": 1, "width": 4}]', "a box needs a number as 'height'; found None"),
+        ('{"1": [{"x": 1, "y": NaN, "width": 4, "height": 4}]}', "a box needs a number as 'y'; found nan"),
+        ('[{"slice": true, "x": 1, "y": 1, "width": 4, "height": 4}]', "a box needs a number as 'slice'; found True"),
+        ('[{"slice": 1.5, "x": 1, "y": 1, "width": 4, "height": 4}]', "a slice has a whole number; found 1.5"),
     ],
 )
 def test_an_attribute_that_holds_no_boxes_is_named(tmp_path, value, message):

@@ -19,7 +19,7 @@ def snu(number, ssim, anatomy="brain", acceleration=4.0):
     row = score(number, ssim, acceleration=acceleration)
     name = f"{anatomy}_test{number}"
     path = f"/data/acc{acceleration:g}/kspace/{name}.h5"
-    return dataclasses.replace(row, scorer="snu", volume_id=name, path=path, anatomy=anatomy)
+    return dataclasses.replace(row, scorer="snu-2025", volume_id=name, path=path, anatomy=anatomy)
 
 
 def complete(num_volumes=2, ssim=0.9):
@@ -32,7 +32,7 @@ def complete(num_volumes=2, ssim=0.9):
 
 
 def scores_of(rows, unscored=()):
-    return Scores(rows=tuple(rows), scorer="snu", unscored=tuple(unscored), data="/data", run={})
+    return Scores(rows=tuple(rows), scorer="snu-2025", unscored=tuple(unscored), data="/data", run={})
 
 
 def test_a_complete_set_is_as_expected():
@@ -72,7 +72,7 @@ def test_a_rival_without_any_score_is_not_complete_because_the_other_one_is(stud
     for path in (tmp_path / "rival").glob("*/*.h5"):
         with h5py.File(path, "a") as file:
             file["reconstruction"][...] = np.nan
-    scores = {str(folder): evaluate(data, folder, scorer="snu") for folder in (recon, tmp_path / "rival")}
+    scores = {str(folder): evaluate(data, folder, scorer="snu-2025") for folder in (recon, tmp_path / "rival")}
     with pytest.raises(DataError, match=rf"^{tmp_path}/rival: brain acc4: 2 expected, 0 found; brain acc8: 2 expected"):
         require_expected(scores, 2)
 
@@ -141,7 +141,7 @@ def study(tmp_path):
 
 def missing(data, *recon, num_volumes=2):
     """The groups that are told to be incomplete, without names."""
-    scores = {str(folder): evaluate(data, folder, scorer="snu") for folder in recon}
+    scores = {str(folder): evaluate(data, folder, scorer="snu-2025") for folder in recon}
     with pytest.raises(DataError) as error:
         require_expected(scores, num_volumes)
     assert "\n" not in str(error.value)
@@ -197,7 +197,7 @@ def test_what_nothing_tells_of_is_not_missed(study):
     data, recon = study
     shutil.rmtree(data / "acc8")
     shutil.rmtree(recon / "acc8")
-    require_expected({str(recon): evaluate(data, recon, scorer="snu")}, 2)
+    require_expected({str(recon): evaluate(data, recon, scorer="snu-2025")}, 2)
 
 
 def test_folders_of_one_acceleration_each_are_complete_together(study, tmp_path):
@@ -207,10 +207,10 @@ def test_folders_of_one_acceleration_each_are_complete_together(study, tmp_path)
         parts.append(tmp_path / f"only-{name}")
         shutil.copytree(recon / name, parts[-1] / name)
         shutil.copy(recon / "reconstruct.json", parts[-1])
-    require_expected({str(part): evaluate(data, part, scorer="snu") for part in parts}, 2)
+    require_expected({str(part): evaluate(data, part, scorer="snu-2025") for part in parts}, 2)
     assert missing(data, parts[0]) == ["brain acc8", "knee acc8"]
     (parts[0] / "acc4" / "brain_test2.h5").unlink()
-    scores = {str(part): evaluate(data, part, scorer="snu") for part in parts}
+    scores = {str(part): evaluate(data, part, scorer="snu-2025") for part in parts}
     with pytest.raises(
         DataError, match=r"lacks brain_test2; not scored: brain_test2 \(not reconstructed by cg_sense\)$"
     ):
@@ -231,7 +231,7 @@ def test_full_scans_count_to_the_acceleration_that_they_were_to_be_undersampled_
     write_leaderboard_recon(recon, data, references, mask=line_mask(6.0))
     run = json.loads((recon / "reconstruct.json").read_text())
     (recon / "reconstruct.json").write_text(json.dumps(run | {"mask": {"kind": "random", "acceleration": 6.0}}))
-    require_expected({str(recon): evaluate(data, recon, scorer="snu")}, 2)
+    require_expected({str(recon): evaluate(data, recon, scorer="snu-2025")}, 2)
     (recon / "acc4" / "brain_test2.h5").unlink()
     assert missing(data, recon) == ["brain acc6"]
     with h5py.File(recon / "acc4" / "brain_test1.h5", "a") as file:

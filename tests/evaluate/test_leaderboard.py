@@ -12,7 +12,7 @@ def snu(number, ssim, anatomy="brain", acceleration=4.0):
     row = score(number, ssim, acceleration=acceleration)
     name = f"{anatomy}_test{number}"
     path = f"/data/acc{acceleration:g}/kspace/{name}.h5"
-    return dataclasses.replace(row, scorer="snu", volume_id=name, path=path, anatomy=anatomy)
+    return dataclasses.replace(row, scorer="snu-2025", volume_id=name, path=path, anatomy=anatomy)
 
 
 def test_the_line_names_every_acceleration_and_their_mean():
@@ -41,3 +41,13 @@ def test_folders_of_the_same_volumes_are_rivals_and_the_best_leads():
 )
 def test_the_nearest_folder_names_an_acceleration(path, acceleration):
     assert folder_acceleration(Path(path)) == acceleration
+
+
+def test_the_time_of_a_slice_is_the_mean_over_the_slices_of_both_accelerations():
+    rows = [
+        dataclasses.replace(snu(1, 0.9, "knee", acceleration), scorer="snu-2026", num_timed=n, forward_seconds=seconds)
+        for acceleration, n, seconds in ((4.0, 10, 1.0), (8.0, 30, 1.0), (8.0, 0, 0.0))
+    ]
+    (found,) = leaderboard({"a": rows})
+    assert (found.ms_per_slice, found.num_timed) == (50.0, 40)
+    assert found.line.endswith("; 50.0 ms a slice over 40")

@@ -8,7 +8,16 @@ import torch
 from scored_study import WINDOW, score, write_recon, write_volumes
 from skimage.metrics import structural_similarity
 
-from mrikit.evaluate import STORED, describe_scores, evaluate, read_scores, summarise_lesions, write_scores
+from mrikit.errors import DataError
+from mrikit.evaluate import (
+    STORED,
+    describe_scores,
+    evaluate,
+    leaderboard,
+    read_scores,
+    summarise_lesions,
+    write_scores,
+)
 from mrikit.evaluate.boxes import STORED_GRID, Box
 from mrikit.evaluate.lesions import score_boxes
 from mrikit.evaluate.rows import BoxScore
@@ -100,6 +109,31 @@ def test_boxes_on_slices_that_are_not_there_are_counted_on_one_line():
     assert notes == ["2 boxes of file1000017 lie on slices that it lacks, such as 2; it has 0 to 1"]
 
 
+def cropped(pair, rows, columns, slice_index=1):
+    image, reference = (values[slice_index, rows, columns].numpy() for values in (pair.image, pair.reference))
+    return structural_similarity(reference, image, data_range=pair.data_range)
+
+
+def test_a_box_of_2026_is_cut_out_and_scored_without_the_mask():
+    pair = compared(torch.zeros(2, 30, 26, dtype=torch.bool))
+    (found,), notes = score_boxes(pair, [box(width=9.0, height=8.0)], "v0", is_crop=True)
+    assert found.ssim == pytest.approx(cropped(pair, slice(9, 17), slice(8, 17)), abs=1e-9)
+    assert notes == []
+
+
+def test_a_box_of_2026_is_clipped_to_the_image():
+    pair = compared()
+    (found,), _ = score_boxes(pair, [box(x=-4.0, width=12.0, y=20.0, height=99.0)], "v0", is_crop=True)
+    assert found.ssim == pytest.approx(cropped(pair, slice(20, 30), slice(0, 8)), abs=1e-9)
+
+
+def test_a_box_of_2026_below_a_window_is_skipped_and_counted():
+    small = [box(width=6.0, height=9.0), box(x=20.0, width=30.0, height=9.0), box(y=-30.0, width=9.0)]
+    scored, notes = score_boxes(compared(), [*small, box(width=7.0, height=7.0)], "v0", is_crop=True)
+    assert len(scored) == 1
+    assert notes == ["3 boxes of v0 have a side below 7 pixels inside the image, which the rules skip"]
+
+
 def test_a_table_gives_every_volume_the_scores_of_its_boxes(study, tmp_path):
     data, recon = study
     table = tmp_path / "knee.csv"
@@ -151,7 +185,7 @@ def test_stored_boxes_are_found_in_the_volumes(study):
     assert (found.x, found.y) == (5, 8)
     assert len(scores.rows) == 3
     assert scores.notes[0].startswith(
-        f"{data.resolve() / 'v1.h5'}: attribute 'annotations' is not a JSON list of boxes"
+        f"{data.resolve() / 'v1.h5'}: attribute 'annotations' is neither a JSON list of boxes"
     )
     assert scores.notes[1].startswith("2 of 3 scored volumes have no box that could be scored in attribute")
 
@@ -164,10 +198,41 @@ def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
     json_path, csv_path = write_scores(recon, scores)
     assert read_scores(json_path) == scores
     header, first, *_ = csv_path.read_text().splitlines()
-    assert header.endswith("scorer,lesion_ssim,num_boxes")
-    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1")
+    assert header.endswith("scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds")
+    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0")
     lesions = describe_scores(scores)["lesions"]
     assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
+
+
+def test_boxes_that_nobody_has_are_an_error_that_says_where_they_were_looked_for(study, tmp_path):
+    data, recon = study
+    with pytest.raises(DataError) as error:
+        evaluate(data, recon, boxes=STORED)
+    assert str(error.value) == (
+        "--boxes: 0 boxes found and none scored in 3 volumes; 3 of 3 scored volumes have no box that could be scored "
+        f"in attribute 'annotations' of their files; {data / 'v0.h5'} has acquisition, max, norm, patient_id"
+    )
+    table = tmp_path / "knee.csv"
+    table.write_text(f"{HEADER}\nv0,7,No,5,8,6,4,cyst\nfile9,1,No,5,8,6,4,cyst\n")
+    with pytest.raises(DataError) as error:
+        evaluate(data, recon, boxes=table)
+    assert str(error.value).startswith(
+        "--boxes: 1 boxes found and none scored in 3 volumes; 1 boxes of v0 lie on slices that it lacks"
+    )
+    assert str(error.value).endswith("it has boxes of file9, v0")
+
+
+def test_a_leaderboard_has_the_mean_over_the_boxes_of_each_acceleration():
+    def row(acceleration, *ssims):
+        boxes = tuple(BoxScore(slice_index=0, x=0, y=0, width=9, height=9, label="a", ssim=ssim) for ssim in ssims)
+        found = score(int(acceleration), 0.9, acceleration=acceleration)
+        return dataclasses.replace(found, scorer="snu-2026", boxes=boxes, num_boxes=len(boxes))
+
+    (found,) = leaderboard({"a": [row(4.0, 0.9, 0.7, 0.5), row(8.0, 0.4)]})
+    assert found.boxes == ((4.0, pytest.approx(0.7), 3), (8.0, 0.4, 1))
+    scores, boxes, time = found.line.split("; ")
+    assert (scores, time) == ("acc4 0.9000, acc8 0.9000, mean 0.9000", "not timed (mrikit reconstruct --timed)")
+    assert boxes == "boxes acc4 0.7000 of 3, acc8 0.4000 of 1, mean 0.5500"
 
 
 def test_every_box_counts_the_same_and_patients_are_resampled():

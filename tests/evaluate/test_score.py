@@ -235,7 +235,7 @@ def test_a_row_names_the_patient(study):
 
 def test_an_unknown_scorer_is_an_error_that_names_the_known_ones(study):
     data, recon, _ = study
-    with pytest.raises(ConfigError, match="unknown scorer 'psnr'; known: fastmri, snu"):
+    with pytest.raises(ConfigError, match="unknown scorer 'psnr'; known: fastmri, snu-2025, snu-2026"):
         evaluate(data, recon, scorer="psnr")
 
 
@@ -289,3 +289,35 @@ def test_scores_are_the_same_with_any_number_of_threads(study):
         assert evaluate(data, recon) == alone
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "what"), [("reconstruction", "reconstruction"), ("zero_filled", "measured k-space")]
+)
+def test_what_is_zero_everywhere_is_named_and_not_scored(study, dataset, what):
+    data, recon, _ = study
+    with h5py.File(recon / "v1.h5", "a") as file:
+        file[dataset][...] = 0
+    scores = evaluate(data, recon)
+    assert [(one.volume_id, one.reason) for one in scores.unscored] == [("v1", f"the {what} is zero everywhere")]
+    assert [row.volume_id for row in scores.rows] == ["v0", "v2"]
+
+
+def test_zero_slices_of_a_volume_are_counted_on_one_line(study):
+    data, recon, _ = study
+    with h5py.File(recon / "v1.h5", "a") as file:
+        file["reconstruction"][1] = 0
+    scores = evaluate(data, recon)
+    assert len(scores.rows) == 3
+    assert scores.notes == (
+        "1 slices of the reconstruction of v1 are zero, the first is slice 1; they count in its scores",
+    )
+
+
+def test_nan_outside_the_scored_window_is_named_too(study):
+    data, recon, _ = study
+    with h5py.File(recon / "v1.h5", "a") as file:
+        assert file["reconstruction"].shape[1] > file["reconstruction"].shape[2]  # a square is scored
+        file["reconstruction"][0, 0, 0] = np.nan
+    (unscored,) = evaluate(data, recon).unscored
+    assert "1 slices of the reconstruction hold NaN or Inf, the first is slice 0" in unscored.reason

@@ -7,7 +7,7 @@ import pytest
 from scored_study import score
 
 from mrikit.errors import DataError, StorageError
-from mrikit.evaluate import Scores, Unscored, read_scores, write_scores
+from mrikit.evaluate import Scores, Unscored, find_scores, read_scores, write_scores
 
 
 def make_scores():
@@ -73,3 +73,52 @@ def test_a_file_that_is_not_scores_is_an_error_that_says_how_to_write_one(tmp_pa
 def test_scores_are_a_record():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make_scores().scorer = "snu"
+
+
+def by_scorer(name):
+    scores = make_scores()
+    rows = tuple(dataclasses.replace(row, scorer=name) for row in scores.rows)
+    return dataclasses.replace(scores, scorer=name, rows=rows)
+
+
+def test_the_scores_of_every_scorer_stay_side_by_side(tmp_path):
+    for name in ("snu-2026", "fastmri", "snu-2025"):
+        write_scores(tmp_path, by_scorer(name))
+    stems = ("scores", "scores.snu-2025", "scores.snu-2026")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{stem}.{end}" for stem in stems for end in ("csv", "json")
+    ]
+    assert find_scores(tmp_path) == [by_scorer(name) for name in ("fastmri", "snu-2025", "snu-2026")]
+
+
+def older(folder):
+    """What an older version wrote by the scorer that it called snu, without the number of boxes found."""
+    write_scores(folder, by_scorer("fastmri"))
+    content = json.loads((folder / "scores.json").read_text())
+    for row in content["rows"]:
+        row["scorer"] = "snu"
+        del row["num_boxes_found"]
+    (folder / "scores.json").write_text(json.dumps({**content, "scorer": "snu"}))
+
+
+def test_the_file_of_an_older_version_is_read_as_that_of_2025(tmp_path):
+    older(tmp_path)
+    assert find_scores(tmp_path) == [by_scorer("snu-2025")]
+
+
+def test_the_file_of_an_older_version_is_not_overwritten_by_another_scorer(tmp_path):
+    older(tmp_path)
+    write_scores(tmp_path, by_scorer("fastmri"))
+    assert find_scores(tmp_path) == [by_scorer("fastmri"), by_scorer("snu-2025")]
+    assert (tmp_path / "scores.snu-2025.csv").exists()
+
+
+def test_a_newer_file_counts_more_than_that_of_an_older_version(tmp_path):
+    older(tmp_path)
+    newer = dataclasses.replace(by_scorer("snu-2025"), data="/newer")
+    write_scores(tmp_path, newer)
+    assert find_scores(tmp_path) == [newer]
+
+
+def test_a_folder_without_scores_has_none(tmp_path):
+    assert find_scores(tmp_path) == []

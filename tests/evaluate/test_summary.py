@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 from scored_study import score
 
-from mrikit.evaluate import best_models, compare_models, same_volumes, sorted_slices, summarise
+from mrikit.evaluate import best_models, common_volumes, compare_models, same_volumes, sorted_slices, summarise
 
 
 def many(num_volumes, seed=0, **kwargs):
@@ -194,15 +194,48 @@ def test_runs_on_different_parts_meet_those_that_did_both():
     assert groups_of(rows) == [(4.0, "ab", "v1v2"), (4.0, "ak", "v0"), (4.0, "a", "v0v1v2")]
 
 
+def test_runs_that_share_a_part_of_their_volumes_meet_on_it():
+    rows = [score(n, 0.9, model="a") for n in (0, 1, 2)] + [score(n, 0.9, model="b") for n in (1, 2, 3, 4)]
+    assert groups_of(rows) == [(4.0, "ab", "v1v2"), (4.0, "b", "v1v2v3v4"), (4.0, "a", "v0v1v2")]
+    (common,) = common_volumes(rows)
+    assert common.line == "4x: compared on the 2 volumes that all models did; left out are 1 of a, 2 of b"
+
+
+def test_pairs_meet_where_no_volume_was_done_by_all():
+    rows = [score(n, 0.9, model=model) for model, done in (("a", (0, 1)), ("b", (1, 2)), ("c", (5,))) for n in done]
+    assert (4.0, "ab", "v1") in groups_of(rows)
+    (common,) = common_volumes(rows)
+    assert common.line == "4x: no volume was done by all 3 models, which did 2 of a, 2 of b, 1 of c"
+
+
+def test_runs_on_equal_volumes_leave_nothing_out():
+    rows = [score(n, 0.9, model=model, acceleration=r) for n in range(2) for model in "ab" for r in (8.0, 4.0)]
+    assert common_volumes(rows) == []
+
+
 def test_runs_of_different_scorers_are_never_compared():
     rows = [score(n, 0.9, model=model) for n in range(2) for model in "ab"]
-    rows += [dataclasses.replace(row, scorer="snu") for row in rows]
+    rows += [dataclasses.replace(row, scorer="snu-2025") for row in rows]
     found = [({row.scorer for row in group}, {row.label for row in group}) for group in same_volumes(rows)]
-    assert found == [({"fastmri"}, {"a", "b"}), ({"snu"}, {"a", "b"})]
+    assert found == [({"fastmri"}, {"a", "b"}), ({"snu-2025"}, {"a", "b"})]
 
 
 def test_a_scorer_that_counts_slices_gives_long_volumes_more_weight():
-    rows = [dataclasses.replace(row, scorer="snu", num_slices=n) for row, n in zip(many(2), (10, 30), strict=True)]
+    rows = [
+        dataclasses.replace(row, scorer="snu-2025", num_slices=n, slice_ssim=(row.ssim,) * n)
+        for row, n in zip(many(2), (10, 30), strict=True)
+    ]
     (summary,) = summarise(rows)
     assert summary.ssim.mean == pytest.approx((10 * rows[0].ssim + 30 * rows[1].ssim) / 40)
     assert (summary.ssim.low, summary.ssim.high) == tuple(sorted(row.ssim for row in rows))
+
+
+def test_two_volumes_of_one_file_are_two_in_every_comparison():
+    rows = [
+        dataclasses.replace(score(0, ssim, model=model), volume_id=name)
+        for model, scores in (("a", (0.9, 0.5)), ("b", (0.8, 0.6)))
+        for name, ssim in zip(("v0_contrast1", "v0_contrast2"), scores, strict=True)
+    ]
+    (found,) = compare_models(rows, "a")
+    assert (found.num_volumes, found.ssim.mean) == (2, pytest.approx(0.0))
+    assert same_volumes([*rows[:2], rows[2]])[0] == [rows[0], rows[2]]

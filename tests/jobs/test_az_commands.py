@@ -364,8 +364,12 @@ def test_two_machines_that_reconstruct_the_same_do_not_hinder_each_other(study, 
 
 
 def test_lesions_are_read_from_a_table_at_a_location(recon, blob_container):
-    write_bytes(blob_container / "boxes.csv", b"file,slice,study_level,x,y,width,height,label\n")
-    invoke("evaluate", "--recon", recon, "--boxes", blob_container / "boxes.csv")
+    names = [Path(name).stem for name in list_files(recon) if name.endswith(".h5")]
+    boxes = "".join(f"{name},0,No,5,8,6,4,cyst\n" for name in names)
+    rows = f"file,slice,study_level,x,y,width,height,label\n{boxes}"
+    write_bytes(blob_container / "boxes.csv", rows.encode())
+    done = invoke("evaluate", "--recon", recon, "--boxes", blob_container / "boxes.csv")
+    assert f"boxes: {len(names)} found and {len(names)} scored" in done.stdout
     message = f"{blob_container}/none.csv: there is nothing at this location"
     assert str(fail("evaluate", "--recon", recon, "--boxes", blob_container / "none.csv").exception) == message
 

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import h5py
 import pytest
 import typer
 from scored_study import write_recon, write_unreferenced, write_volumes
@@ -93,7 +94,7 @@ def test_an_unknown_scorer_is_wrong_usage(study):
     _, recon, _ = study
     result = call("--recon", recon, "--scorer", "psnr")
     assert result.exit_code == 2
-    assert "'psnr' is not one of fastmri, snu" in result.stderr
+    assert "'psnr' is not one of fastmri, snu-2025, snu-2026" in " ".join(result.stderr.replace("│", " ").split())
     assert not (recon / "scores.json").exists()
 
 
@@ -167,12 +168,12 @@ def submission(tmp_path):
 
 def test_a_leaderboard_has_a_line_for_its_accelerations_and_their_mean(submission):
     _, recon = submission
-    result = call("--recon", recon, "--scorer", "snu", "--expected", 2)
+    result = call("--recon", recon, "--scorer", "snu-2025", "--expected", 2)
     assert result.exit_code == 0, result.output
-    (found,) = json.loads((recon / "scores.json").read_text())["leaderboard"]
+    (found,) = json.loads((recon / "scores.snu-2025.json").read_text())["leaderboard"]
     (first, second), mean = [ssim for _, ssim in found["accelerations"]], found["mean"]
     lines_found = result.stdout.splitlines()
-    assert lines_found[0].startswith("scorer snu: ")
+    assert lines_found[0].startswith("scorer snu-2025: ")
     assert f"acc4 {first:.4f}, acc8 {second:.4f}, mean {mean:.4f}" in lines_found
     content = json.loads(call("--recon", recon, "--scorer", "snu", "--json").stdout)
     assert content["leaderboard"][0]["mean"] == mean
@@ -203,8 +204,76 @@ def test_boxes_have_columns_and_what_is_left_out_a_warning(study, tmp_path):
     assert "lesion" not in call("--recon", recon).stdout
 
 
-def test_stored_boxes_may_be_asked_for(study):
+def test_boxes_that_are_nowhere_are_an_error_and_nothing_is_written(study):
     _, recon, _ = study
     result = call("--recon", recon, "--boxes", "stored")
-    assert result.exit_code == 0
-    assert "warning: 3 of 3 scored volumes have no box that could be scored in attribute 'annotations'" in result.stderr
+    assert isinstance(result.exception, DataError)
+    assert "--boxes: 0 boxes found and none scored in 3 volumes" in str(result.exception)
+    assert not (recon / "scores.json").exists()
+
+
+def store_boxes(data, content):
+    for folder in ("acc4", "acc8"):
+        with h5py.File(data / folder / "image" / "knee_test1.h5", "a") as file:
+            file.attrs["annotations"] = json.dumps(content)
+
+
+def test_boxes_of_2026_are_scored_and_counted_in_every_output(submission):
+    data, recon = submission
+    boxes = [{"x": x, "y": 180, "width": 9, "height": 8, "label": "tear"} for x in (170, 190)]
+    store_boxes(data, {"0": boxes, "2": [boxes[0] | {"width": 2}]})
+    result = call("--recon", recon, "--scorer", "snu-2026", "--boxes", "stored")
+    assert result.exit_code == 0, result.output
+    found = lines(result.stdout)
+    assert found[0].startswith("scorer snu-2026: ")
+    assert "boxes: 6 found and 4 scored, in 2 of 4 volumes" in found
+    (line,) = [line for line in found if "; boxes acc4 " in line]
+    content = json.loads((recon / "scores.snu-2026.json").read_text())
+    assert (content["scorer"], content["boxes"]) == ("snu-2026", {"found": 6, "scored": 4})
+    (entry,) = content["leaderboard"]
+    (acc4, acc8), mean = [ssim for _, ssim, _ in entry["boxes"]], entry["box_mean"]
+    assert line.partition("; not timed")[0].endswith(
+        f"; boxes acc4 {acc4:.4f} of 2, acc8 {acc8:.4f} of 2, mean {mean:.4f}"
+    )
+    assert "1 boxes of knee_test1 have a side below 7 pixels inside the image" in result.stderr
+    with (recon / "scores.snu-2026.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted((row["scorer"], row["num_boxes_found"]) for row in rows) == [("snu-2026", n) for n in "0033"]
+
+
+def test_an_older_name_of_a_scorer_says_which_it_is(submission):
+    _, recon = submission
+    result = call("--recon", recon, "--scorer", "snu")
+    assert "scorer snu is snu-2025, the rules of that year; name it so" in result.stderr
+    assert (recon / "scores.snu-2025.json").exists()
+
+
+def test_a_second_scorer_leaves_the_files_of_the_first_alone(submission):
+    _, recon = submission
+    call("--recon", recon)
+    before = (recon / "scores.json").read_bytes()
+    assert call("--recon", recon, "--scorer", "snu-2026").exit_code == 0
+    assert (recon / "scores.json").read_bytes() == before
+
+
+def test_folders_of_unequal_volumes_are_compared_on_what_both_did(study):
+    data, recon, references = study
+    (recon / "v0.h5").unlink()
+    other = recon.with_name("net")
+    write_recon(other, data, {name: references[name] for name in ("v0", "v1")}, model="net", noise=0.01)
+    result = call("--recon", recon, "--recon", other)
+    found = lines(result.stdout)
+    assert "4x: compared on the 1 volume that all models did; left out are 1 of cg_sense, 1 of net" in found
+    assert [line.split(" 0.")[0] for line in found if " all " in line and line.startswith("4x ")] == [
+        "4x cg_sense all 1 of 2",
+        "4x net all 1 of 2",
+        "4x net all 2",
+        "4x cg_sense all 2",
+    ]
+    (row,) = [row for row in json.loads((recon / "scores.json").read_text())["rows"] if row["volume_id"] == "v1"]
+    assert any(line.startswith(f"4x cg_sense all 1 of 2 {row['ssim']:.4f} ") for line in found)
+    content = json.loads(call("--recon", recon, "--recon", other, "--json").stdout)
+    assert content["common"] == [
+        {"acceleration": 4.0, "scorer": "fastmri", "num_volumes": 1, "left_out": [["cg_sense", 1], ["net", 1]]}
+    ]
+    assert [entry["num_volumes"] for entry in content["differences"]] == [1]

@@ -272,6 +272,11 @@ def test_volumes_that_were_trained_on_are_warned_of_and_left_out_on_request(run,
     assert warning == (
         "warning: 1 of 2 volumes were trained on; their scores say nothing of new ones; --held-out leaves them out"
     )
+    made = {name: read_reconstruction(tmp_path / "out" / f"{name}.h5") for name in ("file1000001", "file1000002")}
+    assert {name: one.config.get("is_trained_on") for name, one in made.items()} == {
+        "file1000001": True,
+        "file1000002": None,
+    }
 
 
 def test_a_part_of_the_volumes_is_done_and_named(run, tmp_path):
@@ -295,3 +300,19 @@ def test_the_part_that_is_asked_for_counts_more_than_the_launchers(run, monkeypa
 def test_whitening_is_asked_for(run):
     with pytest.raises(DataError, match="no noise scan in the file"):
         run("--model", "zero_filled", "--whiten")
+
+
+def test_the_time_of_each_slice_alone_is_kept_on_request(run, tmp_path):
+    assert run("--model", "zero_filled", "--timed").exit_code == 0
+    assert settings_of(tmp_path)["timed"] is True
+    timing = read_reconstruction(tmp_path / "out" / "file1000001.h5").timing
+    assert (timing.num_slices, timing.total_seconds > 0) == (0, True)  # the first five do not count
+
+
+def test_time_memory_and_device_are_recorded(run, tmp_path):
+    run("--model", "zero_filled")
+    found = settings_of(tmp_path)
+    assert found["num_slices"] == 2
+    assert found["seconds_per_slice"] == pytest.approx(found["seconds"] / 2, abs=1e-3)
+    assert found["peak_memory_bytes"] > 2**20
+    assert (found["memory_of"], bool(found["device"])) == ("process", True)

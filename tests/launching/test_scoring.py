@@ -43,7 +43,7 @@ def test_where_stages_are_jobs_test_data_are_two_more_links(tmp_path):
     assert made.inputs == (str(tmp_path / RUN), str(tmp_path / "T"))
     assert made.outputs == (str(tmp_path / f"{RUN}-test"),)
     assert (made.nodes, made.gpus_per_node, made.processes_per_node) == (2, 4, 4)
-    assert scored.command == ("evaluate", "--recon", f"{RUN}-test", "--data", "T", "--scorer", "snu")
+    assert scored.command == ("evaluate", "--recon", f"{RUN}-test", "--data", "T", "--scorer", "snu-2025")
     assert (scored.nodes, scored.num_processes) == (1, 1)
     assert scored.outputs == made.outputs
     assert [name.rpartition("-")[0] for name in (made.name, scored.name)] == ["knee-acc8-test", "knee-acc8-score"]
@@ -84,7 +84,7 @@ def test_slurm_is_given_both_commands():
     scripts = [plan.job_file for plan in open_backend("slurm").plan(chain("slurm"))]
     assert len(scripts) == 5
     assert f"mrikit reconstruct --weights {RUN} --data T --out {RUN}-test" in scripts[3]
-    assert f"mrikit evaluate --recon {RUN}-test --data T --scorer snu)" in scripts[4]
+    assert f"mrikit evaluate --recon {RUN}-test --data T --scorer snu-2025)" in scripts[4]
 
 
 def test_on_azure_they_are_the_last_steps_of_the_pipeline():
@@ -94,7 +94,7 @@ def test_on_azure_they_are_the_last_steps_of_the_pipeline():
     run = "az://runs/knee_acc8-promptmr-tiny"
     assert trained["command"].startswith("mrikit train --task knee_acc8 --data az://datasets/a --out ")
     assert made["command"].startswith(f"mrikit reconstruct --weights {run} --data az://datasets/b --out {run}-test ")
-    assert scored["command"] == f"mrikit evaluate --recon {run}-test --data az://datasets/b --scorer snu"
+    assert scored["command"] == f"mrikit evaluate --recon {run}-test --data az://datasets/b --scorer snu-2025"
     assert "after" in scored["inputs"]
 
 

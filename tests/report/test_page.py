@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from scored_study import WINDOW, line_mask, write_recon, write_unreferenced, write_volumes
+from snu_study import write_leaderboard, write_leaderboard_recon
 from trained_run import train_row, validation_row, write_run
 
 from mrikit.errors import DataError, StorageError
-from mrikit.evaluate import evaluate, write_scores
+from mrikit.evaluate import evaluate, score_files, write_scores
 from mrikit.report import write_report
 from mrikit.runs.picture import save_picture
 
@@ -371,3 +372,27 @@ def test_a_run_killed_in_the_middle_of_a_line_is_reported(tmp_path):
 def test_names_from_a_training_run_cannot_inject_html(tmp_path):
     run = write_run(tmp_path / "run", [train_row(1)], task="<b onload=1>&")
     assert "<b onload" not in write_report(run).read_text(encoding="utf-8")
+
+
+def test_a_folder_that_two_scorers_scored_shows_both(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "run"
+    write_leaderboard_recon(recon, data, write_leaderboard(data))
+    for scorer in ("fastmri", "snu-2026"):
+        write_scores(recon, evaluate(data, recon, scorer=scorer))
+    text = read(write_report(tmp_path / "run")).text
+    for scorer in ("fastmri", "snu-2026"):
+        (summary, *_) = json.loads((recon / score_files(scorer)[0]).read_text())["summary"]
+        assert f"4x by scorer {scorer}" in text
+        assert f"{summary['ssim']['mean']:.4f}" in text
+    assert "the snu-2026 scorer is for knees, the anatomy is brain; use --scorer snu-2025 or fastmri 2" in text
+    assert "By snu-2026: reconstruction and reference are compared inside the body mask" in text
+    assert text.endswith("All numbers come from the scores.json, scores.snu-2026.json files of this run.")
+    assert text.count('"model": "cg_sense"') == 1
+
+
+def test_runs_on_unequal_volumes_are_compared_on_what_they_share(study):
+    data, run, references = study
+    write_recon(run / "acc4" / "net", data, {"v0": references["v0"]}, model="net")
+    write_scores(run / "acc4" / "net", evaluate(data, run / "acc4" / "net"))
+    text = read(write_report(run)).text
+    assert "compared on the 1 volume that all models did; left out are " in text

@@ -68,11 +68,13 @@ def test_an_interval_reads_as_mean_and_bounds():
 
 
 def test_the_facts_name_the_scorer_and_its_leaderboard(tmp_path):
-    rows = [dataclasses.replace(score(0, ssim, acceleration=r), scorer="snu") for r, ssim in ((4.0, 0.9), (8.0, 0.8))]
+    rows = [
+        dataclasses.replace(score(0, ssim, acceleration=r), scorer="snu-2025") for r, ssim in ((4.0, 0.9), (8.0, 0.8))
+    ]
     found = folder(tmp_path, rows)
-    found = dataclasses.replace(found, scores=dataclasses.replace(found.scores, scorer="snu"))
+    found = dataclasses.replace(found, scores=dataclasses.replace(found.scores, scorer="snu-2025"))
     facts = dict(run_facts([found]))
-    assert facts["Scored by"].startswith("snu (SSIM, PSNR and NMSE inside the body mask")
+    assert facts["Scored by"].startswith("snu-2025 (SSIM, PSNR and NMSE inside the body mask")
     assert facts["Leaderboard"] == "acc4 0.9000, acc8 0.8000, mean 0.8500"
     assert "Lesions" not in facts
     plain = dict(run_facts([folder(tmp_path, [score(0, 0.9)])]))
@@ -82,13 +84,13 @@ def test_the_facts_name_the_scorer_and_its_leaderboard(tmp_path):
 
 def test_the_facts_name_the_ssim_of_lesions(tmp_path):
     box = BoxScore(slice_index=0, x=0, y=0, width=1, height=1, label="cyst", ssim=0.7)
-    row = dataclasses.replace(score(0, 0.9), boxes=(box, box), num_boxes=2, lesion_ssim=0.7)
-    assert dict(run_facts([folder(tmp_path, [row])]))["Lesions"] == "cg_sense 4x SSIM 0.7000 in 2 boxes"
+    row = dataclasses.replace(score(0, 0.9), boxes=(box, box), num_boxes=2, num_boxes_found=3, lesion_ssim=0.7)
+    assert dict(run_facts([folder(tmp_path, [row])]))["Lesions"] == "cg_sense 4x SSIM 0.7000 in 2 of 3 boxes by fastmri"
 
 
 def test_scores_of_different_scorers_stand_in_sections_of_their_own(tmp_path):
-    rows = [score(0, 0.9), dataclasses.replace(score(0, 0.95), scorer="snu")]
+    rows = [score(0, 0.9), dataclasses.replace(score(0, 0.95), scorer="snu-2025")]
     assert [section.name for section in make_sections([folder(tmp_path, rows)])] == [
         "4x by scorer fastmri",
-        "4x by scorer snu",
+        "4x by scorer snu-2025",
     ]

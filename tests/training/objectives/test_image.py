@@ -76,7 +76,7 @@ def test_the_score_inside_the_body_is_that_of_the_leaderboard(study, tmp_path):
     data = held_out(config, study, tmp_path / "data")
     (plan,) = config.data.validation_plans
     reconstruct_folder(data, tmp_path / "recon", ReconstructConfig(weights=tmp_path / "run", mask=plan))
-    scored = evaluate(data, tmp_path / "recon", scorer="snu").rows
+    scored = evaluate(data, tmp_path / "recon", scorer="snu-2025").rows
     assert validated["body_ssim"] == pytest.approx(sum(row.ssim for row in scored) / 2, abs=1e-6)
     assert load_weights(tmp_path / "run").record["body_ssim"] == validated["body_ssim"]
     assert read_record(find_checkpoints(tmp_path / "run")[-1])["position"]["best_score"] == validated["body_ssim"]
