@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -28,16 +29,23 @@ class RunPlan:
     """Optimizer steps of the run."""
     checkpoint_bytes: int
     """Size of one checkpoint."""
+    notes: tuple[str, ...]
+    """Lines to say of the data, see `Study.notes`."""
 
 
-def plan_run(config: RunConfig, data: Location, validation_data: Location | None = None) -> RunPlan:
+def plan_run(
+    config: RunConfig,
+    data: Location | Sequence[Location],
+    validation_data: Location | None = None,
+    patients: Path | None = None,
+) -> RunPlan:
     """The extent of a run; the data folder is indexed for it.
 
     Raises:
         ConfigError: Settings that do not fit each other or the data.
         DataError: A volume cannot be used.
     """
-    study = open_study(config, data, validation_data)
+    study = open_study(config, data, validation_data, patients)
     num_weights = count_weights(config)
     num_steps = steps_per_epoch(study.training.shapes, config.training)
     return RunPlan(
@@ -48,6 +56,7 @@ def plan_run(config: RunConfig, data: Location, validation_data: Location | None
         num_steps=num_steps * config.training.num_epochs,
         # Weights, two moments and the running mean, in float32.
         checkpoint_bytes=num_weights * 4 * (4 if config.training.ema_decay else 3),
+        notes=study.notes,
     )
 
 

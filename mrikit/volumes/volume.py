@@ -19,6 +19,8 @@ class ScanInfo:
     """File name without its suffix; unique within a data folder."""
     patient_id: str | None = None
     """Volumes of one patient share it, and never straddle two splits."""
+    study_id: str | None = None
+    """Volumes of one study or file share it; it stands for a patient who is not named."""
     anatomy: str | None = None
     """`knee`, `brain`, ..."""
     acquisition: str | None = None
