@@ -17,6 +17,7 @@ from mrikit.commands.evaluate import evaluate
 from mrikit.commands.first_steps import show_steps
 from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
+from mrikit.commands.once import once
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
 from mrikit.commands.simulate import simulate
@@ -68,6 +69,7 @@ app.add_typer(masks.app)
 app.add_typer(infra.app)
 app.add_typer(jobs.app)
 app.add_typer(image.app)
+once(app)
 
 
 def main() -> None:

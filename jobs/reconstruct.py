@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,8 +86,14 @@ def reconstruct(
         bool, typer.Option("--flips", help="Average over mirror images of k-space; four times the work.")
     ] = False,
     is_held_out: Annotated[
-        bool, typer.Option("--held-out", help="Leave out volumes that the weights were trained on.")
+        bool, typer.Option("--held-out", help="Leave out volumes of patients that the weights were trained on.")
     ] = False,
+    patients: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION, help="With --held-out: a CSV of file,patient for files that do not say whose they are."
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -97,12 +104,15 @@ def reconstruct(
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
     from mrikit.config import parse_assignments
+    from mrikit.errors import ConfigError
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
     assert data is not None
     assert out is not None
     require_writable(out)
+    if patients is not None and not is_held_out:
+        raise ConfigError("--patients says whose volumes --held-out leaves out; give that too")
     assignments = parse_assignments(settings or [])
     own = {name.removeprefix("mask."): assignments.pop(name) for name in [*assignments] if name.startswith("mask.")}
     plan = _plan(mask, acceleration, center_fraction, own)
@@ -122,7 +132,8 @@ def reconstruct(
             mask=plan,
         )
         with mirrored(out) as place:
-            run(data, place, config, device, shard=shard, is_held_out=is_held_out, on_end=say_next)
+            table = None if patients is None else pulled(patients)
+            run(data, place, config, device, shard=shard, is_held_out=is_held_out, patients=table, on_end=say_next)
 
 
 def run(
@@ -133,6 +144,7 @@ def run(
     *,
     shard: str | None = None,
     is_held_out: bool = False,
+    patients: Path | None = None,
     on_end: Callable[["ReconstructSummary"], None] = lambda _summary: None,
 ) -> None:
     """Reconstruct with a progress bar, and say what was done, also where some volumes were passed over.
@@ -143,7 +155,8 @@ def run(
         config: Model or weights, and mask.
         device: Where to compute.
         shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
-        is_held_out: Whether to leave out volumes that a network was trained on.
+        is_held_out: Whether to leave out volumes of patients that a network was trained on.
+        patients: Table of whose the volumes are, for `is_held_out`.
         on_end: Called when all is said, before volumes that were passed over are raised as an error.
 
     Raises:
@@ -183,6 +196,7 @@ def run(
             device=_own_device(device),
             shard=part,
             is_held_out=is_held_out,
+            patients=patients,
             sync=place.sync,
             on_start=announce,
             on_slice=advance,
@@ -195,6 +209,8 @@ def _warnings_before(work: "Work") -> list[str]:
     lines = []
     if work.num_left_out:
         lines.append(f"{work.num_left_out} volumes were trained on and are left out")
+    if work.num_related:
+        lines.append(f"{work.num_related} volumes are of patients that were trained on and are left out too")
     if work.num_trained_on:
         lines.append(
             f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say nothing "

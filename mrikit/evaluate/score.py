@@ -1,7 +1,7 @@
 """Score a folder of reconstructions against the references of their volumes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from mrikit.storage import BlobPath, Location, read_json, recorded_location, sho
 from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.files import held_open
+from mrikit.volumes.patients import known_patients, read_patients, require_known
 from mrikit.volumes.reconstruction import find_reconstructions, reconstruction_path
 
 STORED: Final = "stored"
@@ -40,6 +41,7 @@ def evaluate(
     *,
     scorer: str = "fastmri",
     boxes: Path | Literal["stored"] | None = None,
+    patients: Path | None = None,
     on_volume: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Scores:
     """Score every reconstruction of a folder whose volume has a reference.
@@ -51,6 +53,7 @@ def evaluate(
         recon: Folder that `mrikit reconstruct` wrote.
         scorer: A name of `SCORERS`.
         boxes: Also score boxes around lesions: a fastMRI+ table, or those that are stored with the volumes.
+        patients: Table of whose the volumes are, where files do not say it.
         on_volume: Called after every volume with how many are done, and of how many.
 
     Returns:
@@ -58,12 +61,14 @@ def evaluate(
 
     Raises:
         ConfigError: Unknown scorer.
-        DataError: There are no reconstructions, or no volumes, or the table of boxes cannot be read.
+        DataError: There are no reconstructions, or no volumes, the table of boxes cannot be read, or that of patients
+            lacks a volume or names what is not there.
         StorageError: `reconstruct.json` or blobs cannot be read.
     """
     if scorer not in SCORERS:
         raise ConfigError(f"unknown scorer {scorer!r}; known: {', '.join(SCORERS)}")
     table: _Boxes = read_box_table(boxes) if isinstance(boxes, Path) else boxes
+    people = None if patients is None else read_patients(patients)
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
@@ -75,6 +80,9 @@ def evaluate(
         else:
             unscored.append(result)
         on_volume(done, len(pairs))
+    names = {name for file, _ in pairs for name in (file.volume_id, file.path.stem)}
+    rows, by_name = _with_patients(rows, people, names | {volume.volume_id for volume in unscored})
+    notes += [by_name] if by_name else []
     scores = Scores(
         rows=tuple(rows),
         scorer=scorer,
@@ -84,6 +92,17 @@ def evaluate(
         run=run,
     )
     return label_runs([scores])[0]
+
+
+def _with_patients(
+    rows: Sequence[VolumeScore], table: Mapping[str, str] | None, names: Collection[str]
+) -> tuple[list[VolumeScore], str]:
+    """Rows that name a patient wherever one is known, and what names told of them."""
+    if table is not None:
+        require_known(table, names)
+    told = [(row.volume_id, row.patient_id, recorded_location(row.path)) for row in rows]
+    patients, by_name = known_patients(told, table)
+    return [replace(row, patient_id=patient) for row, patient in zip(rows, patients, strict=True)], by_name
 
 
 def data_of(recon: Path) -> Location:
@@ -163,7 +182,7 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         label=pair.reconstruction.model,
         model=pair.reconstruction.model,
         settings=run_settings(pair.reconstruction),
-        patient_id=pair.info.patient_id,
+        patient_id=pair.info.patient_id or pair.info.study_id,
         acquisition=pair.info.acquisition,
         anatomy=_anatomy(pair.info),
         mask=mask.kind,

@@ -53,33 +53,45 @@ def with_patients(
     Raises:
         DataError: The table lacks one of the volumes.
     """
+    told = [(info.volume_id, info.patient_id or info.study_id, info.source) for info in infos]
+    patients, by_name = known_patients(told, table)
+    num_unknown = patients.count(None)
+    each = "it counts as a patient of its own" if num_unknown == 1 else "each counts as another one"
+    unknown = f"patients: unknown for {num_unknown} of {len(infos)} volumes, {each}; name them with --patients FILE.csv"
+    return (
+        [replace(info, patient_id=patient) for info, patient in zip(infos, patients, strict=True)],
+        [*filter(None, [by_name]), *([unknown] if num_unknown else [])],
+    )
+
+
+def known_patients(
+    told: Sequence[tuple[str, str | None, Location | None]], table: Mapping[str, str] | None = None
+) -> tuple[list[str | None], str]:
+    """The patient of each volume as far as known, and in words what names told; empty if they told nothing.
+
+    Args:
+        told: Name of each volume, the patient that its file names, and the file.
+        table: Volume to patient, from `read_patients`.
+
+    Raises:
+        DataError: The table lacks one of the volumes.
+    """
     if table is not None:
-        patients = [named_patient(table, info.volume_id, info.source) for info in infos]
-        missing = [info.volume_id for info, patient in zip(infos, patients, strict=True) if patient is None]
+        patients = [named_patient(table, name, source) for name, _, source in told]
+        missing = [name for (name, *_), patient in zip(told, patients, strict=True) if patient is None]
         if missing:
-            raise DataError(f"--patients lacks {_some(missing)} of {len(infos)} volumes; add a line for each")
-        return [replace(info, patient_id=patient) for info, patient in zip(infos, patients, strict=True)], []
-    told = [info if info.patient_id is not None else replace(info, patient_id=info.study_id) for info in infos]
-    by_name = patients_by_name([info.volume_id for info in told if info.patient_id is None])
-    known = [
-        info if info.patient_id is not None else replace(info, patient_id=by_name.get(info.volume_id)) for info in told
-    ]
-    lines = []
+            raise DataError(f"--patients lacks {_some(missing)} of {len(told)} volumes; add a line for each")
+        return patients, ""
+    by_name = patients_by_name([name for name, patient, _ in told if patient is None])
+    words = ""
     if by_name:
-        people = len(set(by_name.values()))
-        (person, _), *_ = Counter(by_name.values()).most_common(1)
+        counts = Counter(by_name.values())
+        (person, _), *_ = counts.most_common(1)
         example = ", ".join([name for name, whose in by_name.items() if whose == person][:3])
-        lines.append(
-            f"patients: {people} {'person' if people == 1 else 'people'} by the names of {len(by_name)} files, such as "
-            f"{example}; --patients FILE.csv names others"
-        )
-    num_unknown = sum(info.patient_id is None for info in known)
-    if num_unknown:
-        each = "it counts as a patient of its own" if num_unknown == 1 else "each counts as another one"
-        lines.append(
-            f"patients: unknown for {num_unknown} of {len(known)} volumes, {each}; name them with --patients FILE.csv"
-        )
-    return known, lines
+        people = "1 person" if len(counts) == 1 else f"{len(counts)} people"
+        files = f"{len(by_name)} files, such as {example}"
+        words = f"patients: {people} by the names of {files}; --patients FILE.csv names others"
+    return [patient if patient is not None else by_name.get(name) for name, patient, _ in told], words
 
 
 def patients_by_name(names: Collection[str]) -> dict[str, str]:
