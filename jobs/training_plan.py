@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from mrikit.commands.natural import say
 from mrikit.commands.places import Location
 from mrikit.commands.training_run import num_processes
 
@@ -59,6 +60,7 @@ def show_plan(
             gpu=gpu,
             world_size=num_processes(),
             price_per_hour=price_per_hour,
+            say=say,
         )
         predictions.append(prediction)
         for line in describe_prediction(prediction):
@@ -108,6 +110,7 @@ def show_expected(
             gpu="" if is_here else runs_on,
             world_size=1 if runs_on == "cpu" else num_processes,
             price_per_hour=price_per_hour,
+            say=say,
         )
         predictions.append(prediction)
         for line in describe_prediction(prediction):
