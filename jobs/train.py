@@ -159,6 +159,8 @@ def train(
         score_run(configs[-1], test, device)
     elif is_first():
         _show_next(configs[-1], base, data[0])
+    if "mlflow" in (track or []) and isinstance(base, Path):
+        _show_mlflow(places)
 
 
 def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
@@ -235,6 +237,14 @@ def _show_next(config: "RunConfig", base: Location, data: Location) -> None:
         mask = shlex.join(mask_words(config))
         typer.echo(f"next: mrikit reconstruct --weights {weights} --data {volumes} --out {images} {mask}")
     typer.echo(f"      mrikit report {weights}")
+
+
+def _show_mlflow(places: Sequence["Place"]) -> None:
+    """How to open what MLflow keeps beside the runs."""
+    from mrikit.runs.trackers.mlflow import local_stores
+
+    for command in local_stores([place.folder for place in places]) if is_first() else ():
+        typer.echo(f"      {command}  # all of MLflow: pip install mlflow")
 
 
 @contextlib.contextmanager

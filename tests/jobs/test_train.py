@@ -208,6 +208,15 @@ def test_metrics_go_to_tensorboard_too(study, tmp_path):
     assert len(events.Scalars("validation/ssim")) == 1
 
 
+def test_it_says_how_to_open_what_mlflow_keeps(study, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    done = quick(study, tmp_path, "--track", "mlflow")
+    assert done.stdout.splitlines()[-1] == (
+        f"      MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {tmp_path}/mlflow  # all of MLflow: pip "
+        f"install mlflow"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
