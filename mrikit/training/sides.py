@@ -124,7 +124,7 @@ def _listed(data: Location, validation_data: Location | None) -> list[_File]:
 
 def _file(place: Location, name: str, above: tuple[str, Location] | None) -> _File:
     split, folder = split_of(name), split_folder(name)
-    if split is None and above is not None:
+    if not folder and above is not None and split in (None, above[0]):
         split, folder = above[0], str(above[1])
     file = _File(place, name, split, folder or str(place))
     linked = linked_test_folder(file.path)

@@ -76,7 +76,7 @@ def split_above(data: Location) -> tuple[str, Location] | None:
     places = [data, *_real(data)]
     found = [(split, folder) for place in places for split, folder in _above(place)[:1]]
     tests = [one for one in found if one[0] == "test"]
-    return (tests or found or [None])[0]
+    return next(iter(tests or found), None)
 
 
 def linked_test_folder(path: Location) -> Path | None:
