@@ -19,6 +19,7 @@ from mrikit.commands.export import export
 from mrikit.commands.first_steps import show_steps
 from mrikit.commands.natural import natural_method
 from mrikit.commands.on import elsewhere
+from mrikit.commands.once import once
 from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
 from mrikit.commands.score_card import score_card
@@ -71,6 +72,7 @@ app.add_typer(masks.app)
 app.add_typer(infra.app)
 app.add_typer(jobs.app)
 app.add_typer(image.app)
+once(app)
 
 
 def main() -> None:

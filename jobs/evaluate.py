@@ -47,6 +47,12 @@ def evaluate(
             help="Also score lesions: a fastMRI+ CSV, or `stored` for boxes in the data; an error where there are none."
         ),
     ] = None,
+    patients: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION, help="A CSV of file,patient for files that do not say whose they are; intervals follow it."
+        ),
+    ] = None,
     expected: Annotated[
         int | None, typer.Option(min=1, help="Fail unless each anatomy has this many volumes at each acceleration.")
     ] = None,
@@ -67,7 +73,7 @@ def evaluate(
         places = [held.enter_context(mirrored(location, writes=writes)) for location in recon]
         folders = [place.folder for place in places]
         checks = [place.check for place in places]
-        scores, files = run(folders, data, scorer, boxes=boxes, expected=expected, checks=checks)
+        scores, files = run(folders, data, scorer, boxes=boxes, patients=patients, expected=expected, checks=checks)
         rows = [row for found in scores for row in found.rows]
         if not rows:
             raise DataError(
@@ -91,6 +97,7 @@ def run(
     scorer: str = "fastmri",
     *,
     boxes: str | None = None,
+    patients: Location | None = None,
     expected: int | None = None,
     checks: Sequence[Callable[[], None]] = (),
 ) -> tuple[list["Scores"], list[Path]]:
@@ -103,6 +110,7 @@ def run(
         data: Folder of their volumes; the one that was reconstructed if None.
         scorer: A name of `mrikit.evaluate.SCORERS`.
         boxes: A fastMRI+ table of lesions, or `stored`; none if None.
+        patients: Table of whose the volumes are.
         expected: Volumes of each anatomy at each acceleration; nothing is written unless there are as many.
         checks: Each raises what keeps scores from their location.
 
@@ -120,6 +128,7 @@ def run(
     source: Path | Literal["stored"] | None = (
         STORED if boxes == STORED else pulled(parse_location(boxes)) if boxes else None
     )
+    table = None if patients is None else pulled(patients)
     scores = []
     with Progress("scoring", "volumes", messages=messages) as progress:
 
@@ -131,7 +140,14 @@ def run(
         for folder in recon:
             progress.begin(f"scoring {folder.name}", "volumes")
             scores.append(
-                evaluate_folder(data or data_of(folder), folder, scorer=scorer, boxes=source, on_volume=show_volume)
+                evaluate_folder(
+                    data or data_of(folder),
+                    folder,
+                    scorer=scorer,
+                    boxes=source,
+                    patients=table,
+                    on_volume=show_volume,
+                )
             )
     num_unscored = _num_unscored(scores)
     if num_unscored:

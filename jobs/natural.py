@@ -37,6 +37,16 @@ def natural_data(context: typer.Context, value: Location | None) -> Location | N
     return place
 
 
+def natural_places(context: typer.Context, value: list[Location] | None) -> list[Location] | None:
+    """The same where several places may be named."""
+    if value or context.resilient_parsing:
+        return value
+    place = natural_data(context, None)
+    return None if place is None else [place]
+
+
+AS_ALL_DATA: dict[str, Any] = {**AS_LOCATION, "callback": natural_places}
+"""How typer reads an option that names volumes in one or more places, and has a natural default."""
 AS_DATA: dict[str, Any] = {**AS_LOCATION, "callback": natural_data}
 """How typer reads an option or argument that names volumes, and has a natural default."""
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from threading import RLock
+from threading import Event, RLock, Thread
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -21,7 +21,8 @@ _BYTES = "bytes"
 class Progress:
     """Title, done of total, rate and time left: as bars on a terminal, elsewhere as a line a minute.
 
-    Several threads may call at once.
+    Several threads may call at once. Within the block a line comes also while nothing is counted, as in a validation
+    of many minutes, so that the log of a job tells that it goes on.
 
     Args:
         title: What is being done.
@@ -41,7 +42,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.messages = messages or messages_console()
-        self._clock, self._lock = clock, RLock()
+        self._clock, self._lock, self._ended = clock, RLock(), Event()
         self._bars = _bars(self.messages) if self.messages.is_terminal else None
         self._tasks: dict[str, TaskID] = {}
         self.begin(title, unit, total)
@@ -49,13 +50,16 @@ class Progress:
     def __enter__(self) -> Self:
         if self._bars:
             self._bars.start()
+        else:
+            Thread(target=self._beat, name="mrikit-progress", daemon=True).start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def stop(self) -> None:
-        """Take the bars away; also done at the end of the block."""
+        """Take the bars away, and print no more by itself; also done at the end of the block."""
+        self._ended.set()
         if self._bars:
             self._bars.stop()
 
@@ -66,7 +70,7 @@ class Progress:
     def begin(self, title: str, unit: str = _BYTES, total: float | None = None, *, done: float = 0.0) -> None:
         """Start to count and to measure the rate; what was `done` before adds nothing to the rate."""
         with self._lock:
-            self._title, self._unit, self._total = title, unit, total
+            self._title, self._unit, self._total, self._note = title, unit, total, ""
             self._first = done
             self._start = self._last_line = self._clock()
             self.end_part("")  # a new bar: rich cannot make a total unknown again
@@ -87,13 +91,21 @@ class Progress:
             note: What else is worth knowing.
         """
         with self._lock:
-            self._done, self._total = done, self._total if total is None else total
-            now = self._clock()
+            self._done, self._total, self._note = done, self._total if total is None else total, note
             if self._bars:
-                self._draw("", f"{self._title} {at}".strip(), done, self._total, self._facts(now, note))
-            elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
+                self._draw("", f"{self._title} {at}".strip(), done, self._total, self._facts(self._clock()))
+            else:
+                self.tick()
+
+    def tick(self) -> None:
+        """Print a line if a minute went by without one; for a log."""
+        with self._lock:
+            now = self._clock()
+            if self._bars is None and now - self._last_line >= _SECONDS_BETWEEN_LINES:
                 self._last_line = now
-                self.say(f"{self._title}: {self._facts(now, note)}")
+                is_silent = self._total is None and self._done == self._first
+                waited = f"nothing counted yet, after {in_time(now - self._start)}"
+                self.say(f"{self._title}: {waited if is_silent else self._facts(now)}")
 
     def show_part(self, name: str, done: float, total: float) -> None:
         """Show a bar for one of several things in work; a log has the sum alone."""
@@ -107,18 +119,23 @@ class Progress:
             if self._bars and name in self._tasks:
                 self._bars.remove_task(self._tasks.pop(name))
 
+    def _beat(self) -> None:
+        """Print a line a minute until the end, also where nobody counts."""
+        while not self._ended.wait(max(_SECONDS_BETWEEN_LINES - (self._clock() - self._last_line), 0.1)):
+            self.tick()
+
     def _draw(self, name: str, title: str, done: float, total: float | None, facts: str) -> None:
         assert self._bars is not None
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(title, total=None, facts="")
         self._bars.update(self._tasks[name], total=total, completed=done, description=title, facts=facts)
 
-    def _facts(self, now: float, note: str) -> str:
+    def _facts(self, now: float) -> str:
         rate = max(self._done - self._first, 0) / max(now - self._start, 1e-9)
         facts = [self._amount(self._done, self._total), _in_words(rate, self._unit)]
         if rate and self._total is not None:
             facts.append(f"{in_time(max(self._total - self._done, 0) / rate)} to go")
-        return ", ".join([*facts, *([note] if note else [])])
+        return ", ".join([*facts, *([self._note] if self._note else [])])
 
     def _amount(self, done: float, total: float | None) -> str:
         if self._unit == _BYTES:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -89,12 +90,18 @@ def reconstruct(
         bool, typer.Option("--whiten", help="Whiten the coils by the noise scan that each MRD file holds.")
     ] = False,
     is_held_out: Annotated[
-        bool, typer.Option("--held-out", help="Leave out volumes that the weights were trained on.")
+        bool, typer.Option("--held-out", help="Leave out volumes of patients that the weights were trained on.")
     ] = False,
     is_timed: Annotated[
         bool,
         typer.Option("--timed", help="Time the forward pass of each slice alone, as the SNU challenge of 2026."),
     ] = False,
+    patients: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION, help="With --held-out: a CSV of file,patient for files that do not say whose they are."
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -105,12 +112,15 @@ def reconstruct(
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
     from mrikit.config import parse_assignments
+    from mrikit.errors import ConfigError
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
     assert data is not None
     assert out is not None
     require_writable(out)
+    if patients is not None and not is_held_out:
+        raise ConfigError("--patients says whose volumes --held-out leaves out; give that too")
     assignments = parse_assignments(settings or [])
     own = {name.removeprefix("mask."): assignments.pop(name) for name in [*assignments] if name.startswith("mask.")}
     plan = _plan(mask, acceleration, center_fraction, own)
@@ -131,7 +141,18 @@ def reconstruct(
             mask=plan,
         )
         with mirrored(out) as place:
-            run(data, place, config, device, shard=shard, is_held_out=is_held_out, is_timed=is_timed, on_end=say_next)
+            table = None if patients is None else pulled(patients)
+            run(
+                data,
+                place,
+                config,
+                device,
+                shard=shard,
+                is_held_out=is_held_out,
+                is_timed=is_timed,
+                patients=table,
+                on_end=say_next,
+            )
 
 
 def run(
@@ -143,6 +164,7 @@ def run(
     shard: str | None = None,
     is_held_out: bool = False,
     is_timed: bool = False,
+    patients: Path | None = None,
     on_end: Callable[["ReconstructSummary"], None] = lambda _summary: None,
 ) -> None:
     """Reconstruct with a progress bar, and say what was done, also where some volumes were passed over.
@@ -153,8 +175,9 @@ def run(
         config: Model or weights, and mask.
         device: Where to compute.
         shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
-        is_held_out: Whether to leave out volumes that a network was trained on.
+        is_held_out: Whether to leave out volumes of patients that a network was trained on.
         is_timed: Whether to time the forward pass of each slice alone.
+        patients: Table of whose the volumes are, for `is_held_out`.
         on_end: Called when all is said, before volumes that were passed over are raised as an error.
 
     Raises:
@@ -195,6 +218,7 @@ def run(
             shard=part,
             is_held_out=is_held_out,
             is_timed=is_timed,
+            patients=patients,
             sync=place.sync,
             on_start=announce,
             on_slice=advance,
@@ -212,6 +236,8 @@ def _warnings_before(work: "Work") -> list[str]:
     lines = []
     if work.left_out:
         lines.append(left_out(work.left_out, work.num_found, "among those trained on"))
+    if work.related:
+        lines.append(left_out(work.related, work.num_found, "of patients that were trained on"))
     if work.num_trained_on:
         lines.append(
             f"warning: {work.num_trained_on} of {work.num_volumes} volumes were trained on; their scores say nothing "

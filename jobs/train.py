@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrikit.commands.natural import AS_DATA, require_writable, say
+from mrikit.commands.natural import AS_ALL_DATA, require_writable, say
 from mrikit.commands.on import words_of
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_plan import fitted, show_plan
@@ -29,11 +29,12 @@ def train(
     context: typer.Context,
     task: Annotated[str, typer.Option(help="What to train; `mrikit tasks` lists all.")],
     data: Annotated[
-        Location | None,
+        list[Location] | None,
         typer.Option(
-            **AS_DATA,
-            help="Fully sampled volumes, or fastMRI's *_train and *_val; a folder or az://container/prefix. By default "
-            "MRIKIT_DATA, else data/ here, else with --on azure az://datasets of the linked estate.",
+            **AS_ALL_DATA,
+            help="Fully sampled volumes; a folder or az://container/prefix, repeatable. Folders that say so train or "
+            "validate, such as *_train and val/; test and leaderboard data never train. By default MRIKIT_DATA, else "
+            "data/ here, else with --on azure az://datasets of the linked estate.",
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="tiny, small, full or plus.")] = "tiny",
@@ -56,7 +57,16 @@ def train(
     ] = None,
     validation_data: Annotated[
         Location | None,
-        typer.Option(**AS_LOCATION, help="Volumes to validate on; by default a fifth of the patients is held out."),
+        typer.Option(
+            **AS_LOCATION, help="Volumes to validate on; by default those that folders name, else a share of patients."
+        ),
+    ] = None,
+    patients: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="A CSV of file,patient for files that do not say whose they are; no patient is on two sides.",
+        ),
     ] = None,
     test_data: Annotated[
         Location | None,
@@ -125,21 +135,33 @@ def train(
             place = held.enter_context(watched)
             places = stage_places(configs, place)
             _require_own_folder(configs[0], place.folder)
+            table = None if patients is None else pulled(patients)
             if fit is not None:
-                configs = fitted(configs, data, validation_data, fit, "cuda" if gpu else device)
+                configs = fitted(configs, data, validation_data, table, fit, "cuda" if gpu else device)
             if dry_run:
                 if is_first():
                     folders = [one.folder for one in places]
-                    show_plan(configs, data, validation_data, folders, device, gpu, price_per_hour, test)
+                    show_plan(configs, data, validation_data, table, folders, device, gpu, price_per_hour, test)
                 return
             begin = None if start is None else pulled(start)
             if stage is not None and begin is None:
                 begin = _previous_stage(context, configs[0], place.folder, base)
-        run_stages(configs, places, data, validation_data=validation_data, start=begin, trackers=track, device=device)
+        run_stages(
+            configs,
+            places,
+            data,
+            validation_data=validation_data,
+            patients=table,
+            start=begin,
+            trackers=track,
+            device=device,
+        )
     if test:
         score_run(configs[-1], test, device)
     elif is_first():
-        _show_next(configs[-1], base, data, validation_data)
+        _show_next(configs[-1], base, data[0], validation_data)
+    if "mlflow" in (track or []) and isinstance(base, Path):
+        _show_mlflow(places)
 
 
 def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
@@ -158,9 +180,10 @@ def _require_own_folder(config: "RunConfig", base: Path) -> None:
 def run_stages(
     configs: Sequence["RunConfig"],
     places: Sequence["Place"],
-    data: Location,
+    data: Location | Sequence[Location],
     *,
     validation_data: Location | None = None,
+    patients: Path | None = None,
     start: Path | None = None,
     trackers: list[str] | None = None,
     device: str = "cpu",
@@ -173,7 +196,14 @@ def run_stages(
     """
     for config, place in zip(configs, places, strict=True):
         summary = run(
-            config, data, place, validation_data=validation_data, start=start, trackers=trackers, device=device
+            config,
+            data,
+            place,
+            validation_data=validation_data,
+            patients=patients,
+            start=start,
+            trackers=trackers,
+            device=device,
         )
         if summary.signal is not None:
             raise typer.Exit(128 + summary.signal)
@@ -211,6 +241,14 @@ def _show_next(config: "RunConfig", base: Location, data: Location, validation_d
         words += ["--held-out"] if validation_data is None and config.data.num_validation else []
     typer.echo(f"next: {in_shell('reconstruct', *words)}")
     typer.echo(f"      {in_shell('report', base)}")
+
+
+def _show_mlflow(places: Sequence["Place"]) -> None:
+    """How to open what MLflow keeps beside the runs."""
+    from mrikit.runs.trackers.mlflow import local_stores
+
+    for command in local_stores([place.folder for place in places]) if is_first() else ():
+        typer.echo(f"      {command}  # all of MLflow: pip install mlflow")
 
 
 @contextlib.contextmanager

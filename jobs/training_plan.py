@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
+from mrikit.commands.natural import say
 from mrikit.commands.places import Location
 from mrikit.commands.training_run import num_processes
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 def show_plan(
     configs: Sequence["RunConfig"],
-    data: Location,
+    data: Sequence[Location],
     validation_data: Location | None,
+    patients: Path | None,
     folders: Sequence[Path],
     device: str,
     gpu: str,
@@ -36,7 +38,7 @@ def show_plan(
 
     predictions = []
     for config, folder in zip(configs, folders, strict=True):
-        plan = plan_run(config, data, validation_data)
+        plan = plan_run(config, data, validation_data, patients)
         training = config.training
         # The best one, where it is kept, lies beside the others.
         num_files = config.execution.keep + 1 + config.execution.keep_best
@@ -58,6 +60,7 @@ def show_plan(
             gpu=gpu,
             world_size=num_processes(),
             price_per_hour=price_per_hour,
+            say=say,
         )
         predictions.append(prediction)
         for line in describe_prediction(prediction):
@@ -69,8 +72,9 @@ def show_plan(
 
 def show_expected(
     configs: Sequence["RunConfig"],
-    data: Location,
+    data: Sequence[Location],
     validation_data: Location | None,
+    patients: Path | None,
     *,
     runs_on: str,
     num_processes: int,
@@ -80,8 +84,9 @@ def show_expected(
 
     Args:
         configs: The stages.
-        data: Looked into where it is a folder here; otherwise it is taken to be fastMRI's own set.
+        data: Looked into where they are folders here; otherwise they are taken to be fastMRI's own set.
         validation_data: As in `mrikit train`.
+        patients: As in `mrikit train`.
         runs_on: `cpu` or `cuda` of this machine, where a part of a step is timed, or a GPU of a data sheet.
         num_processes: Each with a device of its own; on a CPU all share it.
         price_per_hour: Of the device of one process.
@@ -94,7 +99,7 @@ def show_expected(
     is_here = runs_on in ("cpu", "cuda")
     predictions = []
     for config in configs:
-        training, validation, why = _shapes(config, data, validation_data)
+        training, validation, why = _shapes(config, data, validation_data, patients)
         stage = f", stage {config.stage}" if config.stage else ""
         typer.echo(f"expected of {config.task} ({config.size}{stage}), {why}:")
         prediction = predict_run(
@@ -105,6 +110,7 @@ def show_expected(
             gpu="" if is_here else runs_on,
             world_size=1 if runs_on == "cpu" else num_processes,
             price_per_hour=price_per_hour,
+            say=say,
         )
         predictions.append(prediction)
         for line in describe_prediction(prediction):
@@ -118,6 +124,7 @@ def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[st
 
     from mrikit.forecast import known_gpu
     from mrikit.launching.chain import training_configs
+    from mrikit.storage import pulled
 
     configs = training_configs(params)
     planned = [(spec, plan) for spec, plan in planned if spec.command[0] == "train"]
@@ -135,6 +142,7 @@ def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[st
             jobs_own,
             params["data"],
             params["validation_data"],
+            pulled(params["patients"]) if params["patients"] else None,
             runs_on=runs_on,
             num_processes=spec.num_processes,
             price_per_hour=price,
@@ -155,14 +163,14 @@ def show_sum(predictions: Sequence["Prediction"]) -> None:
 
 
 def _shapes(
-    config: "RunConfig", data: Location, validation_data: Location | None
+    config: "RunConfig", data: Sequence[Location], validation_data: Location | None, patients: Path | None
 ) -> tuple[Sequence["BatchShape"], Sequence["BatchShape"], str]:
     """Shapes of the volumes on both sides, and in words where they are from."""
     from mrikit.data import published_shapes
     from mrikit.training import plan_run
 
-    if isinstance(data, Path) and data.is_dir():
-        plan = plan_run(config, data, validation_data)
+    if all(isinstance(place, Path) and place.is_dir() for place in data):
+        plan = plan_run(config, data, validation_data, patients)
         training, validation, found = plan.training, plan.validation, "found in the data"
     else:
         whole, val = (published_shapes(config.data.challenge, config.data.anatomy, side) for side in ("train", "val"))
@@ -177,7 +185,12 @@ def _size(num_bytes: float) -> str:
 
 
 def fitted(
-    configs: Sequence["RunConfig"], data: Location, validation_data: Location | None, limit: str, device: str
+    configs: Sequence["RunConfig"],
+    data: Sequence[Location],
+    validation_data: Location | None,
+    patients: Path | None,
+    limit: str,
+    device: str,
 ) -> list["RunConfig"]:
     """The same runs with settings that need no more memory than the limit; what was changed goes to stderr.
 
@@ -191,7 +204,7 @@ def fitted(
     limit_bytes = parse_bytes(limit)
     chosen = []
     for config in configs:
-        plan = plan_run(config, data, validation_data)
+        plan = plan_run(config, data, validation_data, patients)
         changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device)
         chosen.append(changed)
         for line in lines or ["nothing has to be changed"]:

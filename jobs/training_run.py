@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,10 +21,11 @@ _LONGEST_WORD_S = 30.0
 
 def run(
     config: "RunConfig",
-    data: Location,
+    data: Location | Sequence[Location],
     place: "Place",
     *,
     validation_data: Location | None = None,
+    patients: Path | None = None,
     start: Path | None = None,
     trackers: list[str] | None = None,
     device: str = "cpu",
@@ -33,9 +34,10 @@ def run(
 
     Args:
         config: What to train and how.
-        data: Folder of fully sampled volumes.
+        data: Folder of fully sampled volumes, or several.
         place: Of the run.
         validation_data: Volumes to validate on.
+        patients: Table of whose the volumes are.
         start: Run, checkpoint or weights to begin with.
         trackers: Besides `metrics.jsonl`.
         device: `cpu` or `cuda`.
@@ -68,6 +70,7 @@ def run(
                 data,
                 place.folder,
                 validation_data=validation_data,
+                patients=patients,
                 start=start,
                 device=device,
                 trackers=trackers or [],

@@ -8,8 +8,9 @@ from mrikit.check.findings import UNREAD, Finding, make_finding
 from mrikit.errors import DataError
 from mrikit.volumes import Index, ScanInfo, Volume
 from mrikit.volumes.anatomy import anatomy_of
+from mrikit.volumes.patients import with_patients
+from mrikit.volumes.splits import split_of
 
-SPLITS = ("train", "val", "test")
 _MOST_NAMED = 3
 _TWINS = re.compile(r"(singlecoil|multicoil|acc\d+)[^/]*/")
 """Folders whose files have the same names: fastMRI has scans with one coil and with all, SNU tests at acc4 and
@@ -19,7 +20,8 @@ acc8."""
 def check_headers(index: Index) -> list[Finding]:
     """Files that are no volumes, volumes that contradict themselves, facts that are missing, patients in two splits."""
     volumes = {label: index.load(position) for position, label in enumerate(index.labels)}
-    infos = {name: volume.info for name, volume in volumes.items()}
+    known, _ = with_patients([volume.info for volume in volumes.values()])
+    infos = dict(zip(volumes, known, strict=True))
     return [
         *_bad_files(index),
         *chain.from_iterable(_contradictions(name, volume) for name, volume in volumes.items()),
@@ -27,16 +29,6 @@ def check_headers(index: Index) -> list[Finding]:
         *_repeated_names(index),
         *_straddling_patients(infos),
     ]
-
-
-def split_of(name: str) -> str | None:
-    """`train`, `val` or `test`, from the innermost folder of a file that says so, such as `multicoil_train`."""
-    for folder in reversed(name.split("/")[:-1]):
-        words = set(re.split(r"[\W_]+", folder.lower()))
-        found = [split for split in SPLITS if split in words]
-        if len(found) == 1:
-            return found[0]
-    return None
 
 
 def fits(volume: Volume) -> bool:
@@ -114,7 +106,7 @@ def _missing_facts(volumes: Mapping[str, Volume]) -> list[Finding]:
             "patient_missing",
             "no patient id",
             lambda _, volume: volume.info.patient_id is None,
-            "nothing, if each is of another patient; otherwise split by folders, because each counts as a patient",
+            "nothing, if each is of another patient or names tell it; else give training a table with --patients",
         ),
         (
             "anatomy_missing",

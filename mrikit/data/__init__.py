@@ -2,7 +2,14 @@
 
 from mrikit.data.apply_mask import undersample
 from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
-from mrikit.data.dataset import SliceBatch, SliceDataset, TrainingVolumes, load_training_volumes, read_slices
+from mrikit.data.dataset import (
+    SliceBatch,
+    SliceDataset,
+    TrainingVolumes,
+    load_training_volumes,
+    open_training_volumes,
+    read_slices,
+)
 from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
@@ -39,6 +46,7 @@ __all__ = [
     "make_augment",
     "make_example",
     "network_inputs",
+    "open_training_volumes",
     "plan_epoch",
     "prepare",
     "published_shapes",

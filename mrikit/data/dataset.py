@@ -16,7 +16,7 @@ from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError
-from mrikit.volumes import Location, Volume, scan_volumes
+from mrikit.volumes import Location, Volume, VolumeFile, scan_volumes
 from mrikit.volumes.faults import Fault
 from mrikit.volumes.files import NUM_IN_FLIGHT
 from mrikit.volumes.index_workers import num_processors
@@ -147,17 +147,30 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     """Every fully sampled volume below a folder.
 
     They are taken from the index of the folder, which is made or renewed first where the folder can be written; else
-    every file is opened. The first coil of one slice of each volume is read to see whether it is full.
+    every file is opened.
 
     Args:
         data: Folder of volumes, or one file.
 
     Raises:
-        DataError: There is no volume, one cannot be opened or is all zero, two have one name, or all are undersampled.
+        DataError: See `open_training_volumes`.
         StorageError: Blobs cannot be listed or read.
     """
-    num_threads = num_processors() if isinstance(data, Path) else NUM_IN_FLIGHT
-    files = scan_volumes(data, is_index_kept=True)
+    return open_training_volumes(scan_volumes(data, is_index_kept=True), str(data))
+
+
+def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVolumes:
+    """The fully sampled ones of some volumes. The first coil of one slice of each is read to see whether it is full.
+
+    Args:
+        files: At least one.
+        data: Where they lie, for messages.
+
+    Raises:
+        DataError: One cannot be opened or is all zero, two have one name, or all are undersampled.
+        StorageError: Blobs cannot be read.
+    """
+    num_threads = num_processors() if isinstance(files[0].path, Path) else NUM_IN_FLIGHT
     faults = [file.fault for file in files if file.fault is not None]
     if faults:
         raise _bad_files(faults)
@@ -166,6 +179,7 @@ def load_training_volumes(data: Location) -> TrainingVolumes:
     twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
     if twice is not None:
         raise DataError(f"{data}: {counts[twice]} volumes are called '{twice}'; rename one, or name one subfolder")
+    num_threads = num_processors() if isinstance(files[0].folder, Path) else NUM_IN_FLIGHT
     with ThreadPoolExecutor(num_threads) as pool:
         is_full = list(pool.map(lambda volume: volume.is_fully_sampled, volumes))
     full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]

@@ -1,7 +1,7 @@
 """Score a folder of reconstructions against the references of their volumes."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from mrikit.storage import BlobPath, Location, read_json, recorded_location, sho
 from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.files import held_open
+from mrikit.volumes.patients import known_patients, read_patients, require_known
 from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, reconstruction_path
 
 STORED: Final = "stored"
@@ -49,6 +50,7 @@ def evaluate(
     *,
     scorer: str = "fastmri",
     boxes: Path | Literal["stored"] | None = None,
+    patients: Path | None = None,
     on_volume: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Scores:
     """Score every reconstruction of a folder whose volume has a reference.
@@ -60,6 +62,7 @@ def evaluate(
         recon: Folder that `mrikit reconstruct` wrote.
         scorer: A name of `SCORERS`.
         boxes: Also score boxes around lesions: a fastMRI+ table, or those that are stored with the volumes.
+        patients: Table of whose the volumes are, where files do not say it.
         on_volume: Called after every volume with how many are done, and of how many.
 
     Returns:
@@ -68,11 +71,12 @@ def evaluate(
     Raises:
         ConfigError: Unknown scorer.
         DataError: There are no reconstructions, or no volumes; or the table of boxes cannot be read, or there are
-            scores and not one of a box.
+            scores and not one of a box; or that of patients lacks a volume or names what is not there.
         StorageError: `reconstruct.json` or blobs cannot be read.
     """
     scorer = full_name(scorer)
     table: _Boxes = read_box_table(boxes) if isinstance(boxes, Path) else boxes
+    people = None if patients is None else read_patients(patients)
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
@@ -90,6 +94,9 @@ def evaluate(
     notes += _notes(table, rows, [volume.volume_id for volume in unscored])
     if table is not None and rows and not any(row.num_boxes for row in rows):
         raise DataError(_why_no_box(table, rows, notes))
+    names = {name for file, _ in pairs for name in (file.volume_id, file.path.stem)}
+    rows, by_name = _with_patients(rows, people, names | {volume.volume_id for volume in unscored})
+    notes += [by_name] if by_name else []
     scores = Scores(
         rows=tuple(rows),
         scorer=scorer,
@@ -131,6 +138,17 @@ def score_pair(
         return scored, _zero_slices(pair) + _slow(pair) + notes
     except DataError as error:
         return unscored(str(error)), []
+
+
+def _with_patients(
+    rows: Sequence[VolumeScore], table: Mapping[str, str] | None, names: Collection[str]
+) -> tuple[list[VolumeScore], str]:
+    """Rows that name a patient wherever one is known, and what names told of them."""
+    if table is not None:
+        require_known(table, names)
+    told = [(row.volume_id, row.patient_id, recorded_location(row.path)) for row in rows]
+    patients, by_name = known_patients(told, table)
+    return [replace(row, patient_id=patient) for row, patient in zip(rows, patients, strict=True)], by_name
 
 
 def data_of(recon: Path) -> Location:
@@ -189,7 +207,7 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         label=pair.reconstruction.model,
         model=pair.reconstruction.model,
         settings=run_settings(pair.reconstruction),
-        patient_id=pair.info.patient_id,
+        patient_id=pair.info.patient_id or pair.info.study_id,
         acquisition=pair.info.acquisition,
         anatomy=_anatomy(pair.info),
         mask=mask.kind,

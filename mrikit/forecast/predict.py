@@ -1,7 +1,8 @@
 """Prediction of a run's memory, time and cost."""
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mrikit.data import BatchShape
@@ -9,8 +10,10 @@ from mrikit.forecast.memory import Memory, largest_shape, predict_memory
 from mrikit.forecast.throughput import GPUS, GPUS_READ_ON, StepTime, estimate_time, predict_time
 from mrikit.training.config import RunConfig
 from mrikit.training.extent import steps_per_epoch
+from mrikit.volumes.index_workers import num_processors
 
 _GB = 1e9
+_BUSY = 1.5
 _LEAST_SHOWN = 0.005  # GB
 
 
@@ -32,6 +35,8 @@ class Prediction:
     """`cpu`, `cuda`, or the name of the GPU that was estimated."""
     is_measured: bool
     """Whether time was measured on the device, and not estimated from a data sheet."""
+    busy: float = 0.0
+    """Processes of the machine for each processor before it was measured; above 1 others slowed it down."""
 
 
 def predict_run(
@@ -43,6 +48,7 @@ def predict_run(
     gpu: str = "",
     world_size: int = 1,
     price_per_hour: float | None = None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Prediction:
     """Trace a step for memory and time a part of it.
 
@@ -54,16 +60,19 @@ def predict_run(
         gpu: A name of `mrikit.forecast.throughput.GPUS` to estimate time for, where the device is not here.
         world_size: Number of processes, each with a device of its own.
         price_per_hour: Of one device.
+        say: Called with a line before each thing that takes a while.
 
     Raises:
         ConfigError: The batch cannot be shared equally by the processes, or the GPU is unknown.
     """
+    say(f"tracing a step of {config.name}")
     memory = predict_memory(config, largest_shape(config, training), device=device, world_size=world_size)
     usual = _usual_shape(training)
+    busy = os.getloadavg()[0] / num_processors()
     time = (
         estimate_time(config, usual, gpu=gpu, world_size=world_size)
         if gpu
-        else predict_time(config, usual, device=device, world_size=world_size)
+        else predict_time(config, usual, device=device, world_size=world_size, say=say)
     )
     num_epochs = config.training.num_epochs
     num_steps = num_epochs * steps_per_epoch(training, config.training)
@@ -79,6 +88,7 @@ def predict_run(
         cost=None if price_per_hour is None else hours * price_per_hour * world_size,
         device=gpu or device,
         is_measured=not gpu,
+        busy=0.0 if gpu or device != "cpu" else busy,
     )
 
 
@@ -103,6 +113,8 @@ def describe_prediction(prediction: Prediction) -> list[str]:
     error = "a part of the step was timed here; " + (
         "within a third when measured on a busy machine" if on_cpu else "not compared with a whole run on a GPU yet"
     )
+    if prediction.busy > _BUSY:
+        error += f"; it is too long, because {prediction.busy:.0f} processes share each processor here"
     if not prediction.is_measured:
         error = f"from a table of data sheets ({GPUS_READ_ON}), within a factor of 2 or so"
         room = GPUS[prediction.device].memory_gb

@@ -1,10 +1,13 @@
 """Time of a training step, measured or estimated."""
 
 import dataclasses
+import functools
+import json
 import math
+import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -33,6 +36,8 @@ T = TypeVar("T")
 _FEW_CASCADES, _FEW_ROWS = 2, 64  # what is timed first
 _SECONDS = 2.0  # that what is timed in the end may take
 _ROW_STEP = 32
+_LEAST_TIMED, _MOST_TIMED = 3, 9  # calls whose median counts
+_STEADY, _MOST_WARMING = 0.8, 4  # a call that takes more than this share of those before it is warm; calls before
 # Operations that a device does while it moves a byte, to compare steps of other sizes with each other.
 _FLOPS_PER_BYTE = {"cpu": 8.0, "cuda": 30.0}
 # What a GPU reaches of its data sheet, and what Python needs to ask for one operation: rules of thumb, not measured.
@@ -78,7 +83,14 @@ class StepTime:
 
 
 @real_float32()
-def predict_time(config: RunConfig, shape: BatchShape, *, device: str, world_size: int = 1) -> StepTime:
+def predict_time(
+    config: RunConfig,
+    shape: BatchShape,
+    *,
+    device: str,
+    world_size: int = 1,
+    say: Callable[[str], None] = lambda _line: None,
+) -> StepTime:
     """Time a part of the step on a device that is here, for some seconds, and scale it up by what it computes.
 
     The part has few cascades and few rows: 64 first, then as many as take about two seconds. Both parts and the whole
@@ -89,6 +101,7 @@ def predict_time(config: RunConfig, shape: BatchShape, *, device: str, world_siz
         shape: Of the slices.
         device: `cpu` or `cuda`.
         world_size: Number of processes that share the slices of a step.
+        say: Called with a line before each thing that takes a while.
 
     Raises:
         ConfigError: The batch cannot be shared equally by the processes.
@@ -98,11 +111,13 @@ def predict_time(config: RunConfig, shape: BatchShape, *, device: str, world_siz
     whole = _work(config, shape, kind, has_backward=True)
     part_config, part_shape = _part(config, shape, _FEW_ROWS)
     part_work = _work(part_config, part_shape, kind, has_backward=True)
+    say(f"timing {part_shape.kspace[1]} of {shape.kspace[1]} rows of {config.model} on {device}")
     timed = _time_part(part_config, part_shape, device)
     num_rows = int(_FEW_ROWS * _SECONDS / max(timed.micro, 1e-6)) // _ROW_STEP * _ROW_STEP
     if num_rows > 2 * _FEW_ROWS and shape.kspace[1] > 2 * _FEW_ROWS:
         part_config, part_shape = _part(config, shape, min(num_rows, shape.kspace[1]))
         part_work = _work(part_config, part_shape, kind, has_backward=True)
+        say(f"timing {part_shape.kspace[1]} of {shape.kspace[1]} rows of {config.model} on {device}")
         timed = _time_part(part_config, part_shape, device)
     forward_ratio = _work(config, shape, kind, has_backward=False) / _work(
         part_config, part_shape, kind, has_backward=False
@@ -185,13 +200,46 @@ class _Timed:
     update: float
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _NetworkTime:
+    """Seconds of a network."""
+
+    micro: float
+    forward: float
+    update: float
+
+
 def _time_part(config: RunConfig, shape: BatchShape, device: str) -> _Timed:
-    """Time each part twice after once to warm up; the faster counts."""
+    """Time each part of a step; the network once for all stages that train it."""
+    batch = _noise(config, shape)
+    scan, prepare = _time(lambda: _prepare(batch, config, shape, device), device)
+    network = _time_network(_Network(key=_key(config), config=config, shape=shape, scan=scan), device)
+    return _Timed(prepare=prepare, micro=network.micro, forward=network.forward, update=network.update)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Network:
+    """A network with slices to compute, equal to others that take the same time."""
+
+    key: str
+    """All of the configuration that it depends on but for loss and masks, which take next to nothing of it."""
+    config: RunConfig = field(compare=False)
+    shape: BatchShape
+    scan: ScanBatch = field(compare=False)
+
+
+def _key(config: RunConfig) -> str:
+    parts = (config.objective, config.model, config.model_config, config.num_adjacent)
+    data, training = config.data, config.training
+    return json.dumps([*parts, data.max_readout, training.precision, training.micro_batch_size], default=str)
+
+
+@functools.cache
+def _time_network(network: _Network, device: str) -> _NetworkTime:
+    config, scan = network.config, network.scan
     objective = objective_of(config)
     module = initial_parts(config, objective).to(device)
     optimizer = torch.optim.AdamW((weight for weight in module.parameters() if weight.requires_grad), lr=0.0)
-    batch = _noise(config, shape)
-    scan, prepare_seconds = _time(lambda: _prepare(batch, config, shape, device), device)
     draw = Draw(0, 0)
 
     def micro_batch() -> None:
@@ -205,18 +253,25 @@ def _time_part(config: RunConfig, shape: BatchShape, device: str) -> _Timed:
     _, micro = _time(micro_batch, device)
     _, update = _time(optimizer.step, device)
     _, forward_seconds = _time(forward, device)
-    return _Timed(prepare=prepare_seconds, micro=micro, forward=forward_seconds, update=update)
+    return _NetworkTime(micro=micro, forward=forward_seconds, update=update)
 
 
-def _time(work: Callable[[], T], device: str) -> tuple[T, float]:
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
+def _time(work: Callable[[], T], device: str, clock: Callable[[], float] = time.perf_counter) -> tuple[T, float]:
+    """What the work gives, and the median of its seconds once it is warm.
+
+    The first calls take memory and choose algorithms; how many do so differs, so it counts as warm when a call is
+    hardly faster than the fastest before it.
+    """
+    warming, seconds = [math.inf], list[float]()
+    while len(seconds) < _LEAST_TIMED or (sum(seconds) < _SECONDS / 2 and len(seconds) < _MOST_TIMED):
+        start = clock()
         result = work()
         if device != "cpu":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return result, min(seconds[1:])
+        took = clock() - start
+        is_warm = took > _STEADY * min(warming) or len(warming) > _MOST_WARMING
+        (seconds if seconds or is_warm else warming).append(took)
+    return result, statistics.median(seconds)
 
 
 def _noise(config: RunConfig, shape: BatchShape) -> SliceBatch:

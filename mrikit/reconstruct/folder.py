@@ -25,6 +25,7 @@ from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import VolumeFile
 from mrikit.volumes.files import held_open, name_below
+from mrikit.volumes.patients import read_patients
 from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, is_made_from, write_reconstruction
 
 OnStart = Callable[[str, Work], None]
@@ -75,6 +76,7 @@ def reconstruct_folder(
     shard: Shard | None = None,
     is_held_out: bool = False,
     is_timed: bool = False,
+    patients: Path | None = None,
     sync: Callable[[], None] = lambda: None,
     on_start: OnStart = lambda _model, _work: None,
     on_slice: OnSlice = lambda _volume_id, _num_slices: None,
@@ -93,8 +95,9 @@ def reconstruct_folder(
         config: Model or weights, and mask.
         device: Where to compute.
         shard: The part of the volumes that this process does; others do the rest, in the same way and at any time.
-        is_held_out: Whether to leave out volumes that a network was trained on.
+        is_held_out: Whether to leave out volumes of patients that a network was trained on.
         is_timed: Whether to time the forward pass of each slice alone, as `ForwardClock` does.
+        patients: Table of whose the volumes are, for `is_held_out`.
         sync: Called where `out` shall be what others who write there, too, see of it.
         on_start: Called before the first volume with the name of the model and what there is to do.
         on_slice: Called after every slice with the volume and its number of slices.
@@ -114,7 +117,8 @@ def reconstruct_folder(
     routing = build_routing(config, device)
     if is_held_out:
         _require_known_training(routing)
-    work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out)
+    table = None if patients is None else read_patients(patients)
+    work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out, patients=table)
     record = {**describe_routing(routing), "whiten": config.whiten, "data": str(data.resolve()), "timed": is_timed}
     clock = ForwardClock(device) if is_timed else None
     on_start(routing.name, work)

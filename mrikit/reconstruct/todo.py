@@ -1,11 +1,12 @@
 """What there is to do in a folder: its volumes, where each reconstruction goes, and the share of this process."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.reconstruct.held_out import of_same_patients
 from mrikit.reconstruct.shard import Shard, share
 from mrikit.storage import Location, shown
 from mrikit.volumes import VolumeFile, scan_volumes
@@ -34,6 +35,8 @@ class Work:
     """Of these, those that a network was trained on."""
     left_out: list[str]
     """Names of those of the whole folder that are left out because a network was trained on them."""
+    related: list[str]
+    """Names of others that are left out because it was trained on volumes of the same patients."""
     num_found: int
     """Volumes of the whole folder."""
 
@@ -43,15 +46,24 @@ class Work:
         return sum(item.file.num_slices for item in self.items)
 
 
-def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[str], *, is_held_out: bool) -> Work:
-    """Look for volumes and reconstructions; volumes that are done are not opened, others once.
+def find_work(
+    data: Location,
+    out: Path,
+    shard: Shard,
+    trained_on: Collection[str],
+    *,
+    is_held_out: bool,
+    patients: Mapping[str, str] | None = None,
+) -> Work:
+    """Look for volumes and reconstructions; others than done ones are opened, once, and all to see whose they are.
 
     Args:
         data: Folder of volumes, or one file.
         out: Folder of their reconstructions.
         shard: This process; which volumes are its own does not depend on what is done already.
         trained_on: Volumes that a network was trained on.
-        is_held_out: Whether to leave those out.
+        is_held_out: Whether to leave those out, and others of the same patients.
+        patients: Volume to patient, where a table tells it; used with `is_held_out`.
 
     Raises:
         ConfigError: The reconstructions would lie among the volumes.
@@ -69,11 +81,15 @@ def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[st
 
     # All processes share the volumes out by the slices of all, done or not.
     is_shared = shard.num_shards > 1
-    files = scan_volumes(data, is_needed=lambda file: is_shared or not is_file_done(file))
+    files = scan_volumes(data, is_needed=lambda file: is_shared or is_held_out or not is_file_done(file))
     _require_places(out, data, files)
-    kept = [file for file in files if not is_held_out or file.volume_id not in trained_on]
+    related = of_same_patients(files, trained_on, patients) if is_held_out else set()
+    kept = [file for file in files if not is_held_out or file.volume_id not in {*trained_on, *related}]
     if not kept:
-        raise DataError(f"{data}: all {len(files)} volumes were trained on; leave out --held-out, or name other data")
+        of_patients = f", {len(related)} of them by others of their patients" if related else ""
+        raise DataError(
+            f"{data}: all {len(files)} volumes were trained on{of_patients}; leave out --held-out, or name other data"
+        )
     own = [kept[position] for position in share([file.num_slices for file in kept], shard)]
     return Work(
         items=[
@@ -84,6 +100,7 @@ def find_work(data: Location, out: Path, shard: Shard, trained_on: Collection[st
         num_volumes=len(own),
         num_trained_on=sum(file.volume_id in trained_on for file in own),
         left_out=[file.volume_id for file in files if is_held_out and file.volume_id in trained_on],
+        related=sorted(related),
         num_found=len(files),
     )
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Claim:
     """What readers of the file look for first: task, size, model."""
     settings: Mapping[str, Any]
     """The whole configuration, JSON."""
-    data: Location
+    data: Sequence[Location]
     """Where its volumes are now; the same ones may have been elsewhere before."""
     data_digest: str
     """Of the volumes."""
@@ -55,7 +55,7 @@ def claim_folder(folder: Path, claim: Claim) -> None:
     path, checkpoints = folder / CONFIG_FILE, find_checkpoints(folder)
     asked = {
         "config": claim.settings,
-        "data": str(claim.data.resolve()),
+        "data": ", ".join(str(place.resolve()) for place in claim.data),
         "data_digest": claim.data_digest,
         "start": claim.start,
     }

@@ -138,7 +138,7 @@ def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
                 num_center_lines=mask.num_center_lines or None,
             ),
         )
-    write_fastmri(planned.path, volume, attributes=attributes)
+    write_fastmri(planned.path, volume, attributes=attributes, is_only_coil=planned.scan.num_coils == 1)
 
 
 def _write_snu(planned: PlannedVolume, scan: SimulatedScan) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -32,14 +33,19 @@ class RunPlan:
     """Lines to say of the data, see `Study.notes`."""
 
 
-def plan_run(config: RunConfig, data: Location, validation_data: Location | None = None) -> RunPlan:
+def plan_run(
+    config: RunConfig,
+    data: Location | Sequence[Location],
+    validation_data: Location | None = None,
+    patients: Path | None = None,
+) -> RunPlan:
     """The extent of a run; the data folder is indexed for it.
 
     Raises:
         ConfigError: Settings that do not fit each other or the data.
         DataError: A volume cannot be used.
     """
-    study = open_study(config, data, validation_data)
+    study = open_study(config, data, validation_data, patients)
     num_weights = count_weights(config)
     num_steps = steps_per_epoch(study.training.shapes, config.training)
     return RunPlan(

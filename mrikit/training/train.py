@@ -54,10 +54,11 @@ class TrainSummary:
 
 def train(
     config: RunConfig,
-    data: Location,
+    data: Location | Sequence[Location],
     folder: Path,
     *,
     validation_data: Location | None = None,
+    patients: Path | None = None,
     start: Path | None = None,
     device: str = "cpu",
     trackers: Sequence[str] = (),
@@ -73,9 +74,10 @@ def train(
 
     Args:
         config: What to train and how; a recipe of `mrikit.recipes`.
-        data: Folder of fully sampled volumes.
+        data: Folder of fully sampled volumes, or several.
         folder: Of the run.
-        validation_data: Volumes to validate on; without it patients of `data` are held out.
+        validation_data: Volumes to validate on; without it those that folders of `data` name, or patients held out.
+        patients: Table of whose the volumes are.
         start: Run, checkpoint or weights that a new run begins with; not read where the run goes on and it is gone.
         device: `cpu` or `cuda`.
         trackers: Names of `mrikit.runs.tracking`, besides `metrics.jsonl`.
@@ -105,7 +107,7 @@ def train(
             sync()
             if process.is_first:
                 held.enter_context(locked(folder))
-            study = open_study(config, data, validation_data)
+            study = open_study(config, data, validation_data, patients)
             beginning = start_identity(start, folder)
             if process.is_first:
                 claim_folder(folder, _claim(config, data, study, beginning))
@@ -131,7 +133,7 @@ def train(
         )
 
 
-def _claim(config: RunConfig, data: Location, study: Study, beginning: str | None) -> Claim:
+def _claim(config: RunConfig, data: Location | Sequence[Location], study: Study, beginning: str | None) -> Claim:
     return Claim(
         title={
             "task": config.task,
@@ -143,7 +145,7 @@ def _claim(config: RunConfig, data: Location, study: Study, beginning: str | Non
             "layout": LAYOUT,
         },
         settings=asdict(config),
-        data=data,
+        data=[data] if isinstance(data, Location) else data,
         data_digest=study.digest,
         start=beginning,
         complete=lambda found: asdict(build_config(RunConfig, found, CONFIG_FILE)),

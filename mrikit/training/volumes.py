@@ -5,21 +5,23 @@ import itertools
 import json
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from mrikit.data import SliceDataset, cropped_shape, load_training_volumes, split_patients
+from mrikit.data import SliceDataset, cropped_shape, open_training_volumes, split_patients
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import is_mask_file, sample_mask
 from mrikit.randomness import generator
-from mrikit.storage import Location, list_files
+from mrikit.storage import Location
 from mrikit.training.config import RunConfig
 from mrikit.training.objectives import objective_of
-from mrikit.volumes import Volume
+from mrikit.training.sides import choose_sides
+from mrikit.volumes import Volume, VolumeFile
 from mrikit.volumes.anatomy import anatomy_of
+from mrikit.volumes.patients import read_patients, require_known, with_patients
 from mrikit.words import left_out
 
 
@@ -34,7 +36,8 @@ class Study:
     mask_digest: str = ""
     """Of the mask files that the run draws from; empty without one."""
     notes: tuple[str, ...] = ()
-    """Lines to say: how many volumes are left out, and why."""
+    """Lines to say: which folders train, validate and stay out, how patients were told apart, and how many volumes are
+    left out, and why."""
 
     @property
     def digest(self) -> str:
@@ -47,53 +50,77 @@ class Study:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def open_study(config: RunConfig, data: Location, validation_data: Location | None = None) -> Study:
+def open_study(
+    config: RunConfig,
+    data: Location | Sequence[Location],
+    validation_data: Location | None = None,
+    patients: Path | None = None,
+) -> Study:
     """Find the volumes of a run.
 
-    In a folder as fastMRI has it, `multicoil_train` is trained on and `multicoil_val` validated on; in any other,
-    patients are held out.
+    Where folders say what they are for, as `multicoil_train` and `multicoil_val`, that is done: see `choose_sides`. In
+    any other data patients are held out.
 
     Args:
-        config: How many patients validate, on how many volumes to train, and how fastMRI's folders begin.
-        data: Folder of volumes.
+        config: How many patients validate, on how many volumes to train, and with one coil or many.
+        data: Folder of volumes, or several.
         validation_data: Folder of those to validate on; then none of `data` is held out.
+        patients: Table of whose the volumes are, see `mrikit.volumes.patients.read_patients`.
 
     Raises:
         ConfigError: Nobody would be left to train on.
-        DataError: A volume cannot be used, a patient is in both folders, or a mask file does not fit a volume.
+        DataError: A volume cannot be used, a patient is in both folders, the table of patients is wrong or lacks
+            somebody, or a mask file does not fit a volume.
     """
-    sides_of = [data / f"{config.data.challenge}_{side}" for side in ("train", "val")]
-    if _is_folder(sides_of[0]):
-        data = sides_of[0]
-        if validation_data is None and config.data.num_validation and _is_folder(sides_of[1]):
-            validation_data = sides_of[1]
-    volumes, notes = _usable(config, data)
-    if validation_data is not None:
-        training, (validation, more) = volumes, _usable(config, validation_data, is_training=False)
+    table = None if patients is None else read_patients(patients)
+    places = [data] if isinstance(data, Location) else list(data)
+    where = ", ".join(map(str, places))
+    sides = choose_sides(config, places, validation_data)
+    if table is not None:
+        files = (*sides.training, *(sides.validation or ()))
+        require_known(table, sides.names | {file.volume_id for file in files})
+    training, lines = _usable(config, sides.training, where)
+    validation = list[Volume]()
+    if sides.validation is not None:
+        validation, more = _usable(config, sides.validation, str(validation_data or where), is_training=False)
+        lines += [f"{line} (to validate on)" for line in more]
+    volumes, notes = _with_patients([*training, *validation], table)
+    training, validation = volumes[: len(training)], volumes[len(training) :]
+    if sides.validation is not None:
         _require_apart(training, validation)
-        notes += [f"{line} (to validate on)" for line in more]
     else:
-        infos = [volume.info for volume in volumes]
-        sides = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
-        training, validation = ([volumes[position] for position in side] for side in sides)
+        infos = [volume.info for volume in training]
+        split = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
+        training, validation = ([volumes[position] for position in side] for side in split)
     return Study(
         training=SliceDataset(_some(training, config), config.num_adjacent),
         validation=SliceDataset(validation, config.num_adjacent),
         mask_digest=_mask_digest(config, training, validation),
-        notes=tuple(notes),
+        notes=(*filter(None, [sides.note]), *notes, *lines),
     )
 
 
-def _usable(config: RunConfig, data: Location, *, is_training: bool = True) -> tuple[list[Volume], list[str]]:
+def _usable(
+    config: RunConfig, files: Sequence[VolumeFile], where: str, *, is_training: bool = True
+) -> tuple[list[Volume], list[str]]:
     """The full volumes of one side that show the anatomy, and a line for each reason to leave others out."""
-    full, undersampled = load_training_volumes(data)
-    fitting = _of_anatomy(full, config.data.anatomy, data)
-    objective_of(config).check(fitting, str(data), is_training=is_training)
+    full, undersampled = open_training_volumes(files, where)
+    fitting = _of_anatomy(full, config.data.anatomy, where)
+    objective_of(config).check(fitting, where, is_training=is_training)
     shown = {volume.info.volume_id for volume in fitting}
     others = [volume.info.volume_id for volume in full if volume.info.volume_id not in shown]
     reasons = ((undersampled, "undersampled"), (others, f"of another anatomy than {config.data.anatomy}"))
     num_volumes = len(full) + len(undersampled)
     return fitting, [left_out(names, num_volumes, what) for names, what in reasons if names]
+
+
+def _with_patients(volumes: Sequence[Volume], table: Mapping[str, str] | None) -> tuple[list[Volume], list[str]]:
+    """Volumes that name their patient wherever one is known, and what to say of that."""
+    infos, notes = with_patients([volume.info for volume in volumes], table)
+    return [
+        volume if volume.info == info else volume.replaced(info=info)
+        for volume, info in zip(volumes, infos, strict=True)
+    ], notes
 
 
 def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequence[Volume]) -> str:
@@ -109,11 +136,7 @@ def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequ
     return hashlib.sha256(contents).hexdigest()[:16] if files else ""
 
 
-def _is_folder(place: Location) -> bool:
-    return place.is_dir() if isinstance(place, Path) else bool(list_files(place))
-
-
-def _of_anatomy(volumes: list[Volume], anatomy: str, data: Location) -> list[Volume]:
+def _of_anatomy(volumes: list[Volume], anatomy: str, data: str) -> list[Volume]:
     """Those that show the anatomy; one that does not say what it shows is believed to.
 
     Raises:

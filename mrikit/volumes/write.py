@@ -22,7 +22,13 @@ MRD_FLAG_LAST_IN_SLICE = 8
 MRD_VERSION = 1
 
 
-def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | float] | None = None) -> None:
+def write_fastmri(
+    path: Path,
+    volume: Volume,
+    *,
+    attributes: Mapping[str, str | float] | None = None,
+    is_only_coil: bool = False,
+) -> None:
     """Write a volume as fastMRI stores it.
 
     One coil gives a single-coil file: `kspace` (slice, readout, phase) and `reconstruction_esc`; more coils give
@@ -33,6 +39,8 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
         path: The `.h5` file; its stem is the volume's id when it is read back.
         volume: The scan. `info.volume_id` and `info.source` are not stored.
         attributes: Further attributes.
+        is_only_coil: Whether the one coil of the volume is all that was measured. Then its image is that of all coils
+            too, and is also called `reconstruction_rss`.
 
     Raises:
         DataError: Reference, mask or padding do not fit the k-space.
@@ -50,6 +58,8 @@ def write_fastmri(path: Path, volume: Volume, *, attributes: Mapping[str, str | 
         if volume.reference is not None:
             key = "reconstruction_esc" if num_coils == 1 else "reconstruction_rss"
             largest, norm = _write_slices(file, key, volume.reference, volume.reference.shape, np.float32)
+            if is_only_coil:
+                file["reconstruction_rss"] = file[key]  # a second name for the same bytes
         found = {
             "acquisition": volume.info.acquisition,
             "max": largest if volume.info.reference_max is None else volume.info.reference_max,

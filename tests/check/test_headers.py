@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from phantoms import make_volume
 
-from mrikit.check.headers import check_headers, split_of
+from mrikit.check.headers import check_headers
 from mrikit.volumes import build_index, write_fastmri, write_snu
 from tests.volumes.mrd import header, lines, scan
 from tests.volumes.mrd import write as write_mrd
@@ -161,21 +161,6 @@ def test_a_patient_in_two_volumes_of_one_split_is_good(tmp_path):
     write(tmp_path / "multicoil_train", "file1", patient_id="p")
     write(tmp_path / "singlecoil_train_batch_0", "file2", patient_id="p")
     assert found(tmp_path) == {}
-
-
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("multicoil_train/a.h5", "train"),
-        ("train/brain/kspace/a.h5", "train"),
-        ("brain_multicoil_val_batch_0/a.h5", "val"),
-        ("train/multicoil_val/a.h5", "val"),
-        ("training/a.h5", None),
-        ("a_train.h5", None),
-    ],
-)
-def test_the_innermost_folder_that_names_a_split_tells_it(name, split):
-    assert split_of(name) == split
 
 
 def test_what_a_reader_inferred_and_left_out_is_a_warning(tmp_path):

@@ -7,11 +7,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from phantoms import make_volume
 from scored_study import WINDOW, line_mask, write_recon, write_unreferenced, write_volumes
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate import data_of, evaluate, read_pair
 from mrikit.metrics import measure_volume
+from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
+from mrikit.volumes import write_fastmri
 
 
 @pytest.fixture
@@ -231,6 +234,27 @@ def test_a_file_that_is_being_written_is_no_reconstruction(study):
 def test_a_row_names_the_patient(study):
     data, recon, _ = study
     assert [row.patient_id for row in evaluate(data, recon).rows] == ["p0", "p1", "p2"]
+
+
+def test_names_tell_the_patient_where_files_do_not(tmp_path):
+    data, recon = tmp_path / "data", tmp_path / "recon"
+    for name in ("17_T101", "17_T102", "18_T101"):
+        volume = make_volume(2, 2, (32, 28), (24, 20), volume_id=name)
+        info = dataclasses.replace(volume.info, patient_id=None)
+        write_fastmri(data / f"{name}.h5", dataclasses.replace(volume, info=info))
+    reconstruct_folder(data, recon, ReconstructConfig(model="zero_filled"))
+    scores = evaluate(data, recon)
+    assert [row.patient_id for row in scores.rows] == ["17", "17", "18"]
+    assert scores.notes[0].startswith("patients: 2 people by the names of 3 files, such as 17_T101, 17_T102; ")
+
+
+def test_a_table_tells_the_patient(study, tmp_path):
+    data, recon, _ = study
+    (tmp_path / "patients.csv").write_text("v0,a\nv1,a\nv2,b\n")
+    assert [row.patient_id for row in evaluate(data, recon, patients=tmp_path / "patients.csv").rows] == ["a", "a", "b"]
+    (tmp_path / "patients.csv").write_text("v0,a\nv1,a\nv2,b\nw,b\n")
+    with pytest.raises(DataError, match="--patients names w, which the data do not hold"):
+        evaluate(data, recon, patients=tmp_path / "patients.csv")
 
 
 def test_an_unknown_scorer_is_an_error_that_names_the_known_ones(study):

@@ -169,3 +169,68 @@ def test_what_is_timed_has_room_for_a_pattern_of_two_dimensions(tmp_path):
     for settings in ({"data__mask_kind": str(tmp_path / "mask.npy")}, {"data__mask_kind": "variable_density_2d"}):
         config = make_config(model_config__num_cascades=1, model_config__num_channels=2, **settings)
         assert predict_time(config, SHAPE, device="cpu").step > 0
+
+
+class Clock:
+    """Work whose calls take given seconds, the last one for ever."""
+
+    def __init__(self, *seconds):
+        self.now, self.seconds, self.calls = 0.0, list(seconds), 0
+
+    def work(self):
+        self.calls += 1
+        self.now += self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
+        return self.calls
+
+    def timed(self):
+        return throughput._time(self.work, "cpu", lambda: self.now)[1]
+
+
+def test_cold_calls_do_not_count():
+    assert Clock(9.0, 5.0, 2.0, 0.5).timed() == 0.5
+
+
+def test_one_slow_call_of_several_does_not_count():
+    assert Clock(1.0, 1.0, 20.0, 1.0).timed() == 1.0
+
+
+def test_what_takes_long_is_called_a_few_times_only():
+    slow = Clock(30.0)
+    assert slow.timed() == 30.0
+    assert slow.calls == 4
+
+
+def test_what_never_gets_steady_ends():
+    falling = Clock(*(2.0**-number for number in range(30)))
+    assert falling.timed() > 0
+    assert falling.calls < 20
+
+
+def test_stages_of_one_network_are_timed_once_whatever_their_loss(monkeypatch):
+    timed = []
+    measure = throughput.initial_parts
+    monkeypatch.setattr(throughput, "initial_parts", lambda *given: timed.append(given) or measure(*given))
+    first = make_config(model_config__num_cascades=1, model_config__num_channels=3, training__loss="ssim")
+    others = [
+        dataclasses.replace(first, training=dataclasses.replace(first.training, loss="ssim + 0.1 l1", seed=9)),
+        first,
+    ]
+    steps = [predict_time(config, SHAPE, device="cpu").step for config in (first, *others)]
+    assert len(timed) == 1
+    assert max(steps) < 1.5 * min(steps)
+
+
+def test_it_says_what_takes_a_while():
+    lines = []
+    config = make_config(model_config__num_cascades=1, model_config__num_channels=2)
+    predict_run(config, [SHAPE], device="cpu", say=lines.append)
+    first, *timings = lines
+    assert first == f"tracing a step of {config.name}"
+    assert timings[0] == "timing 64 of 96 rows of varnet on cpu"
+
+
+def test_a_busy_machine_is_told():
+    busy = dataclasses.replace(PREDICTION, device="cpu", busy=4.0)
+    line = describe_prediction(busy)[1]
+    assert line.endswith("; it is too long, because 4 processes share each processor here")
+    assert "share each" not in describe_prediction(dataclasses.replace(busy, busy=1.0))[1]

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from rich.console import Console
+from waiting import until
 
 from mrikit.commands.progress import Progress
 
@@ -33,6 +34,41 @@ def test_a_log_gets_a_line_a_minute():
         "reading: 60.0 MB of 1.0 GB, 1.0 MB/s, 15 min to go",
         "reading: 120.0 MB of 1.0 GB, 1.0 MB/s, 14 min to go",
     ]
+
+
+def test_a_log_gets_a_line_a_minute_also_while_nothing_is_counted():
+    shown = Shown("knee", "steps", 500)
+    shown.at(60, 120, note="loss 0.1")
+    for second in range(70, 240, 10):  # a validation
+        shown.now = second
+        shown.progress.tick()
+    assert shown.lines() == [
+        "knee: 120 of 500 steps, 2.0 steps/s, 3 min to go, loss 0.1",
+        "knee: 120 of 500 steps, 1.0 steps/s, 6 min to go, loss 0.1",
+        "knee: 120 of 500 steps, 40.0 steps/min, 9 min to go, loss 0.1",
+    ]
+
+
+def test_before_anything_is_counted_a_log_says_how_long_that_takes():
+    shown = Shown("looking for volumes", "slices")
+    shown.now = 120
+    shown.progress.tick()
+    assert shown.lines() == ["looking for volumes: nothing counted yet, after 2 min"]
+
+
+def test_lines_come_by_themselves_until_the_end(monkeypatch):
+    monkeypatch.setattr("mrikit.commands.progress._SECONDS_BETWEEN_LINES", 0.0)
+    shown = Shown("knee", "steps", 500)
+    with shown.progress:
+        until(lambda: len(shown.lines()) > 1)
+    until(lambda: not any(thread.name == "mrikit-progress" for thread in threading.enumerate()))
+
+
+def test_a_bar_is_alone(monkeypatch):
+    monkeypatch.setattr("mrikit.commands.progress._SECONDS_BETWEEN_LINES", 0.0)
+    shown = Shown("knee", "steps", 500, is_terminal=True)
+    shown.progress.tick()
+    assert shown.lines() == []
 
 
 def test_a_bar_has_the_same_facts_and_where_it_is_and_no_lines():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -262,15 +263,19 @@ def test_volumes_that_were_trained_on_are_warned_of_and_left_out_on_request(run,
     model = build_model("unet", {"num_channels": 2, "num_pools": 1})
     path = tmp_path / "w.safetensors"
     save_weights(path, "unet", model_settings(model), model.state_dict(), {"trained_on": ["file1000001"]})
-    write_fastmri(tmp_path / "data" / "file1000002.h5", make_volume(volume_id="file1000002"))
+    for number, patient in ((2, "p2"), (3, "p1")):  # file1000001 is of p1
+        volume = make_volume(volume_id=f"file100000{number}")
+        info = dataclasses.replace(volume.info, patient_id=patient)
+        write_fastmri(tmp_path / "data" / f"file100000{number}.h5", dataclasses.replace(volume, info=info))
     held_out = run("--weights", path, "--held-out")
     assert held_out.stderr.splitlines()[1:] == [
-        "left out: 1 of 2 volumes is among those trained on, such as file1000001"
+        "left out: 1 of 3 volumes is among those trained on, such as file1000001",
+        "left out: 1 of 3 volumes is of patients that were trained on, such as file1000003",
     ]
     assert held_out.stdout.startswith("unet: 1 volumes, 2 slices, ")
     (warning,) = run("--weights", path).stderr.splitlines()[1:]
     assert warning == (
-        "warning: 1 of 2 volumes were trained on; their scores say nothing of new ones; --held-out leaves them out"
+        "warning: 1 of 3 volumes were trained on; their scores say nothing of new ones; --held-out leaves them out"
     )
     made = {name: read_reconstruction(tmp_path / "out" / f"{name}.h5") for name in ("file1000001", "file1000002")}
     assert {name: one.config.get("is_trained_on") for name, one in made.items()} == {
@@ -316,3 +321,9 @@ def test_time_memory_and_device_are_recorded(run, tmp_path):
     assert found["seconds_per_slice"] == pytest.approx(found["seconds"] / 2, abs=1e-3)
     assert found["peak_memory_bytes"] > 2**20
     assert (found["memory_of"], bool(found["device"])) == ("process", True)
+
+
+def test_a_table_of_patients_without_held_out_is_refused(tmp_path):
+    words = ["reconstruct", "--data", tmp_path, "--out", tmp_path / "out", "--patients", tmp_path / "p.csv"]
+    refused = CliRunner().invoke(app, list(map(str, words)))
+    assert str(refused.exception) == "--patients says whose volumes --held-out leaves out; give that too"

@@ -209,6 +209,15 @@ def test_metrics_go_to_tensorboard_too(study, tmp_path):
     assert len(events.Scalars("validation/ssim")) == 1
 
 
+def test_it_says_how_to_open_what_mlflow_keeps(study, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    done = quick(study, tmp_path, "--track", "mlflow")
+    assert done.stdout.splitlines()[-1] == (
+        f"      MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {tmp_path}/mlflow  # all of MLflow: pip "
+        f"install mlflow"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -466,3 +475,42 @@ def test_two_processes_score_together(study, volumes_to_test, tmp_path):
     assert sorted(path.name for path in (tmp_path / "run-test").glob("*.h5")) == ["t0.h5", "t5.h5"]
     rows = json.loads((tmp_path / "run-test" / "scores.json").read_text())["rows"]
     assert [row["volume_id"] for row in rows] == ["t0", "t5"]
+
+
+def test_a_dry_run_says_which_folders_train_validate_and_stay_out(study, tmp_path):
+    for number, path in enumerate(sorted(study.glob("*.h5"))):
+        folder = ("train", "train", "train", "train", "val", "leaderboard/acc4", "leaderboard/acc8")[number]
+        (tmp_path / "Data" / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "Data" / folder)
+    done = quick(tmp_path / "Data", tmp_path / "run", "--dry-run", "--gpu", "a100")
+    assert done.stdout.splitlines()[1:3] == [
+        "data: 4 volumes to train on, 1 to validate on",
+        "folders: train on train (4 files); validate on val (1 file); leave out leaderboard (2 files)",
+    ]
+
+
+def test_test_data_are_refused_on_one_line(study, tmp_path):
+    shutil.copytree(study, tmp_path / "leaderboard" / "acc4")
+    done = quick(tmp_path / "leaderboard" / "acc4", tmp_path / "run")
+    assert str(done.exception) == (
+        f"{tmp_path}/leaderboard/acc4: holds test data, as {tmp_path}/leaderboard says; it is never trained on; name "
+        f"data to train on, or put what is none below a folder called train"
+    )
+
+
+def test_several_folders_of_data_are_trained_on_together(study, tmp_path):
+    for number, path in enumerate(sorted(study.glob("*.h5"))):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "ab"[number % 2])
+    done = quick(tmp_path / "a", tmp_path / "run", "--data", tmp_path / "b", "--dry-run", "--gpu", "a100")
+    assert done.stdout.splitlines()[1] == "data: 5 volumes to train on, 2 to validate on"
+
+
+def test_a_table_of_patients_decides_who_validates(study, tmp_path):
+    (tmp_path / "patients.csv").write_text("".join(f"v{number}.h5,p{number % 3}\n" for number in range(7)))
+    words = ["--dry-run", "--gpu", "a100", "--patients", tmp_path / "patients.csv"]
+    done = quick(study, tmp_path / "run", *words)
+    assert done.stdout.splitlines()[1] in (
+        "data: 2 volumes to train on, 5 to validate on",  # two of three patients
+        "data: 3 volumes to train on, 4 to validate on",
+    )

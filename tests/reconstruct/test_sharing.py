@@ -26,9 +26,13 @@ CONFIG = ReconstructConfig(model="zero_filled", mask=PLAN)
 def data(tmp_path):
     folder = tmp_path / "data"
     for number, num_slices in enumerate((4, 1, 1, 2)):
-        volume = make_volume(num_slices, 2, (32, 28), (24, 20), volume_id=f"v{number}")
-        write_fastmri(folder / f"v{number}.h5", volume)
+        write_volume(folder, f"v{number}", f"p{number}", num_slices)
     return folder
+
+
+def write_volume(folder, name, patient, num_slices=1):
+    volume = make_volume(num_slices, 2, (32, 28), (24, 20), volume_id=name)
+    write_fastmri(folder / f"{name}.h5", replace(volume, info=replace(volume.info, patient_id=patient)))
 
 
 def test_parts_together_are_the_whole_and_have_as_many_slices(data, tmp_path):
@@ -115,6 +119,50 @@ def test_volumes_that_were_trained_on_are_counted_and_can_be_left_out(data, tmp_
     assert reconstruct(tmp_path / "out").num_volumes == 2
     facts = [(work.num_volumes, work.num_trained_on, work.left_out, work.num_slices) for work in works]
     assert facts == [(2, 0, ["v0", "v3"], 2), (4, 2, [], 6)]
+
+
+def left_after(data, out, config, **settings):
+    works = []
+    reconstruct_folder(data, out, config, is_held_out=True, on_start=lambda _, work: works.append(work), **settings)
+    return {path.stem for path in out.glob("*.h5")}, len(works[0].left_out), len(works[0].related)
+
+
+def test_other_volumes_of_a_patient_who_was_trained_on_are_left_out_too(data, tmp_path):
+    write_volume(data, "second", "p0")
+    config = network(tmp_path, trained_on=["v0", "v3"])
+    assert left_after(data, tmp_path / "out", config) == ({"v1", "v2"}, 2, 1)
+    assert left_after(data, tmp_path / "out", config) == ({"v1", "v2"}, 2, 1)
+
+
+def test_a_person_by_name_who_was_trained_on_elsewhere_is_left_out_too(tmp_path):
+    for name in ("17_T102", "17_T201", "18_T101"):
+        write_volume(tmp_path / "data", name, None)
+    config = network(tmp_path, trained_on=["17_T101"])
+    assert left_after(tmp_path / "data", tmp_path / "out", config) == ({"18_T101"}, 0, 2)
+
+
+def test_a_table_says_whose_volumes_are_left_out(data, tmp_path):
+    (tmp_path / "patients.csv").write_text("v0,a\nv1,b\nv2.h5,c\nv3,c\nelsewhere,b\n")
+    config = network(tmp_path, trained_on=["v0", "elsewhere"])
+    left = left_after(data, tmp_path / "out", config, patients=tmp_path / "patients.csv")
+    assert left == ({"v2", "v3"}, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            "v0,a\nv1,b\nv2,c\nv3,c\n",
+            "--patients lacks elsewhere and 0 other volumes of the data or of what was trained",
+        ),
+        ("v0,a\nv1,b\nv2,c\nv3,c\nelsewhere,b\nw,d\n", "--patients names w, which the data do not hold"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_by_name(data, tmp_path, table, message):
+    (tmp_path / "patients.csv").write_text(table)
+    config = network(tmp_path, trained_on=["v0", "elsewhere"])
+    with pytest.raises(DataError, match=message):
+        left_after(data, tmp_path / "out", config, patients=tmp_path / "patients.csv")
 
 
 def test_weights_of_a_routed_run_count_their_training_volumes_together(data, tmp_path):

@@ -74,7 +74,7 @@ def claim(folder, digest="d", data=None, **changes):
     claimed = Claim(
         title={"task": config.task, "size": config.size, "model": config.model},
         settings=asdict(config),
-        data=data or folder,
+        data=[data or folder],
         data_digest=digest,
         is_free=is_free,
     )

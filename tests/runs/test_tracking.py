@@ -15,6 +15,7 @@ from mrikit.errors import ConfigError, StorageError
 from mrikit.runs import tracking
 from mrikit.runs.trackers import SERVICES, Service
 from mrikit.runs.trackers.common import redact
+from mrikit.runs.trackers.mlflow import local_stores
 from mrikit.runs.tracking import JsonLines, open_trackers, trim
 
 CONFIG = {
@@ -511,3 +512,15 @@ print(" ".join(sorted(thread.name for thread in threading.enumerate())))
 )
 def test_passwords_and_signatures_leave_urls(text, expected):
     assert redact(text) == expected
+
+
+def test_the_command_that_opens_a_local_store_is_quoted_and_there_is_none_of_a_server(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("my run/stage-1", "my run/stage-2"):
+        (tmp_path / name / "mlflow").mkdir(parents=True)
+    folders = [tmp_path / "my run" / name for name in ("stage-1", "stage-2", "stage-3")]
+    assert local_stores(folders) == [
+        f"MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri '{folder}/mlflow'" for folder in folders[:2]
+    ]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://server/api")
+    assert local_stores(folders) == []

@@ -201,6 +201,7 @@ def test_one_coil_gives_single_coil_files(tmp_path):
     with h5py.File(paths[0]) as file:
         assert file["kspace"].shape == (2, 64, 48)
         assert file["reconstruction_esc"].shape == (2, 32, 32)
+        assert (file["reconstruction_rss"][()] == file["reconstruction_esc"][()]).all()  # there is no other coil
 
 
 def test_the_snu_tree_has_the_names_keys_and_attributes_of_the_challenge(snu):

@@ -155,3 +155,52 @@ def test_a_folder_that_cannot_be_written_has_the_same_digest_without_an_index(st
 def test_the_same_volumes_elsewhere_have_the_same_digest(study, tmp_path):
     shutil.copytree(study, tmp_path / "elsewhere")
     assert open_study(CONFIG, tmp_path / "elsewhere").digest == open_study(CONFIG, study).digest
+
+
+def test_patients_are_told_apart_by_names_where_files_do_not_name_them(tmp_path):
+    names = [f"202206100{person}_T10{repetition}" for person in (1, 2, 3) for repetition in (1, 2, 3)]
+    write(tmp_path, names, [None] * 9)
+    study = open_study(configured(data__num_validation=1), tmp_path)
+    validating = names_of(study.validation)
+    assert len(validating) == 3
+    assert len({name[:10] for name in validating}) == 1
+    assert study.notes[0].startswith("patients: 3 people by the names of 9 files, such as 2022061001_T101, ")
+
+
+def test_a_table_says_whose_volumes_are(tmp_path):
+    names = [f"v{number}" for number in range(6)]
+    write(tmp_path / "data", names, [None] * 6)
+    (tmp_path / "patients.csv").write_text("".join(f"v{number}.h5,p{number % 2}\n" for number in range(6)))
+    study = open_study(configured(data__num_validation=1), tmp_path / "data", patients=tmp_path / "patients.csv")
+    assert names_of(study.validation) in (["v0", "v2", "v4"], ["v1", "v3", "v5"])
+    assert study.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("v0,p\nv1,q\n", "--patients lacks v2 of 3 volumes; add a line for each"),
+        ("v0,p\nv1,q\nv2,q\nw,q\n", "--patients names w, which the data do not hold; mend or leave out these lines"),
+    ],
+)
+def test_a_table_that_does_not_fit_the_data_is_refused_by_name(tmp_path, lines, message):
+    write(tmp_path / "data", ["v0", "v1", "v2"], [None] * 3)
+    (tmp_path / "patients.csv").write_text(lines)
+    with pytest.raises(DataError) as caught:
+        open_study(CONFIG, tmp_path / "data", patients=tmp_path / "patients.csv")
+    assert str(caught.value) == message
+
+
+def test_a_table_may_name_volumes_that_stay_out(tmp_path):
+    write(tmp_path / "data" / "train", ["v0", "v1", "v2"], [None] * 3)
+    write(tmp_path / "data" / "test", ["w"], [None])
+    (tmp_path / "patients.csv").write_text("v0,p\nv1,q\nv2,r\nw,s\n")
+    study = open_study(configured(data__num_validation=1), tmp_path / "data", patients=tmp_path / "patients.csv")
+    assert len(names_of(study.training)) == 2
+
+
+def test_a_person_by_name_is_not_on_both_sides_of_folders_either(tmp_path):
+    write(tmp_path / "train", ["17_T101", "18_T101"], [None] * 2)
+    write(tmp_path / "val", ["17_T102"], [None])
+    with pytest.raises(DataError, match=r"17_T102 \(patient 17\) of the validation data is in the training data too"):
+        open_study(CONFIG, tmp_path)

@@ -3,8 +3,9 @@
 import contextlib
 import importlib
 import os
+import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from mrikit.runs.trackers.common import PROJECT, keep_id, kept_id, numbers, reda
 MAX_KEY_LENGTH = 250
 MAX_VALUE_LENGTH = 500  # of MLflow in Azure ML, the smallest of all servers
 MAX_BATCH = 100  # parameters in one request
+_SERVER, _FOLDER = "MLFLOW_TRACKING_URI", "mlflow"
+_ALLOW = "MLFLOW_ALLOW_FILE_STORE"
 
 
 class MLflow:
@@ -32,11 +35,11 @@ class MLflow:
         # MLflow counts its users over the network unless told not to, and it is told before it is imported.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         self._mlflow = importlib.import_module("mlflow")
-        local = None if os.environ.get("MLFLOW_TRACKING_URI") else (folder / "mlflow").resolve().as_uri()
+        local = None if os.environ.get(_SERVER) else (folder / _FOLDER).resolve().as_uri()
         given = os.environ.get("MLFLOW_RUN_ID")
         # A folder is the only local store of mlflow-skinny, though MLflow would rather have a database. Somebody waits
         # here: the eight attempts at a server that is not there would take four minutes.
-        with _environment(MLFLOW_ALLOW_FILE_STORE="true", MLFLOW_HTTP_REQUEST_MAX_RETRIES="2"):
+        with _environment(**{_ALLOW: "true"}, MLFLOW_HTTP_REQUEST_MAX_RETRIES="2"):
             self._client = self._mlflow.MlflowClient(tracking_uri=local)
             self._run_id: str = given or kept_id(folder, "mlflow") or self._create(run_name)
             keep_id(folder, "mlflow", self._run_id)
@@ -77,6 +80,18 @@ class MLflow:
         new = [make(key, value) for key, value in _parameters(config).items() if key not in known]
         for start in range(0, len(new), MAX_BATCH):
             self._client.log_batch(self._run_id, params=new[start : start + MAX_BATCH])
+
+
+def local_stores(folders: Sequence[Path]) -> list[str]:
+    """Shell commands that show what MLflow keeps in folders of runs; none where it keeps them on a server.
+
+    The full MLflow shows a folder only if it is told to: from 3.17 on it wants a database, which mlflow-skinny cannot
+    write.
+    """
+    if os.environ.get(_SERVER):
+        return []
+    stores = [folder / _FOLDER for folder in folders if (folder / _FOLDER).is_dir()]
+    return [f"{_ALLOW}=true mlflow ui --backend-store-uri {shlex.quote(str(store.resolve()))}" for store in stores]
 
 
 def _parameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
