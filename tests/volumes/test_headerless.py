@@ -9,6 +9,9 @@ from mrikit.volumes.snu import NO_HEADER
 from tests.volumes.public.sets import compound
 from tests.volumes.scans import make_volume
 
+# Notes of a reader are warnings when a file is opened; here they are looked up.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 VOLUME = make_volume(padding=(0, 11))
 
 

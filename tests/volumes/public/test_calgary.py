@@ -8,6 +8,9 @@ from mrikit.errors import DataError
 from mrikit.volumes import open_volume
 from tests.volumes.public.sets import KSPACE, centred, image_of, phantom, write_calgary
 
+# Notes of a reader are warnings when a file is opened; here they are looked up.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 AXES = (-2, -1)
 
 

@@ -10,6 +10,9 @@ from mrikit.volumes.files import open_volumes
 from mrikit.volumes.hdf5 import NoRawDataError
 from tests.volumes.public.sets import FRAMES, KSPACE, LINES, MATRIX, write_cine, write_mask
 
+# Notes of a reader are warnings when a file is opened; here they are looked up.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 def test_each_frame_is_a_volume_of_one_study(tmp_path):
     volumes = open_volumes(write_cine(tmp_path / "cine_lax.mat", FRAMES))

@@ -7,6 +7,9 @@ from mrikit.errors import DataError
 from mrikit.volumes import open_volume
 from tests.volumes.public.sets import KSPACE, alternating, write_prostate
 
+# Notes of a reader are warnings when a file is opened; here they are looked up.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 CALIBRATION = KSPACE[..., 8:16]
 
 

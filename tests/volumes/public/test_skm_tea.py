@@ -9,6 +9,9 @@ from mrikit.volumes import open_volume
 from mrikit.volumes.files import open_volumes
 from tests.volumes.public.sets import KSPACE, image_of, write_skm_tea
 
+# Notes of a reader are warnings when a file is opened; here they are looked up.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
 
 def test_each_echo_is_a_volume_of_one_study(tmp_path):
     volumes = open_volumes(write_skm_tea(tmp_path / "MTR_001.h5"))
