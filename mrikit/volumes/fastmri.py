@@ -54,7 +54,7 @@ def read_fastmri(path: Location, file: h5py.File, kspace: SliceArray | None = No
     return Volume(
         kspace=kspace,
         reference=reference,
-        mask=sampling_mask(file, matrix, is_phase_first=kspace.is_phase_first),
+        mask=sampling_mask(file, matrix, is_phase_first=isinstance(kspace, FileSlices) and kspace.is_phase_first),
         info=ScanInfo(
             volume_id=path.stem,
             patient_id=text_attribute(file, "patient_id") or header.patient_id,
