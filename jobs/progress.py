@@ -44,6 +44,7 @@ class Progress:
         self.messages = messages or messages_console()
         self._clock, self._lock, self._ended = clock, RLock(), Event()
         self._bars = _bars(self.messages) if self.messages.is_terminal else None
+        self._beating: Thread | None = None
         self._tasks: dict[str, TaskID] = {}
         self.begin(title, unit, total)
 
@@ -51,7 +52,8 @@ class Progress:
         if self._bars:
             self._bars.start()
         else:
-            Thread(target=self._beat, name="mrikit-progress", daemon=True).start()
+            self._beating = Thread(target=self._beat, name="mrikit-progress", daemon=True)
+            self._beating.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -60,6 +62,8 @@ class Progress:
     def stop(self) -> None:
         """Take the bars away, and print no more by itself; also done at the end of the block."""
         self._ended.set()
+        if self._beating:
+            self._beating.join()
         if self._bars:
             self._bars.stop()
 

@@ -16,7 +16,7 @@ from mrikit.data.neighbours import neighbours, require_middle
 from mrikit.data.sampler import BatchShape, SliceKey
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError
-from mrikit.volumes import Location, Volume, VolumeFile, scan_volumes
+from mrikit.volumes import Location, Volume, VolumeFile, scan_volumes, warn_of_notes
 from mrikit.volumes.faults import Fault
 from mrikit.volumes.files import NUM_IN_FLIGHT
 from mrikit.volumes.index_workers import num_processors
@@ -174,6 +174,7 @@ def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVol
     faults = [file.fault for file in files if file.fault is not None]
     if faults:
         raise _bad_files(faults)
+    warn_of_notes(files)
     volumes = [file.open() for file in files]
     counts = Counter(volume.info.volume_id for volume in volumes)
     twice = next((volume_id for volume_id, count in counts.items() if count > 1), None)
@@ -195,7 +196,7 @@ def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVol
 def _bad_files(faults: list[Fault]) -> DataError:
     first, *others = faults
     more = f"; {len(others)} more cannot be read" if others else ""
-    return DataError(f"{first.message}{more}; {first.remedy}")
+    return DataError(f"{first.message}{more} ({first.remedy})")
 
 
 def _batch_shape(volume: Volume) -> BatchShape:

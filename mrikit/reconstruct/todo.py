@@ -9,7 +9,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.reconstruct.held_out import of_same_patients
 from mrikit.reconstruct.shard import Shard, share
 from mrikit.storage import Location, shown
-from mrikit.volumes import VolumeFile, scan_volumes
+from mrikit.volumes import VolumeFile, scan_volumes, warn_of_notes
 from mrikit.volumes.files import is_single_file
 from mrikit.volumes.reconstruction import is_made_from, reconstruction_path
 
@@ -91,6 +91,7 @@ def find_work(
             f"{data}: all {len(files)} volumes were trained on{of_patients}; leave out --held-out, or name other data"
         )
     own = [kept[position] for position in share([file.num_slices for file in kept], shard)]
+    warn_of_notes(own)
     return Work(
         items=[
             Item(file=file, target=reconstruction_path(out, data, file.path, file.suffix))

@@ -39,6 +39,8 @@ NUM_IN_FLIGHT = 32
 def open_volume(path: Location, blobs: BlobFiles | None = None, *, volume_id: str | None = None) -> Volume:
     """Open the one volume of a file, or the one that is named; slices are read when they are asked for.
 
+    A warning tells what its reader left out, inferred or repaired.
+
     Args:
         path: The file.
         blobs: What a listing told of the blobs; without it they are asked for.
@@ -50,13 +52,15 @@ def open_volume(path: Location, blobs: BlobFiles | None = None, *, volume_id: st
         StorageError: A blob cannot be read.
     """
     volumes = open_volumes(path, blobs)
-    if volume_id is None and len(volumes) == 1:
-        return volumes[0]
     named = next((volume for volume in volumes if volume.info.volume_id == volume_id), None)
+    if volume_id is None and len(volumes) == 1:
+        named = volumes[0]
     if named is None:
         wrong = f"holds {len(volumes)} volumes" if volume_id is None else f"holds no volume {volume_id}"
         found = ", ".join(volume.info.volume_id for volume in volumes)
         raise DataError(f"{path}: {wrong}; found {found}. Name one of them")
+    if named.info.notes:
+        warnings.warn(f"{path}: {'; '.join(named.info.notes)}", stacklevel=2)
     return named
 
 
@@ -73,7 +77,7 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
 
     Returns:
         Volumes whose ids are the file's name without its suffix, followed by `_` and which it is where there are
-        several.
+        several. What readers left out, inferred or repaired stands in their `info.notes`.
 
     Raises:
         NoRawDataError: It holds a reconstruction.
@@ -83,18 +87,16 @@ def open_volumes(path: Location, blobs: BlobFiles | None = None) -> tuple[Volume
     path = path if isinstance(path, BlobPath) else Path(path)
     is_bart = path.suffix in (BART_SUFFIX, ".hdr")
     if not isinstance(path, BlobPath):
-        return _said((read_bart(path),) if is_bart else _read_file(path, None))
+        return (read_bart(path),) if is_bart else _read_file(path, None)
     blobs = blobs or BlobFiles()
     volumes = (read_bart(path, blobs),) if is_bart else _read_file(path, blobs)
-    return _said(
-        tuple(
-            replace(
-                volume,
-                kspace=_pinned(volume.kspace, blobs),
-                reference=None if volume.reference is None else _pinned(volume.reference, blobs),
-            )
-            for volume in volumes
+    return tuple(
+        replace(
+            volume,
+            kspace=_pinned(volume.kspace, blobs),
+            reference=None if volume.reference is None else _pinned(volume.reference, blobs),
         )
+        for volume in volumes
     )
 
 
@@ -111,7 +113,7 @@ def held_open(volume: Volume) -> Iterator[Volume]:
 
     reference = None if volume.reference is None else hold(volume.reference)
     try:
-        yield replace(volume, kspace=hold(volume.kspace), reference=reference)
+        yield volume.replaced(kspace=hold(volume.kspace), reference=reference)
     finally:
         for file in files.values():
             file.close()
@@ -195,14 +197,6 @@ def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tu
         f"no dataset 'kspace' and no group with ISMRMRD 'xml' and 'data'; found {sorted(file)}. "
         "Is it an image-only file?"
     )
-
-
-def _said(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
-    """The volumes, after one warning tells what their reader left out, inferred or repaired."""
-    notes = list(dict.fromkeys(note for volume in volumes for note in volume.info.notes))
-    if notes:
-        warnings.warn(f"{volumes[0].info.source}: {'; '.join(notes)}", stacklevel=3)
-    return volumes
 
 
 def _pinned(slices: SliceArray, blobs: BlobFiles) -> SliceArray:

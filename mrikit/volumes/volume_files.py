@@ -1,7 +1,8 @@
 """The one scan of a data folder that every command shares."""
 
 import contextlib
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mrikit.errors import DataError, StorageError
@@ -14,6 +15,9 @@ from mrikit.volumes.index import update_index
 from mrikit.volumes.index_entry import Entry, load_volume, read_entry
 from mrikit.volumes.snu import image_sibling
 from mrikit.volumes.volume import Volume
+
+_NO_NOTES = '"notes":[]'
+_MOST_NOTES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +125,21 @@ def scan_volumes(
     if not volumes:
         raise DataError(nothing_found(data))
     return volumes
+
+
+def warn_of_notes(files: Sequence[VolumeFile]) -> None:
+    """Warn once of each thing that readers left out, inferred or repaired, with the number of its volumes."""
+    noted: dict[str, list[str]] = {}
+    for file in files:
+        # The index knows volumes as text, and nearly all have no note.
+        if file.entry and file.entry.kind == "volume" and _NO_NOTES not in file.entry.line:
+            for note in file.open().info.notes:
+                noted.setdefault(note, []).append(file.name)
+    for note, names in list(noted.items())[:_MOST_NOTES]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        warnings.warn(f"{names[0]}{more}: {note}", stacklevel=2)
+    if len(noted) > _MOST_NOTES:
+        warnings.warn(f"{len(noted) - _MOST_NOTES} more notes on volumes; `mrikit data check` lists all", stacklevel=2)
 
 
 def find_volumes(data: Location) -> list[Location]:

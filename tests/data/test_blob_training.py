@@ -133,9 +133,8 @@ def test_undersampled_volumes_are_left_out_as_from_a_folder(data, folder):
 
 def test_bad_blobs_are_refused_with_the_first_named(data):
     write_bytes(data / "bad.h5", b"junk")
-    with pytest.raises(
-        DataError, match=r"^az://\S+/data/bad\.h5: not an HDF5 file \(4 bytes\).*; leave it out or copy"
-    ):
+    message = r"^az://\S+/data/bad\.h5: not an HDF5 file \(4 bytes\).* \(copy or unpack it again, or leave it out\)$"
+    with pytest.raises(DataError, match=message):
         load_training_volumes(data)
 
 

@@ -174,9 +174,8 @@ def test_a_folder_that_cannot_be_written_is_read_file_by_file(data, monkeypatch)
     assert [volume.info for volume in found] == [volume.info for volume in expected]
     assert not (data / INDEX_NAME).exists()
     (data / "knee_1.h5").write_bytes(b"junk")
-    with pytest.raises(
-        DataError, match=r"^.*knee_1\.h5: not an HDF5 file .*; copy or unpack it again, or leave it out$"
-    ):
+    message = r"^.*knee_1\.h5: not an HDF5 file .* \(copy or unpack it again, or leave it out\)$"
+    with pytest.raises(DataError, match=message):
         load_training_volumes(data)
 
 
@@ -208,7 +207,7 @@ def test_bad_files_are_refused_with_the_first_named_and_the_others_counted(data)
         load_training_volumes(data)
     message = str(caught.value)
     assert message.startswith(f"{data / 'knee_1.h5'}: not an HDF5 file")
-    assert message.endswith("; 2 more cannot be read; copy or unpack it again, or leave it out")
+    assert message.endswith("; 2 more cannot be read (copy or unpack it again, or leave it out)")
 
 
 def test_two_volumes_of_one_name_are_refused(data):

@@ -167,7 +167,7 @@ def test_a_study_is_completed_elsewhere_without_bringing_it_there(blob_container
     before = list_files(out)
     assert not list(tmp_path.rglob("*.h5"))  # nor was it kept where it was made
     elsewhere()
-    more = [*SIMULATE, "--volumes", "8"]
+    more = [*SIMULATE[:1], "--volumes", "8", *SIMULATE[3:]]
     assert "8 knee volumes of 4 patients" in invoke("simulate", *more, "--out", out, "--dry-run").stderr
     done = invoke("simulate", *more, "--out", out)
     assert f"to {out}; 2 to make" in done.stderr
@@ -175,7 +175,7 @@ def test_a_study_is_completed_elsewhere_without_bringing_it_there(blob_container
     assert len(after) == len(before) + 2
     assert {name: after[name] for name in before} == before
     assert not list(tmp_path.rglob("*.h5"))
-    changed = fail("simulate", *SIMULATE, "--slices", "3", "--out", out)
+    changed = fail("simulate", *SIMULATE[:3], "--slices", "3", *SIMULATE[5:], "--out", out)
     assert str(changed.exception).startswith(f"{out}: holds a knee study with other settings (num_slices differ")
 
 

@@ -4,13 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from mrikit.volumes import open_volume, write_snu
+from mrikit.volumes import open_volumes, write_snu
 from mrikit.volumes.snu import NO_HEADER
 from tests.volumes.public.sets import compound
 from tests.volumes.scans import make_volume
-
-# Notes of a reader are warnings when a file is opened; here they are looked up.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 VOLUME = make_volume(padding=(0, 11))
 
@@ -27,7 +24,7 @@ def write(path, *, single_coil=False, attributes=None, **arrays):
 
 @pytest.mark.parametrize("folder", ["multicoil_val", "kspace"])
 def test_its_own_reference_maximum_protocol_and_patient_are_used(tmp_path, folder):
-    volume = open_volume(write(tmp_path / folder / "a.h5", reconstruction_rss=VOLUME.reference))
+    volume = open_volumes(write(tmp_path / folder / "a.h5", reconstruction_rss=VOLUME.reference))[0]
     np.testing.assert_array_equal(np.stack(list(volume.reference)), VOLUME.reference)
     info = volume.info
     assert (info.reference_max, info.acquisition, info.patient_id, info.anatomy) == (2.5, "AXT2", "p9", "brain")
@@ -37,20 +34,20 @@ def test_its_own_reference_maximum_protocol_and_patient_are_used(tmp_path, folde
 
 def test_a_single_coil_reference_is_used(tmp_path):
     path = write(tmp_path / "a.h5", single_coil=True, reconstruction_esc=VOLUME.reference)
-    np.testing.assert_array_equal(np.stack(list(open_volume(path).reference)), VOLUME.reference)
+    np.testing.assert_array_equal(np.stack(list(open_volumes(path)[0].reference)), VOLUME.reference)
 
 
 def test_its_own_mask_is_used(tmp_path):
     mask = np.arange(11) % 2 == 0
     path = write(tmp_path / "a.h5", reconstruction_rss=VOLUME.reference, mask=mask)
-    assert open_volume(path).planned_mask.tolist() == mask.tolist()
+    assert open_volumes(path)[0].planned_mask.tolist() == mask.tolist()
     with h5py.File(path, "r+") as file:
         file["kspace"][...] = VOLUME.kspace * mask
-    assert open_volume(path).mask.tolist() == mask.tolist()
+    assert open_volumes(path)[0].mask.tolist() == mask.tolist()
 
 
 def test_a_test_file_has_its_maximum_without_a_reference(tmp_path):
-    volume = open_volume(write(tmp_path / "a.h5"))
+    volume = open_volumes(write(tmp_path / "a.h5"))[0]
     assert volume.reference is None
     assert (volume.info.reference_max, volume.info.recon_matrix) == (2.5, (16, 11))
 
@@ -60,19 +57,19 @@ def test_an_image_file_beside_comes_before_its_own_reference_and_it_is_said(tmp_
     write_snu(tmp_path, "knee_1", snu, image_grappa=np.asarray(snu.reference))
     with h5py.File(tmp_path / "kspace" / "knee_1.h5", "r+") as file:
         file["reconstruction_rss"] = np.ones((3, 8, 9), np.float32)
-    volume = open_volume(tmp_path / "kspace" / "knee_1.h5")
+    volume = open_volumes(tmp_path / "kspace" / "knee_1.h5")[0]
     np.testing.assert_array_equal(np.stack(list(volume.reference)), snu.reference)
     assert volume.info.notes == ("'reconstruction_rss' is not used; the image file beside has the reference",)
 
 
 def test_kspace_alone_says_nothing_of_itself(tmp_path):
-    volume = open_volume(write(tmp_path / "brain_1.h5", attributes={}))
+    volume = open_volumes(write(tmp_path / "brain_1.h5", attributes={}))[0]
     assert (volume.reference, volume.info.reference_max, volume.info.anatomy) == (None, None, "brain")
 
 
 def test_what_a_test_file_says_of_its_mask_is_used(tmp_path):
     path = write(tmp_path / "a.h5", attributes={"acceleration": 4, "num_low_frequency": 3})
-    info = open_volume(path).info
+    info = open_volumes(path)[0].info
     assert (info.acceleration, info.num_center_lines) == (4, 3)
 
 
@@ -85,7 +82,7 @@ def test_a_mask_is_planned_unless_kspace_in_parts_is_zero_outside_it(tmp_path, f
     with h5py.File(path, "r+") as file:
         del file["kspace"]
         file["kspace"] = compound(kspace) if form == "compound" else np.stack([kspace.real, kspace.imag], -1)
-    volume = open_volume(path)
+    volume = open_volumes(path)[0]
     found, other = (volume.mask, volume.planned_mask) if is_applied else (volume.planned_mask, volume.mask)
     np.testing.assert_array_equal(found, mask)
     assert other is None

@@ -9,16 +9,23 @@ import pytest
 from opened_files import counted_openings, num_open_files
 
 from mrikit.errors import DataError
+from mrikit.evaluate import evaluate
+from mrikit.masks import MaskPlan
+from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.volumes import (
     build_index,
     open_volume,
     scan_volumes,
+    warn_of_notes,
     write_fastmri,
     write_ismrmrd,
     write_snu,
 )
 from mrikit.volumes.files import held_open
 from mrikit.volumes.index import INDEX_NAME
+from mrikit.volumes.reconstruction import read_reconstruction
+from tests.volumes.mrd import header, lines, scan
+from tests.volumes.mrd import write as write_mrd
 from tests.volumes.scans import assert_same_arrays, make_volume, without_reference
 
 
@@ -152,3 +159,77 @@ def test_a_held_file_is_closed_after_an_error_too(data):
     with pytest.raises(DataError, match="the file ends inside slice 0"), held_open(opened) as held:
         held.kspace[0]
     assert num_open_files() == num_before
+
+
+@pytest.fixture
+def dual(tmp_path):
+    """A file of two contrasts, a quarter as bright the second time."""
+    kspace = scan(num_slices=2)
+    xml = header((32, 24, 1), center=12)
+    write_mrd(tmp_path / "data" / "leg.h5", xml, [*lines(kspace, contrast=0), *lines(kspace / 4, contrast=1)])
+    return tmp_path / "data", kspace
+
+
+def test_each_volume_of_a_file_is_found_by_scan_and_index(dual):
+    folder, kspace = dual
+    for load in (
+        lambda: [file.open() for file in scan_volumes(folder)],
+        lambda: list(map(index.open, index.volume_ids)),
+    ):
+        index = build_index(folder)
+        volumes = load()
+        assert [volume.info.volume_id for volume in volumes] == ["leg_contrast0", "leg_contrast1"]
+        for volume, scale in zip(volumes, (1, 4), strict=True):
+            np.testing.assert_allclose(volume.kspace[1], kspace[1] / scale, rtol=1e-6)
+    assert index.labels == ["leg.h5 (contrast0)", "leg.h5 (contrast1)"]
+
+
+def test_a_file_of_several_volumes_is_opened_by_name_or_says_what_there_is(dual):
+    folder, kspace = dual
+    volume = open_volume(folder / "leg.h5", volume_id="leg_contrast1")
+    np.testing.assert_allclose(volume.kspace[0], kspace[0] / 4, rtol=1e-6)
+    with pytest.raises(DataError, match=r"holds 2 volumes; found leg_contrast0, leg_contrast1\. Name one of them$"):
+        open_volume(folder / "leg.h5")
+    with pytest.raises(DataError, match="holds no volume leg; found leg_contrast0, leg_contrast1"):
+        open_volume(folder / "leg.h5", volume_id="leg")
+
+
+def test_a_volume_that_its_file_no_longer_holds_is_named(dual):
+    folder, kspace = dual
+    second = scan_volumes(folder)[1]
+    write_mrd(folder / "leg.h5", header((32, 24, 1), center=12), lines(kspace))
+    with pytest.raises(DataError, match=r"changed meanwhile, and holds no volume leg_contrast1; found leg$"):
+        second.current()
+
+
+def test_volumes_of_one_file_are_reconstructed_and_scored_apart(dual, tmp_path):
+    folder, _ = dual
+    plan = MaskPlan(acceleration=2, center_fraction=0.2)
+    reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan))
+    made = {path.stem: read_reconstruction(path).reference for path in (tmp_path / "out").glob("*.h5")}
+    assert sorted(made) == ["leg_contrast0", "leg_contrast1"]
+    np.testing.assert_allclose(made["leg_contrast0"], 4 * made["leg_contrast1"], rtol=1e-5)
+    scores = evaluate(folder, tmp_path / "out")
+    assert sorted(row.volume_id for row in scores.rows) == ["leg_contrast0", "leg_contrast1"]
+    assert (
+        reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan)).num_skipped == 2
+    )
+
+
+def test_notes_are_said_once_with_the_number_of_their_volumes(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_mrd(tmp_path / name, header((32, 24, 1)), lines(scan()))
+    build_index(tmp_path)
+    with pytest.warns(UserWarning) as told:
+        warn_of_notes(scan_volumes(tmp_path))
+    assert [str(one.message) for one in told] == [
+        "a.h5 and 1 more: the header names no k-space centre; line 12 is taken, the middle of all lines"
+    ]
+
+
+def test_many_notes_are_counted(tmp_path):
+    for size in range(24, 36):
+        write_mrd(tmp_path / f"{size}.h5", header((32, size, 1)), lines(scan(phase=size)))
+    with pytest.warns(UserWarning) as told:
+        warn_of_notes(scan_volumes(tmp_path))
+    assert len(told) == 7  # one for two sizes of the same middle line

@@ -5,22 +5,19 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError
-from mrikit.volumes import open_volume
+from mrikit.volumes import open_volumes
 from tests.volumes.public.sets import KSPACE, centred, image_of, phantom, write_calgary
-
-# Notes of a reader are warnings when a file is opened; here they are looked up.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 AXES = (-2, -1)
 
 
 def image_in(path):
-    return np.stack([image_of(one) for one in open_volume(path).kspace])
+    return np.stack([image_of(one) for one in open_volumes(path)[0].kspace])
 
 
 def test_kspace_with_its_centre_at_the_corner_is_centred(tmp_path):
     path = write_calgary(tmp_path / "a.h5", np.fft.ifftshift(KSPACE, axes=AXES))
-    volume = open_volume(path)
+    volume = open_volumes(path)[0]
     np.testing.assert_array_equal(np.stack(list(volume.kspace)), KSPACE)
     assert volume.mask is None
     assert "the centre of k-space lies at index 0 and is brought to the middle" in volume.info.notes
@@ -38,21 +35,21 @@ def test_the_object_lies_in_the_middle_wherever_the_transform_had_its_origin(tmp
 
 
 def test_kspace_with_its_centre_in_the_middle_stays(tmp_path):
-    volume = open_volume(write_calgary(tmp_path / "a.h5", KSPACE))
+    volume = open_volumes(write_calgary(tmp_path / "a.h5", KSPACE))[0]
     np.testing.assert_array_equal(np.stack(list(volume.kspace)), KSPACE)
 
 
 def test_partitions_that_were_not_measured_are_no_undersampling(tmp_path):
     kspace = KSPACE.copy()
     kspace[..., 20:] = 0
-    assert open_volume(write_calgary(tmp_path / "a.h5", np.fft.ifftshift(kspace, axes=AXES))).mask is None
+    assert open_volumes(write_calgary(tmp_path / "a.h5", np.fft.ifftshift(kspace, axes=AXES)))[0].mask is None
 
 
 def test_samples_left_out_in_two_dimensions_are_the_mask(tmp_path):
     mask = np.random.default_rng(0).random(KSPACE.shape[2:]) < 0.3
     mask[13:19, 9:15] = True
     path = write_calgary(tmp_path / "a.h5", np.fft.ifftshift(KSPACE * mask, axes=AXES))
-    np.testing.assert_array_equal(open_volume(path).mask, mask)
+    np.testing.assert_array_equal(open_volumes(path)[0].mask, mask)
 
 
 @pytest.mark.parametrize("values", [np.abs(KSPACE), np.random.default_rng(0).standard_normal(KSPACE.shape)])
@@ -60,4 +57,4 @@ def test_other_floats_of_four_axes_are_taken_for_images(tmp_path, values):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kspace"] = values.astype(np.float32)
     with pytest.raises(DataError, match="k-space is float32; complex values are needed"):
-        open_volume(tmp_path / "a.h5")
+        open_volumes(tmp_path / "a.h5")[0]

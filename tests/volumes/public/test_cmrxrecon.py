@@ -5,13 +5,9 @@ import pytest
 import scipy.io
 
 from mrikit.errors import DataError
-from mrikit.volumes import find_volumes, open_volume
-from mrikit.volumes.files import open_volumes
+from mrikit.volumes import find_volumes, open_volumes
 from mrikit.volumes.hdf5 import NoRawDataError
 from tests.volumes.public.sets import FRAMES, KSPACE, LINES, MATRIX, write_cine, write_mask
-
-# Notes of a reader are warnings when a file is opened; here they are looked up.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def test_each_frame_is_a_volume_of_one_study(tmp_path):
@@ -26,7 +22,7 @@ def test_each_frame_is_a_volume_of_one_study(tmp_path):
 
 @pytest.mark.parametrize("key", ["kspace_full", "kspace"])
 def test_a_single_frame_is_one_volume(tmp_path, key):
-    volume = open_volume(write_cine(tmp_path / "one.mat", KSPACE, key))
+    volume = open_volumes(write_cine(tmp_path / "one.mat", KSPACE, key))[0]
     assert volume.info.volume_id == "one"
     np.testing.assert_array_equal(np.stack(list(volume.kspace)), KSPACE)
 
@@ -50,7 +46,7 @@ def test_the_mask_file_says_more_than_zeros_do(tmp_path):
     more = LINES | (np.arange(MATRIX[1]) == 1)  # a line that was sampled and holds zeros alone
     write_cine(tmp_path / "cine.mat", KSPACE * LINES, "kspace_sub04")
     write_mask(tmp_path / "cine_mask.mat", np.broadcast_to(more, MATRIX))
-    np.testing.assert_array_equal(open_volume(tmp_path / "cine.mat").mask, more)
+    np.testing.assert_array_equal(open_volumes(tmp_path / "cine.mat")[0].mask, more)
 
 
 def test_masks_may_differ_from_frame_to_frame(tmp_path):
@@ -64,7 +60,7 @@ def test_masks_may_differ_from_frame_to_frame(tmp_path):
 def test_a_mask_file_that_contradicts_kspace_is_not_used_and_it_is_said(tmp_path):
     write_cine(tmp_path / "cine.mat", KSPACE * LINES, "kspace_sub04")
     write_mask(tmp_path / "cine_mask.mat", np.broadcast_to(np.roll(LINES, 1), MATRIX))
-    volume = open_volume(tmp_path / "cine.mat")
+    volume = open_volumes(tmp_path / "cine.mat")[0]
     np.testing.assert_array_equal(volume.mask, LINES)
     assert "cine_mask.mat does not fit" in volume.info.notes[-1]
 
@@ -75,9 +71,9 @@ def test_masks_and_older_matlab_files_are_no_volumes(tmp_path):
     scipy.io.savemat(tmp_path / "old.mat", {"a": np.ones(3)})
     assert find_volumes(tmp_path) == [tmp_path / "cine.mat"]
     with pytest.raises(NoRawDataError, match=r"found \['mask04'\]. `mrikit data import` reads other arrays"):
-        open_volume(tmp_path / "cine_mask.mat")
+        open_volumes(tmp_path / "cine_mask.mat")[0]
     with pytest.raises(NoRawDataError, match=r"not a MATLAB file of version 7\.3; `mrikit data import` reads older"):
-        open_volume(tmp_path / "old.mat")
+        open_volumes(tmp_path / "old.mat")[0]
 
 
 def test_another_number_of_axes_is_refused(tmp_path):

@@ -11,9 +11,6 @@ from tests.volumes.blobs import upload
 from tests.volumes.public.sets import write_every_set
 from tests.volumes.test_blob_readers import assert_same_volume
 
-# Notes of a reader are warnings when a file is opened; here they are looked up.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
-
 IDS = [
     "calgary", "cine_time0", "cine_time1", "cine_time2", "cine_acc04_time0", "cine_acc04_time1", "cine_acc04_time2",
     "knee_echo0", "knee_echo1", "prostate",

@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from mrikit.errors import DataError
-from mrikit.volumes import open_volume
-from mrikit.volumes.files import open_volumes
+from mrikit.volumes import open_volumes
 from tests.volumes.public.sets import KSPACE, image_of, write_skm_tea
-
-# Notes of a reader are warnings when a file is opened; here they are looked up.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def test_each_echo_is_a_volume_of_one_study(tmp_path):
@@ -59,4 +55,4 @@ def test_five_axes_without_anything_beside_are_refused(tmp_path):
     with h5py.File(path, "r+") as file:
         del file["maps"]
     with pytest.raises(DataError, match="`mrikit data import --axes` names others"):
-        open_volume(path)
+        open_volumes(path)[0]
