@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.physics.averages import average_lines, in_phase
 from mrikit.storage import Location
 from mrikit.volumes.acquisitions import Acquisitions
-from mrikit.volumes.averages import average_lines, in_phase
 from mrikit.volumes.blob_file import Signature
 from mrikit.volumes.held import HeldFile
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.physics.averages import NEAR_CENTER, phases_of
 from mrikit.volumes.acquisitions import Acquisitions
-from mrikit.volumes.averages import NEAR_CENTER, phases_of
 from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.header import ScanHeader
 from mrikit.volumes.mrd_grid import Grid

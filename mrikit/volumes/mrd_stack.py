@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.physics.averages import NEAR_CENTER, phases_of
 from mrikit.storage import Location
-from mrikit.volumes.averages import NEAR_CENTER, phases_of
 from mrikit.volumes.blob_file import Signature
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.mrd_slices import MrdSlices

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrikit.physics.averages import combine_averages
+from tests.volumes.mrd import scan
 
 
 @pytest.fixture
@@ -47,6 +48,16 @@ def test_alternating_averages_are_turned_by_the_lines_that_they_share(kspace):
     found, angles = combine_averages(averages)
     np.testing.assert_allclose(found, kspace, rtol=1e-5, atol=1e-5)
     assert angles[2] == pytest.approx(-2.6)
+
+
+@pytest.mark.parametrize("angle", [2.6, -1.0, 0.5])
+def test_averages_that_share_no_line_are_turned_by_their_neighbours(angle):
+    image = scan(num_slices=1, readout=64, phase=48)[0]
+    averages = lines_of(image, 0, 1)
+    averages[1] *= np.exp(1j * angle)
+    found, angles = combine_averages(averages)
+    assert angles[1] == pytest.approx(-angle, abs=0.1)
+    assert np.linalg.norm(found - image) < 0.1 * np.linalg.norm(image)
 
 
 def test_noise_alone_is_not_turned():
