@@ -80,6 +80,14 @@ def fault_of(error: DataError) -> Fault:
     return Fault(message=str(error))
 
 
+def at_path(error: DataError, path: object) -> DataError:
+    """The same error, its message beginning with the path of its file."""
+    if str(error).startswith(str(path)):
+        return error
+    message = f"{path}: {error}"
+    return type(error)(message, error.remedy) if isinstance(error, FaultError) else type(error)(message)
+
+
 def system_fault(message: str, error: OSError) -> DataError:
     """What the system refuses: because of permissions, of a disk or network that fails, or because nothing is there."""
     message = f"{message}: {error.strerror or error}"

@@ -17,7 +17,7 @@ from mrikit.storage import BlobPath, Location
 from mrikit.volumes.bart import read_bart
 from mrikit.volumes.blob_file import BlobFiles, Signature
 from mrikit.volumes.fastmri import read_fastmri
-from mrikit.volumes.faults import FormatError
+from mrikit.volumes.faults import FormatError, at_path
 from mrikit.volumes.hdf5 import NoRawDataError, read_hdf5
 from mrikit.volumes.held import HeldFile
 from mrikit.volumes.ismrmrd import find_groups, read_ismrmrd, read_mrd_stream
@@ -151,7 +151,7 @@ def _read_file(path: Location, blobs: BlobFiles | None) -> tuple[Volume, ...]:
     try:
         return read_mrd_stream(path, begin.size_bytes, version, begin.signature)
     except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+        raise at_path(error, path) from error
 
 
 class _Begin(NamedTuple):
@@ -181,7 +181,7 @@ def _read(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Vol
     try:
         return _read_format(path, blobs, file)
     except DataError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise at_path(error, path) from error
 
 
 def _read_format(path: Location, blobs: BlobFiles | None, file: h5py.File) -> tuple[Volume, ...]:

@@ -12,6 +12,7 @@ from mrikit.errors import DataError
 from mrikit.storage import Location
 from mrikit.volumes.axes import AxisMap
 from mrikit.volumes.blob_file import Signature, known_blob
+from mrikit.volumes.faults import DamageError
 from mrikit.volumes.hdf5 import read_hdf5
 from mrikit.volumes.held import HeldFile
 
@@ -63,7 +64,7 @@ class MappedSlices:
             values = read_hdf5(self.path, read, known_blob(self.path, self.signature))
         found, _ = self.axes.arrange(values)
         if not np.isfinite(found).all():
-            raise DataError(
+            raise DamageError(
                 f"{self.path}: slice {slice_index} of {self.key} holds NaN or Inf; "
                 "is the file damaged? Copy it again, or leave it out"
             )

@@ -12,6 +12,7 @@ from mrikit.physics.averages import average_lines, in_phase
 from mrikit.storage import Location
 from mrikit.volumes.acquisitions import Acquisitions
 from mrikit.volumes.blob_file import Signature
+from mrikit.volumes.faults import DamageError
 from mrikit.volumes.held import HeldFile
 
 
@@ -68,7 +69,7 @@ class MrdSlices:
         if len(found) != self.shape[1]:
             raise DataError(f"{self.path}: the noise scan has {len(found)} coils and the scan {self.shape[1]}")
         if not np.isfinite(found).all():
-            raise DataError(f"{self.path}: the noise scan holds NaN or Inf; is the file damaged?")
+            raise DamageError(f"{self.path}: the noise scan holds NaN or Inf; is the file damaged?")
         return found
 
     def whitened(self, matrix: npt.NDArray[np.complex64]) -> "MrdSlices":
@@ -111,7 +112,7 @@ class MrdSlices:
         what = f"slice {slice_index} of k-space"
         lines = read_lines(self.acquisitions, self.rows[slice_index][wanted], what)
         if is_checked and not np.isfinite(lines).all():
-            raise DataError(f"{self.path}: {what} holds NaN or Inf; is the file damaged?")
+            raise DamageError(f"{self.path}: {what} holds NaN or Inf; is the file damaged?")
         lines = lines[:, :, slice(*self.kept)]
         return lines if self.whitening is None else self.whitening @ lines
 
@@ -128,7 +129,7 @@ def read_lines(
     try:
         return np.stack(records)
     except ValueError as error:
-        raise DataError(f"{acquisitions.path}: {what} has acquisitions of unlike length: {error}") from error
+        raise DamageError(f"{acquisitions.path}: {what} has acquisitions of unlike length: {error}") from error
 
 
 def _replace(acquisitions: Acquisitions, **changes: Any) -> Any:  # noqa: ANN401 - a protocol is no dataclass to mypy

@@ -11,6 +11,7 @@ from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.acquisitions import Walked
 from mrikit.volumes.blob_file import Signature
+from mrikit.volumes.faults import DamageError
 from mrikit.volumes.pieces import read_pieces
 
 CONFIG_FILE, CONFIG_TEXT, HEADER, CLOSE, TEXT = 1, 2, 3, 4, 5
@@ -60,7 +61,7 @@ def walk_mrd1(path: Location, size_bytes: int, signature: Signature | None) -> W
                 _pass_over(window, message, begin, len(heads))
                 left_out.update([_LEFT_OUT[message]] if message in _LEFT_OUT else [])
     except EOFError:
-        raise DataError(
+        raise DamageError(
             f"the MRD stream ends after {len(heads)} whole acquisitions without its closing message; is it truncated? "
             "Copy or convert it again"
         ) from None
@@ -109,7 +110,7 @@ def _pass_over(window: "_Window", message: int, begin: int, num_done: int) -> No
         num_values = math.prod(window.number(8) for _ in range(num_dims))
         window.move_to(window.position + num_values * _SAMPLE_BYTES.get(data_type, 0))
     else:
-        raise DataError(
+        raise DamageError(
             f"the MRD stream has an unknown message {message} at byte {begin}, after {num_done} acquisitions; is it "
             "damaged? Copy or convert it again"
         )

@@ -18,6 +18,7 @@ from mrikit.errors import DataError
 from mrikit.storage import BlobPath, Location
 from mrikit.volumes.acquisitions import Walked
 from mrikit.volumes.blob_file import Signature
+from mrikit.volumes.faults import DamageError, system_fault
 from mrikit.volumes.pieces import read_pieces
 
 MAGIC = b"yardl"
@@ -76,7 +77,7 @@ def walk_mrd2(path: Location, size_bytes: int, signature: Signature | None) -> W
                 cursor = starts[-1] + len(samples)
                 heads.append(_head(item.value))
         except _DAMAGE as error:
-            raise DataError(
+            raise DamageError(
                 f"the MRD v2 stream ends or is damaged after {len(heads)} whole acquisitions "
                 f"({' '.join(str(error).split()) or type(error).__name__}); copy or convert it again"
             ) from error
@@ -109,7 +110,7 @@ def _opened(path: Location, size_bytes: int, signature: Signature | None) -> Ite
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             yield _Opened(stream, mapped)
     except OSError as error:
-        raise DataError(f"the stream cannot be read: {error.strerror}") from error
+        raise system_fault("the stream cannot be read", error) from error
 
 
 def _check_schema(first: bytes) -> None:
@@ -127,7 +128,7 @@ def _check_schema(first: bytes) -> None:
         if byte < 0x80:
             break
     if len(first) < start + length <= start + _LONGEST_SCHEMA:
-        raise DataError("the MRD v2 stream ends in its schema, after 0 acquisitions; copy or convert it again")
+        raise DamageError("the MRD v2 stream ends in its schema, after 0 acquisitions; copy or convert it again")
     schema, expected = first[start : start + length].decode("utf-8", "replace"), mrd.BinaryMrdReader.schema
     if schema == expected:
         return

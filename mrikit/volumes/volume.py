@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.masks import AcquiredRegion
 from mrikit.storage import Location
+from mrikit.volumes.faults import at_path
 from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.sampling import Sampling, can_be_full, find_sampling, look
 from mrikit.volumes.slice_array import SliceArray
@@ -124,8 +125,7 @@ class Volume:
         try:
             return decide()
         except DataError as error:
-            name = str(self.info.source or self.info.volume_id)
-            raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
+            raise at_path(error, self.info.source or self.info.volume_id) from error
 
 
 _DECIDED = ("acquired", "is_fully_sampled", "_sampling", "_seen")

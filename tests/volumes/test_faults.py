@@ -11,8 +11,20 @@ from waiting import until
 
 from mrikit.errors import DataError
 from mrikit.volumes import build_index, open_volume, write_fastmri
-from mrikit.volumes.faults import DamageError, Fault, FormatError, HeaderError, LockError, load_fault, system_fault
+from mrikit.volumes.faults import (
+    DamageError,
+    Fault,
+    FormatError,
+    HeaderError,
+    LockError,
+    at_path,
+    fault_of,
+    load_fault,
+    system_fault,
+)
 from tests.no_locks import environment
+from tests.volumes.mrd import header, lines, scan
+from tests.volumes.mrd import write as write_mrd
 from tests.volumes.scans import make_volume
 
 
@@ -161,3 +173,17 @@ def test_a_missing_file_is_no_fault_of_a_disk(tmp_path):
     with pytest.raises(DataError, match="no such file") as caught:
         open_volume(tmp_path / "none.h5")
     assert not isinstance(caught.value, LockError)
+
+
+def test_an_error_that_gets_its_path_keeps_kind_and_remedy():
+    named = at_path(LockError("is being written", "wait"), "a.h5")
+    assert fault_of(named) == Fault(message="a.h5: is being written", kind="lock", remedy="wait")
+    assert at_path(named, "a.h5") is named
+
+
+def test_damaged_samples_of_mrd_are_named_as_damage(tmp_path):
+    kspace = scan()
+    kspace[1, 0, 3, 3] = np.nan
+    write_mrd(tmp_path / "leg.h5", header((32, 24, 1), center=12), lines(kspace))
+    with pytest.raises(DamageError, match=r"leg\.h5: slice 1 of k-space holds NaN or Inf"):
+        open_volume(tmp_path / "leg.h5").kspace[1]
