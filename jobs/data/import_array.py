@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from mrikit.volumes import SliceArray
     from mrikit.volumes.raw import RawSlices
 
-AXES_HELP = "Its axes in order: some of slice, coil, readout, phase, average, echo, time, repetition and complex."
+AXES_HELP = (
+    "Its axes in the order in which NumPy, MATLAB or BART shows them: some of slice, coil, readout, phase, average, "
+    "echo, time, repetition and complex."
+)
 
 
 def import_array(

@@ -55,17 +55,16 @@ def _contradictions(name: str, volume: Volume) -> list[Finding]:
     info = volume.info
     left, right = info.padding
     found = [
-        make_finding("warning", "inferred", (name,), note, "nothing, if that is right; else mend the file's header")
+        make_finding("warning", "inferred", (name,), note, "nothing, if that is right; else mend the file")
         for note in info.notes
     ]
-    if info.interpolated_matrix is not None:
+    if info.interpolation is not None:
         found.append(
             make_finding(
                 "warning",
                 "interpolated",
                 (name,),
-                f"the scanner shows {info.interpolated_matrix[0]} x {info.interpolated_matrix[1]} pixels, of which "
-                f"{info.recon_matrix[0]} x {info.recon_matrix[1]} were measured in its field of view",
+                info.interpolation,
                 "nothing; the measured ones are reconstructed and scored",
             )
         )

@@ -16,6 +16,7 @@ from mrikit.physics.fft import ifft1c
 from mrikit.volumes import SliceArray, Volume
 from mrikit.volumes.faults import DamageError, Fault, fault_of
 from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
+from mrikit.volumes.mapped import MappedSlices
 from mrikit.volumes.sampling import MIN_UNSAMPLED, can_be_full, judge
 
 MOST_DIFFERENT = 1e-3
@@ -93,6 +94,8 @@ def _is_comparable(volume: Volume) -> bool:
     """Whether the reference must be the image of the k-space beside it."""
     if volume.reference is None or volume.mask is not None or not fits(volume):
         return False
+    if isinstance(volume.kspace, MappedSlices) and "average" in volume.kspace.axes.names:
+        return False  # nobody knows how the scanner combined the averages
     # fastMRI's single-coil k-space is made from many coils, and its RSS image still is that of all of them.
     is_of_all_coils = getattr(volume.reference, "key", None) == "reconstruction_rss"
     return not (is_of_all_coils and volume.kspace.shape[1] == 1)

@@ -6,12 +6,14 @@ of view, in the scale of the data.
 """
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.models.sensitivity import divide_by_rss, keep_center
 from mrikit.physics.cg import conjugate_gradient
 from mrikit.physics.coils import rss
 from mrikit.physics.espirit import espirit_maps
@@ -22,6 +24,7 @@ from mrikit.physics.wavelet import inverse_wavelet, soft_threshold, wavelet
 
 _CALIBRATION_ROWS = 24
 _SMALLEST_KERNEL, _LARGEST_KERNEL = 3, 6
+_LEAST_COVERED = 0.5  # of the energy of the centre, by coil maps that are worth their name
 _MOST_LEVELS = 8  # images are padded to a multiple of 2^levels
 
 
@@ -208,17 +211,29 @@ def calibrate(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines:
         num_center_lines: (batch,) int64.
 
     Returns:
-        (batch, coil, y, x) complex64 maps of root sum of squares 1.
+        (batch, coil, y, x) complex64 maps of root sum of squares 1. Where ESPIRiT finds no body in most of what the
+        centre shows, because that is too small or all noise, they are its images divided by their root sum of squares.
 
     Raises:
         DataError: Too few centre lines for the kernel.
     """
     is_line_mask = mask.shape[-2] == 1
     maps = []
-    for kspace, num_center in zip(masked_kspace, num_center_lines.tolist(), strict=True):
+    for row, (kspace, num_center) in enumerate(zip(masked_kspace, num_center_lines.tolist(), strict=True)):
         # A line mask is full along the readout; a 2-D pattern only in its square centre. A kernel of more than half
         # the centre sees too few patches: its maps at 7 lines raise the error above that of no reconstruction.
         rows = _CALIBRATION_ROWS if is_line_mask else num_center
         kernel_size = min(max((num_center + 1) // 2, _SMALLEST_KERNEL), _LARGEST_KERNEL)
-        maps.append(espirit_maps(kspace, num_center, calibration_rows=rows, kernel_size=kernel_size))
+        found = espirit_maps(kspace, num_center, calibration_rows=rows, kernel_size=kernel_size)
+        one = slice(row, row + 1)
+        center = ifft2c(keep_center(masked_kspace[one], mask[one], num_center_lines[one]))[0]
+        energy = center.abs().square().sum(0)
+        if energy[(found != 0).any(0)].sum() < _LEAST_COVERED * energy.sum():
+            warnings.warn(
+                f"ESPIRiT finds no coil maps in a fully sampled centre of {num_center} lines; the images of the centre "
+                "take their place. A mask with a larger centre would do",
+                stacklevel=2,
+            )
+            found = divide_by_rss(center[None])[0]
+        maps.append(found)
     return torch.stack(maps)

@@ -25,6 +25,7 @@ from mrikit.run_files import RECONSTRUCT_FILE
 from mrikit.storage import Location, create_json, read_json, write_json
 from mrikit.volumes import VolumeFile
 from mrikit.volumes.files import held_open, name_below
+from mrikit.volumes.index_entry import label_of
 from mrikit.volumes.patients import read_patients
 from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, is_made_from, write_reconstruction
 
@@ -246,7 +247,7 @@ def _name_file(reason: str, file: VolumeFile, name: str) -> str:
     if str(file.path) in reason:
         return reason.replace(str(file.path), name)
     own = file.volume_id
-    name += f" ({file.suffix.lstrip('_')})" if file.suffix else ""
+    name = label_of(name, file.suffix)
     is_named = reason.startswith((f"{own}:", f"{own},"))
     return f"{name}{reason.removeprefix(own)}" if is_named else f"{name}: {reason}"
 

@@ -59,9 +59,13 @@ def geometry_of_header(header: "ScanHeader", matrix: tuple[int, int]) -> Geometr
     """
     (*encoded, num_partitions), fov_mm = header.encoded_matrix, header.fov_mm
     is_as_promised = tuple(encoded) == matrix
+    # A 2-D header may say the thickness that is shown; of a slab it may say the slab's.
+    across_mm = header.slab_mm
+    if num_partitions <= 1 and header.shown_mm and header.shown_mm[2] > 0:
+        across_mm = header.shown_mm[2]
     known = Geometry(
         pixel_mm=(fov_mm[0] / matrix[0], fov_mm[1] / matrix[1]) if fov_mm and is_as_promised else None,
-        slice_thickness_mm=header.slab_mm / max(num_partitions, 1) if header.slab_mm else None,
+        slice_thickness_mm=across_mm / max(num_partitions, 1) if across_mm else None,
     )
     return None if known == Geometry() else known
 

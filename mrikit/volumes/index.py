@@ -15,7 +15,7 @@ from mrikit.storage import Location
 from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, look_into
 from mrikit.volumes.faults import Fault, load_fault
 from mrikit.volumes.files import nothing_found
-from mrikit.volumes.index_entry import load_info, load_volume
+from mrikit.volumes.index_entry import label_of, load_info, load_volume
 from mrikit.volumes.index_file import (
     INDEX_NAME,
     Records,
@@ -73,8 +73,7 @@ class Index:
     @cached_property
     def labels(self) -> list[str]:
         """Each volume in words, unlike all others: its file, and in brackets which of several it is."""
-        pairs = zip(self.names, self.suffixes, strict=True)
-        return [f"{name} ({suffix.lstrip('_')})" if suffix else name for name, suffix in pairs]
+        return list(map(label_of, self.names, self.suffixes))
 
     def open(self, volume_id: str) -> Volume:
         """The volume, without reading its file before a slice is asked for.

@@ -82,6 +82,11 @@ def load_volume(folder: Location, name: str, line: str, suffix: str = "") -> Vol
     )
 
 
+def label_of(name: str, suffix: str) -> str:
+    """A file, and in brackets which of several volumes of it: `knee.h5 (contrast1)`."""
+    return f"{name} ({suffix.lstrip('_')})" if suffix else name
+
+
 def load_info(folder: Location, name: str, line: str, suffix: str = "") -> ScanInfo:
     """The facts of a volume that `read_entry` described, without opening its file."""
     return _load_info(folder / name, json.loads(line)["info"], suffix)

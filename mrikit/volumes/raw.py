@@ -139,7 +139,10 @@ def raw_volumes(stored: StoredArray, names: Sequence[str]) -> dict[str, RawSlice
     if sizes.get("complex", 2) != 2:
         raise DataError(f"axis complex has size {sizes['complex']}; 2 is needed, a real and an imaginary part")
     if "complex" not in sizes and stored.dtype.kind not in "cV":
-        raise DataError(f"the array is {stored.dtype}; complex k-space is needed. Is it a magnitude image?")
+        raise DataError(
+            f"the array is {stored.dtype}; complex k-space is needed, or an axis `complex` of size 2. Is it a "
+            "magnitude image, or a public set that is read in place?"
+        )
     ones = {name: 0 for name in names if name not in AXES}
     split = [name for name in VOLUME_AXES if name in sizes]
     volumes = {}

@@ -29,6 +29,8 @@ def scan(folder: Location) -> dict[str, list[int]]:
     """
     if isinstance(folder, BlobPath):
         return list_blobs(folder).volumes
+    if folder.is_file():
+        raise DataError(f"{folder}: a file, not a folder; name the folder that it lies in")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     root = os.path.abspath(folder)  # noqa: PTH100 - links are kept as they are

@@ -57,6 +57,14 @@ class ScanInfo:
     notes: tuple[str, ...] = ()
     """What its reader left out, inferred or repaired, a line each."""
 
+    @property
+    def interpolation(self) -> str | None:
+        """What to say of an image that the scanner interpolates; None where it does not."""
+        if self.interpolated_matrix is None:
+            return None
+        shown, measured = (" x ".join(map(str, size)) for size in (self.interpolated_matrix, self.recon_matrix))
+        return f"the scanner shows {shown} pixels, of which {measured} were measured in its field of view"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:

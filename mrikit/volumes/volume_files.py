@@ -12,11 +12,11 @@ from mrikit.volumes.data_folder import DataFolder, known_entries, list_folder, l
 from mrikit.volumes.faults import Fault, load_fault
 from mrikit.volumes.files import is_single_file, nothing_found, open_volumes
 from mrikit.volumes.index import update_index
-from mrikit.volumes.index_entry import Entry, load_volume, read_entry
+from mrikit.volumes.index_entry import Entry, label_of, load_volume, read_entry
 from mrikit.volumes.snu import image_sibling
 from mrikit.volumes.volume import Volume
 
-_NO_NOTES = '"notes":[]'
+_NO_NOTES = '"notes":[]', '"interpolated_matrix":null'
 _MOST_NOTES = 8
 
 
@@ -44,6 +44,11 @@ class VolumeFile:
     def volume_id(self) -> str:
         """As in the `ScanInfo` of the volume."""
         return self.path.stem + self.suffix
+
+    @property
+    def label(self) -> str:
+        """The name, and in brackets which of several volumes it is."""
+        return label_of(self.name, self.suffix)
 
     @property
     def path(self) -> Location:
@@ -132,9 +137,10 @@ def warn_of_notes(files: Sequence[VolumeFile]) -> None:
     noted: dict[str, list[str]] = {}
     for file in files:
         # The index knows volumes as text, and nearly all have no note.
-        if file.entry and file.entry.kind == "volume" and _NO_NOTES not in file.entry.line:
-            for note in file.open().info.notes:
-                noted.setdefault(note, []).append(file.name)
+        if file.entry and file.entry.kind == "volume" and not all(none in file.entry.line for none in _NO_NOTES):
+            info = file.open().info
+            for note in (*info.notes, *filter(None, [info.interpolation])):
+                noted.setdefault(note, []).append(file.label)
     for note, names in list(noted.items())[:_MOST_NOTES]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         warnings.warn(f"{names[0]}{more}: {note}", stacklevel=2)

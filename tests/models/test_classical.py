@@ -6,6 +6,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSICAL, build_model
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
+from tests.volumes.mrd import scan
 
 SIZE = (64, 60)
 
@@ -160,3 +161,15 @@ def test_settings_change_the_result():
     strong = reconstruct("l1_wavelet", kspace, line_mask(), 20, threshold=0.1)
     shallow = reconstruct("l1_wavelet", kspace, line_mask(), 20, threshold=0.1, num_levels=1)
     assert error(strong, shallow) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet"])
+def test_a_centre_too_small_for_coil_maps_leaves_no_black_image(name):
+    kspace = torch.from_numpy(scan(num_slices=1, num_coils=4, readout=8, phase=48))
+    mask = torch.zeros(1, 1, 8, 48, dtype=torch.bool)
+    mask[..., ::2, ::2] = mask[..., 2:6, 20:28] = True
+    masked = torch.where(mask, kspace, 0)
+    with pytest.warns(UserWarning, match="ESPIRiT finds no coil maps in a fully sampled centre of 4 lines"):
+        image = build_model(name)(masked, mask, torch.tensor([4]))
+    zero_filled = rss(ifft2c(masked))
+    assert (image.norm() / zero_filled.norm()).item() == pytest.approx(1.0, abs=0.3)

@@ -121,6 +121,13 @@ def test_pixels_of_an_array_of_another_size_are_not_known():
     assert geometry_of_header(header, (8, 11)) == Geometry(slice_thickness_mm=3.3)
 
 
+def test_a_2d_header_says_the_thickness_of_the_image():
+    thick = make_header(make_volume().info, 1, 1).replace("<z>3.3</z>", "<z>7.5</z>", 1)
+    header = read_header(thick)
+    assert (header.slab_mm, header.shown_mm[2]) == (7.5, 3.3)
+    assert geometry_of_header(header, (8, 11)).slice_thickness_mm == 3.3
+
+
 @pytest.mark.parametrize("size", [(16, 11), (15, 12)])
 @pytest.mark.parametrize("window", [(8, 9), (7, 6), (8, 6), (7, 9)])
 def test_a_pixel_keeps_its_place_when_the_image_is_cropped(size, window):

@@ -232,3 +232,10 @@ def test_many_notes_are_counted(tmp_path):
         warn_of_notes(scan_volumes(tmp_path))
     assert len(told) == 8 + 1  # of ten, because two sizes have the same middle line
     assert str(told[-1].message) == "2 more notes on volumes; `mrikit data check` lists all"
+
+
+def test_an_interpolated_image_is_said(tmp_path):
+    xml = header((32, 24, 1), (32, 48, 1), center=12, mm=(460, 204.5, 7.5), shown_mm=(230, 194, 5))
+    write_mrd(tmp_path / "a.h5", xml, lines(scan()))
+    with pytest.warns(UserWarning, match="^a.h5: the scanner shows 32 x 48 pixels, of which 16 x 23 were measured"):
+        warn_of_notes(scan_volumes(tmp_path))
