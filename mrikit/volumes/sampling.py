@@ -77,6 +77,18 @@ def look(kspace: SliceArray, mask: Bools | None, claim: tuple[int, int]) -> Samp
     return judge(nonzero, mask, claim)
 
 
+def sampled_in(kspace: npt.NDArray[np.complexfloating]) -> Bools | None:
+    """What one slice tells of a volume whose file stores no mask, as `Sampling.samples`.
+
+    Args:
+        kspace: (coil, readout, phase) complex.
+
+    Raises:
+        DataError: All values are zero.
+    """
+    return judge((kspace != 0).any(axis=0), None, (0, kspace.shape[-1])).samples
+
+
 def judge(nonzero: Bools, mask: Bools | None, claim: tuple[int, int]) -> Sampling:
     """What was acquired and measured, from where k-space is not zero.
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from mrikit.storage import Location
 from mrikit.volumes.axes import PARTS_OF_COILS, AxisMap, find_image_corner
 from mrikit.volumes.mapped import mapped_slices
-from mrikit.volumes.public.pattern import measured_mask
+from mrikit.volumes.sampling import sampled_in
 from mrikit.volumes.volume import ScanInfo, Volume
 
 NAMES = ("slice", "readout", "phase", PARTS_OF_COILS)
@@ -48,7 +48,7 @@ def read_calgary(path: Location, file: h5py.File) -> Volume:
         notes.append("the centre of k-space lies at index 0 and is brought to the middle")
     return Volume(
         kspace=kspace,
-        mask=measured_mask(kspace.axes.arrange(stored[len(stored) // 2])[0]),
+        mask=sampled_in(kspace.axes.arrange(stored[len(stored) // 2])[0]),
         info=ScanInfo(
             volume_id=path.stem,
             anatomy="brain",

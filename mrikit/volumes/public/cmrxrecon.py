@@ -13,7 +13,7 @@ from mrikit.volumes.axes import AxisMap
 from mrikit.volumes.blob_file import BlobFiles
 from mrikit.volumes.hdf5 import NoRawDataError, read_hdf5
 from mrikit.volumes.mapped import mapped_slices
-from mrikit.volumes.public.pattern import measured_mask
+from mrikit.volumes.sampling import sampled_in
 from mrikit.volumes.volume import ScanInfo, Volume
 
 KSPACE_KEYS = re.compile(r"kspace|kus|kspace(_single)?_(full|sub\d*)")
@@ -66,7 +66,7 @@ def _read_frame(
     mask, notes = None, ["taken for CMRxRecon: time frames are volumes, ky is the phase axis"]
     if "full" not in key:
         middle, _ = axes.arrange(file[key][axes.index(len(kspace) // 2)])
-        mask = measured_mask(middle)
+        mask = sampled_in(middle)
         if mask is not None and mask_file is not None:
             mask, note = _compare(mask_file, mask, time or 0)
             notes += note

@@ -10,7 +10,7 @@ from mrikit.storage import Location
 from mrikit.volumes.axes import AxisMap
 from mrikit.volumes.fastmri import read_fastmri
 from mrikit.volumes.mapped import mapped_slices
-from mrikit.volumes.public.pattern import measured_mask
+from mrikit.volumes.sampling import sampled_in
 from mrikit.volumes.volume import Volume
 
 AXES = AxisMap(names=("average", "slice", "coil", "readout", "phase"))
@@ -55,7 +55,7 @@ def read_prostate(path: Location, file: h5py.File) -> Volume:
     is_masked = volume.mask is not None
     return replace(
         volume,
-        mask=volume.mask if is_masked else measured_mask(middle),
+        mask=volume.mask if is_masked else sampled_in(middle),
         info=replace(
             volume.info,
             # Its protocol AXT2 is one of brains in the other data sets.

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from mrikit.storage import Location
 from mrikit.volumes.axes import AxisMap
 from mrikit.volumes.mapped import MappedSlices, mapped_slices
-from mrikit.volumes.public.pattern import measured_mask
+from mrikit.volumes.sampling import sampled_in
 from mrikit.volumes.volume import ScanInfo, Volume
 
 NAMES = ("slice", "readout", "phase", "echo", "coil")
@@ -53,7 +53,7 @@ def _read_echo(path: Location, file: h5py.File, echo: int, suffix: str) -> Volum
     return Volume(
         kspace=kspace,
         reference=reference,
-        mask=(mask := measured_mask(middle)),
+        mask=(mask := sampled_in(middle)),
         planned_mask=next(iter(masks.values())) if len(masks) == 1 and mask is None else None,
         info=ScanInfo(
             volume_id=path.stem + suffix,
