@@ -102,19 +102,10 @@ def reconstruct_volume(
         with _named(volume_id, tuple(facts.slice_index for facts in example.facts)):
             return _reconstruct_slices(example, method, clock)
 
-    is_on_cpu = torch.device(device).type == "cpu"
-    size = 1 if clock else slices_at_a_time or (1 if is_on_cpu else _SLICES_ON_GPU)
-    groups = [tuple(range(first, min(first + size, num_slices))) for first in range(0, num_slices, size)]
     slices: list[_Slice] = []
     with real_float32():
-        parts: Iterator[list[_Slice]]
-        if clock:
-            parts = (compute(read(group)) for group in groups)
-        elif is_on_cpu:
-            parts = map_on_cores(lambda group: compute(read(group)), groups)
-        else:
-            parts = map(compute, one_ahead(read, groups))
-        for done in parts:
+        size = 1 if clock else slices_at_a_time
+        for done in _in_groups(read, compute, num_slices, size, device, is_alone=clock is not None):
             slices += done
             for _ in done:
                 on_slice(volume_id, num_slices)
@@ -131,6 +122,26 @@ def reconstruct_volume(
         config=describe_method(method, plan),
         timing=clock.finish_volume() if clock else None,
     )
+
+
+def _in_groups(
+    read: Callable[[tuple[int, ...]], Example],
+    compute: Callable[[Example], "list[_Slice]"],
+    num_slices: int,
+    size: int,
+    device: torch.device | str,
+    *,
+    is_alone: bool,
+) -> "Iterator[list[_Slice]]":
+    """All slices in order: on the cores of a CPU at once, on a GPU while the next are read, or one after the other."""
+    is_on_cpu = torch.device(device).type == "cpu"
+    size = size or (1 if is_on_cpu else _SLICES_ON_GPU)
+    groups = [tuple(range(first, min(first + size, num_slices))) for first in range(0, num_slices, size)]
+    if is_alone:
+        return (compute(read(group)) for group in groups)
+    if is_on_cpu:
+        return map_on_cores(lambda group: compute(read(group)), groups)
+    return map(compute, one_ahead(read, groups))
 
 
 def _require_centred(volume: Volume) -> None:
