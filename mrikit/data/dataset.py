@@ -170,7 +170,6 @@ def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVol
         DataError: One cannot be opened or is all zero, two have one name, or all are undersampled.
         StorageError: Blobs cannot be read.
     """
-    num_threads = num_processors() if isinstance(files[0].path, Path) else NUM_IN_FLIGHT
     faults = [file.fault for file in files if file.fault is not None]
     if faults:
         raise _bad_files(faults)
@@ -184,6 +183,7 @@ def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVol
     with ThreadPoolExecutor(num_threads) as pool:
         is_full = list(pool.map(lambda volume: volume.is_fully_sampled, volumes))
     full = [volume for volume, keep in zip(volumes, is_full, strict=True) if keep]
+    _require_centred(full)
     undersampled = [volume.info.volume_id for volume, keep in zip(volumes, is_full, strict=True) if not keep]
     if not full:
         raise DataError(
@@ -191,6 +191,15 @@ def open_training_volumes(files: Sequence[VolumeFile], data: str) -> TrainingVol
             "fully sampled ones"
         )
     return TrainingVolumes(full, undersampled)
+
+
+def _require_centred(volumes: Sequence[Volume]) -> None:
+    """Refuse k-space with its centre in the corner; it would be masked at its edges."""
+    wrong = [volume for volume in volumes if "corner" in (volume.misplaced or "")]
+    if wrong:
+        info, more = wrong[0].info, f"; so does that of {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        name = info.source or info.volume_id
+        raise DataError(f"{name}: {wrong[0].misplaced}{more}; shift k-space so that it lies at size // 2")
 
 
 def _bad_files(faults: list[Fault]) -> DataError:

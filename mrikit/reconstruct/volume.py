@@ -33,7 +33,6 @@ from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.volumes import ScanInfo, Volume
 from mrikit.volumes.geometry import centre_cropped
-from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
 from mrikit.volumes.reconstruction import Reconstruction
 
 OnSlice = Callable[[str, int], None]
@@ -146,13 +145,14 @@ def _in_groups(
 
 def _require_centred(volume: Volume) -> None:
     """Refuse k-space with its centre in the corner, and say where it is elsewhere off the middle."""
-    center = energy_center(energy_profiles(volume.kspace[len(volume.kspace) // 2]))
-    what = None if center is None else misplaced(center, volume.info.matrix)
-    if what is None:
+    if volume.misplaced is None:
         return
-    if "corner" in what:
-        raise DataError(f"{volume.info.volume_id}: {what}; shift k-space so that its centre lies at size // 2")
-    warnings.warn(f"{volume.info.volume_id}: {what}; is its header right? See `mrikit data check --deep`", stacklevel=2)
+    if "corner" in volume.misplaced:
+        raise DataError(
+            f"{volume.info.volume_id}: {volume.misplaced}; shift k-space so that its centre lies at size // 2"
+        )
+    what = f"{volume.info.volume_id}: {volume.misplaced}"
+    warnings.warn(f"{what}; is its header right? See `mrikit data check --deep`", stacklevel=2)
 
 
 def one_ahead(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterator[_R]:

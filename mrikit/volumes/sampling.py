@@ -50,13 +50,14 @@ def find_sampling(kspace: SliceArray, claim: tuple[int, int] | None = None) -> S
     return judge(pattern, None, claim or (0, kspace.shape[-1]))
 
 
-def look(kspace: SliceArray, mask: Bools | None, claim: tuple[int, int]) -> Sampling:
+def look(kspace: SliceArray, first: npt.NDArray[np.complex64], mask: Bools | None, claim: tuple[int, int]) -> Sampling:
     """How a volume was sampled, judged from its middle slice, or the next one that is not zero everywhere.
 
     What is zero in every coil is zero in the first, so that this one is enough where it holds few zeros.
 
     Args:
         kspace: (slice, coil, readout, phase) complex64.
+        first: (readout, phase) complex64, the first coil of the middle slice; see `first_coil`.
         mask: (phase,) or (readout, phase) bool that the file stores; None if it stores none.
         claim: [left, right) columns that the header says were acquired.
 
@@ -64,7 +65,6 @@ def look(kspace: SliceArray, mask: Bools | None, claim: tuple[int, int]) -> Samp
         DataError: All values are zero where something was measured, or the slice cannot be read.
     """
     middle = len(kspace) // 2
-    first = kspace.first_part(middle) if isinstance(kspace, FileSlices) else kspace[middle][0]
     sampled = _claimed(first.shape, mask, claim)
     nonzero = first != 0
     # Zero lines at an edge may be those of a quiet coil.
@@ -75,6 +75,15 @@ def look(kspace: SliceArray, mask: Bools | None, claim: tuple[int, int]) -> Samp
         if nonzero.any():
             break
     return judge(nonzero, mask, claim)
+
+
+def first_coil(kspace: SliceArray) -> npt.NDArray[np.complex64]:
+    """(readout, phase) complex64 of the middle slice, read alone where the file allows it."""
+    middle = len(kspace) // 2
+    found: npt.NDArray[np.complex64] = (
+        kspace.first_part(middle) if isinstance(kspace, FileSlices) else kspace[middle][0]
+    )
+    return found
 
 
 def sampled_in(kspace: npt.NDArray[np.complexfloating]) -> Bools | None:

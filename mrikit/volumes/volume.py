@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,11 @@ from mrikit.masks import AcquiredRegion
 from mrikit.storage import Location
 from mrikit.volumes.faults import at_path
 from mrikit.volumes.geometry import Geometry
-from mrikit.volumes.sampling import Sampling, can_be_full, find_sampling, look
+from mrikit.volumes.layout import energy_center, energy_profiles, misplaced
+from mrikit.volumes.sampling import Sampling, can_be_full, find_sampling, first_coil, look
 from mrikit.volumes.slice_array import SliceArray
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,12 +126,33 @@ class Volume:
             return self._seen
         return self._named(lambda: find_sampling(self.kspace, self.info.padding))
 
-    @cached_property
+    @property
+    def misplaced(self) -> str | None:
+        """What is wrong with the place of the k-space centre, as the first coil shows it; None if nothing is.
+
+        Raises:
+            DataError: As for `acquired`.
+        """
+        return self._looked[1]
+
+    @property
     def _seen(self) -> Sampling:
         """As the middle slice shows it."""
-        return self._named(lambda: look(self.kspace, self.mask, self.info.padding))
+        return self._looked[0]
 
-    def _named(self, decide: Callable[[], Sampling]) -> Sampling:
+    @cached_property
+    def _looked(self) -> tuple[Sampling, str | None]:
+        """What the middle slice shows, which is read once for all of it."""
+
+        def look_once() -> tuple[Sampling, str | None]:
+            first = first_coil(self.kspace)
+            center = energy_center(energy_profiles(first[None]))
+            wrong = None if center is None else misplaced(center, self.info.matrix)
+            return look(self.kspace, first, self.mask, self.info.padding), wrong
+
+        return self._named(look_once)
+
+    def _named(self, decide: Callable[[], _T]) -> _T:
         """What is decided; errors name the volume."""
         try:
             return decide()
@@ -136,4 +160,4 @@ class Volume:
             raise at_path(error, self.info.source or self.info.volume_id) from error
 
 
-_DECIDED = ("acquired", "is_fully_sampled", "_sampling", "_seen")
+_DECIDED = ("acquired", "is_fully_sampled", "_sampling", "_looked")

@@ -9,8 +9,9 @@ from opened_files import counted_openings
 
 from mrikit.data import SliceDataset, SliceKey, load_training_volumes
 from mrikit.errors import ConfigError, DataError, StorageError
-from mrikit.volumes import build_index, open_volume, write_fastmri
+from mrikit.volumes import Volume, build_index, open_volume, write_fastmri
 from mrikit.volumes.index import INDEX_NAME
+from tests.volumes.mrd import scan
 from tests.volumes.scans import make_volume
 
 
@@ -221,3 +222,16 @@ def test_a_folder_without_volumes_is_refused(tmp_path):
         load_training_volumes(tmp_path)
     with pytest.raises(DataError, match="nowhere: no such folder"):
         load_training_volumes(tmp_path / "nowhere")
+
+
+def test_kspace_with_its_centre_in_the_corner_is_not_trained_on(tmp_path):
+    kspace = scan(readout=32, phase=32)
+    info = make_volume().info
+    for name, shift in (("good", 0), ("corner", 16)):
+        moved = np.roll(kspace, (shift, shift), (-2, -1))
+        facts = replace(info, volume_id=name, matrix=(32, 32), recon_matrix=(24, 24), padding=(0, 32))
+        write_fastmri(tmp_path / f"{name}.h5", Volume(kspace=moved, info=facts))
+    with pytest.raises(DataError, match=r"corner\.h5: the k-space centre lies in the corner.*; shift k-space"):
+        load_training_volumes(tmp_path)
+    (tmp_path / "corner.h5").unlink()
+    assert [volume.info.volume_id for volume in load_training_volumes(tmp_path).volumes] == ["good"]

@@ -5,7 +5,7 @@ import pytest
 
 from mrikit.errors import DataError
 from mrikit.masks import AcquiredRegion, MaskPlan, sample_mask
-from mrikit.volumes.sampling import find_sampling, judge, look
+from mrikit.volumes.sampling import find_sampling, first_coil, judge, look
 from tests.volumes.scans import make_volume
 
 KSPACE = make_volume(2, 3, (6, 5), padding=(0, 5)).kspace
@@ -176,20 +176,20 @@ def test_what_a_header_calls_zero_filling_stays_so():
 def test_a_quiet_first_coil_does_not_narrow_the_region():
     kspace = np.ones((3, 2, 64, 48), np.complex64)
     kspace[:, 0, :, :8] = 0
-    assert look(kspace, None, (0, 48)) == (WHOLE, None)
+    assert look(kspace, first_coil(kspace), None, (0, 48)) == (WHOLE, None)
 
 
 def test_a_middle_slice_of_zeros_leaves_the_word_to_another():
     kspace = np.ones((3, 2, 64, 48), np.complex64)
     kspace[1] = 0
     kspace[..., :5] = 0
-    assert look(kspace, None, (0, 48)) == (AcquiredRegion.whole((64, 48), (5, 48)), None)
+    assert look(kspace, first_coil(kspace), None, (0, 48)) == (AcquiredRegion.whole((64, 48), (5, 48)), None)
 
 
 def test_kspace_that_is_zero_where_it_was_measured_is_refused():
     kspace = np.ones((1, 1, 64, 48), np.complex64)
     kspace[..., ::2] = 0
     with pytest.raises(DataError, match=r"zero in what mask and header, columns \[0, 48\), say was measured"):
-        look(kspace, np.arange(48) % 2 == 0, (0, 48))
+        look(kspace, first_coil(kspace), np.arange(48) % 2 == 0, (0, 48))
     with pytest.raises(DataError, match="all of k-space is zero; was the file"):
-        look(np.zeros_like(kspace), np.arange(48) % 2 == 0, (0, 48))
+        look(np.zeros_like(kspace), first_coil(np.zeros_like(kspace)), np.arange(48) % 2 == 0, (0, 48))
