@@ -46,6 +46,7 @@ def mrikit(*words):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_volume_of_such_a_name_is_indexed_checked_reconstructed_scored_and_shown(data, tmp_path):
     recon = tmp_path / os.fsdecode(b"r\xfc")
     assert b"2 volumes, 0 bad files" in mrikit("data", "index", data)

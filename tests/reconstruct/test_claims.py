@@ -63,6 +63,7 @@ def test_two_at_once_make_each_volume_once(data, tmp_path):
     assert names(tmp_path / "out") == ["reconstruct.json", "v0.h5", "v1.h5", "v2.h5"]
 
 
+@pytest.mark.slow
 def test_what_another_process_is_busy_with_comes_last_and_is_waited_for(data, tmp_path):
     out = tmp_path / "out"
     child = hold(out)
@@ -83,6 +84,7 @@ def test_what_another_process_is_busy_with_comes_last_and_is_waited_for(data, tm
     assert names(out) == ["reconstruct.json", "v0.h5", "v1.h5", "v2.h5"]
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_holds_nothing(data, tmp_path):
     child = hold(tmp_path / "out")
     child.kill()

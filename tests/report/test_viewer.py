@@ -106,6 +106,7 @@ def test_niivue_is_the_file_of_the_npm_package():
     assert hashlib.sha256(gzip.decompress(packed)).hexdigest() == NPM_SHA256
 
 
+@pytest.mark.slow
 def test_the_browser_shows_each_slice_as_a_picture_has_it(study, browser, tmp_path):
     run, slices = study
     script = 'await set("image", "cg_sense"); await set("slice", 1, "cg_sense false 1");'
@@ -117,6 +118,7 @@ def test_the_browser_shows_each_slice_as_a_picture_has_it(study, browser, tmp_pa
     assert (np.ptp(shown, axis=-1) == 0).all()
 
 
+@pytest.mark.slow
 def test_the_best_run_is_shown_first_and_its_error_lies_over_it(study, browser, tmp_path):
     run, _ = study
     found, plain = show(browser, write_report(run), tmp_path, 'await set("slice", 2, "varnet false 2");')
@@ -128,6 +130,7 @@ def test_the_best_run_is_shown_first_and_its_error_lies_over_it(study, browser, 
     assert (np.ptp(over.astype(int), axis=-1) > 30).mean() > 0.2
 
 
+@pytest.mark.slow
 def test_the_window_makes_all_white(study, browser, tmp_path):
     run, _ = study
     page = write_report(run)
@@ -136,6 +139,7 @@ def test_the_window_makes_all_white(study, browser, tmp_path):
     assert bright.mean() > 1.5 * usual.mean()
 
 
+@pytest.mark.slow
 def test_the_wheel_turns_the_slices(study, browser, tmp_path):
     script = """await set("slice", 1, "varnet false 1");
         viewer.querySelector("canvas").dispatchEvent(new WheelEvent("wheel", { deltaY: 3, cancelable: true }));

@@ -227,6 +227,7 @@ def test_another_binary_format_and_a_cut_schema_are_refused(tmp_path):
     assert refusal(tmp_path / "b.mrd").startswith("the MRD v2 stream ends in its schema, after 0 acquisitions")
 
 
+@pytest.mark.slow
 def test_damage_is_an_error_of_one_line(tmp_path, write_stream):
     """Bytes changed at random: what is read is refused in one line, or is still a scan."""
     content = write_stream(tmp_path / "whole.mrd").read_bytes()
