@@ -11,7 +11,8 @@ from mrikit.data import SliceDataset, SliceKey, load_training_volumes
 from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.volumes import Volume, build_index, open_volume, write_fastmri
 from mrikit.volumes.index import INDEX_NAME
-from tests.volumes.mrd import scan
+from tests.volumes.mrd import header, lines, scan
+from tests.volumes.mrd import write as write_mrd
 from tests.volumes.scans import make_volume
 
 
@@ -235,3 +236,11 @@ def test_kspace_with_its_centre_in_the_corner_is_not_trained_on(tmp_path):
         load_training_volumes(tmp_path)
     (tmp_path / "corner.h5").unlink()
     assert [volume.info.volume_id for volume in load_training_volumes(tmp_path).volumes] == ["good"]
+
+
+def test_what_readers_inferred_is_said_before_training(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        write_mrd(tmp_path / name, header((32, 24, 1)), lines(scan()))
+    build_index(tmp_path)
+    with pytest.warns(UserWarning, match=r"^a\.h5 and 1 more: the header names no k-space centre; line 12 is taken"):
+        load_training_volumes(tmp_path)
