@@ -8,7 +8,8 @@ import pytest
 
 from mrikit.errors import DataError
 from mrikit.volumes import open_volume
-from mrikit.volumes.header import make_header
+from mrikit.volumes.header import make_header, read_header
+from tests.volumes.mrd import header
 from tests.volumes.scans import make_volume
 
 READOUT, PHASE, CENTER = 8, 10, 3
@@ -233,3 +234,8 @@ def test_nan_names_file_and_slice(tmp_path):
 def test_facts_come_from_the_header(tmp_path):
     info = open_volume(write(tmp_path / "a.h5", full())).info
     assert info == replace(INFO, volume_id="a", source=tmp_path / "a.h5")
+
+
+def test_the_first_line_of_a_header_bounds_what_it_claims():
+    found = read_header(header((32, 24, 1), center=12, first=6))
+    assert (found.first_line, found.padding) == (6, (6, 24))
