@@ -119,9 +119,9 @@ def test_what_one_process_cannot_use_is_named_once(study, tmp_path, name):
     settings = {"data__num_validation": 0, "training__num_epochs": 3}
     assert wait(start_several(data, tmp_path / "run", 2, tmp_path, **settings)) == [1, 1]
     errors = {log["error"]["type"]: log["error"]["message"] for log in read_logs(tmp_path, 2)}
-    assert set(errors) == {"DataError", "ToldElsewhereError"}
-    assert "slice 1" in errors["DataError"]
-    assert "v" in errors["DataError"]
+    assert set(errors) == {"DamageError", "ToldElsewhereError"}
+    assert "slice 1" in errors["DamageError"]
+    assert "v" in errors["DamageError"]
 
 
 @pytest.mark.slow
