@@ -9,9 +9,11 @@ from phantoms import make_volume
 
 from mrikit.check.slices import check_slices
 from mrikit.errors import StorageError
-from mrikit.volumes import open_volume, write_fastmri, write_ismrmrd, write_snu
+from mrikit.volumes import open_volume, open_volumes, write_fastmri, write_ismrmrd, write_snu
 from mrikit.volumes.raw import open_array, raw_volumes
 from mrikit.volumes.sampling import find_sampling
+from tests.volumes.public.sets import KSPACE as PROSTATE
+from tests.volumes.public.sets import alternating, write_prostate
 
 
 @pytest.fixture
@@ -286,3 +288,13 @@ def test_kspace_with_its_centre_in_the_corner_is_found(tmp_path):
     [(severity, kind, what)] = misplaced(tmp_path, lambda kspace: np.fft.ifftshift(kspace, axes=(-2, -1)))
     assert (severity, kind) == ("error", "center_differs")
     assert what.startswith("the k-space centre lies in the corner")
+
+
+def test_a_reference_of_averages_is_not_compared_with_their_mean(tmp_path):
+    reference = np.ones((len(PROSTATE), 12, 12), np.float32)
+    path = write_prostate(
+        tmp_path / "a.h5", alternating(0, 1, 0), calibration_data=PROSTATE[..., 8:16], reconstruction_rss=reference
+    )
+    (volume,) = open_volumes(path)
+    assert volume.reference is not None
+    assert "reference_differs" not in [finding.kind for finding in check_slices("a.h5", volume)]

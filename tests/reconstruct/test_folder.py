@@ -10,10 +10,12 @@ from phantoms import make_volume
 
 from mrikit.data import MaskPlan
 from mrikit.errors import ConfigError, DataError, StorageError
-from mrikit.evaluate import read_pair
+from mrikit.evaluate import evaluate, read_pair
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.volumes import open_volume, write_fastmri
 from mrikit.volumes.reconstruction import find_reconstructions, read_reconstruction, reconstruction_path
+from tests.volumes.mrd import header, lines, scan
+from tests.volumes.mrd import write as write_mrd
 
 PLAN = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0.2)
 CONFIG = ReconstructConfig(model="zero_filled", mask=PLAN)
@@ -282,3 +284,18 @@ def test_the_tree_of_the_challenge_is_kept_without_its_kspace_level(tmp_path):
 def test_a_file_that_is_no_reconstruction_is_named(data):
     with pytest.raises(DataError, match=r"file1000001.h5: not a reconstruction of mrikit"):
         read_reconstruction(data / "file1000001.h5")
+
+
+def test_volumes_of_one_file_are_reconstructed_and_scored_apart(tmp_path):
+    folder, kspace = tmp_path / "data", scan(num_slices=2)
+    xml = header((32, 24, 1), center=12)
+    write_mrd(folder / "leg.h5", xml, [*lines(kspace, contrast=0), *lines(kspace / 4, contrast=1)])
+    plan = MaskPlan(acceleration=2, center_fraction=0.2)
+    reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan))
+    made = {path.stem: read_reconstruction(path).reference for path in (tmp_path / "out").glob("*.h5")}
+    assert sorted(made) == ["leg_contrast0", "leg_contrast1"]
+    np.testing.assert_allclose(made["leg_contrast0"], 4 * made["leg_contrast1"], rtol=1e-5)
+    scores = evaluate(folder, tmp_path / "out")
+    assert sorted(row.volume_id for row in scores.rows) == ["leg_contrast0", "leg_contrast1"]
+    again = reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan))
+    assert (again.num_volumes, again.num_skipped) == (0, 2)

@@ -1,21 +1,17 @@
 """Whose volumes are, by files, tables and names."""
 
 import pytest
-from phantoms import make_volume
 
 from mrikit.errors import DataError
+from mrikit.volumes import ScanInfo
 from mrikit.volumes.patients import named_patient, patients_by_name, read_patients, require_known, with_patients
 
 M4RAW = [f"202206100{person}_T10{repetition}" for person in (1, 2, 3) for repetition in (1, 2, 3)]
 
 
 def infos(names, **facts):
-    made = [make_volume(1, num_coils=2, size=(16, 16), window=(8, 8), volume_id=name).info for name in names]
-    return [one.__class__(**{**fields(one), "patient_id": None, **facts}) for one in made]
-
-
-def fields(info):
-    return {name: getattr(info, name) for name in info.__slots__}
+    facts = {"matrix": (16, 16), "recon_matrix": (8, 8), "padding": (0, 16)} | facts
+    return [ScanInfo(volume_id=name, **facts) for name in names]
 
 
 @pytest.mark.parametrize(

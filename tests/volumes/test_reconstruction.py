@@ -5,8 +5,8 @@ import json
 import h5py
 import numpy as np
 import pytest
-from scored_study import line_mask
 
+from mrikit.masks import stored_mask
 from mrikit.volumes.geometry import Geometry
 from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction, write_reconstruction
 
@@ -14,7 +14,7 @@ from mrikit.volumes.reconstruction import Reconstruction, read_reconstruction, w
 def make(**facts):
     image = np.ones((2, 3, 4), np.float32)
     known = {"volume_id": "knee_1", "model": "cg_sense", "config": {}, **facts}
-    return Reconstruction(image=image, zero_filled=image, mask=line_mask(), **known)
+    return Reconstruction(image=image, zero_filled=image, mask=stored_mask(np.arange(28) % 4 != 1), **known)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,6 @@ import pytest
 from opened_files import counted_openings, num_open_files
 
 from mrikit.errors import DataError
-from mrikit.evaluate import evaluate
-from mrikit.masks import MaskPlan
-from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.volumes import (
     build_index,
     open_volume,
@@ -24,7 +21,6 @@ from mrikit.volumes import (
 )
 from mrikit.volumes.files import held_open
 from mrikit.volumes.index import INDEX_NAME
-from mrikit.volumes.reconstruction import read_reconstruction
 from tests.volumes.mrd import header, lines, scan
 from tests.volumes.mrd import write as write_mrd
 from tests.volumes.scans import assert_same_arrays, make_volume, without_reference
@@ -198,19 +194,6 @@ def test_a_volume_that_its_file_no_longer_holds_is_named(dual):
     write_mrd(folder / "leg.h5", header((32, 24, 1), center=12), lines(kspace))
     with pytest.raises(DataError, match=r"changed meanwhile, and holds no volume leg_contrast1; found leg$"):
         second.current()
-
-
-def test_volumes_of_one_file_are_reconstructed_and_scored_apart(dual, tmp_path):
-    folder, _ = dual
-    plan = MaskPlan(acceleration=2, center_fraction=0.2)
-    reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan))
-    made = {path.stem: read_reconstruction(path).reference for path in (tmp_path / "out").glob("*.h5")}
-    assert sorted(made) == ["leg_contrast0", "leg_contrast1"]
-    np.testing.assert_allclose(made["leg_contrast0"], 4 * made["leg_contrast1"], rtol=1e-5)
-    scores = evaluate(folder, tmp_path / "out")
-    assert sorted(row.volume_id for row in scores.rows) == ["leg_contrast0", "leg_contrast1"]
-    again = reconstruct_folder(folder, tmp_path / "out", ReconstructConfig(model="zero_filled", mask=plan))
-    assert (again.num_volumes, again.num_skipped) == (0, 2)
 
 
 def test_notes_are_said_once_with_the_number_of_their_volumes(tmp_path):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from mrikit.check.slices import check_slices
 from mrikit.errors import DataError
 from mrikit.volumes import open_volumes
 from tests.volumes.public.sets import KSPACE, alternating, write_prostate
@@ -59,13 +58,3 @@ def test_a_diffusion_scan_is_refused(tmp_path):
     )
     with pytest.raises(DataError, match="a diffusion scan with coil_sens_maps"):
         open_volumes(path)[0]
-
-
-def test_a_reference_of_averages_is_not_compared_with_their_mean(tmp_path):
-    reference = np.ones((len(KSPACE), 12, 12), np.float32)
-    path = write_prostate(
-        tmp_path / "a.h5", alternating(0, 1, 0), calibration_data=CALIBRATION, reconstruction_rss=reference
-    )
-    (volume,) = open_volumes(path)
-    assert volume.reference is not None
-    assert "reference_differs" not in [finding.kind for finding in check_slices("a.h5", volume)]
