@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.volumes import ScanInfo, Volume, open_volume, write_ismrmrd
+from mrikit.volumes.geometry import Geometry
 
 NUM_TIMES = 5
 Array = npt.NDArray[np.complex64]
@@ -64,7 +65,24 @@ def _write(path: Path, num_slices: int, num_coils: int, matrix: tuple[int, int])
     kspace: Array = values.view(np.complex64)[..., 0]
     # What a scan looks like from afar: most of it in the middle.
     kspace[..., matrix[0] // 2, matrix[1] // 2] = 1000
-    info = ScanInfo(volume_id="scan", matrix=matrix, recon_matrix=matrix, padding=(0, matrix[1]), acquisition="bench")
+    # mrpro reads no file without a place in the patient.
+    place = Geometry(
+        pixel_mm=(1.0, 1.0),
+        slice_thickness_mm=3.0,
+        slice_spacing_mm=3.0,
+        positions_mm=tuple((0.0, 0.0, 3.0 * number) for number in range(num_slices)),
+        read_dir=(1.0, 0.0, 0.0),
+        phase_dir=(0.0, 1.0, 0.0),
+        slice_dir=(0.0, 0.0, 1.0),
+    )
+    info = ScanInfo(
+        volume_id="scan",
+        matrix=matrix,
+        recon_matrix=matrix,
+        padding=(0, matrix[1]),
+        acquisition="bench",
+        geometry=place,
+    )
     write_ismrmrd(path, Volume(kspace=kspace, info=info))
     return kspace
 

@@ -154,10 +154,9 @@ def attribute(file: h5py.File, name: str) -> Any:  # noqa: ANN401 - whatever the
 
     Twice as fast as `file.attrs`.
     """
-    try:
-        found = h5py.h5a.open(file.id, name.encode())
-    except KeyError:
+    if not h5py.h5a.exists(file.id, name.encode()):  # an error of HDF5 for each that is not there takes longer
         return None
+    found = h5py.h5a.open(file.id, name.encode())
     if found.shape is None or 0 in found.shape:
         return None
     values = np.empty(found.shape, found.dtype)

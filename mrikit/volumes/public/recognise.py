@@ -30,12 +30,15 @@ def read_public(path: Location, file: h5py.File, blobs: BlobFiles | None = None)
         return read_cmrxrecon(path, file, blobs)
     if b"kspace" not in file.id:
         return None
-    dataset = open_dataset(file, "kspace")
+    dataset, has_header = open_dataset(file, "kspace"), b"ismrmrd_header" in file.id
+    has_more_axes = dataset.rank > NUM_USUAL_AXES
+    if has_header and not has_more_axes:  # as nearly all files
+        return None
     is_real = dataset.get_type().get_class() == h5py.h5t.FLOAT
-    if dataset.rank > NUM_USUAL_AXES and not is_real and b"ismrmrd_header" in file.id and is_prostate(file):
-        return (read_prostate(path, file),)
-    if dataset.rank > NUM_USUAL_AXES and not is_real and b"ismrmrd_header" not in file.id and is_skm_tea(file):
+    if has_header:
+        return (read_prostate(path, file),) if not is_real and is_prostate(file) else None
+    if has_more_axes and not is_real and is_skm_tea(file):
         return read_skm_tea(path, file)
-    if dataset.rank == NUM_USUAL_AXES and is_real and b"ismrmrd_header" not in file.id and is_calgary(file):
+    if dataset.rank == NUM_USUAL_AXES and is_real and is_calgary(file):
         return (read_calgary(path, file),)
     return None
