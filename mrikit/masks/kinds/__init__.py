@@ -1,6 +1,6 @@
 """Kinds of masks, one file for each family, and their table."""
 
-from mrikit.masks.kinds import center, fastmri, poisson, snu, variable_density
+from mrikit.masks.kinds import center, fastmri, gaussian, poisson, snu, tiles, variable_density
 from mrikit.masks.kinds.kind import Budget, Drawn, Kind, Shape
 
 __all__ = ["MASK_KINDS", "Budget", "Drawn", "Kind", "Shape"]
@@ -32,5 +32,42 @@ MASK_KINDS: dict[str, Kind] = {
         settings=poisson.PoissonSettings,
         is_2d=True,
     ),
+    "gaussian": Kind(
+        draw=gaussian.lines,
+        summary="columns at random, as dense as a Gaussian around the middle",
+        settings=gaussian.LineSettings,
+    ),
+    "gaussian_2d": Kind(
+        draw=gaussian.pattern,
+        summary="points at random, as dense as a Gaussian around the middle",
+        settings=gaussian.PatternSettings,
+        is_2d=True,
+    ),
+    "uniform": Kind(
+        draw=tiles.uniform,
+        summary="every R-th column, with or without an ACS",
+        settings=tiles.UniformSettings,
+        has_whole_steps=True,
+    ),
+    "uniform_2d": Kind(
+        draw=tiles.uniform_2d,
+        summary="every so many rows and columns, with or without an ACS",
+        settings=tiles.LatticeSettings,
+        is_2d=True,
+        has_whole_steps=True,
+    ),
+    "caipirinha": Kind(
+        draw=tiles.caipirinha,
+        summary="as uniform_2d, each line shifted against the last",
+        settings=tiles.CaipirinhaSettings,
+        is_2d=True,
+        has_whole_steps=True,
+    ),
+    "random_tile": Kind(
+        draw=tiles.random_tile,
+        summary="a tile of random samples that repeats, with or without an ACS",
+        settings=tiles.RandomTileSettings,
+        is_2d=True,
+    ),
 }
-"""Name to kind: fastMRI's five, the SNU challenge's three, and ours."""
+"""Name to kind: fastMRI's five, the SNU challenge's three, ours, and those of the learned-sampling study."""
