@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mrikit.masks.mask import Mask
-from mrikit.masks.spread import largest_side_lobe, point_spread, sampling_density
+from mrikit.masks.spread import largest_side_lobe, point_spread, sampling_density, side_lobe_energy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +27,7 @@ def mask_facts(mask: Mask, shape: tuple[int, int]) -> dict[str, Any]:
         shape: (readout, phase) of k-space.
     """
     rows, columns = mask.center or (shape[0], mask.num_center_lines)
+    spread = point_spread(mask.samples)
     return {
         "kind": mask.kind,
         "shape": list(shape),
@@ -36,7 +37,8 @@ def mask_facts(mask: Mask, shape: tuple[int, int]) -> dict[str, Any]:
         "num_samples": int(mask.samples.sum()),
         "center": [rows, columns] if columns else [0, 0],
         "num_center_samples": (rows if mask.samples.ndim == 2 else 1) * columns,
-        "largest_side_lobe": largest_side_lobe(point_spread(mask.samples)),
+        "largest_side_lobe": largest_side_lobe(spread),
+        "side_lobe_energy": side_lobe_energy(spread),
     }
 
 
@@ -48,7 +50,7 @@ def in_words(facts: dict[str, Any]) -> str:
     return (
         f"{facts['kind']}, {facts['shape'][0]} x {facts['shape'][1]}: {facts['num_samples']} {unit}, acceleration "
         f"{facts['true_acceleration']:.4g} (nominal {facts['acceleration']:.4g}), centre {center}, largest side lobe "
-        f"{facts['largest_side_lobe']:.3f}"
+        f"{facts['largest_side_lobe']:.3f}, energy of side lobes {facts['side_lobe_energy']:.3f}"
     )
 
 
