@@ -11,7 +11,16 @@ from torch import nn
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.models import anatomy_classifier, classical, prompt_unet, promptmr, promptmr_config, unet, varnet
+from mrikit.models import (
+    anatomy_classifier,
+    classical,
+    prompt_unet,
+    promptmr,
+    promptmr_config,
+    spirit_net,
+    unet,
+    varnet,
+)
 
 CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "zero_filled": (classical.ZeroFilled, classical.ZeroFilledConfig),
@@ -25,6 +34,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "unet": (unet.UnetModel, unet.UnetConfig),
     "varnet": (varnet.VarNet, varnet.VarNetConfig),
     "promptmr": (promptmr.PromptMR, promptmr_config.PromptMRConfig),
+    "spirit_net": (spirit_net.SpiritNet, spirit_net.SpiritNetConfig),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 
