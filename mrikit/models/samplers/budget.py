@@ -1,0 +1,125 @@
+"""How many samples a sampler has, which of them are its centre, and in which order equals are taken.
+
+A sampler chooses on a grid: (1, phase) for lines, else (readout, phase). Its budget is that of every mask kind,
+round(grid / acceleration), and the centre is part of it. The entries that it learns are the grid itself, or a tile that
+is repeated over the grid and cropped.
+
+The samples outside the centre are taken in the order of their scores until the budget is spent. All repeats of an entry
+of a tile have the same score, and of equals those nearer to the middle of k-space come first. So at most one entry of a
+tile is sampled in the middle of k-space and not at its rim, and the number is exact to one sample whatever the sizes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mrikit.errors import ConfigError
+from mrikit.masks.kinds import Budget
+from mrikit.masks.kinds.center import center_rectangle
+from mrikit.models.samplers.config import SamplerConfig
+
+_STUDY_ACS = 40  # lines of the study's centre without acceleration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridBudget:
+    """What one acceleration allows."""
+
+    num_samples: int
+    """Samples of the grid, the centre among them."""
+    center: npt.NDArray[np.bool_]
+    """(1 or readout, phase), True where always sampled."""
+
+
+def grid_shape(config: SamplerConfig) -> tuple[int, int]:
+    """(1, phase) for lines, else (readout, phase).
+
+    Raises:
+        ConfigError: The shape of k-space is not set.
+    """
+    if not config.shape:
+        raise ConfigError("a sampler needs the (readout, phase) of its k-space; sampler.shape is empty")
+    readout, phase = config.shape
+    return (1 if config.kind == "lines" else readout), phase
+
+
+def entry_shape(config: SamplerConfig) -> tuple[int, int]:
+    """Rows and columns of what is learned: a tile, or the grid."""
+    return (config.tile[0], config.tile[1]) if config.kind == "tile" else grid_shape(config)
+
+
+def grid_budgets(config: SamplerConfig, accelerations: Sequence[float]) -> list[GridBudget]:
+    """The budget of each acceleration.
+
+    Raises:
+        ConfigError: An acceleration out of range, or a centre that exceeds k-space or the budget.
+    """
+    grid = grid_shape(config)
+    size = grid[0] * grid[1]
+    budgets = []
+    for acceleration in accelerations:
+        if not 1 <= acceleration <= size:
+            raise ConfigError(f"acceleration must be in [1, {size}] for {size} samples, found {acceleration:g}")
+        center = _center(config, grid, num_acs(config, max(accelerations) if config.is_nested else acceleration))
+        if config.keeps_ties:
+            num_samples = int(size / acceleration)
+        else:
+            outside = Budget(acceleration=acceleration, center_fraction=0).num_outside(center)
+            num_samples = outside + int(center.sum())
+        budgets.append(GridBudget(num_samples=num_samples, center=center))
+    return budgets
+
+
+def num_acs(config: SamplerConfig, acceleration: float) -> int:
+    """Columns of the centre, and rows of a square one: as set, or 2 * (int(40 / acceleration) // 2) + 1."""
+    return config.num_acs or 2 * (int(_STUDY_ACS / acceleration) // 2) + 1
+
+
+def tile_center(config: SamplerConfig, acceleration: float) -> npt.NDArray[np.bool_]:
+    """(tile rows, tile columns) bool, True where the study pins the tile: its slices, of which a negative start wraps."""
+    half = (config.num_acs or int(_STUDY_ACS / acceleration)) // 2
+    rows, columns = (slice(size // 2 - half, size // 2 + half + 1) for size in config.tile)
+    center = np.zeros(config.tile, bool)
+    center[rows if config.acs == "square" else slice(None), columns] = True
+    return center
+
+
+def entries_kept(config: SamplerConfig, budget: GridBudget) -> int:
+    """Entries that the study keeps: the budget's share of them, rounded up."""
+    rows, columns = entry_shape(config)
+    return -(-rows * columns * budget.num_samples // budget.center.size)
+
+
+def from_middle(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Flat places of the grid, the nearest to the middle of k-space first."""
+    rows, columns = ((np.arange(size) - size // 2) / size for size in grid)
+    return np.argsort(np.hypot.outer(rows, columns), axis=None, kind="stable")
+
+
+def rings(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """(1 or readout, phase) number of the ring about the middle, as blocks grow in `mrikit.masks.mask.center_size`.
+
+    A mask without a gap in rings 0 to n - 1 has a centre of size n.
+    """
+    rows, columns = (_steps(size) for size in grid)
+    # A single row is lines, whose blocks grow along the phase alone.
+    return np.broadcast_to(columns, grid).copy() if grid[0] == 1 else np.maximum.outer(rows, columns)
+
+
+def _steps(size: int) -> npt.NDArray[np.int64]:
+    """In which step a growing block takes in each place: odd sizes go to the right first, even ones to the left."""
+    distance = np.arange(size) - size // 2
+    is_first = distance > 0 if size % 2 else distance < 0
+    return 2 * np.abs(distance) - is_first
+
+
+def _center(config: SamplerConfig, grid: tuple[int, int], lines: int) -> npt.NDArray[np.bool_]:
+    if config.acs == "none":
+        return np.zeros(grid, bool)
+    rows = lines if config.acs == "square" and config.kind != "lines" else grid[0]
+    if rows > grid[0] or lines > grid[1]:
+        sizes = " x ".join(map(str, grid))
+        raise ConfigError(f"a centre of {lines} lines does not fit into {sizes} samples; sampler.num_acs sets fewer")
+    return center_rectangle(grid, (rows, lines))

@@ -1,0 +1,212 @@
+"""A sampling pattern with parameters, learned together with any network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from mrikit.errors import ConfigError
+from mrikit.masks import Mask, measured
+from mrikit.masks.mask import center_of, center_size
+from mrikit.models.samplers import budget, estimators
+from mrikit.models.samplers.config import SamplerConfig
+from mrikit.models.samplers.start import start_logits
+
+
+class Sampler(nn.Module):
+    """Masks of learned probabilities, at exactly the budget of their acceleration.
+
+    In training, each sample of a batch has noise of its own, so that near the threshold samples are tried and left; in
+    evaluation there is none. The only state is `logits`; with the configuration and the accelerations it is the mask.
+
+    The gradient departs from the study, whose learned tile loses by 7 dB to a fixed one which it could have learned.
+    There only kept entries get a gradient, so what is missing is never found, and noise decides. Here every entry gets
+    the gradient of the product mask * k-space, which is there also where nothing was sampled, minus that of what it
+    would displace; and noise anneals. See `estimators.centred_gradient`.
+
+    Args:
+        config: With the shape of k-space.
+        accelerations: What `levels` are indices of, at least 1 each.
+        reads_start: Whether logits begin with the file `config.start`. False where weights are loaded, which hold them.
+
+    Source:
+        The study: see docs/sampling.md. Bernoulli masks: Bahadir et al., arXiv 1907.11374 (LOUPE).
+    """
+
+    _center: torch.Tensor
+    _counts: torch.Tensor
+    _order: torch.Tensor
+    _rings: torch.Tensor
+    _entry_counts: torch.Tensor
+    _entry_center: torch.Tensor
+
+    def __init__(self, config: SamplerConfig, accelerations: Sequence[float], *, reads_start: bool = True) -> None:
+        super().__init__()
+        if not config.kind or not accelerations:
+            raise ConfigError("a sampler needs a sampler.kind (lines, global, tile) and at least one acceleration")
+        self.config = config
+        self.accelerations = tuple(map(float, accelerations))
+        budgets = budget.grid_budgets(config, self.accelerations)
+        grid, entries = budget.grid_shape(config), budget.entry_shape(config)
+        self._grid = grid
+        self._limit = grid[1] if grid[0] == 1 else min(grid)
+        self.logits = nn.Parameter(torch.empty(1 if config.is_nested else len(budgets), *entries))
+        bound = (entries[0] * entries[1]) ** -0.5
+        nn.init.uniform_(self.logits, -bound, bound)
+        if config.start and reads_start:
+            first = torch.from_numpy(start_logits(config, budgets[0].center))
+            with torch.no_grad():
+                self.logits.copy_(first.expand_as(self.logits))
+        self._keep("_center", np.stack([one.center for one in budgets]))
+        self._keep("_counts", np.array([one.num_samples for one in budgets]))
+        self._keep("_order", budget.from_middle(grid))
+        self._keep("_rings", budget.rings(grid))
+        if config.keeps_ties:
+            self._keep("_entry_counts", np.array([budget.entries_kept(config, one) for one in budgets]))
+            in_tile = [budget.tile_center(config, one) for one in self.accelerations]
+            no_center = np.zeros((len(budgets), *entries), bool)
+            # On a grid the centre is among the entries; on a tile only the study's fault puts it there.
+            on_tile = np.stack(in_tile) if config.acs_in_tile else no_center
+            self._keep("_entry_center", on_tile if config.kind == "tile" else self._center.numpy())
+
+    def forward(
+        self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float
+    ) -> torch.Tensor:
+        """A mask for each sample.
+
+        Args:
+            rngs: A generator for each sample, which draws its noise; unused in evaluation.
+            levels: Index of the acceleration of each sample.
+            progress: How much of training is done, 0 to 1, for the schedules.
+
+        Returns:
+            (batch, 1, 1 or readout, phase) float32, exactly 0 or 1, to be used through `mrikit.physics.sampling.keep`;
+            differentiable in the logits. Exactly the budget, but for `bernoulli` in training: there on average.
+        """
+        return self.steps(rngs, levels, progress)[-1]
+
+    def steps(
+        self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float
+    ) -> list[torch.Tensor]:
+        """As `forward`, the masks after each of `num_steps` steps; each holds the one before.
+
+        The budget outside the centre is spent in equal parts, with new noise for each.
+        """
+        return self._steps(rngs if self.training else None, levels, progress)
+
+    @torch.no_grad()
+    def probabilities(self, level: int) -> torch.Tensor:
+        """What is learned, for pictures: (phase,) or (readout, phase) float32, 1 in the centre.
+
+        Of `bernoulli` they are those of the draws; of `top_k` the scores that noise is added to.
+        """
+        index = torch.tensor([level], device=self.logits.device)
+        found = self._on_grid(torch.sigmoid(self.logits[0 if self.config.is_nested else level])[None])
+        if self.config.estimator == "bernoulli":
+            found = estimators.rescale(found, self._center[index], self._counts[index])
+        return self._squeeze(torch.where(self._center[index], 1.0, found)[0])
+
+    @torch.no_grad()
+    def num_center_lines(self, masks: torch.Tensor) -> torch.Tensor:
+        """Size of the fully sampled middle of each mask, as `mrikit.masks` counts it.
+
+        Args:
+            masks: (batch, 1, 1 or readout, phase), 0 or 1.
+
+        Returns:
+            (batch,) int64: columns, or the side of a square of a 2-D pattern.
+        """
+        return torch.where(masks[:, 0] > 0, self._limit, self._rings).amin((1, 2)).clamp_max(self._limit)
+
+    @torch.no_grad()
+    def mask(self, level: int) -> Mask:
+        """The learned mask of an acceleration, without noise, with its facts."""
+        samples = self._squeeze(self._steps(None, [level], 1.0)[-1][0, 0] > 0).cpu().numpy()
+        return measured(
+            samples,
+            kind="learned",
+            acceleration=self.accelerations[level],
+            num_center_lines=center_size(samples),
+            center=center_of(samples) if samples.ndim > 1 else None,
+        )
+
+    def _steps(
+        self, rngs: Sequence[np.random.Generator] | None, levels: Sequence[int], progress: float
+    ) -> list[torch.Tensor]:
+        """Masks after each step, without noise where there are no generators."""
+        index = torch.tensor(list(levels), device=self.logits.device)
+        probabilities = torch.sigmoid(self.logits[torch.zeros_like(index) if self.config.is_nested else index])
+        noise_std, slope = self._schedule(progress)
+        if self.config.keeps_ties:
+            return [self._study_mask(probabilities, rngs, index, noise_std, slope)[:, None]]
+        taken, whole = self._center[index], self._counts[index]
+        num_center = taken.sum((1, 2))
+        mask = taken.to(probabilities.dtype)
+        masks = []
+        for step in range(1, self.config.num_steps + 1):
+            counts = num_center + (whole - num_center) * step // self.config.num_steps
+            if self.config.estimator == "bernoulli" and rngs is not None:
+                uniforms = self._draw(rngs, "uniform")
+                scaled = estimators.rescale(self._on_grid(probabilities), taken, counts)
+                found = estimators.draw(scaled, self._on_grid(uniforms), slope)
+            else:
+                scores = self._on_grid(self._noisy(probabilities, rngs, noise_std))
+                kept = estimators.keep_largest(scores, taken, counts, self._order)
+                found = estimators.straight_through(kept, self._smooth(scores, kept, taken, slope))
+            mask = torch.where(taken, mask, found)
+            taken = mask.detach() > 0
+            masks.append(mask[:, None])
+        return masks
+
+    def _smooth(self, scores: torch.Tensor, kept: torch.Tensor, taken: torch.Tensor, slope: float) -> torch.Tensor:
+        if self.config.gradient == "kept":
+            return estimators.kept_gradient(scores, kept, slope)
+        return estimators.centred_gradient(scores, kept, taken, slope)
+
+    def _study_mask(
+        self,
+        probabilities: torch.Tensor,
+        rngs: Sequence[np.random.Generator] | None,
+        index: torch.Tensor,
+        noise_std: float,
+        slope: float,
+    ) -> torch.Tensor:
+        """(batch, 1 or readout, phase) masks with the study's ties and budgets; noise may take its centre away."""
+        center = self._entry_center[index]
+        scores = self._noisy(torch.where(center, 1.0, probabilities), rngs, noise_std)
+        kept = estimators.keep_ties(scores, self._entry_counts[index], slope)
+        mask = self._on_grid(estimators.straight_through(kept, self._smooth(scores, kept, center, slope)))
+        is_on_image = self.config.kind == "tile" and not self.config.acs_in_tile
+        return torch.where(self._center[index], 1.0, mask) if is_on_image else mask
+
+    def _noisy(
+        self, scores: torch.Tensor, rngs: Sequence[np.random.Generator] | None, noise_std: float
+    ) -> torch.Tensor:
+        return scores if rngs is None else scores + noise_std * self._draw(rngs, "normal")
+
+    def _draw(self, rngs: Sequence[np.random.Generator], law: str) -> torch.Tensor:
+        """(batch, entry rows, entry columns) random numbers, each sample's from its own generator."""
+        entries = tuple(self.logits.shape[1:])
+        drawn = [
+            rng.standard_normal(entries, np.float32) if law == "normal" else rng.random(entries, np.float32)
+            for rng in rngs
+        ]
+        return torch.from_numpy(np.stack(drawn)).to(self.logits.device)
+
+    def _on_grid(self, entries: torch.Tensor) -> torch.Tensor:
+        """(batch, entry rows, entry columns) repeated over the grid and cropped."""
+        rows, columns = (-(-whole // one) for whole, one in zip(self._grid, entries.shape[1:], strict=True))
+        return entries.repeat(1, rows, columns)[:, : self._grid[0], : self._grid[1]]
+
+    def _schedule(self, progress: float) -> tuple[float, float]:
+        """Noise and slope of now."""
+        config = self.config
+        noise_std = config.noise_std + (config.noise_end - config.noise_std) * progress
+        return noise_std, config.slope + (config.slope_end - config.slope) * progress
+
+    def _squeeze(self, grid: torch.Tensor) -> torch.Tensor:
+        return grid[0] if self.config.kind == "lines" else grid
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(array)), persistent=False)
