@@ -11,7 +11,17 @@ from torch import nn
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
-from mrikit.models import anatomy_classifier, classical, prompt_unet, promptmr, promptmr_config, unet, varnet
+from mrikit.models import (
+    adaptive_varnet,
+    adaptive_varnet_config,
+    anatomy_classifier,
+    classical,
+    prompt_unet,
+    promptmr,
+    promptmr_config,
+    unet,
+    varnet,
+)
 
 CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "zero_filled": (classical.ZeroFilled, classical.ZeroFilledConfig),
@@ -25,6 +35,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "unet": (unet.UnetModel, unet.UnetConfig),
     "varnet": (varnet.VarNet, varnet.VarNetConfig),
     "promptmr": (promptmr.PromptMR, promptmr_config.PromptMRConfig),
+    "adaptive_varnet": (adaptive_varnet.AdaptiveVarNet, adaptive_varnet_config.AdaptiveVarNetConfig),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ Measure = Callable[[torch.Tensor], torch.Tensor]
 """The scanner: a mask (batch, 1, 1, phase), bool or float32 of 0 and 1, to the (batch, coil, readout, phase) complex64
 k-space that it measures, +0.0 elsewhere. With a float mask it is differentiable in it."""
 
-Draw = Callable[[int], np.ndarray]
+Draw = Callable[[int], np.ndarray[Any, np.dtype[np.float32]]]
 """The chance of one batch element: a number n to the next (n,) float32 uniform numbers in [0, 1)."""
 
 
