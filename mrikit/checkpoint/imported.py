@@ -17,7 +17,7 @@ from mrikit.checkpoint.sources import SNU_CHALLENGE, SOURCES, recognise
 from mrikit.checkpoint.weights import Weights, build_trained_model, load_weights, save_weights
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError, ConfigError
-from mrikit.models import LEARNED, model_settings
+from mrikit.models import LEARNED, model_settings, published_adaptive
 from mrikit.models.published_fastmri import fastmri_state, find_settings
 from mrikit.models.published_promptmr import SOURCES as PROMPTMR_SOURCES
 from mrikit.models.published_promptmr import convert
@@ -31,7 +31,7 @@ _SETTINGS: Final[dict[str, type]] = {
 }
 """What networks of the PromptMR family are set up with where they were published, and its type."""
 
-_PROMPTMR_PART = re.compile(r"(^|\.)(sens_net|cascades)\.")
+_NETWORK_PART = re.compile(r"(^|\.)(sens_net|cascades|policies|loupe)\.")
 _SNU_READOUT = {"brain": 384, "knee": 416}  # rows that the challenge's entry keeps of an image
 _SNU_MASKS = ("fixed", "random_offset", "random_spaced")
 _SNU_CENTER_FRACTION = 0.08  # share of columns in the middle that its masks always sample
@@ -115,6 +115,9 @@ def _convert(
         own = {name: value for name, value in given.items() if name not in _SETTINGS}
         published = {name: _read(name, value) for name, value in given.items() if name in _SETTINGS}
         tensors, model_config = convert(source, found.state, _network_settings(found) | published)
+    elif source == published_adaptive.SOURCE:
+        own = dict(given)
+        tensors, model_config = published_adaptive.convert(found.state, found.settings, given)
     else:
         own = dict(given)
         tensors = fastmri_state(model, found.state)
@@ -139,8 +142,8 @@ def _said_of_center(found: ForeignCheckpoint) -> dict[str, bool]:
 
 def _count_left_out(source: str, state: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> int:
     """Tensors that surround the network, such as the window of a loss."""
-    if source in PROMPTMR_SOURCES:  # which shares some of its tensors
-        return sum(not _PROMPTMR_PART.search(name) for name in state)
+    if source in (*PROMPTMR_SOURCES, published_adaptive.SOURCE):  # which hold some of their tensors more than once
+        return sum(not _NETWORK_PART.search(name) for name in state)
     return len(state) - len(tensors)
 
 

@@ -52,6 +52,16 @@ SOURCES: Final[dict[str, Source]] = {
         training_data=_FASTMRI_DATA,
         settings={"crops_before": True, "clamps_input": True},
     ),
+    "adaptive-varnet": Source(
+        title="fastMRI's Adaptive VarNet",
+        model="adaptive_varnet",
+        citation="Bakker et al., On learning adaptive acquisition policies for undersampled multi-coil MRI "
+        "reconstruction, MIDL 2022",
+        licence=_FASTMRI_LICENCE,
+        training_data="Raw k-space of the fastMRI knee data, cropped to a small matrix and compressed to a few virtual "
+        "coils, as whoever published the file says.",
+        settings={"drops_outside_center": True, "counts_center_twice": True, "gives_raw_images": True},
+    ),
     "promptmr": Source(
         title="PromptMR",
         model="promptmr",
@@ -86,8 +96,10 @@ SNU_CHALLENGE: Final = "snu-challenge"
 
 _UNET = "down_sample_layers.0.layers.0.weight"
 _ENDINGS = {
+    "policies.0.sampler.channel_layer.layers.0.weight": ("adaptive-varnet",),
+    "loupe.sampler": ("adaptive-varnet",),
     "sens_net.norm_unet.unet.feat_extract.weight": PROMPTMR_SOURCES,
-    f"sens_net.norm_unet.unet.{_UNET}": ("fastmri-varnet",),
+    f"sens_net.norm_unet.unet.{_UNET}": ("fastmri-varnet", "adaptive-varnet"),  # which may have no policy
     _UNET: ("fastmri-unet",),
 }
 

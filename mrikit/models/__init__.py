@@ -12,6 +12,8 @@ from torch import nn
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
 from mrikit.models import (
+    adaptive_varnet,
+    adaptive_varnet_config,
     anatomy_classifier,
     classical,
     prompt_unet,
@@ -35,6 +37,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "varnet": (varnet.VarNet, varnet.VarNetConfig),
     "promptmr": (promptmr.PromptMR, promptmr_config.PromptMRConfig),
     "spirit_net": (spirit_net.SpiritNet, spirit_net.SpiritNetConfig),
+    "adaptive_varnet": (adaptive_varnet.AdaptiveVarNet, adaptive_varnet_config.AdaptiveVarNetConfig),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 

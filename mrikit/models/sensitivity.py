@@ -34,9 +34,9 @@ def keep_center(masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_line
             f"batch element {element}: the mask does not sample the middle of k-space, where coil sensitivities come "
             f"from; a mask with centre lines would do"
         )
-    is_center = _is_center(mask.shape[-1], num_center)[:, None, None, :]
+    is_center = center_lines(mask.shape[-1], num_center)[:, None, None, :]
     if mask.shape[-2] > 1:
-        is_center = is_center & _is_center(mask.shape[-2], num_center)[:, None, :, None]
+        is_center = is_center & center_lines(mask.shape[-2], num_center)[:, None, :, None]
     return keep(masked_kspace, is_center)
 
 
@@ -55,6 +55,13 @@ def count_center_lines(mask: torch.Tensor, *, counts_one_in_full: bool = False) 
     if mask.shape[-2] == 1:
         return counts
     return torch.minimum(counts, _count_middle(mask[:, 0, :, mask.shape[-1] // 2], counts_one_in_full))
+
+
+def center_lines(size: int, num_center: torch.Tensor) -> torch.Tensor:
+    """(batch,) counts to (batch, size) bool, true in the middle."""
+    start = ((size - num_center + 1) // 2)[:, None]
+    position = torch.arange(size, device=num_center.device)
+    return (position >= start) & (position < start + num_center[:, None])
 
 
 def divide_by_rss(maps: torch.Tensor) -> torch.Tensor:
@@ -84,13 +91,6 @@ def map_in_groups(
     if has_checkpoints:
         return torch.cat([checkpoint(network, group, use_reentrant=False) for group in groups])
     return torch.cat([network(group) for group in groups])
-
-
-def _is_center(size: int, num_center: torch.Tensor) -> torch.Tensor:
-    """(batch,) counts to (batch, size) bool, true in the middle."""
-    start = ((size - num_center + 1) // 2)[:, None]
-    position = torch.arange(size, device=num_center.device)
-    return (position >= start) & (position < start + num_center[:, None])
 
 
 def _count_middle(lines: torch.Tensor, counts_one_in_full: bool) -> torch.Tensor:
