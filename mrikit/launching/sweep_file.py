@@ -18,6 +18,8 @@ from mrikit.launching.sweep_rows import read_table, require_rows
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KINDS = ("grid", "random")
 _MOST_MEMBERS = 1000
+NEW = "new"
+"""State of a member before it is submitted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

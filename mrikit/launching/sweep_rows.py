@@ -39,9 +39,10 @@ def read_table(file: Path) -> list[dict[str, Any]]:
         raise ConfigError(f"{file}: each column is named by one setting of its own; found {','.join(header)}")
     for number, cells in rows:
         if len(cells) != len(header):
+            found, wanted = counted(len(cells), "value"), counted(len(header), "setting")
             raise ConfigError(
-                f"{file}, line {number}: {counted(len(cells), 'value')}, and the header names {counted(len(header), 'setting')}; give "
-                f"each its value, or leave its cell empty"
+                f"{file}, line {number}: {found}, and the header names {wanted}; give each its value, or leave its "
+                f"cell empty"
             )
     return [{key: _value(cell) for key, cell in zip(header, cells, strict=True) if cell} for _, cells in rows]
 
