@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from mrikit import __version__
-from mrikit.commands import data, image, infra, jobs, masks, weights
+from mrikit.commands import data, image, infra, jobs, masks, sweep, weights
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
@@ -24,7 +24,6 @@ from mrikit.commands.reconstruct import reconstruct
 from mrikit.commands.report import report
 from mrikit.commands.score_card import score_card
 from mrikit.commands.simulate import simulate
-from mrikit.commands.sweep import sweep
 from mrikit.commands.tasks import tasks
 from mrikit.commands.train import train
 from mrikit.errors import MrikitError
@@ -64,8 +63,9 @@ def options(
 for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
 app.command()(elsewhere(reconstruct, natural=natural_method))
-for command in (elsewhere(evaluate), score_card, sweep, report, export, doctor):
+for command in (elsewhere(evaluate), score_card, report, export, doctor):
     app.command()(command)
+app.add_typer(sweep.app)
 app.add_typer(data.app)
 app.add_typer(weights.app)
 app.add_typer(masks.app)

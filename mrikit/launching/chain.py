@@ -51,10 +51,11 @@ def job_chain(
         params = {**params, "out": out}
         if params.get("test_data"):
             test = scoring(configs[-1], out, params["stage"], params["test_data"], params["device"])
-    if test and traits.has_stage_jobs:
+    is_apart = traits.has_stage_jobs and not is_one
+    if test and is_apart:
         words, params = _without(words, "--test-data"), {**params, "test_data": None}
     reads, writes = places(words, params)
-    if test and not traits.has_stage_jobs:  # the job itself does it
+    if test and not is_apart:  # the job itself does it
         writes += places((), {"out": test.recon})[1]
     folder = str(Path.cwd())
     # Where every place is in az://, the same command from another folder is the same job.
@@ -82,7 +83,7 @@ def job_chain(
             )
         )
     placed = [_placed(spec, chosen) for spec in specs]
-    if test and traits.has_stage_jobs:
+    if test and is_apart:
         placed += _scoring_jobs(test, placed[-1], _label(words, params, ""), chosen, origin)
     for config in configs:
         _require_shared(config, placed[0].num_processes, params)

@@ -99,6 +99,8 @@ class JobStatus:
     """Unix time of its end."""
     message: str = ""
     """What else is known, on one line."""
+    is_out_of_memory: bool = False
+    """Whether it failed because its machine, or its share of it, had too little memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mrikit.errors import JobError, StorageError
-from mrikit.launching.job import QUEUED, JobSpec, JobStatus
+from mrikit.launching.job import FAILED, QUEUED, JobSpec, JobStatus
+from mrikit.launching.outcome import OUT_OF_MEMORY
 from mrikit.launching.records import spec_from_json, spec_to_json
 from mrikit.storage.local import read_json, write_json
 
@@ -38,7 +39,8 @@ class JobState:
     def status(self) -> JobStatus:
         """What everybody may know."""
         known = {one.name for one in fields(JobStatus)}
-        return JobStatus(**{name: value for name, value in asdict(self).items() if name in known})
+        said = {name: value for name, value in asdict(self).items() if name in known}
+        return JobStatus(**said, is_out_of_memory=self.state == FAILED and self.exit_code == OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,16 +7,19 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
+from mrikit.launching.sweep_rows import read_table, require_rows
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KINDS = ("grid", "random")
 _MOST_MEMBERS = 1000
+NEW = "new"
+"""State of a member before it is submitted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +54,11 @@ class Sweep:
     """Of a random sweep."""
     seed: int = 0
     """Of a random sweep."""
-    settings: Mapping[str, Any]
+    test_data: str = ""
+    """Volumes that every member is scored on when it is trained; empty for none. It is no part of a member's name."""
+    rows: tuple[Mapping[str, Any], ...] = ()
+    """Settings that go together, such as a kind of mask with its seed; each is combined with all of `settings`."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
     """Key of the configuration: a list of values; in a random sweep also a table of low, high, and log = true."""
 
     def __post_init__(self) -> None:
@@ -63,8 +70,9 @@ class Sweep:
             raise ConfigError("sweep.num_members is for a random sweep, which needs it")
         if not self.task or len(set(self.task)) < len(self.task):
             raise ConfigError(f"sweep.task is a task, or a list of different ones; found {list(self.task)}")
-        if not self.settings and len(self.task) == 1:
+        if not (self.settings or self.rows) and len(self.task) == 1:
             raise ConfigError("sweep.settings names nothing that members differ in")
+        require_rows(self.rows, self.settings)
         for key, values in self.settings.items():
             _require_values(key, values, self.kind)
 
@@ -83,24 +91,30 @@ class Sweep:
         return list({member.name: member for member in members}.values())
 
     def _grid(self) -> list[dict[str, Any]]:
-        count = math.prod(len(values) for values in self.settings.values())
+        pairs = self.rows or ({},)
+        count = math.prod([len(pairs), *(len(values) for values in self.settings.values())])
         if count > _MOST_MEMBERS:
             raise ConfigError(
                 f"the grid has {count:,} members, more than {_MOST_MEMBERS:,}; draw some with kind = 'random'"
             )
-        return [dict(zip(self.settings, row, strict=True)) for row in itertools.product(*self.settings.values())]
+        products = [dict(zip(self.settings, row, strict=True)) for row in itertools.product(*self.settings.values())]
+        return [{**pair, **product} for pair in pairs for product in products]
 
     def _draws(self) -> list[dict[str, Any]]:
         if self.num_members > _MOST_MEMBERS:
             raise ConfigError(f"sweep.num_members is at most {_MOST_MEMBERS:,}; found {self.num_members:,}")
         # A draw depends on its number and key alone, so a longer sweep has the members of a shorter one.
+        pairs = list(self.rows) or [{}]
         return [
-            {key: _draw(values, self.seed, key, index) for key, values in self.settings.items()}
+            {
+                **_draw(pairs, self.seed, "rows", index),
+                **{key: _draw(values, self.seed, key, index) for key, values in self.settings.items()},
+            }
             for index in range(self.num_members)
         ]
 
     def _member(self, task: str, row: Mapping[str, Any]) -> Member:
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in row.items()}
+        texts = {key: _text(value) for key, value in row.items()}
         data = self.data if self.data.startswith("az://") else str(Path(self.data).absolute())
         plain = json.dumps([task, data, self.size, self.stage, sorted(texts.items())])
         name = f"{self.name}-{hashlib.sha256(plain.encode()).hexdigest()[:8]}"
@@ -120,14 +134,33 @@ def read_sweep(file: Path) -> Sweep:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a TOML file ({error})") from error
     has_tasks = isinstance(found.get("task"), list) and len(found["task"]) > 1
-    found = {"settings": {}, **found} if has_tasks else found
-    for key in ("task", "data", "settings"):
+    has_pairs = "rows" in found or "table" in found
+    for key in ("task", "data", *(() if has_tasks or has_pairs else ("settings",))):
         if key not in found:
             raise ConfigError(f"{file}: no {key}; a sweep has task, data and settings")
     try:
+        if "table" in found:
+            found = _with_table(found, file.parent)
         return build_config(Sweep, {**found, "name": file.stem}, "sweep")
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
+
+
+def _with_table(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What a file says, with the rows of its table."""
+    if "rows" in found:
+        raise ConfigError("sweep.rows and sweep.table are two ways to say the same; keep one")
+    if not isinstance(found["table"], str):
+        raise ConfigError(f"sweep.table is the path of a CSV file, from the sweep's folder; found {found['table']}")
+    rest = {key: value for key, value in found.items() if key != "table"}
+    return {**rest, "rows": read_table(folder / found["table"])}
+
+
+def _text(value: object) -> str:
+    """A value as `--set` takes it."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _require_values(key: str, values: object, kind: str) -> None:

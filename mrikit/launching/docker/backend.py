@@ -149,9 +149,10 @@ def _status(found: Mapping[str, Any]) -> JobStatus:
     if state.started_at is None:
         message = "its container ends before the command starts; `mrikit jobs logs` says why"
     else:
-        why = "no memory left" if container["OOMKilled"] else f"exit code {container['ExitCode']}"
+        why = "out of memory" if container["OOMKilled"] else f"exit code {container['ExitCode']}"
         message = f"its container was stopped from outside ({why}); `mrikit jobs resume` goes on"
-    return replace(state.status(), state=FAILED, message=message, **ended)
+    is_out_of_memory = bool(container.get("OOMKilled"))
+    return replace(state.status(), state=FAILED, message=message, is_out_of_memory=is_out_of_memory, **ended)
 
 
 def _pieces(names: Sequence[str], followed: str | None) -> Iterator[bytes]:

@@ -110,7 +110,15 @@ def status_of(
         started_at=float(starts.started_at[0]) if starts.started_at else None,
         ended_at=None if starts.ended_at is None or state in (QUEUED, RESTARTING) else float(starts.ended_at),
         message=message,
+        is_out_of_memory=state == FAILED and _is_out_of_memory(starts, job),
     )
+
+
+def _is_out_of_memory(starts: Starts, job: Mapping[str, str] | None) -> bool:
+    """Whether the last start ended for lack of memory, as the script saw it, or Slurm for the script itself."""
+    if starts.is_over:
+        return starts.reason == "memory"
+    return job is not None and job.get("JobState", "").split("+")[0] == "OUT_OF_MEMORY"
 
 
 def _over(spec: JobSpec, starts: Starts) -> tuple[str, str]:

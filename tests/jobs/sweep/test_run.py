@@ -9,8 +9,8 @@ import typer
 from gpu_machine import gpu_machine
 from typer.testing import CliRunner
 
-from mrikit.commands import sweep as sweep_module
-from mrikit.commands.sweep import sweep
+from mrikit.commands.sweep import run as sweep_module
+from mrikit.commands.sweep.run import sweep
 from mrikit.errors import ConfigError
 from mrikit.launching import own_gpus
 from mrikit.launching.job import JobPlan, JobStatus
@@ -311,15 +311,15 @@ def test_the_table_is_json_for_programs(backend):
 
 
 def test_a_member_that_another_terminal_has_started_meanwhile_is_not_started_again(backend, monkeypatch):
-    found = sweep_module._waiting
+    found = sweep_module.to_start
 
     def waiting(*given, **more):
         names = found(*given, **more)
-        monkeypatch.setattr(sweep_module, "_waiting", found)
+        monkeypatch.setattr(sweep_module, "to_start", found)
         run("rates.toml")  # the other terminal is faster than this one
         return names
 
-    monkeypatch.setattr(sweep_module, "_waiting", waiting)
+    monkeypatch.setattr(sweep_module, "to_start", waiting)
     run("rates.toml")
     assert len(backend.submitted) == 6
 
