@@ -1,6 +1,6 @@
 """From volumes to the examples that models train on and reconstruct: slices, masks, crops and targets."""
 
-from mrikit.data.apply_mask import undersample
+from mrikit.data.apply_mask import undersample, undersample_by
 from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
 from mrikit.data.dataset import (
     SliceBatch,
@@ -55,6 +55,7 @@ __all__ = [
     "scored_window",
     "split_patients",
     "undersample",
+    "undersample_by",
     "window_before",
     "with_uncounted_center",
 ]

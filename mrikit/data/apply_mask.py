@@ -12,17 +12,33 @@ from mrikit.masks import Mask
 from mrikit.physics.sampling import keep
 
 
-def undersample(scan: ScanBatch, masks: Sequence[Mask]) -> Example:
+def undersample(scan: ScanBatch, masks: Sequence[Mask], *, keeps_full: bool = False) -> Example:
     """Keep what each sample's mask measures; a slice axis of size 1 is dropped.
 
     Args:
         scan: Full k-space.
         masks: One for each batch element, drawn for `scan.shape`.
+        keeps_full: Whether the example holds full k-space too.
 
     Raises:
         DataError: A mask is of another shape.
     """
     samples = _stack(scan, masks).to(scan.kspace.device, non_blocking=True)
+    num_center_lines = torch.tensor([mask.num_center_lines for mask in masks], device=scan.kspace.device)
+    return undersample_by(scan, samples, num_center_lines, keeps_full=keeps_full)
+
+
+def undersample_by(
+    scan: ScanBatch, samples: torch.Tensor, num_center_lines: torch.Tensor, *, keeps_full: bool = False
+) -> Example:
+    """Keep what a mask on the device measures, such as a learned one.
+
+    Args:
+        scan: Full k-space.
+        samples: (batch, 1, 1 or readout, phase) bool, or float32 of 0 and 1 with a gradient.
+        num_center_lines: (batch,) int64.
+        keeps_full: Whether the example holds full k-space too.
+    """
     kspace = scan.kspace
     if kspace.shape[1] == 1:
         kspace = kspace[:, 0]
@@ -31,11 +47,12 @@ def undersample(scan: ScanBatch, masks: Sequence[Mask]) -> Example:
     return Example(
         masked_kspace=_keep(kspace, samples),
         mask=samples,
-        num_center_lines=torch.tensor([mask.num_center_lines for mask in masks], device=kspace.device),
+        num_center_lines=num_center_lines,
         reference=scan.reference,
         data_range=scan.data_range,
         crop=scan.crop,
         facts=scan.facts,
+        full_kspace=scan.kspace[:, scan.kspace.shape[1] // 2] if keeps_full else None,
     )
 
 
@@ -55,7 +72,7 @@ def _stack(scan: ScanBatch, masks: Sequence[Mask]) -> torch.Tensor:
 
 def _keep(kspace: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
     """As `keep`; of what lies in memory of this machine by numpy."""
-    if type(kspace) is torch.Tensor and kspace.device.type == "cpu":
+    if type(kspace) is torch.Tensor and kspace.device.type == "cpu" and samples.dtype == torch.bool:
         # numpy takes its memory in huge pages, and does not wait for torch's threads while others read.
         return torch.from_numpy(np.where(samples.numpy(), kspace.numpy(), np.complex64(0)))
     return keep(kspace, samples)

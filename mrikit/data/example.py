@@ -32,3 +32,5 @@ class Example:
     """(y, x) size of the scored window, the centre of the full field of view."""
     facts: tuple[SliceFacts, ...]
     """Of each batch element."""
+    full_kspace: torch.Tensor | None = None
+    """(batch, coil, readout, phase) complex64 before the mask, of the slices themselves; None if not asked for."""

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.data.scan_batch import ScanBatch
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, DataError
 from mrikit.masks import AcquiredRegion, Mask, MaskPlan, sample_mask, stored_mask, volume_rng, within
 from mrikit.volumes import ScanInfo, Volume
 
 
-def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | None = None) -> Mask:
+def choose_mask(volume: Volume, plan: MaskPlan | Mask | None, shape: tuple[int, int] | None = None) -> Mask:
     """The one mask that a volume is reconstructed and validated with.
 
     A volume that was acquired undersampled keeps its own, with the acceleration and the number of centre lines that
@@ -22,7 +22,7 @@ def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | 
 
     Args:
         volume: The scan.
-        plan: How to undersample a full scan, None to leave it as its file has it.
+        plan: How to undersample a full scan, or the mask itself; None to leave the scan as its file has it.
         shape: (readout, phase) of k-space when it is masked; as the file has it if None. A stored mask is not changed.
 
     Returns:
@@ -30,12 +30,14 @@ def choose_mask(volume: Volume, plan: MaskPlan | None, shape: tuple[int, int] | 
 
     Raises:
         ConfigError: The plan does not fit the shape.
-        DataError: The stored mask samples nothing, a mask file has another shape, or all of k-space is zero.
+        DataError: The stored mask samples nothing, a mask has another shape, or all of k-space is zero.
     """
     region, info = volume.acquired, volume.info
     if not volume.is_fully_sampled:
         own = stored_mask(_all_lines(info) if volume.sampled is None else volume.sampled, region)
         return _as_stated(own, info)
+    if isinstance(plan, Mask):
+        return _fitting(plan, shape or info.matrix, region, info.volume_id)
     if plan is not None:
         return _draw(plan, shape or info.matrix, region, volume_rng(info.volume_id))
     return stored_mask(_all_lines(info) if volume.planned_mask is None else volume.planned_mask, region)
@@ -67,6 +69,16 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
 
 def _draw(plan: MaskPlan, shape: tuple[int, int], region: AcquiredRegion, rng: np.random.RandomState) -> Mask:
     return within(sample_mask(plan, shape, rng), region)
+
+
+def _fitting(mask: Mask, shape: tuple[int, int], region: AcquiredRegion, volume_id: str) -> Mask:
+    """A mask that was made before, for a volume of its shape."""
+    if mask.samples.shape != shape[-mask.samples.ndim :]:
+        found, own = (" x ".join(map(str, one)) for one in (shape, mask.samples.shape))
+        raise DataError(
+            f"{volume_id}: the {mask.kind} mask is of {own}, and k-space of {found}; it suits data of its matrix alone"
+        )
+    return within(mask, region)
 
 
 def _as_stated(mask: Mask, info: ScanInfo) -> Mask:

@@ -16,12 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from mrikit.data import BatchShape, ScanBatch, SliceFacts, draw_masks, undersample
+from mrikit.data import BatchShape, ScanBatch, SliceFacts
 from mrikit.masks import AcquiredRegion
 from mrikit.models.choices import assuming
 from mrikit.training.config import RunConfig
-from mrikit.training.objectives import Draw, objective_of
-from mrikit.training.parts import NETWORK, Parts
+from mrikit.training.objectives import Draw, objective_of, with_shape
+from mrikit.training.parts import Parts
 
 _NO_KERNEL = ("detach", "alias", "empty", "empty_like", "empty_strided")
 
@@ -65,10 +65,12 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
         has_backward: Whether it is trained, else validated.
     """
     num_coils, _, num_columns = shape.kspace
+    rows = readout_rows(config, shape)
+    config = with_shape(config, (rows, num_columns))
     step = _Step(
         key=_key(config),
         config=config,
-        kspace=(num_coils, readout_rows(config, shape), num_columns),
+        kspace=(num_coils, rows, num_columns),
         window=shape.window,
     )
     return _trace(step, is_gpu=is_gpu, has_backward=has_backward)
@@ -87,7 +89,8 @@ class _Step:
 
 def _key(config: RunConfig) -> str:
     data, training = config.data, config.training
-    parts = (config.objective, config.model, config.model_config, training.precision, training.loss)
+    sampler = asdict(config.sampler)
+    parts = (config.objective, config.model, config.model_config, sampler, training.precision, training.loss)
     return json.dumps([*parts, training.micro_batch_size, data.anatomy, *map(asdict, data.plans)], default=str)
 
 
@@ -112,9 +115,8 @@ def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
             if has_backward:
                 module(scan, draw).total.sum().backward()
             else:
-                masks = draw_masks(config.data.plans, scan, draw.generators(scan, "mask"))
-                example = undersample(scan, masks)
-                module.parts[NETWORK](example.masked_kspace, example.mask, example.num_center_lines)
+                # A step of training without its backward, which validation differs from by a mask.
+                module(scan, draw)
     return Footprint(
         peak_bytes=watch.peak_bytes,
         batch_bytes=batch_bytes,

@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks.estimate import stored_mask
 from mrikit.masks.file import MASK_SUFFIXES, is_mask_file, lines_of, read_mask_file
 from mrikit.masks.kinds import MASK_KINDS, Budget, Shape
+from mrikit.masks.kinds.center import center_block
 from mrikit.masks.mask import Mask, measured
+
+LEARNED_KIND = "learned"
+"""The kind of masks that are not drawn: the weights of a run say which samples, or choose them while they measure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +26,7 @@ class MaskPlan:
     """How fully sampled volumes are undersampled."""
 
     kind: str = "equispaced_fraction"
-    """A name of `mrikit.masks.MASK_KINDS`, or a mask file: `.npy`, `.json` or `.cfl`."""
+    """A name of `mrikit.masks.MASK_KINDS`, a mask file (`.npy`, `.json` or `.cfl`), or `learned`: that of weights."""
     acceleration: float = 4.0
     """Nominal acceleration, at least 1. A file with an order of lines gives as many of them; one with a pattern keeps
     its own."""
@@ -35,12 +40,13 @@ class MaskPlan:
             raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
         if not 0 <= self.center_fraction <= 1:
             raise ConfigError(f"the centre fraction is a share in [0, 1], found {self.center_fraction:g}")
-        if is_mask_file(self.kind):
+        if is_mask_file(self.kind) or self.is_learned:
             if self.settings:
-                raise ConfigError(f"a mask file has no settings, found {', '.join(self.settings)} for {self.kind}")
+                what = "a learned mask" if self.is_learned else "a mask file"
+                raise ConfigError(f"{what} has no settings, found {', '.join(self.settings)} for {self.kind}")
             return
         if self.kind not in MASK_KINDS:
-            known = f"{', '.join(MASK_KINDS)}, and files {', '.join(MASK_SUFFIXES)}"
+            known = f"{', '.join(MASK_KINDS)}, {LEARNED_KIND}, and files {', '.join(MASK_SUFFIXES)}"
             raise ConfigError(f"no mask is called {self.kind!r}; there are {known}")
         if MASK_KINDS[self.kind].has_whole_steps and self.acceleration != round(self.acceleration):
             raise ConfigError(
@@ -56,12 +62,19 @@ class MaskPlan:
         return build_config(MASK_KINDS[self.kind].settings, self.settings, f"the {self.kind} mask")
 
     @property
+    def is_learned(self) -> bool:
+        """Whether it is that of weights, and cannot be drawn."""
+        return self.kind == LEARNED_KIND
+
+    @property
     def is_2d(self) -> bool:
         """Whether it draws (readout, phase) patterns.
 
         Raises:
             DataError: It is a file that is no mask.
         """
+        if self.is_learned:
+            return False  # not known before the weights are
         return read_mask_file(Path(self.kind)).is_2d if is_mask_file(self.kind) else MASK_KINDS[self.kind].is_2d
 
     @property
@@ -98,6 +111,8 @@ def sample_mask(plan: MaskPlan, shape: Shape, rng: np.random.RandomState) -> Mas
     """
     if is_mask_file(plan.kind):
         return _mask_of_file(plan, shape)
+    if plan.is_learned:
+        raise ConfigError("a learned mask comes with weights; give those of a run that learned one, or another mask")
     width, kind = shape[1], MASK_KINDS[plan.kind]
     if plan.acceleration > width:
         raise ConfigError(
@@ -136,6 +151,11 @@ def _mask_of_file(plan: MaskPlan, shape: Shape) -> Mask:
         sizes = " x ".join(map(str, found.samples.shape))
         raise DataError(f"{plan.kind}: a mask of {sizes} for k-space of {shape[0]} x {shape[1]}; make one for it")
     return replace(stored_mask(found.samples), kind=plan.kind)
+
+
+def center_lines(width: int, center_fraction: float) -> npt.NDArray[np.bool_]:
+    """(phase,) bool of the centre alone, the lines that are measured before a network chooses others."""
+    return center_block(width, round(width * center_fraction))
 
 
 def challenge_center_fraction(acceleration: float) -> float:

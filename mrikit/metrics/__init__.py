@@ -1,6 +1,7 @@
-"""Image quality: the same SSIM for loss and score, and fastMRI's volume measures."""
+"""Quality: the same SSIM for loss and score, fastMRI's volume measures, and the error of k-space."""
 
 from mrikit.metrics.body import BODY_THRESHOLDS, body_mask, crop_to_body
+from mrikit.metrics.kspace import kspace_energies, kspace_nmse
 from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_loss, ssim_map
 from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume, mse, nmse, psnr
 
@@ -10,6 +11,8 @@ __all__ = [
     "VolumeMetrics",
     "body_mask",
     "crop_to_body",
+    "kspace_energies",
+    "kspace_nmse",
     "measure_masked",
     "measure_volume",
     "mse",

@@ -54,6 +54,9 @@ class SpiritNet(nn.Module):
         own coil: `zeroes_all_centers`. Its two real convolutions for each of two parts are one here.
     """
 
+    gives_kspace = True
+    """Whether its Output holds k-space."""
+
     def __init__(self, config: SpiritNetConfig) -> None:
         super().__init__()
         self.config = config

@@ -23,14 +23,23 @@ def chosen_configs(
     Raises:
         ConfigError: There is no such task, size, stage or setting.
     """
-    changes = parse_assignments(list(settings))
+    changes = _of_model(parse_assignments(list(settings)))
     extent = _take_extent(changes)
     given = {f"execution.{name}": value for name, value in execution.items() if value is not None}
     stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
     return [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
 
 
-def _take_extent(changes: dict[str, str]) -> dict[str, Any]:
+def _of_model(changes: dict[str, Any]) -> dict[str, Any]:
+    """Another model begins with its own defaults, not with the settings of the recipe's."""
+    if "model" not in changes:
+        return changes
+    prefix = "model_config."
+    own = {name.removeprefix(prefix): value for name, value in changes.items() if name.startswith(prefix)}
+    return {name: value for name, value in changes.items() if not name.startswith(prefix)} | {"model_config": own}
+
+
+def _take_extent(changes: dict[str, Any]) -> dict[str, Any]:
     """Take out what all stages of a recipe follow: epochs of each, and the rate of the first."""
     own = {name: changes.pop(f"training.{name}") for name in ("num_epochs", "max_lr") if f"training.{name}" in changes}
     read = change_config(TrainingConfig(), own, "train.training")

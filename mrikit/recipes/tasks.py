@@ -6,7 +6,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mrikit.errors import ConfigError
-from mrikit.recipes import baselines, challenge, classifier
+from mrikit.recipes import baselines, challenge, classifier, sampling
 from mrikit.training import RunConfig
 
 SIZES = {
@@ -57,6 +57,9 @@ TASKS: dict[str, Task] = {
     "knee_multicoil": _one(baselines.knee_multicoil),
     "brain_multicoil": _one(baselines.brain_multicoil),
     "knee_singlecoil": _one(baselines.knee_singlecoil),
+    "brain_sampling": _one(sampling.brain_sampling),
+    "digits_sampling": _one(sampling.digits_sampling, ("tiny", "full")),
+    "knee_sampling": _one(sampling.knee_sampling),
     "anatomy": _one(classifier.anatomy, ("tiny",)),
 }
 """Name to what is trained under it."""

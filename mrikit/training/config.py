@@ -1,22 +1,22 @@
 """What a training run is: data, network and training decide its result, execution only how it is computed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mrikit.config import build_config
 from mrikit.data import AugmentConfig, MaskPlan
 from mrikit.errors import ConfigError
+from mrikit.masks import LEARNED_KIND
 from mrikit.models import CLASSIFIERS, LEARNED
 from mrikit.models.precision import PRECISIONS
+from mrikit.models.samplers import SamplerConfig
 from mrikit.run_files import CONFIG_FILE
 from mrikit.storage import read_json
-from mrikit.training.losses import parse_loss
+from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, parse_loss
 
 SCHEDULES = ("cosine", "step")
-CROSS_ENTROPY = "cross_entropy"
-"""The loss of classes, which no other goes with."""
 MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
 """Settings of networks that decide how much memory they take, and nothing of what they compute."""
 
@@ -26,7 +26,8 @@ class DataConfig:
     """Which volumes, and how they are undersampled."""
 
     mask_kind: str = "equispaced_fraction"
-    """A name of `mrikit.masks.MASK_KINDS`, or a mask file: `.npy`, `.json` or `.cfl`."""
+    """A name of `mrikit.masks.MASK_KINDS`, a mask file (`.npy`, `.json` or `.cfl`), or `learned` where the run learns
+    what to measure."""
     mask_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the kind that differ from its defaults, such as `power`."""
     accelerations: tuple[float, ...] = (4.0,)
@@ -38,7 +39,8 @@ class DataConfig:
     validation_mask_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of that kind; where it is empty, `mask_settings` count."""
     validation_score: str = "ssim"
-    """What the best weights have most of: `ssim` as fastMRI scores, or `body_ssim` as the SNU challenge does."""
+    """What the best weights are chosen by: `ssim` as fastMRI scores, `body_ssim` as the SNU challenge does, or
+    `kspace_nmse`, the error of k-space, of which less is better."""
     anatomy: str = ""
     """Only volumes that show it, such as `knee`; empty for all."""
     max_readout: int = 0
@@ -55,7 +57,7 @@ class DataConfig:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
             raise ConfigError(f"each acceleration needs its centre fraction, found {found}; give as many of both")
-        _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim"))
+        _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim", "kspace_nmse"))
         for name in ("num_validation", "num_volumes", "max_readout"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
@@ -101,7 +103,7 @@ class TrainingConfig:
     """Slices that a process computes at a time; batch_size is a multiple of it times the processes."""
     loss: str = "ssim"
     """Terms and their weights, such as `ssim + 0.01 l1`: `ssim`; `ssim_body`, inside the body only; `l1` in units of
-    the volume's maximum. `cross_entropy` of classes stands alone."""
+    the volume's maximum; `kspace_nmse`, of networks that fill k-space. `cross_entropy` of classes stands alone."""
     max_lr: float = 3e-4
     """Learning rate after the warm-up."""
     schedule: str = "cosine"
@@ -204,10 +206,12 @@ class RunConfig:
     model: str
     """A name of `mrikit.models.LEARNED` or `CLASSIFIERS`."""
     objective: str = ""
-    """A name of `mrikit.training.objectives.OBJECTIVES`; empty for that of the model: `anatomy` of a classifier, else
-    `image`."""
+    """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` of a classifier, `sampling`
+    where it is learned what to measure, else `image`."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    """What is learned to be measured; nothing if it has no kind."""
     data: DataConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig
@@ -221,8 +225,16 @@ class RunConfig:
             raise ConfigError(
                 f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
             )
+        self._settle_masks()
         if not self.objective:
-            object.__setattr__(self, "objective", "anatomy" if self.model in CLASSIFIERS else "image")
+            usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
+            object.__setattr__(self, "objective", usual)
+        if self.objective == "sampling" and not self.learns_masks:
+            raise ConfigError("the objective sampling learns what to measure; set sampler.kind=lines, global or tile")
+        needs = "training.loss" if needs_kspace(self.training.loss) else "data.validation_score"
+        compares = needs_kspace(self.training.loss) or self.data.validation_score == "kspace_nmse"
+        if compares and not getattr(models[self.model][0], "gives_kspace", False):
+            raise ConfigError(f"{needs}: kspace_nmse compares k-space, and {self.model} gives an image alone; try ssim")
         if (self.objective == "anatomy") != (self.model in CLASSIFIERS):
             raise ConfigError(
                 f"the objective anatomy is for {', '.join(CLASSIFIERS)} and no other model; found {self.objective} for "
@@ -232,6 +244,33 @@ class RunConfig:
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))
         object.__setattr__(self, "model_config", settings)
+
+    def _settle_masks(self) -> None:
+        """Masks are learned where the run learns some, and nowhere else."""
+        kind = self.data.mask_kind
+        if not self.learns_masks:
+            if kind == LEARNED_KIND:
+                raise ConfigError("data.mask_kind=learned needs a sampler; set sampler.kind, or another data.mask_kind")
+            return
+        if self.sampler.kind and self.is_adaptive:
+            raise ConfigError(f"{self.model} chooses lines itself; leave sampler.kind={self.sampler.kind} out")
+        if kind not in (LEARNED_KIND, DataConfig().mask_kind):
+            raise ConfigError(
+                f"masks are learned here, and data.mask_kind={kind} draws others; leave it out, or sampler.kind empty; "
+                f"sampler.start begins with the mask of a file"
+            )
+        data = replace(self.data, mask_kind=LEARNED_KIND, mask_settings={}, validation_mask_kind="")
+        object.__setattr__(self, "data", data)
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the network chooses what to measure while it measures."""
+        return self.model in LEARNED and hasattr(LEARNED[self.model][0], "acquire")
+
+    @property
+    def learns_masks(self) -> bool:
+        """Whether it is learned what to measure, by a sampler or by the network itself."""
+        return bool(self.sampler.kind) or self.is_adaptive
 
     @property
     def num_adjacent(self) -> int:

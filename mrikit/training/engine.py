@@ -36,7 +36,7 @@ from mrikit.training.network import key_seed
 from mrikit.training.objectives import Draw, objective_of
 from mrikit.training.optimizer import forget_last_step
 from mrikit.training.parts import named_buffers_of
-from mrikit.training.saving import gather_state, share_buffers, write_weights
+from mrikit.training.saving import gather_state, share_buffers, write_patterns, write_weights
 from mrikit.training.schedule import learning_rate
 from mrikit.training.volumes import Study
 from mrikit.training.zero_moments import whole_parameters
@@ -104,6 +104,10 @@ class Engine:
             DataError: A slice cannot be read, or the loss is not finite.
             StorageError: A checkpoint cannot be written.
         """
+        if self.position.step == 0 and self.process.is_first:
+            patterns = self.objective.patterns(self.parts)
+            if patterns:
+                write_patterns(self.folder, self.config.training.first_epoch, patterns)
         while True:
             step = self.position.step
             is_due = step > self.position.validated_step and step % self.steps_per_epoch == 0
@@ -216,6 +220,8 @@ class Engine:
             if is_best:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
             pictures = found.pictures
+            if found.patterns and self.process.is_first:
+                write_patterns(self.folder, epoch, found.patterns)
         self.position = replace(self.position, validated_step=step)
         if is_best:
             self._write_weights(row)
@@ -246,6 +252,7 @@ class Engine:
             "anatomy": data.anatomy,
             "masks": [plan.facts for plan in data.plans],
             "validation_masks": [plan.facts for plan in data.validation_plans],
+            **({"sampler": asdict(self.config.sampler)} if self.config.sampler.kind else {}),
             "max_readout": data.max_readout,
             "trained_on": sorted(own.union(self._trained_on)),
         }

@@ -10,7 +10,7 @@ from mrikit.data import BatchShape, SliceKey, plan_epoch
 from mrikit.storage import Location
 from mrikit.training.config import RunConfig, TrainingConfig
 from mrikit.training.objectives import objective_of
-from mrikit.training.volumes import open_study
+from mrikit.training.volumes import for_study, open_study
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ def plan_run(
         DataError: A volume cannot be used.
     """
     study = open_study(config, data, validation_data, patients)
-    num_weights = count_weights(config)
+    num_weights = count_weights(for_study(config, study))
     num_steps = steps_per_epoch(study.training.shapes, config.training)
     return RunPlan(
         num_weights=num_weights,

@@ -10,10 +10,12 @@ import torch
 
 from mrikit.data import Example, SliceFacts, center_crop
 from mrikit.errors import ConfigError, DataError
-from mrikit.metrics import BODY_THRESHOLDS, body_mask, slice_ssim_loss
+from mrikit.metrics import BODY_THRESHOLDS, body_mask, kspace_nmse, slice_ssim_loss
+from mrikit.models.output import Output
 
 Loss = Callable[[torch.Tensor, Example], torch.Tensor]
-"""(batch, y, x) float32 of the full field of view, and its example with a reference, to (batch,) float32."""
+"""What a network put out, an image (batch, y, x) float32 of the full field of view or k-space, and its example with
+what it is compared with, to (batch,) float32."""
 
 
 def ssim_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
@@ -56,8 +58,29 @@ def ssim_body_loss(output: torch.Tensor, example: Example) -> torch.Tensor:
     return slice_ssim_loss(image * mask, reference * mask, data_range)
 
 
+def kspace_nmse_loss(kspace: torch.Tensor, example: Example) -> torch.Tensor:
+    """Energy of the error of k-space over the energy of full k-space, of each slice.
+
+    Args:
+        kspace: (batch, coil, readout, phase) complex64 that a network filled.
+        example: Its `full_kspace` is needed.
+
+    Returns:
+        (batch,) float32, 0 for equal k-space, 1 for zeros.
+
+    Raises:
+        DataError: Full k-space has another number of coils.
+    """
+    assert example.full_kspace is not None  # objectives ask for it where this loss is in use
+    return kspace_nmse(kspace, example.full_kspace)
+
+
+CROSS_ENTROPY = "cross_entropy"
+"""The loss of classes, which no other goes with."""
 LOSSES: dict[str, Loss] = {"ssim": ssim_loss, "l1": l1_loss, "ssim_body": ssim_body_loss}
-"""Name to function (output, example) -> (batch,)."""
+"""Name to function (image, example) -> (batch,)."""
+KSPACE_LOSSES: dict[str, Loss] = {"kspace_nmse": kspace_nmse_loss}
+"""Name to function (k-space, example) -> (batch,), for networks that fill k-space."""
 
 
 class Losses(NamedTuple):
@@ -78,8 +101,8 @@ def parse_loss(words: str) -> tuple[tuple[float, str], ...]:
     terms: list[tuple[float, str]] = []
     for part in re.split(r"(?<!\d[eE])\+", words):
         *weight, name = part.replace("*", " ").split() or [""]
-        if name not in LOSSES:
-            known = ", ".join(LOSSES)
+        if name not in LOSSES | KSPACE_LOSSES:
+            known = ", ".join(LOSSES | KSPACE_LOSSES)
             raise ConfigError(f"training.loss: no term is called {name!r}, known: {known}; try 'ssim + 0.01 l1'")
         if any(name == known for _, known in terms):
             raise ConfigError(f"training.loss: {name} stands twice in {words!r}; give it one weight")
@@ -87,12 +110,22 @@ def parse_loss(words: str) -> tuple[tuple[float, str], ...]:
     return tuple(terms)
 
 
-def composed_loss(words: str) -> Callable[[torch.Tensor, Example], Losses]:
+def needs_kspace(words: str) -> bool:
+    """Whether a loss in words has a term that compares k-space."""
+    return words != CROSS_ENTROPY and any(name in KSPACE_LOSSES for _, name in parse_loss(words))
+
+
+def composed_loss(words: str) -> Callable[[Output, Example], Losses]:
     """The weighted sum of the terms of a loss in words, see `parse_loss`."""
     parsed = parse_loss(words)
 
-    def losses(output: torch.Tensor, example: Example) -> Losses:
-        terms = {name: LOSSES[name](output, example) for _, name in parsed}
+    def term(name: str, output: Output, example: Example) -> torch.Tensor:
+        found = output.kspace if name in KSPACE_LOSSES else output.image
+        assert found is not None  # objectives refuse networks that do not give it
+        return (LOSSES | KSPACE_LOSSES)[name](found, example)
+
+    def losses(output: Output, example: Example) -> Losses:
+        terms = {name: term(name, output, example) for _, name in parsed}
         # A weight of 1 costs no rounding: a single term is itself to the last bit.
         weighted = [terms[name] if weight == 1 else weight * terms[name] for weight, name in parsed]
         return Losses(functools.reduce(torch.add, weighted), terms)

@@ -1,9 +1,12 @@
 """The network of a run, in its precision."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
 from mrikit.models import build_model
+from mrikit.models.adaptive import Draw, Measure
 from mrikit.models.output import Output, compute
 from mrikit.models.precision import autocast
 from mrikit.randomness import generator
@@ -27,6 +30,12 @@ class InPrecision(nn.Module):
     def crops_before(self) -> bool:
         """Whether it is given the scored window alone."""
         return bool(getattr(getattr(self.network, "config", None), "crops_before", False))
+
+    def acquire(self, measure: Measure, start: torch.Tensor, draws: Sequence[Draw]) -> Output:
+        """What a network measures and makes of it, see `mrikit.models.adaptive.AdaptiveMethod`."""
+        with autocast(start.device, self._precision):
+            image, kspace, extras = self.network.acquire(measure, start, draws)
+        return Output(None if image is None else image.float(), kspace, extras)
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
         """Masked k-space to the whole output of the network, real numbers as float32."""

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -16,7 +18,8 @@ from mrikit.checkpoint import (
     save_weights,
     write_tensors,
 )
-from mrikit.run_files import PARTS, WEIGHTS_FILE
+from mrikit.run_files import MASKS, PARTS, WEIGHTS_FILE
+from mrikit.storage import atomic_path
 from mrikit.training.config import RunConfig
 from mrikit.training.parts import (
     KEPT,
@@ -68,6 +71,16 @@ def gather_state(
     if mean is not None:
         keep(EMA_PREFIX, EMA_PARTS_PREFIX, (named_parameters_of(mean.parts) | named_buffers_of(mean.parts)).items())
     return tensors
+
+
+def write_patterns(folder: Path, epoch: int, patterns: Mapping[str, npt.NDArray[np.float32]]) -> None:
+    """Write what is measured by now: `masks/epoch-0003.npz`, the arrays by name.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    with atomic_path(folder / MASKS / f"epoch-{epoch:04d}.npz") as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **patterns)  # type: ignore[arg-type]
 
 
 def write_weights(

@@ -29,7 +29,7 @@ from mrikit.training.config import RunConfig, is_free
 from mrikit.training.engine import Engine
 from mrikit.training.initial_weights import load_start, start_identity
 from mrikit.training.objectives import objective_of
-from mrikit.training.volumes import Study, open_study
+from mrikit.training.volumes import Study, for_study, open_study
 
 _CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
@@ -108,6 +108,7 @@ def train(
             if process.is_first:
                 held.enter_context(locked(folder))
             study = open_study(config, data, validation_data, patients)
+            config = for_study(config, study)
             beginning = start_identity(start, folder)
             if process.is_first:
                 claim_folder(folder, _claim(config, data, study, beginning))

@@ -17,7 +17,7 @@ from mrikit.masks import is_mask_file, sample_mask
 from mrikit.randomness import generator
 from mrikit.storage import Location
 from mrikit.training.config import RunConfig
-from mrikit.training.objectives import objective_of
+from mrikit.training.objectives import objective_of, one_shape, with_shape
 from mrikit.training.sides import choose_sides
 from mrikit.volumes import Volume, VolumeFile
 from mrikit.volumes.anatomy import anatomy_of
@@ -100,6 +100,18 @@ def open_study(
     )
 
 
+def for_study(config: RunConfig, study: Study) -> RunConfig:
+    """The run with what it has to know of its volumes: the matrix of masks that are learned.
+
+    Raises:
+        ConfigError: It names another matrix.
+        DataError: A learned mask, and volumes of several matrices.
+    """
+    if not config.sampler.kind:
+        return config
+    return with_shape(config, one_shape(config, [*study.training.volumes, *study.validation.volumes], "data"))
+
+
 def _usable(
     config: RunConfig, files: Sequence[VolumeFile], where: str, *, is_training: bool = True
 ) -> tuple[list[Volume], list[str]]:
@@ -132,6 +144,7 @@ def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequ
         for plan, shape in itertools.product(own, {cropped_shape(one.info, data.max_readout) for one in volumes}):
             sample_mask(plan, shape, np.random.RandomState(0))
         files |= {plan.kind for plan in own}
+    files |= {config.sampler.start} if config.sampler.start else set()
     contents = b"".join(hashlib.sha256(Path(name).read_bytes()).digest() for name in sorted(files))
     return hashlib.sha256(contents).hexdigest()[:16] if files else ""
 

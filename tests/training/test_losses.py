@@ -9,6 +9,7 @@ from mrikit.data import Example, SliceFacts
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import AcquiredRegion
 from mrikit.metrics import BODY_THRESHOLDS, body_mask, ssim
+from mrikit.models.output import Output
 from mrikit.training import TrainingConfig
 from mrikit.training.losses import LOSSES, composed_loss, parse_loss
 
@@ -158,7 +159,7 @@ def test_the_body_loss_of_another_anatomy_is_an_error_that_names_the_volume(anat
 def test_losses_compose_in_words():
     image, reference = pair()
     example = make_example(reference)
-    found = composed_loss("ssim + 0.01 l1")(embed(image), example)
+    found = composed_loss("ssim + 0.01 l1")(Output(embed(image)), example)
     assert list(found.terms) == ["ssim", "l1"]
     expected = LOSSES["ssim"](embed(image), example) + 0.01 * LOSSES["l1"](embed(image), example)
     assert torch.equal(found.total, expected)

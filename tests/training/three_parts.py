@@ -47,8 +47,8 @@ class ThreeParts(ImageObjective):
     def losses(self, parts, scan, draw):
         example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
         kspace = keep(example.masked_kspace, parts["sampler"](example.mask))
-        image = parts["network"](kspace, example.mask, example.num_center_lines).image
-        of_image, of_critic = self._loss(image, example), parts["critic"](image)
+        output = parts["network"](kspace, example.mask, example.num_center_lines)
+        of_image, of_critic = self._loss(output, example), parts["critic"](output.image)
         return Losses(of_image.total + 0.1 * of_critic, {**of_image.terms, "critic": of_critic})
 
     def groups(self, parts):

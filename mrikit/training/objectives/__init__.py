@@ -7,8 +7,13 @@ from mrikit.training.config import RunConfig
 from mrikit.training.objectives.anatomy import AnatomyObjective
 from mrikit.training.objectives.image import ImageObjective
 from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
+from mrikit.training.objectives.sampling import SamplingObjective, one_shape, with_shape
 
-OBJECTIVES: dict[str, Callable[[RunConfig], Objective]] = {"image": ImageObjective, "anatomy": AnatomyObjective}
+OBJECTIVES: dict[str, Callable[[RunConfig], Objective]] = {
+    "image": ImageObjective,
+    "anatomy": AnatomyObjective,
+    "sampling": SamplingObjective,
+}
 """Name to what makes the objective of a run."""
 
 
@@ -29,4 +34,15 @@ def objective_of(config: RunConfig) -> Objective:
     return objective
 
 
-__all__ = ["OBJECTIVES", "Draw", "Group", "Objective", "Score", "Validated", "decaying_groups", "objective_of"]
+__all__ = [
+    "OBJECTIVES",
+    "Draw",
+    "Group",
+    "Objective",
+    "Score",
+    "Validated",
+    "decaying_groups",
+    "objective_of",
+    "one_shape",
+    "with_shape",
+]

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -11,8 +13,8 @@ from mrikit.errors import DataError
 from mrikit.models.anatomy_classifier import ANATOMIES, guess_anatomy
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
-from mrikit.training.config import CROSS_ENTROPY, RunConfig
-from mrikit.training.losses import Losses
+from mrikit.training.config import RunConfig
+from mrikit.training.losses import CROSS_ENTROPY, Losses
 from mrikit.training.network import new_network
 from mrikit.training.objectives.image import validation_examples
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
@@ -77,6 +79,11 @@ class AnatomyObjective:
             return None
         numbers = dict(zip(_NUMBERS, means, strict=True))
         return Validated(numbers["accuracy"] + _TIE_BREAKER * numbers["probability"], numbers)
+
+    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
+        """None: masks are drawn."""
+        del parts
+        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Something of each class is needed to learn from.

@@ -1,7 +1,8 @@
 """The objective of networks that make images."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +24,27 @@ from mrikit.data import (
     undersample,
 )
 from mrikit.errors import DataError
-from mrikit.metrics import measure_masked, measure_volume
+from mrikit.metrics import kspace_energies, measure_masked, measure_volume
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
+from mrikit.models.output import Output
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training.config import DataConfig, RunConfig
-from mrikit.training.losses import Losses, body_threshold, composed_loss, parse_loss, scored_body
+from mrikit.training.losses import Losses, body_threshold, composed_loss, needs_kspace, parse_loss, scored_body
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
 from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
 from mrikit.volumes import Volume
 
-_SCORES = {
+SCORES = {
     "ssim": Score(name="ssim", words="SSIM"),
     "body_ssim": Score(name="body_ssim", words="SSIM inside the body"),
+    "kspace_nmse": Score(name="kspace_nmse", words="NMSE of k-space", higher_is_better=False),
 }
+"""What `data.validation_score` may say."""
+Slices = Callable[[int], Iterator[tuple[Output, Example]]]
+"""Position of a volume to what is made of each of its slices."""
 _NUM_PICTURES = 4
 """Volumes whose middle slice every validation shows."""
 
@@ -54,8 +60,9 @@ class ImageObjective:
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config
-        self.score = _SCORES[config.data.validation_score]
+        self.score = SCORES[config.data.validation_score]
         self._loss = composed_loss(config.training.loss)
+        self._keeps_full = needs_kspace(config.training.loss)
 
     def parts(self) -> nn.ModuleDict:
         """The network alone."""
@@ -63,8 +70,9 @@ class ImageObjective:
 
     def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
         """Undersample with masks of this epoch, reconstruct, compare."""
-        example = undersample(scan, draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask")))
-        return self._loss(_image(parts["network"], example), example)
+        masks = draw_masks(self.config.data.plans, scan, draw.generators(scan, "mask"))
+        example = undersample(scan, masks, keeps_full=self._keeps_full)
+        return self._loss(output_of(parts["network"], example), example)
 
     def groups(self, parts: nn.ModuleDict) -> list[Group]:
         """Kernels, and what does not decay."""
@@ -78,7 +86,18 @@ class ImageObjective:
         Raises:
             DataError: A slice cannot be read, or a score is not finite.
         """
-        return validate_images(parts["network"], dataset, self.config.data, process, stop)
+        data, network = self.config.data, parts["network"]
+
+        def slices(position: int) -> Iterator[tuple[Output, Example]]:
+            for example in validation_examples(dataset, position, data, process.device):
+                yield output_of(network, example), example
+
+        return validate_images(slices, dataset, data, process, stop)
+
+    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
+        """None: masks are drawn."""
+        del parts
+        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Every full volume will do, unless a body mask is needed.
@@ -92,19 +111,20 @@ class ImageObjective:
                 body_threshold(volume_facts(volume), where)
 
     def describe(self, numbers: Mapping[str, float]) -> str:
-        """SSIM, where it is asked for that inside the body, and PSNR."""
+        """SSIM, where it is asked for that inside the body, PSNR, and NMSE of k-space of networks that fill it."""
         body = f" (inside the body {numbers['body_ssim']:.4f})" if "body_ssim" in numbers else ""
-        return f"SSIM {numbers['ssim']:.4f}{body}, PSNR {numbers['psnr']:.2f} dB"
+        kspace = f", NMSE of k-space {numbers['kspace_nmse']:.4g}" if "kspace_nmse" in numbers else ""
+        return f"SSIM {numbers['ssim']:.4f}{body}, PSNR {numbers['psnr']:.2f} dB{kspace}"
 
 
 @torch.no_grad()
 def validate_images(
-    network: nn.Module, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
+    slices: Slices, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
 ) -> Validated | None:
-    """Reconstruct and score every volume; each process takes its share, and all get the means.
+    """Score every volume; each process takes its share, and all get the means.
 
     Args:
-        network: Whole on every process; gives an Output.
+        slices: Reconstructs a volume.
         dataset: At least one volume.
         data: How to undersample; each volume keeps one of the plans.
         process: This one.
@@ -117,19 +137,21 @@ def validate_images(
         DataError: A slice cannot be read, or a score is not finite.
     """
     has_body = data.validation_score == "body_ssim"
-    names = ["ssim", "psnr", "nmse", *(["body_ssim"] if has_body else [])]
+    has_kspace = data.validation_score == "kspace_nmse"
+    names = ["ssim", "psnr", "nmse", *(["body_ssim"] if has_body else []), *(["kspace_nmse"] if has_kspace else [])]
     pictures: dict[int, dict[str, npt.NDArray[np.float16]]] = {}
 
     def measure(position: int) -> list[float]:
         volume = dataset.volumes[position]
-        image, reference, picture = _reconstruct(network, dataset, position, data, process.device)
-        found = _measure(image, reference, volume if has_body else None)
+        made = _collect(slices(position), len(volume.kspace))
+        found = _measure(made.image, made.reference, volume if has_body else None)
+        found |= {"kspace_nmse": made.kspace_nmse} if has_kspace else {}
         if not all(map(math.isfinite, found.values())):
             raise DataError(
                 f"validation of {volume.info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?"
             )
         if position < _NUM_PICTURES:
-            pictures[position] = picture
+            pictures[position] = made.picture
         return [found[name] for name in names]
 
     means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
@@ -148,11 +170,20 @@ def validation_examples(
     """Slice after slice of a volume that validates, with the mask that it keeps in every epoch and run."""
     volume = dataset.volumes[position]
     plan, shape = validation_plan(volume.info.volume_id, data), cropped_shape(volume.info, data.max_readout)
-    mask = choose_mask(volume, plan, shape)
+    mask, keeps_full = choose_mask(volume, plan, shape), data.validation_score == "kspace_nmse"
+    for scan in validation_scans(dataset, position, data, device):
+        # Full k-space is let go before a network runs, unless it is compared with.
+        yield undersample(scan, [mask], keeps_full=keeps_full)
+
+
+def validation_scans(
+    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
+) -> Iterator[ScanBatch]:
+    """Slice after slice of full k-space of a volume that validates."""
+    volume = dataset.volumes[position]
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
-        # Full k-space is let go before a network runs.
-        yield undersample(prepare(batch, [volume], device, max_readout=data.max_readout), [mask])
+        yield prepare(batch, [volume], device, max_readout=data.max_readout)
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
@@ -161,26 +192,39 @@ def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
     return plans[int(generator(0, volume_id, "plan").integers(len(plans)))]
 
 
-def _reconstruct(
-    network: nn.Module, dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, dict[str, npt.NDArray[np.float16]]]:
-    """(slice, y, x) image and reference of a volume on the CPU, in the scored window, and its middle slice to show."""
+class _Made(NamedTuple):
+    """A volume on the CPU, in the scored window."""
+
+    image: torch.Tensor
+    """(slice, y, x)."""
+    reference: torch.Tensor
+    """(slice, y, x)."""
+    picture: dict[str, npt.NDArray[np.float16]]
+    """Its middle slice, to show."""
+    kspace_nmse: float
+    """Of all slices together; 1 where no k-space was compared."""
+
+
+def _collect(slices: Iterator[tuple[Output, Example]], num_slices: int) -> _Made:
     images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
-    middle = len(dataset.volumes[position].kspace) // 2
-    for slice_index, example in enumerate(validation_examples(dataset, position, data, device)):
-        images.append(center_crop(_image(network, example), example.crop)[0].float().cpu())
+    error = energy = 0.0
+    for slice_index, (output, example) in enumerate(slices):
+        assert output.image is not None  # networks here make images
         assert example.reference is not None  # prepare makes one
+        images.append(center_crop(output.image, example.crop)[0].float().cpu())
         references.append(example.reference[0].cpu())
-        if slice_index == middle:
+        if slice_index == num_slices // 2:
             picture = _picture(images[-1], references[-1], example)
-    return torch.stack(images), torch.stack(references), picture
+        if output.kspace is not None and example.full_kspace is not None:
+            of_slice = kspace_energies(output.kspace, example.full_kspace)
+            error, energy = error + float(of_slice[0].sum()), energy + float(of_slice[1].sum())
+    return _Made(torch.stack(images), torch.stack(references), picture, error / energy if energy else 1.0)
 
 
-def _image(network: nn.Module, example: Example) -> torch.Tensor:
-    """(batch, y, x) that a network makes of what it is used to be given."""
-    output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
-    image: torch.Tensor = output.image
-    return image
+def output_of(network: nn.Module, example: Example) -> Output:
+    """What a network makes of what it is used to be given."""
+    found: Output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
+    return found
 
 
 def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float16]]:

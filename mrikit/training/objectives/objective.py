@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -54,6 +55,8 @@ class Validated(NamedTuple):
     """Means over the volumes, for the row of `metrics.jsonl`."""
     pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
     """Of a few fixed slices: name to (y, x) image, equal for each."""
+    patterns: Mapping[str, npt.NDArray[np.float32]] = MappingProxyType({})
+    """What is measured by now where that is learned: name to (phase,) or (readout, phase), 1 where it always is."""
 
 
 class Draw(NamedTuple):
@@ -88,6 +91,9 @@ class Objective(Protocol):
         self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process, stop: StopRequest
     ) -> Validated | None:
         """Judge whole parts on held-out volumes, each process its share; None if somebody asked to stop."""
+
+    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
+        """What these parts measure, as `Validated.patterns`; nothing where that is not learned."""
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Refuse volumes that it cannot be trained on, or not be validated on.

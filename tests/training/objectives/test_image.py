@@ -17,15 +17,21 @@ from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training import DataConfig
 from mrikit.training.network import InPrecision
-from mrikit.training.objectives.image import validate_images
+from mrikit.training.objectives.image import output_of, validate_images, validation_examples
 from mrikit.training.volumes import open_study
 
 UNET = {"num_channels": 2, "num_pools": 1}
 ALONE = Process(rank=0, world_size=1, device=torch.device("cpu"), store=None)
 
 
-def validate(network, *arguments):
-    return validate_images(InPrecision(network, "fp32"), *arguments)
+def validate(network, dataset, data, process, stop):
+    whole = InPrecision(network, "fp32")
+
+    def slices(position):
+        for example in validation_examples(dataset, position, data, process.device):
+            yield output_of(whole, example), example
+
+    return validate_images(slices, dataset, data, process, stop)
 
 
 def held_out(config, study, folder):

@@ -1,0 +1,251 @@
+"""The objective of runs that learn what to measure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from mrikit.data import (
+    Example,
+    ScanBatch,
+    SliceDataset,
+    choose_mask,
+    cropped_shape,
+    undersample,
+    undersample_by,
+)
+from mrikit.errors import ConfigError, DataError
+from mrikit.masks import center_lines
+from mrikit.models.adaptive import keyed_draws, scan_of
+from mrikit.models.output import Output
+from mrikit.models.samplers import Sampler
+from mrikit.randomness import Key
+from mrikit.runs.interrupts import StopRequest
+from mrikit.runs.process import Process
+from mrikit.training.config import RunConfig
+from mrikit.training.losses import Losses, composed_loss, needs_kspace
+from mrikit.training.network import new_network
+from mrikit.training.objectives.image import (
+    SCORES,
+    ImageObjective,
+    output_of,
+    validate_images,
+    validation_plan,
+    validation_scans,
+)
+from mrikit.training.objectives.objective import Draw, Group, Validated, decaying_groups
+from mrikit.volumes import Volume
+
+_SAMPLER = "sampler"
+_NEEDS_CENTER = ("varnet", "promptmr")
+
+
+class SamplingObjective:
+    """Losses of the image objective, where the masks are learned with the network.
+
+    A sampler's masks are drawn anew for each example; those of validation are without noise, as `reconstruct` uses
+    them. A network that chooses its lines itself is given the scanner instead of a mask.
+
+    Args:
+        config: The run, with a sampler or a model that acquires.
+
+    Raises:
+        ConfigError: A network that needs the centre, and a sampler that may leave it out.
+    """
+
+    max_zero_stage = 2  # a sampler is asked for its mask between steps, when ZeRO 3 has no whole weights
+
+    def __init__(self, config: RunConfig) -> None:
+        if config.model in _NEEDS_CENTER and config.sampler.acs == "none":
+            raise ConfigError(
+                f"{config.model} finds coil sensitivities in the centre of k-space, which a learned mask may leave out; "
+                f"set sampler.acs=column and sampler.num_acs"
+            )
+        self.config = config
+        self.score = SCORES[config.data.validation_score]
+        self._images = ImageObjective(config)
+        self._loss = composed_loss(config.training.loss)
+        self._keeps_full = needs_kspace(config.training.loss)
+
+    def parts(self) -> nn.ModuleDict:
+        """The network, and the sampler if it does not choose itself.
+
+        Raises:
+            ConfigError: The budget is smaller than the centre.
+        """
+        config, parts = self.config, nn.ModuleDict({"network": new_network(self.config)})
+        if config.sampler.shape:  # of a recipe without volumes it is not known
+            parts[_SAMPLER] = Sampler(config.sampler, config.data.accelerations)
+        return parts
+
+    def losses(self, parts: nn.ModuleDict, scan: ScanBatch, draw: Draw) -> Losses:
+        """Measure what is learned to be measured, reconstruct, compare; of a sequence the last, or the mean of all."""
+        if _SAMPLER not in parts:
+            keys = [(draw.seed, draw.epoch, one.volume_id, one.slice_index, "acquire") for one in scan.facts]
+            output, example = _acquire(parts["network"], scan, self._start(scan), keys, keeps_full=self._keeps_full)
+            return self._loss(output, example)
+        found = [
+            self._loss(output_of(parts["network"], example), example)
+            for example in self._examples(parts[_SAMPLER], scan, draw)
+        ]
+        return found[0] if len(found) == 1 else _mean(found)
+
+    def groups(self, parts: nn.ModuleDict) -> list[Group]:
+        """The network's, and the sampler at a rate of its own."""
+        groups = decaying_groups("network", parts["network"].parameters(), self.config.training.weight_decay)
+        if _SAMPLER not in parts:
+            return groups
+        sampler = self.config.sampler
+        own = Group(
+            name=_SAMPLER,
+            parameters=list(parts[_SAMPLER].parameters()),
+            rate_scale=sampler.lr_scale,
+            first_epoch=sampler.first_epoch,
+        )
+        return [*groups, own]
+
+    def validate(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process, stop: StopRequest
+    ) -> Validated | None:
+        """Whole volumes by the learned masks, and these masks.
+
+        Raises:
+            DataError: A slice cannot be read, or a score is not finite.
+        """
+        measured: list[npt.NDArray[np.float32]] = []
+
+        def slices(position: int) -> Iterator[tuple[Output, Example]]:
+            for output, example in self._validated(parts, dataset, position, process.device):
+                measured.append(_samples(example))
+                yield output, example
+
+        found = validate_images(slices, dataset, self.config.data, process, stop)
+        if found is None:
+            return None
+        patterns = self.patterns(parts)
+        if not patterns:  # each slice has its own: how often each sample is taken
+            sums, counts = zip(*process.gather((sum(measured), len(measured))), strict=True)
+            patterns = {"acquired": np.asarray(sum(sums) / sum(counts), np.float32)}
+        return found._replace(patterns=patterns)
+
+    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
+        """The mask of each acceleration, named such as `4x`; none of a network that chooses for each slice."""
+        if _SAMPLER not in parts:
+            return {}
+        return {
+            f"{acceleration:g}x": parts[_SAMPLER].mask(level).samples.astype(np.float32)
+            for level, acceleration in enumerate(self.config.data.accelerations)
+        }
+
+    def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
+        """One shape, because a mask is for one.
+
+        Raises:
+            ConfigError: The budget of a network that chooses itself is not what the acceleration says.
+            DataError: There are several shapes, or see the image objective.
+        """
+        self._images.check(volumes, where, is_training=is_training)
+        shape = one_shape(self.config, volumes, where)
+        if self.config.is_adaptive and shape is not None:
+            self._require_budget(shape[1])
+
+    def describe(self, numbers: Mapping[str, float]) -> str:
+        """As the image objective."""
+        return self._images.describe(numbers)
+
+    def _examples(self, sampler: nn.Module, scan: ScanBatch, draw: Draw) -> Iterator[Example]:
+        """The examples of one step of training: one, or one for each step of a sequence of masks."""
+        config = self.config
+        levels = [int(rng.integers(len(config.data.accelerations))) for rng in draw.generators(scan, "acceleration")]
+        epochs = max(config.training.num_epochs - 1, 1)
+        progress = min((draw.epoch - config.training.first_epoch) / epochs, 1.0)
+        masks = sampler.steps(draw.generators(scan, "mask"), levels, progress)
+        for samples in masks if config.sampler.step_loss == "all" else masks[-1:]:
+            yield undersample_by(scan, samples, sampler.num_center_lines(samples), keeps_full=self._keeps_full)
+
+    def _validated(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, position: int, device: torch.device
+    ) -> Iterator[tuple[Output, Example]]:
+        volume, data = dataset.volumes[position], self.config.data
+        keeps_full, volume_id = data.validation_score == "kspace_nmse", volume.info.volume_id
+        if _SAMPLER in parts:
+            level = data.accelerations.index(validation_plan(volume_id, data).acceleration)
+            learned = choose_mask(volume, parts[_SAMPLER].mask(level), cropped_shape(volume.info, data.max_readout))
+        for index, scan in enumerate(validation_scans(dataset, position, data, device)):
+            if _SAMPLER in parts:
+                example = undersample(scan, [learned], keeps_full=keeps_full)
+                yield output_of(parts["network"], example), example
+            else:
+                keys = [(volume_id, index, "acquire")]
+                yield _acquire(parts["network"], scan, self._start(scan), keys, keeps_full=keeps_full)
+
+    def _start(self, scan: ScanBatch) -> torch.Tensor:
+        """(batch, 1, 1, phase) bool, the lines of the centre."""
+        lines = center_lines(scan.shape[1], self.config.data.center_fractions[0])
+        return torch.from_numpy(lines).to(scan.kspace.device).expand(len(scan.facts), 1, 1, -1)
+
+    def _require_budget(self, width: int) -> None:
+        data, budget = self.config.data, int(self.config.model_config["budget"])
+        if len(data.accelerations) > 1:
+            raise ConfigError(f"{self.config.model} is trained for one acceleration, found {len(data.accelerations)}")
+        given, wanted = int(center_lines(width, data.center_fractions[0]).sum()), round(width / data.accelerations[0])
+        if given + budget != wanted:
+            raise ConfigError(
+                f"{data.accelerations[0]:g}x of {width} lines is {wanted}, and {given} of the centre with "
+                f"model_config.budget={budget} are {given + budget}; set model_config.budget={wanted - given}"
+            )
+
+
+def one_shape(config: RunConfig, volumes: Sequence[Volume], where: str) -> tuple[int, int] | None:
+    """The (readout, phase) size that all volumes have when they are masked; None without volumes.
+
+    Raises:
+        DataError: There are several sizes.
+    """
+    shapes = {cropped_shape(volume.info, config.data.max_readout): volume.info.volume_id for volume in volumes}
+    if len(shapes) > 1:
+        found = ", ".join(f"{rows} x {columns} ({name})" for (rows, columns), name in sorted(shapes.items())[:3])
+        raise DataError(
+            f"{where}: a learned mask is for one matrix, and the volumes have {len(shapes)}: {found}; choose one, "
+            f"or set data.matrix"
+        )
+    return next(iter(shapes), None)
+
+
+def with_shape(config: RunConfig, shape: tuple[int, int] | None) -> RunConfig:
+    """The run with its sampler's masks of this (readout, phase) size; as it is where it has no sampler.
+
+    Raises:
+        ConfigError: It names another size.
+    """
+    if not config.sampler.kind or shape is None or config.sampler.shape == shape:
+        return config
+    if config.sampler.shape:
+        found, own = (" x ".join(map(str, one)) for one in (shape, config.sampler.shape))
+        raise ConfigError(f"sampler.shape is {own}, and k-space is masked at {found}; leave sampler.shape out")
+    return replace(config, sampler=replace(config.sampler, shape=shape))
+
+
+def _acquire(
+    network: nn.Module, scan: ScanBatch, start: torch.Tensor, keys: Sequence[Key], *, keeps_full: bool
+) -> tuple[Output, Example]:
+    """Let a network measure full k-space; the Example says what it measured."""
+    kspace = scan.kspace[:, scan.kspace.shape[1] // 2]
+    output: Output = network.acquire(scan_of(kspace), start, keyed_draws(keys))
+    num_center = start.flatten(1).sum(1)
+    return output, undersample_by(scan, output.extras["mask"].detach(), num_center, keeps_full=keeps_full)
+
+
+def _samples(example: Example) -> npt.NDArray[np.float32]:
+    """(phase,) or (readout, phase) float32 of the one slice."""
+    found: npt.NDArray[np.float32] = example.mask[0].squeeze().float().cpu().numpy()
+    return found
+
+
+def _mean(found: Sequence[Losses]) -> Losses:
+    """Of several losses of the same slices."""
+    terms = {name: torch.stack([one.terms[name] for one in found]).mean(0) for name in found[0].terms}
+    return Losses(torch.stack([one.total for one in found]).mean(0), terms)
