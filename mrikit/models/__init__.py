@@ -19,6 +19,7 @@ from mrikit.models import (
     prompt_unet,
     promptmr,
     promptmr_config,
+    spirit,
     spirit_net,
     unet,
     varnet,
@@ -29,6 +30,7 @@ CLASSICAL: dict[str, tuple[type[nn.Module], type]] = {
     "grappa": (classical.Grappa, classical.GrappaConfig),
     "cg_sense": (classical.CgSense, classical.CgSenseConfig),
     "l1_wavelet": (classical.L1Wavelet, classical.L1WaveletConfig),
+    "spirit": (spirit.Spirit, spirit.SpiritConfig),
 }
 """Name to model and its configuration: methods that need no weights."""
 
