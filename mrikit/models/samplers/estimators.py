@@ -20,9 +20,7 @@ def straight_through(mask: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
     return mask.detach() + (smooth - smooth.detach())
 
 
-def keep_largest(
-    scores: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor, order: torch.Tensor
-) -> torch.Tensor:
+def keep_largest(scores: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
     """What is taken already and the largest scores beside it, exactly as many as asked for.
 
     Args:

@@ -70,9 +70,7 @@ class Sampler(nn.Module):
             on_tile = np.stack(in_tile) if config.acs_in_tile else no_center
             self._keep("_entry_center", on_tile if config.kind == "tile" else self._center.numpy())
 
-    def forward(
-        self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float
-    ) -> torch.Tensor:
+    def forward(self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float) -> torch.Tensor:
         """A mask for each sample.
 
         Args:
@@ -86,9 +84,7 @@ class Sampler(nn.Module):
         """
         return self.steps(rngs, levels, progress)[-1]
 
-    def steps(
-        self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float
-    ) -> list[torch.Tensor]:
+    def steps(self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float) -> list[torch.Tensor]:
         """As `forward`, the masks after each of `num_steps` steps; each holds the one before.
 
         The budget outside the centre is spent in equal parts, with new noise for each.

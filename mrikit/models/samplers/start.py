@@ -31,7 +31,9 @@ def start_logits(config: SamplerConfig, center: npt.NDArray[np.bool_]) -> npt.ND
     grid, entries = grid_shape(config), entry_shape(config)
     if found.order is not None:
         if config.kind != "lines" or found.order.max() >= grid[1]:
-            raise DataError(f"{config.start}: an order of lines for a {config.kind} sampler of {_words(grid)}; .npy would do")
+            raise DataError(
+                f"{config.start}: an order of lines for a {config.kind} sampler of {_words(grid)}; .npy would do"
+            )
         logits = np.full(grid, -_LOGIT, np.float32)
         logits[0, found.order] = np.linspace(_LOGIT, -_LOGIT, len(found.order), endpoint=False)
         return logits
