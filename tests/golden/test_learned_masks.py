@@ -1,4 +1,4 @@
-"""Learned masks of the study and a reconstruction by one SPIRiT block (golden/learned_masks.npz, made with its code)."""
+"""The study's learned masks and a reconstruction by one SPIRiT block (golden/learned_masks.npz, made with its code)."""
 
 import json
 

@@ -78,7 +78,7 @@ def num_acs(config: SamplerConfig, acceleration: float) -> int:
 
 
 def tile_center(config: SamplerConfig, acceleration: float) -> npt.NDArray[np.bool_]:
-    """(tile rows, tile columns) bool, True where the study pins the tile: its slices, of which a negative start wraps."""
+    """(tile rows, tile columns) bool, True where the study pins a tile: by slices whose negative start wraps."""
     half = (config.num_acs or int(_STUDY_ACS / acceleration)) // 2
     rows, columns = (slice(size // 2 - half, size // 2 + half + 1) for size in config.tile)
     center = np.zeros(config.tile, bool)

@@ -47,8 +47,8 @@ class SamplerConfig:
     noise_end: float = 0.05
     """The same at its end; linear in between."""
     slope: float = 10.0
-    """Steepness of the step whose gradient is taken, at the start, per unit of probability. With gradient `all`, samples
-    at a distance of 1 / slope from the threshold learn most; 0 for all alike. The study has 1."""
+    """Steepness of the step whose gradient is taken, at the start, per unit of probability. With gradient `all`, entries
+    within about 1 / slope of the threshold learn most; 0 for all alike. The study has 1."""
     slope_end: float = 10.0
     """The same at the end; linear in between."""
     lr_scale: float = 10.0
@@ -56,7 +56,7 @@ class SamplerConfig:
     first_epoch: int = 0
     """Epoch in which the sampler begins to learn; before it, the network alone does."""
     is_nested: bool = False
-    """Whether the mask of a higher acceleration is part of that of a lower one: all share one ranking of the samples."""
+    """Whether the mask of a higher acceleration is part of that of a lower one; all share one ranking of samples."""
     num_steps: int = 1
     """Steps in which the budget is spent; samples of earlier steps stay (the study's naive sequential form)."""
     step_loss: str = "last"
@@ -88,7 +88,7 @@ class SamplerConfig:
             )
         for name in ("shape", "tile"):
             sizes = getattr(self, name)
-            if (sizes or name == "tile") and (len(sizes) != 2 or min(sizes) < 1):  # noqa: PLR2004 - two axes
+            if (sizes or name == "tile") and (len(sizes) != 2 or min(sizes) < 1):
                 raise ConfigError(f"sampler.{name} is rows and columns, such as 4,4; found {_words(sizes)}")
         if self.kind == "tile" and any(one > whole for one, whole in zip(self.tile, self.shape, strict=False)):
             raise ConfigError(f"a tile of {_words(self.tile)} is larger than k-space of {_words(self.shape)}")
