@@ -1,5 +1,6 @@
-"""Image quality: the same SSIM for loss and score, and fastMRI's volume measures."""
+"""Image quality: the same SSIM for loss and score, fastMRI's volume measures; and how adaptive a sampler is."""
 
+from mrikit.metrics.adaptivity import Adaptivity, line_information, measure_adaptivity
 from mrikit.metrics.body import BODY_THRESHOLDS, body_mask, crop_to_body
 from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_loss, ssim_map
 from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume, mse, nmse, psnr
@@ -7,9 +8,12 @@ from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume,
 __all__ = [
     "BODY_THRESHOLDS",
     "WINDOW",
+    "Adaptivity",
     "VolumeMetrics",
     "body_mask",
     "crop_to_body",
+    "line_information",
+    "measure_adaptivity",
     "measure_masked",
     "measure_volume",
     "mse",
