@@ -27,6 +27,7 @@ class Source(StrEnum):
 
     FASTMRI_VARNET = "fastmri-varnet"
     FASTMRI_UNET = "fastmri-unet"
+    ADAPTIVE_VARNET = "adaptive-varnet"
     PROMPTMR = "promptmr"
     PROMPTMR_PLUS = "promptmr-plus"
     SNU_CHALLENGE = "snu-challenge"

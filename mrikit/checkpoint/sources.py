@@ -99,7 +99,7 @@ _ENDINGS = {
     "policies.0.sampler.channel_layer.layers.0.weight": ("adaptive-varnet",),
     "loupe.sampler": ("adaptive-varnet",),
     "sens_net.norm_unet.unet.feat_extract.weight": PROMPTMR_SOURCES,
-    f"sens_net.norm_unet.unet.{_UNET}": ("fastmri-varnet", "adaptive-varnet"),  # which may have no policy
+    f"sens_net.norm_unet.unet.{_UNET}": ("fastmri-varnet",),
     _UNET: ("fastmri-unet",),
 }
 
@@ -109,8 +109,15 @@ def recognise(names: Iterable[str]) -> tuple[str, ...]:
     names = list(names)
     for ending, sources in _ENDINGS.items():
         if any(name.endswith(ending) for name in names):
-            return _distinguish(names) if sources is PROMPTMR_SOURCES else sources
+            if sources is PROMPTMR_SOURCES:
+                return _distinguish(names)
+            return ("adaptive-varnet",) if _has_hard_consistency(names) else sources
     return ()
+
+
+def _has_hard_consistency(names: list[str]) -> bool:
+    """Whether cascades have no weight between data and estimate: an Adaptive VarNet, here one without policies."""
+    return any("cascades." in name for name in names) and not any(name.endswith(".dc_weight") for name in names)
 
 
 def _distinguish(names: list[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
-"""Quality: the same SSIM for loss and score, fastMRI's volume measures, and the error of k-space."""
+"""Quality: one SSIM for loss and score, fastMRI's measures, the error of k-space, and how adaptive a sampler is."""
 
+from mrikit.metrics.adaptivity import Adaptivity, line_information, measure_adaptivity
 from mrikit.metrics.body import BODY_THRESHOLDS, body_mask, crop_to_body
 from mrikit.metrics.kspace import kspace_energies, kspace_nmse
 from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_loss, ssim_map
@@ -8,11 +9,14 @@ from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume,
 __all__ = [
     "BODY_THRESHOLDS",
     "WINDOW",
+    "Adaptivity",
     "VolumeMetrics",
     "body_mask",
     "crop_to_body",
     "kspace_energies",
     "kspace_nmse",
+    "line_information",
+    "measure_adaptivity",
     "measure_masked",
     "measure_volume",
     "mse",

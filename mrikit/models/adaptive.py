@@ -49,4 +49,8 @@ def keyed_draws(keys: Iterable[Key]) -> list[Draw]:
     Args:
         keys: In training a seed with epoch and sample; in reconstruction a volume and a slice.
     """
-    return [partial(generator(*key).random, dtype=np.float32) for key in keys]
+    return [partial(_draw, generator(*key)) for key in keys]
+
+
+def _draw(chance: np.random.Generator, number: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return chance.random(number, dtype=np.float32)

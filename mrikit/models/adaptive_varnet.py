@@ -133,8 +133,13 @@ class AdaptiveVarNet(nn.Module):
 
     def _map_coils(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center: torch.Tensor) -> torch.Tensor:
         """(batch, coil, y, x) complex64 sensitivities from the middle of k-space, RSS 1, the middle pixel first."""
-        center = ifft2c(keep_center(masked_kspace, mask, num_center))
-        sens_maps = divide_by_rss(center) if self.sens_net is None else self.sens_net(center, self._has_checkpoints())
+        center = keep_center(masked_kspace, mask, num_center)
+        if self.sens_net is None:
+            # Of the centre alone, as at the start, maps of the whole centre would make a real image, and the networks
+            # would see the rounding errors of its imaginary part brought to standard deviation 1.
+            sens_maps = divide_by_rss(ifft2c(center * _taper(mask, num_center)))
+        else:
+            sens_maps = self.sens_net(ifft2c(center), self._has_checkpoints())
         return torch.fft.ifftshift(sens_maps, dim=(-2, -1))
 
     def _improve(self, cascade: nn.Module, *inputs: torch.Tensor) -> torch.Tensor:
@@ -203,6 +208,14 @@ def _make_policy(config: AdaptiveVarNetConfig) -> nn.Module:
         config.num_policy_fc_layers,
         config.policy_activation,
     )
+
+
+def _taper(mask: torch.Tensor, num_center: torch.Tensor) -> torch.Tensor:
+    """(batch, 1, 1, phase) float32 that falls from 1 in the middle to 0 beside the centre lines."""
+    num_center = torch.where(num_center > 0, num_center, count_center_lines(mask))[:, None, None, None]
+    distance = torch.arange(mask.shape[-1], device=mask.device) - mask.shape[-1] // 2
+    angle = torch.pi * distance / (num_center + 2)
+    return torch.where(angle.abs() < torch.pi / 2, angle.cos().square(), 0.0)
 
 
 def _along_lines(kspace: torch.Tensor) -> torch.Tensor:

@@ -18,8 +18,8 @@ class AdaptiveVarNetConfig:
     num_pools: int = 4
     """Poolings of each cascade's U-Net."""
     num_sens_channels: int = 8
-    """Channels of the sensitivity U-Net at full resolution; 0 for none: the images of the centre, divided by their RSS,
-    are the maps then."""
+    """Channels of the sensitivity U-Net at full resolution; 0 for none: smoothed images of the centre, divided by their
+    RSS, are the maps then. They need no training, which a small network has little of."""
     num_sens_pools: int = 4
     """Poolings of the sensitivity U-Net."""
     use_checkpoint: bool = False
@@ -69,11 +69,13 @@ class AdaptiveVarNetConfig:
     what is in images of 1e-4, as fastMRI's are."""
 
     def __post_init__(self) -> None:
-        counts = (self.num_cascades, self.num_channels, self.num_pools, self.num_sens_pools, self.num_policy_channels)
-        counts = (*counts, self.policy_fc_size, self.num_policy_fc_layers)
+        counts = (
+            *(self.num_cascades, self.num_channels, self.num_pools, self.num_sens_pools),
+            *(self.num_policy_channels, self.policy_fc_size, self.num_policy_fc_layers),
+        )
         if min(counts) < 1 or min(self.num_sens_channels, self.num_center_lines) < 0:
-            found = (*counts, self.num_sens_channels, self.num_center_lines)
-            raise ConfigError(f"adaptive_varnet needs at least 1 cascade, channel, pooling and layer, found {found}")
+            numbers = (*counts, self.num_sens_channels, self.num_center_lines)
+            raise ConfigError(f"adaptive_varnet needs at least 1 cascade, channel, pooling and layer, found {numbers}")
         _require_word("dc_mode", self.dc_mode, ("first", "simul", "last"))
         _require_word("policy", self.policy, ("policy", "loupe", "none"))
         _require_word("head", self.head, ("softplus", "sigmoid"))

@@ -23,15 +23,15 @@ _NAMES = (
     (r"\.sampler\.feature_extractor\.(\d+)\.layers\.0\.", r".convs.\1."),
     (r"\.sampler\.fc_out\.(\d+)\.", lambda found: f".linears.{int(found[1]) // 2}."),
 )
-_ARGUMENTS: Final = {
-    "budget": "budget",
-    "cascades_per_policy": "cascades_per_policy",
-    "dc_mode": "dc_mode",
-    "sparse_dc_gradients": "sparse_dc_gradients",
-    "num_sense_lines": "num_center_lines",
-    "crop_size": "matrix",
+_ARGUMENTS: Final[dict[str, tuple[str, type]]] = {
+    "budget": ("budget", int),
+    "cascades_per_policy": ("cascades_per_policy", int),
+    "dc_mode": ("dc_mode", str),
+    "sparse_dc_gradients": ("sparse_dc_gradients", bool),
+    "num_sense_lines": ("num_center_lines", int),
+    "crop_size": ("matrix", tuple),
 }
-"""Arguments of the published code that no tensor tells, or not wholly."""
+"""Arguments of the published code that no tensor tells, or not wholly; their names here, and their types."""
 _REDUCTION = 16  # of the image, in the network of a policy
 
 
@@ -50,8 +50,8 @@ def convert(
         ConfigError: Something that tensors do not tell is neither said nor given.
     """
     tensors = _network(state) | _policies(state)
-    settings = _told_by_shapes(tensors) | _told_by_arguments(said) | dict(given)
-    return tensors, settings | _told_by_policies(tensors, settings)
+    known = _told_by_arguments(said) | dict(given)
+    return tensors, _told_by_shapes(tensors) | _told_by_policies(tensors, known) | known
 
 
 def _network(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -75,21 +75,20 @@ def _told_by_shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def _told_by_arguments(said: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {own: said[name] for name, own in _ARGUMENTS.items() if said.get(name) is not None}
-    if "matrix" in settings:
-        settings["matrix"] = tuple(settings["matrix"])
-    return settings
+    """What the file says of its network; a value of another type is as good as none."""
+    listed = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    return {own: listed[name] for name, (own, kind) in _ARGUMENTS.items() if type(listed.get(name)) is kind}
 
 
-def _told_by_policies(tensors: Mapping[str, torch.Tensor], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What kind of policies there are, their sizes, and what has to be known besides."""
+def _told_by_policies(tensors: Mapping[str, torch.Tensor], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What kind of policies there are and their sizes; what else has to be known is an error if it is not."""
     if not any(name.startswith("policies.") for name in tensors):
         return {"policy": "none"}
-    if "budget" not in settings:
+    if "budget" not in known:
         raise ConfigError("the file does not say how many lines its policies choose: give --set budget=22, for example")
     if "policies.0.logits" in tensors:
         width = tensors["policies.0.logits"].shape[-1]
-        return {"policy": "loupe", "matrix": settings.get("matrix", (width, width))}
+        return {"policy": "loupe", "matrix": (width, width)}  # of any number of rows
     linears = sorted(name for name in tensors if re.fullmatch(r"policies\.0\.linears\.\d+\.weight", name))
     first, last = (tensors[name] for name in (linears[0], linears[-1]))
     num_channels = tensors["policies.0.convs.0.weight"].shape[0]
@@ -99,10 +98,10 @@ def _told_by_policies(tensors: Mapping[str, torch.Tensor], settings: Mapping[str
         "policy_fc_size": first.shape[0] if len(linears) > 1 else AdaptiveVarNetConfig().policy_fc_size,
         "num_policy_fc_layers": len(linears),
     }
-    if "matrix" not in settings:
+    if "matrix" not in known:
         told["matrix"] = _square(first.shape[1] // (num_channels * _REDUCTION), last.shape[0])
-    if "cascades_per_policy" not in settings:
-        told["cascades_per_policy"] = _spacing(tensors, int(settings["num_cascades"]))
+    if "cascades_per_policy" not in known:
+        told["cascades_per_policy"] = _spacing(tensors)
     return told
 
 
@@ -113,15 +112,17 @@ def _square(num_cells: int, width: int) -> tuple[int, int]:
     return width, width
 
 
-def _spacing(tensors: Mapping[str, torch.Tensor], num_cascades: int) -> int:
+def _spacing(tensors: Mapping[str, torch.Tensor]) -> int:
     """Cascades between policies, where their number leaves no doubt."""
-    num_policies = len({name.split(".")[1] for name in tensors if name.startswith("policies.")})
-    fits = [
-        spacing
-        for spacing in range(1, num_cascades + 1)
-        if len(decision_places(AdaptiveVarNetConfig(num_cascades=num_cascades, cascades_per_policy=spacing)))
-        == num_policies
-    ]
+    num_policies, num_cascades = (
+        len({name.split(".")[1] for name in tensors if name.startswith(owner)}) for owner in ("policies.", "cascades.")
+    )
+    fits = []
+    for spacing in range(1, num_cascades + 1):
+        config = AdaptiveVarNetConfig(
+            num_cascades=num_cascades, cascades_per_policy=spacing, budget=max(num_cascades, num_policies)
+        )
+        fits += [spacing] if len(decision_places(config)) == num_policies else []
     if len(fits) != 1:
         found = f"{num_policies} policies among {num_cascades} cascades"
         raise ConfigError(f"the file does not say where its policies stand, {found}: give --set cascades_per_policy=1")

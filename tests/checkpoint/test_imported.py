@@ -18,12 +18,13 @@ VARNET = {"num_cascades": 2, "num_channels": 6, "num_pools": 2, "num_sens_channe
 FILES = {
     "fastmri-varnet": "fastmri_varnet",
     "fastmri-unet": "fastmri_unet",
+    "adaptive-varnet": "adaptive_varnet",
     "promptmr": "promptmr_v1",
     "promptmr-plus": "promptmr_plus",
     "snu-challenge": "promptmr_snu_challenge",
 }
-TOLD = {"snu-challenge": {"task": "knee"}}
-"""What a state dict alone does not tell of the order of operations."""
+TOLD = {"snu-challenge": {"task": "knee"}, "adaptive-varnet": {"budget": "9", "matrix": "32,36"}}
+"""What a state dict alone does not tell."""
 PROMPTMR = ["promptmr", "promptmr-plus", "snu-challenge"]
 
 

@@ -242,7 +242,7 @@ def test_the_largest_shape_counts_after_the_crop():
 
 @pytest.mark.parametrize("model", LEARNED)
 def test_every_learned_model_can_be_traced(model):
-    config = make_config(model, {"varnet": VARNET, "promptmr": PROMPTMR}.get(model, {}))
+    config = make_config(model, {"varnet": VARNET, "promptmr": PROMPTMR, "adaptive_varnet": VARNET}.get(model, {}))
     for has_backward in (True, False):
         assert trace_step(config, SHAPE, is_gpu=True, has_backward=has_backward).peak_bytes > 0
 
