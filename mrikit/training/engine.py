@@ -167,7 +167,15 @@ class Engine:
         """Full k-space on the device, augmented."""
         volumes = [self._volume(key.volume) for key in batch.keys]
         augment = make_augment(self.config.augment, seed=self.config.training.seed, epoch=epoch)
-        return prepare(batch, volumes, self.process.device, augment=augment, max_readout=self.config.data.max_readout)
+        data = self.config.data
+        return prepare(
+            batch,
+            volumes,
+            self.process.device,
+            augment=augment,
+            max_readout=data.max_readout,
+            num_coils=data.num_coils,
+        )
 
     def _agree(self, done: Sequence[Losses], names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.
@@ -247,6 +255,8 @@ class Engine:
             "masks": [plan.facts for plan in data.plans],
             "validation_masks": [plan.facts for plan in data.validation_plans],
             "max_readout": data.max_readout,
+            "matrix": list(data.matrix),
+            "num_coils": data.num_coils,
             "trained_on": sorted(own.union(self._trained_on)),
         }
 

@@ -152,7 +152,8 @@ def validation_examples(
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
         # Full k-space is let go before a network runs.
-        yield undersample(prepare(batch, [volume], device, max_readout=data.max_readout), [mask])
+        scan = prepare(batch, [volume], device, max_readout=data.max_readout, num_coils=data.num_coils)
+        yield undersample(scan, [mask])
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
