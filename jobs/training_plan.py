@@ -166,7 +166,7 @@ def _shapes(
     config: "RunConfig", data: Sequence[Location], validation_data: Location | None, patients: Path | None
 ) -> tuple[Sequence["BatchShape"], Sequence["BatchShape"], str]:
     """Shapes of the volumes on both sides, and in words where they are from."""
-    from mrikit.data import published_shapes
+    from mrikit.data import published_shapes, shape_at_matrix
     from mrikit.training import plan_run
 
     if all(isinstance(place, Path) and place.is_dir() for place in data):
@@ -174,6 +174,9 @@ def _shapes(
         training, validation, found = plan.training, plan.validation, "found in the data"
     else:
         whole, val = (published_shapes(config.data.challenge, config.data.anatomy, side) for side in ("train", "val"))
+        if config.data.matrix:
+            size = config.data.matrix[0], config.data.matrix[1]
+            whole, val = (tuple(shape_at_matrix(shape, size) for shape in side) for side in (whole, val))
         training = whole[: config.data.num_volumes or None]
         validation = val if config.data.num_validation else ()
         found = "fastMRI's own, because nobody has looked into the data"

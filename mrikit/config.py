@@ -102,7 +102,9 @@ def _read(value: Any, kind: Any, name: str) -> Any:  # noqa: ANN401 - a value of
         raise ConfigError(f"{name} is a group of settings; set one of them, as in {name}.{_first_field(kind)}=...")
     origin = typing.get_origin(kind)
     if origin is tuple:
-        parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+        if isinstance(value, str):
+            value = value.split(",") if value else []
+        parts = value if isinstance(value, list | tuple) else [value]
         return tuple(_read(part, typing.get_args(kind)[0], name) for part in parts)
     if origin is not None and issubclass(origin, Mapping):
         if isinstance(value, Mapping):

@@ -79,6 +79,11 @@ def test_a_tuple_may_be_written_in_many_ways(value):
     assert change_config(Outer(), {"inner.sizes": value}, "run").inner.sizes == (3,)
 
 
+@pytest.mark.parametrize("value", ["", [], ()])
+def test_a_tuple_may_be_empty(value):
+    assert change_config(Outer(), {"inner.sizes": value}, "run").inner.sizes == ()
+
+
 def test_a_group_is_read_from_a_mapping():
     found = build_config(Outer, {"inner": {"rate": 1, "sizes": [4]}, "extra": {"k": [1]}}, "run")
     assert found == Outer(inner=Inner(rate=1.0, sizes=(4,)), extra={"k": [1]})

@@ -19,7 +19,7 @@ COMPATIBILITY: Final[dict[str, str]] = {
 
 _SCORES = ("ssim", "psnr", "nmse", "accuracy")
 _NOT_SHOWN = ("format", "model_config", "num_weights")  # the last is what `parameters` says
-_ZERO_IS_NONE = ("stage", "max_readout")
+_ZERO_IS_NONE = ("stage", "max_readout", "num_coils")
 _MOST_ITEMS = 8
 _FACTS = {
     "model": "Network",
@@ -32,6 +32,8 @@ _FACTS = {
     "masks": "Undersampling",
     "validation_masks": "Undersampling in validation",
     "max_readout": "Rows kept of an image",
+    "matrix": "Matrix that k-space is cropped to",
+    "num_coils": "Virtual coils",
     "step": "Step",
     "epoch": "Epoch",
     "sha256": "SHA-256 of the weights file",

@@ -1,6 +1,7 @@
 """From volumes to the examples that models train on and reconstruct: slices, masks, crops and targets."""
 
 from mrikit.data.apply_mask import undersample, undersample_by
+from mrikit.data.at_matrix import at_matrix, shape_at_matrix
 from mrikit.data.augment import Augment, AugmentConfig, Augmented, SampleId, make_augment
 from mrikit.data.dataset import (
     SliceBatch,
@@ -36,6 +37,7 @@ __all__ = [
     "SliceFacts",
     "SliceKey",
     "TrainingVolumes",
+    "at_matrix",
     "center_crop",
     "choose_mask",
     "cropped_shape",
@@ -53,6 +55,7 @@ __all__ = [
     "rank_share",
     "read_slices",
     "scored_window",
+    "shape_at_matrix",
     "split_patients",
     "undersample",
     "undersample_by",

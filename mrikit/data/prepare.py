@@ -14,7 +14,7 @@ from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import scored_window
 from mrikit.errors import DataError
 from mrikit.masks import Mask
-from mrikit.physics.coils import rss
+from mrikit.physics.coils import compress_coils, rss
 from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import fft1c, ifft1c, ifft2c
 from mrikit.volumes import ScanInfo, Volume
@@ -28,6 +28,7 @@ def prepare(
     *,
     augment: Augment | None = None,
     max_readout: int = 0,
+    num_coils: int = 0,
     has_reference: bool = True,
 ) -> ScanBatch:
     """Put slices on the device, augment and crop them, and make what they are compared with.
@@ -40,12 +41,17 @@ def prepare(
             slice.
         max_readout: Rows of the image to keep along the readout where there are more, but never fewer than are scored;
             0 for all.
+        num_coils: Virtual coils that full k-space is compressed to, the same for a slice and its neighbours; 0 for the
+            file's own.
         has_reference: Whether to make a reference; without a stored one k-space has to be full.
 
     Returns:
         A ScanBatch. Its reference is the file's own where k-space was not changed, or RSS of full k-space; its data
         range is that of the volume, which no transform changes, or of the slice alone where the file does not say or
-        the augmentation asks for it.
+        the augmentation asks for it. All coils are in the reference, also where they are compressed.
+
+    Raises:
+        DataError: A volume has fewer coils than are asked for.
     """
     infos = [volume.info for volume in volumes]
     slice_index = [key.slice_index for key in batch.keys]
@@ -58,8 +64,9 @@ def prepare(
         reference = _reference(batch, augmented, infos[0])
         has_own_range = [is_changed and augmented.uses_slice_max for is_changed in augmented.is_changed]
         data_range = _data_ranges(infos, reference, has_own_range)
+    kspace = _crop_readout(augmented.kspace, infos[0], max_readout) if max_readout else augmented.kspace
     return ScanBatch(
-        kspace=_crop_readout(augmented.kspace, infos[0], max_readout) if max_readout else augmented.kspace,
+        kspace=_compress(kspace, num_coils, infos[0]) if num_coils else kspace,
         reference=reference,
         data_range=data_range,
         crop=scored_window(infos[0]),
@@ -84,6 +91,7 @@ def make_example(
     has_reference: bool = True,
     num_adjacent: int = 1,
     max_readout: int = 0,
+    num_coils: int = 0,
 ) -> Example:
     """Slices of a volume as one Example: read, prepared and undersampled by the volume's mask.
 
@@ -97,6 +105,7 @@ def make_example(
         num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd. Beyond the ends of the
             volume its last slice is repeated.
         max_readout: As in `prepare`.
+        num_coils: As in `prepare`.
 
     Raises:
         ConfigError: There is no middle slice.
@@ -106,7 +115,8 @@ def make_example(
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
     keys = [SliceKey(0, index) for index in slice_index]
     batch = read_slices([volume], keys, num_adjacent, has_reference=has_reference)
-    scan = prepare(batch, [volume] * len(keys), device, max_readout=max_readout, has_reference=has_reference)
+    volumes = [volume] * len(keys)
+    scan = prepare(batch, volumes, device, max_readout=max_readout, num_coils=num_coils, has_reference=has_reference)
     return undersample(scan, [mask] * len(keys))
 
 
@@ -125,6 +135,16 @@ def _crop_readout(kspace: torch.Tensor, info: ScanInfo, max_readout: int) -> tor
     # Not (height - wanted) // 2, which moves the window by a row where one of the sizes is odd.
     first = (height - scored) // 2 - (wanted - scored) // 2
     return fft1c(ifft1c(kspace, -2)[..., first : first + wanted, :], -2)
+
+
+def _compress(kspace: torch.Tensor, num_coils: int, info: ScanInfo) -> torch.Tensor:
+    """(batch, slice, coil, readout, phase) k-space of virtual coils, one matrix for a slice and its neighbours."""
+    if num_coils > kspace.shape[2]:
+        raise DataError(
+            f"{info.volume_id}: cannot make {num_coils} virtual coils of {kspace.shape[2]}; a smaller data.num_coils "
+            f"would do, or other data"
+        )
+    return compress_coils(kspace, num_coils, kspace.transpose(1, 2).flatten(2, 3).unsqueeze(1))
 
 
 def _anatomy(info: ScanInfo) -> str | None:

@@ -41,7 +41,8 @@ def read_pair(
 def make_pair(volume: Volume, reconstruction_path: Path, *, is_square: bool = True) -> Pair:
     """Read a reconstruction and the reference of its volume, and crop both to the window that is scored.
 
-    A volume that has no reference but was fully sampled is compared with the one that lies with its reconstruction.
+    The reference that lies with the reconstruction counts where the volume has none but was fully sampled, and where
+    k-space was cropped to a smaller matrix, whose image is another.
 
     fastMRI crops to a square as wide as the reference. Where reference or reconstruction is smaller than that square,
     as a reconstruction is whose field of view is narrower than the reference, both are cropped to the smaller one.
@@ -56,7 +57,8 @@ def make_pair(volume: Volume, reconstruction_path: Path, *, is_square: bool = Tr
     """
     reconstruction = read_reconstruction(reconstruction_path)
     image, zero_filled, reference = reconstruction.image, reconstruction.zero_filled, None
-    stored = reconstruction.reference if volume.reference is None else volume.reference
+    is_own = volume.reference is None or bool(reconstruction.config.get("matrix"))
+    stored = reconstruction.reference if is_own else volume.reference
     if stored is not None:
         if len(image) != len(stored):
             raise DataError(

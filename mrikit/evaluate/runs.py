@@ -25,6 +25,10 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
             settings["weights"] = reconstruction.weights_sha256[:_DIGEST_LENGTH]
     if reconstruction.weights_sha256:
         settings["precision"] = config.get("precision", "fp32")
+    if config.get("matrix"):
+        settings["matrix"] = "x".join(map(str, config["matrix"]))
+    if config.get("num_coils"):
+        settings["num_coils"] = config["num_coils"]
     for switch in ("flips", "whiten"):
         if config.get(switch):
             settings[switch] = True

@@ -258,6 +258,8 @@ def _add_boxes(row: VolumeScore, pair: Pair, compared: Compared, boxes: _Boxes) 
     """The row with the scores of the volume's boxes; boxes that cannot be read cost the volume no other score."""
     if boxes is None:
         return row, []
+    if pair.reconstruction.config.get("matrix"):
+        return row, [f"{row.volume_id}: boxes are those of the whole matrix, and it was cropped to a smaller one"]
     size, window = pair.info.recon_matrix, (compared.image.shape[1], compared.image.shape[2])
     try:
         if isinstance(boxes, BoxTable):

@@ -64,13 +64,12 @@ def trace_step(config: RunConfig, shape: BatchShape, *, is_gpu: bool, has_backwa
         is_gpu: Whether to choose as the network does on a GPU: how many coils go through it together, and so on.
         has_backward: Whether it is trained, else validated.
     """
-    num_coils, _, num_columns = shape.kspace
-    rows = readout_rows(config, shape)
-    config = with_shape(config, (rows, num_columns))
+    kspace = (virtual_coils(config, shape), readout_rows(config, shape), shape.kspace[2])
+    config = with_shape(config, kspace[1:])
     step = _Step(
         key=_key(config),
         config=config,
-        kspace=(num_coils, rows, num_columns),
+        kspace=kspace,
         window=shape.window,
     )
     return _trace(step, is_gpu=is_gpu, has_backward=has_backward)
@@ -133,6 +132,11 @@ def readout_rows(config: RunConfig, shape: BatchShape) -> int:
     """Rows of k-space after the crop along the readout."""
     rows, wanted = shape.kspace[1], config.data.max_readout
     return min(rows, max(wanted, shape.window[0])) if wanted else rows
+
+
+def virtual_coils(config: RunConfig, shape: BatchShape) -> int:
+    """Coils of k-space as a network sees it."""
+    return config.data.num_coils or shape.kspace[0]
 
 
 def _scan(step: _Step) -> ScanBatch:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mrikit.data import BatchShape
 from mrikit.errors import ConfigError
-from mrikit.forecast.footprint import Footprint, readout_rows, trace_step
+from mrikit.forecast.footprint import Footprint, readout_rows, trace_step, virtual_coils
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import deepspeed_config
 
@@ -99,9 +99,11 @@ def memory_of(
 
 def largest_shape(config: RunConfig, shapes: Sequence[BatchShape]) -> BatchShape:
     """The one whose k-space, cropped as the run crops it, is largest."""
-    return max(
-        shapes, key=lambda shape: (shape.kspace[0] * readout_rows(config, shape) * shape.kspace[2], shape.kspace)
-    )
+
+    def size(shape: BatchShape) -> tuple[int, tuple[int, int, int]]:
+        return virtual_coils(config, shape) * readout_rows(config, shape) * shape.kspace[2], shape.kspace
+
+    return max(shapes, key=size)
 
 
 def parse_bytes(text: str) -> int:
@@ -174,7 +176,7 @@ def _read_bytes(config: RunConfig, shape: BatchShape) -> tuple[int, int]:
     copies = 0
     if shape.reference is None:
         copies = _COPIES * one
-    if readout_rows(config, shape) < num_rows:
+    if readout_rows(config, shape) < num_rows or config.data.num_coils:
         copies = max(copies, _COPIES * stack)
     if config.augment.strength:
         copies = _COPIES * stack * (4 if config.augment.upsample else 1)

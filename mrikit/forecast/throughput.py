@@ -231,7 +231,9 @@ class _Network:
 def _key(config: RunConfig) -> str:
     parts = (config.objective, config.model, config.model_config, config.num_adjacent)
     data, training = config.data, config.training
-    return json.dumps([*parts, data.max_readout, training.precision, training.micro_batch_size], default=str)
+    return json.dumps(
+        [*parts, data.max_readout, data.num_coils, training.precision, training.micro_batch_size], default=str
+    )
 
 
 @functools.cache
@@ -307,4 +309,5 @@ def _prepare(batch: SliceBatch, config: RunConfig, shape: BatchShape, device: st
         device,
         augment=make_augment(always, seed=0, epoch=0),
         max_readout=config.data.max_readout,
+        num_coils=config.data.num_coils,
     )

@@ -53,6 +53,19 @@ class AcquiredRegion:
         """How many samples it has."""
         return int(self.samples().sum())
 
+    def at_matrix(self, window: tuple[int, int], matrix: tuple[int, int]) -> "AcquiredRegion":
+        """What it is of k-space whose image was cropped to the window, and which then was cropped to its centre.
+
+        Args:
+            window: (y, x) of the image.
+            matrix: (readout, phase) of what is left of k-space, which reaches less far out.
+        """
+        rows, columns = (
+            _nearest(np.arange(wanted) - wanted // 2, kept, size)
+            for wanted, kept, size in zip(matrix, window, self.matrix, strict=True)
+        )
+        return AcquiredRegion.around(self.samples()[np.ix_(rows, columns)])
+
     def samples(self, shape: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
         """(readout, phase) bool, not to be written to.
 
@@ -72,11 +85,21 @@ def _samples(region: AcquiredRegion, num_rows: int) -> npt.NDArray[np.bool_]:
     else:
         column, (left, right) = np.arange(width), np.array(region.outline).T[..., None]
         samples = (column >= left) & (column < right)
-    # The row of the file at the same distance from the centre of k-space, or the nearest one.
-    distance = (np.arange(num_rows) - num_rows // 2) / num_rows
-    found: npt.NDArray[np.bool_] = samples[np.clip(np.rint(distance * size).astype(int) + size // 2, 0, size - 1)]
+    found: npt.NDArray[np.bool_] = samples[_nearest(np.arange(num_rows) - num_rows // 2, num_rows, size)]
     found.flags.writeable = False
     return found
+
+
+def _nearest(offsets: npt.NDArray[np.int64], num_lines: int, size: int) -> npt.NDArray[np.int64]:
+    """The line of the file at the same distance from the centre of k-space, or the nearest one.
+
+    Args:
+        offsets: From the centre, in lines of the cropped image's k-space.
+        num_lines: Lines of that k-space, which are as far apart as the image is small.
+        size: Lines of the file.
+    """
+    place: npt.NDArray[np.int64] = np.rint(offsets / num_lines * size).astype(np.int64) + size // 2
+    return np.clip(place, 0, size - 1)
 
 
 def _extent(values: npt.NDArray[np.bool_]) -> tuple[int, int]:

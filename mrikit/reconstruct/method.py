@@ -119,6 +119,17 @@ class Method:
         """Rows of the image that it was trained to see at most; 0 for all."""
         return int(self.record.get("max_readout") or 0)
 
+    @property
+    def matrix(self) -> tuple[int, int] | None:
+        """(readout, phase) that k-space was cropped to in its training; None for the files' own."""
+        matrix = self.record.get("matrix")
+        return (int(matrix[0]), int(matrix[1])) if matrix else None
+
+    @property
+    def num_coils(self) -> int:
+        """Virtual coils that it was trained to see; 0 for the files' own."""
+        return int(self.record.get("num_coils") or 0)
+
 
 def build_method(config: ReconstructConfig, device: torch.device | str = "cpu") -> Method:
     """The one model that a configuration names, with its weights if it has some.
@@ -162,7 +173,7 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
 
 def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
     """The resolved configuration as JSON: what every output carries."""
-    facts = {
+    facts: dict[str, Any] = {
         "version": __version__,
         "model": method.name,
         "model_config": model_settings(method.model),
@@ -171,6 +182,8 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
     }
     if method.weights is None:
         return facts
+    seen = {"matrix": method.matrix, "num_coils": method.num_coils}
+    facts |= {name: value for name, value in seen.items() if value}
     return facts | {
         "weights": shown(method.weights.path.resolve()),
         "weights_sha256": method.weights.sha256,

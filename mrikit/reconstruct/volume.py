@@ -13,6 +13,7 @@ import torch
 from mrikit.data import (
     Example,
     MaskPlan,
+    at_matrix,
     center_crop,
     choose_mask,
     cropped_shape,
@@ -58,6 +59,8 @@ def reconstruct_volume(
 ) -> Reconstruction:
     """Undersample and reconstruct every slice of a volume; each is read once.
 
+    Where a network was trained at a smaller matrix, so is it given the volume: image and reference are of that matrix.
+
     Args:
         volume: The scan, read slice by slice.
         method: The model, on the device.
@@ -72,10 +75,14 @@ def reconstruct_volume(
         DataError: A slice is damaged, or the mask does not suit the model.
         JobError: The memory of the device does not suffice for one slice.
     """
-    info, volume_id = volume.info, volume.info.volume_id
-    held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
+    source = held = volume.kspace if isinstance(volume.kspace, HeldSlices) else HeldSlices(volume.kspace)
     volume = volume.replaced(kspace=held)
     _require_centred(volume)
+    if method.matrix:
+        volume = at_matrix(volume, method.matrix)
+        held = HeldSlices(volume.kspace)
+        volume = volume.replaced(kspace=held)
+    info, volume_id = volume.info, volume.info.volume_id
     mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
     _warn_of_rows(info, method)
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
@@ -93,8 +100,11 @@ def reconstruct_volume(
                 has_reference=has_reference,
                 num_adjacent=method.num_adjacent,
                 max_readout=method.max_readout,
+                num_coils=method.num_coils,
             )
-        held.let_go(readers.finish(indices))
+        finished = readers.finish(indices)
+        for slices in (held, source):
+            slices.let_go(finished)
         return in_window(example, window_before(volume.info)) if method.crops_before else example
 
     def compute(example: Example) -> list[_Slice]:

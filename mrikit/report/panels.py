@@ -120,6 +120,8 @@ def _scored_panel(rank: str, chosen: SliceScore, sources: Iterable[Source], labe
     best = pairs[row.label]
     if best.reference is None:
         return Panel(**facts, problem=f"{row.path}: the file has no reference image any more")
+    # Those at another matrix have an image and a reference of another size.
+    pairs = {label: pair for label, pair in pairs.items() if pair.image.shape == best.image.shape}
     reference = best.reference[index]
     # Skin beside a coil is several times brighter than anything else; it may saturate.
     top = float(np.quantile(reference, WHITE_QUANTILE))

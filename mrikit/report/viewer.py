@@ -74,6 +74,9 @@ def make_viewer(section: Section, folders: Sequence[ReconFolder], panel: Panel) 
                 absent.append(source.row.label)
                 continue
             pair = read_pair(recorded_location(source.row.path), source.file, source.row.volume_id)
+            if pairs and pair.image.size != num_voxels:
+                absent.append(source.row.label)  # at another matrix
+                continue
             pairs[source.row.label], num_voxels = pair, pair.image.size
     except DataError:
         return None  # the panel says why

@@ -45,6 +45,11 @@ class DataConfig:
     """Only volumes that show it, such as `knee`; empty for all."""
     max_readout: int = 0
     """Rows of the image that are kept along the readout where there are more, at least the scored ones; 0 for all."""
+    matrix: tuple[int, ...] = ()
+    """(readout, phase) of a smaller k-space, such as `128,128`: of the scored window, and of its k-space the centre;
+    empty for the files' own."""
+    num_coils: int = 0
+    """Virtual coils that full k-space is compressed to before masks are drawn; 0 for the files' own coils."""
     num_validation: float = 0.2
     """Patients held out to validate on: a share below 1, a number from 1; 0 for no validation. Where there is a folder
     of validation volumes, only 0 counts."""
@@ -58,9 +63,16 @@ class DataConfig:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
             raise ConfigError(f"each acceleration needs its centre fraction, found {found}; give as many of both")
         _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim", "kspace_nmse"))
-        for name in ("num_validation", "num_volumes", "max_readout"):
+        for name in ("num_validation", "num_volumes", "max_readout", "num_coils"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
+        if self.matrix and (len(self.matrix) != 2 or min(self.matrix) < 1):
+            found = ",".join(map(str, self.matrix))
+            raise ConfigError(f"data.matrix is readout,phase, such as 128,128, found {found}")
+        if self.matrix and self.max_readout:
+            raise ConfigError(
+                f"data.matrix crops the readout, and so does data.max_readout {self.max_readout}; set the latter to 0"
+            )
         if self.validation_mask_settings and not self.validation_mask_kind:
             raise ConfigError("data.validation_mask_settings need data.validation_mask_kind; found none")
         # Typed, so that a run is the same however its settings were written.

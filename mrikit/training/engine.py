@@ -171,7 +171,15 @@ class Engine:
         """Full k-space on the device, augmented."""
         volumes = [self._volume(key.volume) for key in batch.keys]
         augment = make_augment(self.config.augment, seed=self.config.training.seed, epoch=epoch)
-        return prepare(batch, volumes, self.process.device, augment=augment, max_readout=self.config.data.max_readout)
+        data = self.config.data
+        return prepare(
+            batch,
+            volumes,
+            self.process.device,
+            augment=augment,
+            max_readout=data.max_readout,
+            num_coils=data.num_coils,
+        )
 
     def _agree(self, done: Sequence[Losses], names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.
@@ -254,6 +262,8 @@ class Engine:
             "validation_masks": [plan.facts for plan in data.validation_plans],
             **({"sampler": asdict(self.config.sampler)} if self.config.sampler.kind else {}),
             "max_readout": data.max_readout,
+            "matrix": list(data.matrix),
+            "num_coils": data.num_coils,
             "trained_on": sorted(own.union(self._trained_on)),
         }
 

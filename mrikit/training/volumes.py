@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrikit.data import SliceDataset, cropped_shape, open_training_volumes, split_patients
+from mrikit.data import SliceDataset, at_matrix, cropped_shape, open_training_volumes, split_patients
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import is_mask_file, sample_mask
 from mrikit.randomness import generator
@@ -118,6 +118,9 @@ def _usable(
     """The full volumes of one side that show the anatomy, and a line for each reason to leave others out."""
     full, undersampled = open_training_volumes(files, where)
     fitting = _of_anatomy(full, config.data.anatomy, where)
+    if config.data.matrix:
+        rows, columns = config.data.matrix
+        fitting = [at_matrix(volume, (rows, columns)) for volume in fitting]
     objective_of(config).check(fitting, where, is_training=is_training)
     shown = {volume.info.volume_id for volume in fitting}
     others = [volume.info.volume_id for volume in full if volume.info.volume_id not in shown]

@@ -119,6 +119,18 @@ class Volume:
         changed.__dict__.update({name: self.__dict__[name] for name in _DECIDED if name in self.__dict__})
         return changed
 
+    def rescanned(self, kspace: SliceArray, info: ScanInfo, region: AcquiredRegion) -> "Volume":
+        """A fully sampled volume whose k-space was computed from this one's, and which has nothing else.
+
+        Args:
+            kspace: (slice, coil, readout, phase) complex64.
+            info: The facts that fit it.
+            region: What of it was acquired; computed zeros do not show it.
+        """
+        made = Volume(kspace=kspace, info=info)
+        made.__dict__["_looked"] = Sampling(region, None), self.misplaced
+        return made
+
     @cached_property
     def _sampling(self) -> Sampling:
         """Of an undersampled volume without a mask all slices tell, because the middle one may lack samples."""

@@ -223,6 +223,15 @@ def test_cropped_rows_and_small_micro_batches_take_less():
     assert trace_step(config, SHAPE, is_gpu=False).peak_bytes == pytest.approx(plain * 72 / 96, rel=0.15)
 
 
+def test_virtual_coils_take_less():
+    plain, fewer = (trace_step(make_config(data__num_coils=count), SHAPE, is_gpu=False).peak_bytes for count in (0, 2))
+    assert fewer < 0.8 * plain
+    many = dataclasses.replace(SHAPE, kspace=(32, 96, 60))
+    wide = dataclasses.replace(SHAPE, kspace=(4, 96, 90))
+    assert largest_shape(make_config(), [many, wide]) is many
+    assert largest_shape(make_config(data__num_coils=2), [many, wide]) is wide
+
+
 def test_augmentation_needs_the_coil_images_a_few_times():
     tiny = {"num_cascades": 1, "num_channels": 1, "num_pools": 1, "num_sens_channels": 0, "use_checkpoint": True}
     config = make_config("varnet", tiny)

@@ -68,6 +68,23 @@ def test_the_readout_is_cropped_as_the_weights_say():
     np.testing.assert_allclose(result.image, volume.reference, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_a_volume_is_given_at_the_matrix_and_with_the_coils_of_the_weights(num_threads):
+    model, volume = Watch(num_adjacent=3), make_volume(num_slices=4)
+    counted, before = Counted(volume.kspace), torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        result = reconstruct_volume(replace(volume, kspace=counted), trained(model, matrix=[24, 20], num_coils=6), None)
+    finally:
+        torch.set_num_threads(before)
+    assert counted.reads == dict.fromkeys(range(4), 1)
+    assert model.seen[0].shape == (1, 3, 6, 24, 20)
+    assert result.image.shape == result.reference.shape == (4, 24, 20)
+    # All six coils are there, only mixed, so that zero filling of full k-space gives the reference.
+    np.testing.assert_allclose(result.image, result.reference, rtol=1e-3, atol=1e-5)
+    assert (result.config["matrix"], result.config["num_coils"]) == ((24, 20), 6)
+
+
 @pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet", "grappa"])
 def test_several_slices_at_a_time_give_the_same_image(name):
     volume = make_volume(num_slices=3, num_coils=4)

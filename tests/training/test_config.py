@@ -73,6 +73,14 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
         (DataConfig, {"num_validation": -1.0}, "data.num_validation is 0 or more, found -1"),
         (DataConfig, {"num_volumes": -1}, "data.num_volumes is 0 or more, found -1"),
         (DataConfig, {"max_readout": -1}, "data.max_readout is 0 or more, found -1"),
+        (DataConfig, {"num_coils": -1}, "data.num_coils is 0 or more, found -1"),
+        (DataConfig, {"matrix": (128,)}, "data.matrix is readout,phase, such as 128,128, found 128"),
+        (DataConfig, {"matrix": (0, 8)}, "data.matrix is readout,phase, such as 128,128, found 0,8"),
+        (
+            DataConfig,
+            {"matrix": (8, 8), "max_readout": 16},
+            "data.matrix crops the readout, and so does data.max_readout 16; set the latter to 0",
+        ),
         (DataConfig, {"validation_mask_kind": "star"}, "no mask is called 'star'; there are "),
         (
             TrainingConfig,

@@ -79,6 +79,9 @@ def _read(file: VolumeFile, path: Path) -> Found:
         sizes = f"{made.source_signature[0]} bytes, {file.path} has {file.source_signature[0]}"
         raise DataError(f"{path}: made from a file of {sizes}; reconstruct it again")
     _require_mask(file, path, made.mask)
+    if made.config.get("matrix"):
+        size = " x ".join(map(str, made.config["matrix"]))
+        raise DataError(f"{path}: made of k-space that was cropped to {size}; {RULE} is for all of it")
     settings = {name: value for name, value in made.config.items() if name not in _PLACES}
     return Found(
         file=file,

@@ -183,7 +183,7 @@ def validation_scans(
     volume = dataset.volumes[position]
     for slice_index in range(len(volume.kspace)):
         batch = dataset.read([SliceKey(position, slice_index)])
-        yield prepare(batch, [volume], device, max_readout=data.max_readout)
+        yield prepare(batch, [volume], device, max_readout=data.max_readout, num_coils=data.num_coils)
 
 
 def validation_plan(volume_id: str, data: DataConfig) -> MaskPlan:
