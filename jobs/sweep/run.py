@@ -77,7 +77,7 @@ def sweep(
             f"--at-once, with --retry-failed"
         )
     found = read_sweep(file)
-    given = parse_assignments([*(resource or []), *([f"memory={memory}"] if memory else [])])
+    given = parse_assignments(resource or []) | ({"memory": memory} if memory else {})
     chosen = Chosen(on=on, gpus=gpus, spot=spot, max_hours=max_hours, resource=[f"{k}={v}" for k, v in given.items()])
     members = {member.name: (member, member_spec(found, member, chosen)) for member in found.members()}
     backend = open_backend(on)

@@ -6,7 +6,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,10 @@ class Sweep:
     """Of a random sweep."""
     test_data: str = ""
     """Volumes that every member is scored on when it is trained; empty for none. It is no part of a member's name."""
-    rows: tuple[Mapping[str, Any], ...] = ()
-    """Settings that go together, such as a kind of mask with its seed; each is combined with all of `settings`."""
+    rows: tuple[tuple[Mapping[str, Any], ...], ...] = ()
+    """Tables of settings that go together, such as a kind of mask with its seed. Each row of a table is combined with
+    all of `settings`, and with each row of the other tables. In the file one table may stand alone, and `table` names
+    CSV files of more."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Key of the configuration: a list of values; in a random sweep also a table of low, high, and log = true."""
 
@@ -91,25 +93,21 @@ class Sweep:
         return list({member.name: member for member in members}.values())
 
     def _grid(self) -> list[dict[str, Any]]:
-        pairs = self.rows or ({},)
-        count = math.prod([len(pairs), *(len(values) for values in self.settings.values())])
+        count = math.prod(len(values) for values in (*self.rows, *self.settings.values()))
         if count > _MOST_MEMBERS:
             raise ConfigError(
                 f"the grid has {count:,} members, more than {_MOST_MEMBERS:,}; draw some with kind = 'random'"
             )
-        products = [dict(zip(self.settings, row, strict=True)) for row in itertools.product(*self.settings.values())]
-        return [{**pair, **product} for pair in pairs for product in products]
+        alone = [[{key: value} for value in values] for key, values in self.settings.items()]
+        return [_joined(parts) for parts in itertools.product(*self.rows, *alone)]
 
     def _draws(self) -> list[dict[str, Any]]:
         if self.num_members > _MOST_MEMBERS:
             raise ConfigError(f"sweep.num_members is at most {_MOST_MEMBERS:,}; found {self.num_members:,}")
         # A draw depends on its number and key alone, so a longer sweep has the members of a shorter one.
-        pairs = list(self.rows) or [{}]
         return [
-            {
-                **_draw(pairs, self.seed, "rows", index),
-                **{key: _draw(values, self.seed, key, index) for key, values in self.settings.items()},
-            }
+            _joined(_draw(list(table), self.seed, f"rows {number}", index) for number, table in enumerate(self.rows))
+            | {key: _draw(values, self.seed, key, index) for key, values in self.settings.items()}
             for index in range(self.num_members)
         ]
 
@@ -139,21 +137,27 @@ def read_sweep(file: Path) -> Sweep:
         if key not in found:
             raise ConfigError(f"{file}: no {key}; a sweep has task, data and settings")
     try:
-        if "table" in found:
-            found = _with_table(found, file.parent)
+        if has_pairs:
+            found = _with_tables(found, file.parent)
         return build_config(Sweep, {**found, "name": file.stem}, "sweep")
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
 
 
-def _with_table(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What a file says, with the rows of its table."""
-    if "rows" in found:
-        raise ConfigError("sweep.rows and sweep.table are two ways to say the same; keep one")
-    if not isinstance(found["table"], str):
+def _with_tables(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What a file says, with the rows of its tables."""
+    rows, files = found.get("rows", []), found.get("table", [])
+    files = [files] if isinstance(files, str) else files
+    if not isinstance(files, list) or not all(isinstance(one, str) for one in files):
         raise ConfigError(f"sweep.table is the path of a CSV file, from the sweep's folder; found {found['table']}")
+    is_one = isinstance(rows, list) and rows and not all(isinstance(one, list) for one in rows)
+    tables = [rows] if is_one or not isinstance(rows, list) else rows
     rest = {key: value for key, value in found.items() if key != "table"}
-    return {**rest, "rows": read_table(folder / found["table"])}
+    return {**rest, "rows": [*tables, *(read_table(folder / one) for one in files)]}
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: value for part in parts for key, value in part.items()}
 
 
 def _text(value: object) -> str:

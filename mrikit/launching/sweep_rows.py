@@ -47,29 +47,35 @@ def read_table(file: Path) -> list[dict[str, Any]]:
     return [{key: _value(cell) for key, cell in zip(header, cells, strict=True) if cell} for _, cells in rows]
 
 
-def require_rows(rows: Sequence[Mapping[str, Any]], keys: Collection[str]) -> None:
+def require_rows(tables: Sequence[Sequence[Mapping[str, Any]]], keys: Collection[str]) -> None:
     """Refuse rows that cannot be meant.
 
     Args:
-        rows: Paired settings.
+        tables: Paired settings.
         keys: Those that every row is combined with.
 
     Raises:
-        ConfigError: A row is empty, holds no plain values, or sets what is set for all.
+        ConfigError: A table or a row is empty, a row holds no plain values, or sets what is set elsewhere too.
     """
-    for number, row in enumerate(rows, 1):
-        if not row:
-            raise ConfigError(f"row {number} of the sweep is empty; name a setting in it, or delete it")
-        for key, value in row.items():
-            if isinstance(value, Mapping):
-                inner = next(iter(value), "key")
-                raise ConfigError(
-                    f'row {number} of the sweep: write "{key}.{inner}" in quotes, as one key; found {value}'
-                )
-            if key in keys:
-                raise ConfigError(
-                    f"row {number} of the sweep sets {key}, and so does sweep.settings for all rows; leave it in one"
-                )
+    owners = dict.fromkeys(keys, "sweep.settings for all rows")
+    for number, table in enumerate(tables, 1):
+        which = f" of table {number}" if len(tables) > 1 else ""
+        if not table:
+            raise ConfigError(f"sweep.rows is a list of rows, such as [{{key = 1}}, {{key = 2}}]; found none{which}")
+        for index, row in enumerate(table, 1):
+            _require_row(row, f"row {index}{which} of the sweep", owners)
+        owners |= {key: f"table {number}" for row in table for key in row}
+
+
+def _require_row(row: Mapping[str, Any], name: str, owners: Mapping[str, str]) -> None:
+    if not row:
+        raise ConfigError(f"{name} is empty; name a setting in it, or delete it")
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            inner = next(iter(value), "key")
+            raise ConfigError(f'{name}: write "{key}.{inner}" in quotes, as one key; found {value}')
+        if key in owners:
+            raise ConfigError(f"{name} sets {key}, and so does {owners[key]}; leave it in one")
 
 
 def _numbered(text: str, file: Path) -> list[tuple[int, list[str]]]:

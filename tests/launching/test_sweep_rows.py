@@ -38,6 +38,15 @@ def test_rows_alone_are_a_sweep(tmp_path):
     assert len(read(tmp_path, ROWS).members()) == 3
 
 
+def test_each_row_of_a_table_goes_with_each_of_another_one(tmp_path):
+    text = HEAD + 'table = "masks.csv"\nrows = [[{a = 1, b = 1}, {a = 2, b = 2}], [{c = 3}, {c = 4}]]\n' + RATES
+    members = [dict(one.settings) for one in read(tmp_path, text, TABLE).members()]
+    assert len(members) == 2 * 2 * 3 * 2
+    assert {(one["a"], one["b"], one["c"]) for one in members} == {(a, a, c) for a in "12" for c in "34"}
+    (tmp_path / "rates.csv").write_text("training.max_lr\n1\n2\n")
+    assert len(read(tmp_path, HEAD + 'table = ["masks.csv", "rates.csv"]').members()) == 6
+
+
 def test_rows_are_multiplied_with_tasks(tmp_path):
     tasks = (ROWS + RATES).replace('"brain_sampling"', '["brain_sampling", "digits_sampling"]')
     assert [one.task for one in read(tmp_path, tasks).members()] == ["brain_sampling"] * 6 + ["digits_sampling"] * 6
@@ -90,9 +99,10 @@ def test_too_many_members_of_rows_and_products_are_refused(tmp_path):
         (ROWS + '[settings]\n"data.mask_kind" = ["uniform"]', "row 1 of the sweep sets data.mask_kind, and so does"),
         (HEAD + "rows = [{}]", "row 1 of the sweep is empty"),
         (HEAD + "rows = []", "names nothing that members differ in"),
+        (HEAD + "rows = [[]]", r"sweep.rows is a list of rows, such as \[{key = 1}, {key = 2}\]; found none"),
+        (HEAD + "rows = [[{a = 1}], [{b = 2}, {a = 2}]]", "row 2 of table 2 of the sweep sets a, and so does table 1"),
         (HEAD + "rows = [{training.seed = 1}]", 'row 1 of the sweep: write "training.seed" in quotes'),
         (HEAD + 'rows = ["uniform"]', r"sweep.rows is a group of settings"),
-        (HEAD + 'table = "masks.csv"\nrows = [{a = 1}]', "sweep.rows and sweep.table are two ways to say the same"),
         (HEAD + "table = 3", "sweep.table is the path of a CSV file, .* found 3"),
         (HEAD + 'table = "none.csv"', "none.csv: No such file or directory; sweep.table is a CSV file"),
     ],

@@ -2,90 +2,22 @@
 
 import json
 import math
-from pathlib import Path
 
 import pytest
-import typer
 from gpu_machine import gpu_machine
-from typer.testing import CliRunner
+from swept import GRID, HEAD, in_memory, sweep
 
 from mrikit.commands.sweep import run as sweep_module
-from mrikit.commands.sweep.run import sweep
 from mrikit.errors import ConfigError
 from mrikit.launching import own_gpus
-from mrikit.launching.job import JobPlan, JobStatus
+from mrikit.launching.job import JobStatus
 from mrikit.launching.records import load_record
 from mrikit.launching.sweep_file import read_sweep
-
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(sweep)
-runner = CliRunner()
-HEAD = 'task = "knee_multicoil"\ndata = "DATA"\n'
-GRID = HEAD + '[settings]\n"training.max_lr" = [1e-3, 1e-4]\n"training.seed" = [1, 2, 3]\n'
-
-
-class InMemory:
-    """Trains in no time: the score is the learning rate's, and seeds that a test names fail."""
-
-    name = "local"
-
-    def __init__(self):
-        self.submitted, self.fails, self.running, self.ends, self.arrays = [], {}, {}, {}, []
-        self.most, self.num_looks = 0, 2
-
-    def plan(self, chain):
-        return [JobPlan(where="memory", command=(), env={}, job_file="") for _ in chain]
-
-    def submit(self, chain):
-        (spec,) = chain
-        self.submitted.append(spec)
-        self.running[spec.name] = self.num_looks
-        self.most = max(self.most, sum(left > 0 for left in self.running.values()))
-        return [str(len(self.submitted))]
-
-    def status(self, spec, handle):
-        self.running[spec.name] -= 1
-        if self.running[spec.name] > 0:
-            return JobStatus(state="running")
-        if handle not in self.ends:
-            self.ends[handle] = self.end(spec)
-        return self.ends[handle]
-
-    def find(self):
-        return [(spec, str(number)) for number, spec in enumerate(self.submitted, 1)]
-
-    def end(self, spec):
-        settings = dict(word.split("=") for word in spec.command if "=" in word)
-        if settings["training.seed"] in self.fails:
-            return JobStatus(state="failed", exit_code=137, message=self.fails[settings["training.seed"]])
-        write_run(spec, float(settings["training.max_lr"]) + float(settings["training.seed"]) / 1e6)
-        return JobStatus(state="succeeded", exit_code=0)
-
-
-def write_run(spec, score):
-    folder = Path(spec.outputs[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    config = {"task": "knee_multicoil", "size": "tiny", "model": "varnet"}
-    (folder / "config.json").write_text(json.dumps(config))
-    rows = [{"kind": "validation", "step": step, "epoch": step, "ssim": score / step} for step in (1, 2)]
-    (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 @pytest.fixture
 def backend(monkeypatch, tmp_path):
-    fake = InMemory()
-    monkeypatch.setattr(sweep_module, "open_backend", lambda _name: fake)
-    monkeypatch.setattr(sweep_module, "_SECONDS_BETWEEN_LOOKS", 0.0)
-    monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rates.toml").write_text(GRID)
-    return fake
-
-
-def run(*words):
-    result = runner.invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result
+    return in_memory(monkeypatch, tmp_path)
 
 
 def read(tmp_path, text, name="rates.toml"):
@@ -115,13 +47,13 @@ def test_of_several_tasks_every_member_is_trained_for_each_and_keeps_its_name(tm
 
 def test_the_table_shows_the_task_and_the_best_of_each(backend, tmp_path):
     (tmp_path / "rates.toml").write_text(TASKS)
-    lines = run("rates.toml", "--at-once", "6").stdout.splitlines()
+    lines = sweep("rates.toml", "--at-once", "6").stdout.splitlines()
     assert lines[0].split() == ["member", "task", "state", "score", "epoch", "settings"]
     assert [line.split()[1] for line in lines[1:13]] == ["knee_multicoil"] * 6 + ["brain_multicoil"] * 6
     assert lines[13].startswith(f"best of knee_multicoil: {lines[1].split()[0]}; next: mrikit report ")
     assert lines[14].startswith(f"best of brain_multicoil: {lines[7].split()[0]}; next: mrikit report ")
     assert {spec.command[2] for spec in backend.submitted} == {"knee_multicoil", "brain_multicoil"}
-    told = run("rates.toml", "--dry-run").stdout.splitlines()
+    told = sweep("rates.toml", "--dry-run").stdout.splitlines()
     assert told[6].split(": ")[1] == "brain_multicoil, training.max_lr=0.001, training.seed=1"
 
 
@@ -206,7 +138,7 @@ def test_a_sweep_needs_a_name_that_jobs_can_have(tmp_path):
 
 
 def test_every_member_is_trained_once_and_the_best_stands_first(backend):
-    result = run("rates.toml", "--at-once", "2")
+    result = sweep("rates.toml", "--at-once", "2")
     assert len(backend.submitted) == 6
     assert backend.most == 2
     lines = result.stdout.splitlines()
@@ -218,7 +150,7 @@ def test_every_member_is_trained_once_and_the_best_stands_first(backend):
     best = lines[1].split()[0]
     assert lines[-1].startswith(f"best: {best}; next: mrikit report ")
     assert "rates: 6 members on memory" in result.stderr
-    run("rates.toml")
+    sweep("rates.toml")
     assert len(backend.submitted) == 6
 
 
@@ -226,7 +158,7 @@ def test_a_sweep_has_as_many_members_going_as_have_free_gpus(backend, tmp_path, 
     gpu_machine(tmp_path / "machine", monkeypatch, 3)
     backend.num_looks = 50
     monkeypatch.setattr(own_gpus, "open_backend", lambda _name: backend)
-    told = run("rates.toml", "--gpus", "1").stderr
+    told = sweep("rates.toml", "--gpus", "1").stderr
     assert (len(backend.submitted), backend.most) == (6, 3)
     assert "3 members wait: --gpus 1: 0 of the 3 GPUs here can be had; held are 0 by job " in " ".join(told.split())
     assert told.count("members wait") == 1
@@ -237,12 +169,12 @@ def test_a_sweep_with_gpus_takes_no_more_members_at_once_than_asked_for(backend,
     gpu_machine(tmp_path / "machine", monkeypatch, 3)
     backend.num_looks = 50
     monkeypatch.setattr(own_gpus, "open_backend", lambda _name: backend)
-    run("rates.toml", "--gpus", "1", "--at-once", "2")
+    sweep("rates.toml", "--gpus", "1", "--at-once", "2")
     assert backend.most == 2
 
 
 def test_each_member_is_the_training_command_with_its_settings_in_a_folder_of_its_own(backend, tmp_path):
-    run("rates.toml", "--gpus", "1", "--resource", "image=ours")
+    sweep("rates.toml", "--gpus", "1", "--resource", "image=ours")
     spec = backend.submitted[0]
     assert spec.command[:5] == ("train", "--task", "knee_multicoil", "--data", "DATA")
     assert spec.command[-4:] == ("--set", "training.max_lr=0.001", "--set", "training.seed=1")
@@ -251,35 +183,35 @@ def test_each_member_is_the_training_command_with_its_settings_in_a_folder_of_it
 
 
 def test_failed_members_are_named_and_started_again_with_more_memory(backend):
-    backend.fails = {"2": "out of memory"}
-    result = run("rates.toml", "--at-once", "6")
+    backend.fails = {"2": "broken"}
+    result = sweep("rates.toml", "--at-once", "6")
     failed = [spec.name for spec in backend.submitted if "training.seed=2" in spec.command]
     for name in failed:
-        assert f"{name} failed: out of memory" in result.stdout
+        assert f"{name} failed: broken" in result.stdout
     assert result.stdout.splitlines()[-1] == "next: the same command with --retry-failed"
-    run("rates.toml")
+    sweep("rates.toml")
     assert len(backend.submitted) == 6
     backend.fails = {}
-    run("rates.toml", "--retry-failed", "--memory", "64GB")
+    sweep("rates.toml", "--retry-failed", "--memory", "64GB")
     assert sorted(spec.name for spec in backend.submitted[6:]) == sorted(failed)
     assert all(spec.resources == {"memory": "64GB"} for spec in backend.submitted[6:])
     assert load_record(failed[0]).earlier != ()
 
 
 def test_members_of_one_back_end_are_not_looked_for_on_another(backend):
-    run("rates.toml")
+    sweep("rates.toml")
     backend.name = "docker"
     with pytest.raises(ConfigError, match="was submitted with --on local; go on there"):
-        run("rates.toml", "--on", "docker")
+        sweep("rates.toml", "--on", "docker")
 
 
 def test_a_member_whose_machine_was_lost_is_named_and_started_again(backend):
-    run("rates.toml")
+    sweep("rates.toml")
     lost = backend.submitted[0].name
     handle = load_record(lost).handle
     backend.ends[handle] = JobStatus(state="unknown", message="its supervisor is gone")
-    assert f"{lost} unknown: its supervisor is gone" in run("rates.toml").stdout
-    run("rates.toml", "--retry-failed")
+    assert f"{lost} unknown: its supervisor is gone" in sweep("rates.toml").stdout
+    sweep("rates.toml", "--retry-failed")
     assert [spec.name for spec in backend.submitted[6:]] == [lost]
 
 
@@ -293,18 +225,18 @@ def test_members_of_another_folder_are_others(tmp_path, monkeypatch):
 
 def test_memory_is_for_a_retry(backend):
     with pytest.raises(ConfigError, match="--memory is for --retry-failed"):
-        run("rates.toml", "--memory", "64GB")
+        sweep("rates.toml", "--memory", "64GB")
 
 
 def test_a_dry_run_names_the_members_and_starts_none(backend):
-    lines = run("rates.toml", "--dry-run").stdout.splitlines()
+    lines = sweep("rates.toml", "--dry-run").stdout.splitlines()
     assert len(lines) == 6
     assert lines[0].endswith(": training.max_lr=0.001, training.seed=1")
     assert backend.submitted == []
 
 
 def test_the_table_is_json_for_programs(backend):
-    members = json.loads(run("rates.toml", "--json").stdout)["members"]
+    members = json.loads(sweep("rates.toml", "--json").stdout)["members"]
     assert len(members) == 6
     assert members[0]["settings"] == {"training.max_lr": "0.001", "training.seed": "3"}
     assert members[0]["score"] == pytest.approx(0.001003)
@@ -316,11 +248,11 @@ def test_a_member_that_another_terminal_has_started_meanwhile_is_not_started_aga
     def waiting(*given, **more):
         names = found(*given, **more)
         monkeypatch.setattr(sweep_module, "to_start", found)
-        run("rates.toml")  # the other terminal is faster than this one
+        sweep("rates.toml")  # the other terminal is faster than this one
         return names
 
     monkeypatch.setattr(sweep_module, "to_start", waiting)
-    run("rates.toml")
+    sweep("rates.toml")
     assert len(backend.submitted) == 6
 
 
@@ -334,7 +266,95 @@ def test_where_there_are_arrays_a_sweep_is_one(backend, monkeypatch):
         return [f"7_{index}" for index, _ in enumerate(specs)]
 
     monkeypatch.setattr(backend, "submit_array", submit_array, raising=False)
-    result = run("rates.toml", "--on", "slurm", "--at-once", "3")
+    result = sweep("rates.toml", "--on", "slurm", "--at-once", "3")
     assert backend.arrays == [(6, 3)]
     assert backend.submitted == []
     assert result.stdout.count("running") == 6
+
+
+def starved(backend, memory="32GB", *words):
+    """The members of one seed ran out of memory, those of another failed for another reason."""
+    backend.name = "slurm"
+    backend.fails = {"2": "out of memory; failed (exit code 137)", "3": "failed (exit code 1)"}
+    backend.num_looks = 0
+    return sweep("rates.toml", "--on", "slurm", "--resource", f"memory={memory}", *words)
+
+
+@pytest.fixture
+def one_by_one(backend, monkeypatch):
+    """A queue that keeps an array's members as any others."""
+
+    def submit_array(specs, at_once):
+        backend.arrays.append((len(specs), at_once))
+        return [handle for spec in specs for handle in backend.submit([spec])]
+
+    monkeypatch.setattr(backend, "submit_array", submit_array, raising=False)
+    return backend
+
+
+def test_members_that_ran_out_of_memory_are_named_and_how_they_get_more(one_by_one):
+    lines = starved(one_by_one).stdout.splitlines()
+    assert sum("failed: out of memory" in line for line in lines) == 2
+    assert lines[-2:] == [
+        "next: the same command with --retry-out-of-memory gives 2 of them twice as much",
+        "next: the same command with --retry-failed",
+    ]
+
+
+def test_only_members_that_ran_out_of_memory_are_started_again_with_twice_as_much(one_by_one):
+    starved(one_by_one)
+    assert len(one_by_one.submitted) == 6
+    starved(one_by_one, "32GB", "--retry-out-of-memory")
+    again = one_by_one.submitted[6:]
+    assert len(again) == 2
+    assert all("training.seed=2" in spec.command for spec in again)
+    assert all(spec.resources == {"memory": "64GB"} for spec in again)
+    starved(one_by_one, "32GB", "--retry-out-of-memory")
+    assert [spec.resources["memory"] for spec in one_by_one.submitted[8:]] == ["128GB", "128GB"]
+    starved(one_by_one, "32GB", "--retry-out-of-memory", "--memory", "500GB")
+    assert [spec.resources["memory"] for spec in one_by_one.submitted[10:]] == ["500GB", "500GB"]
+
+
+def test_a_retry_of_all_has_members_keep_the_memory_that_they_were_given_last(one_by_one):
+    starved(one_by_one)
+    starved(one_by_one, "32GB", "--retry-out-of-memory")
+    sweep("rates.toml", "--on", "slurm", "--retry-failed")
+    memory = {spec.command[-1]: spec.resources["memory"] for spec in one_by_one.submitted[8:]}
+    assert memory == {"training.seed=2": "64GB", "training.seed=3": "32GB"}
+    assert one_by_one.arrays == [(6, 1), (2, 1), (2, 1), (2, 1)]  # those that ask for the same are one array
+
+
+def test_more_memory_is_for_where_it_can_be_asked_for(backend):
+    with pytest.raises(ConfigError, match="--retry-out-of-memory is for --on docker or slurm; --on local gives each "):
+        sweep("rates.toml", "--retry-out-of-memory")
+
+
+def test_here_fewer_at_once_is_what_helps_against_too_little_memory(backend):
+    backend.fails = {"2": "out of memory; failed (exit code 12)"}
+    last = sweep("rates.toml").stdout.splitlines()[-1]
+    assert last == "next: the same command with --retry-failed and fewer --at-once, as memory was the reason"
+
+
+def test_members_are_tested_by_the_training_itself_beside_their_run(one_by_one, tmp_path):
+    one_by_one.name = "slurm"  # where a training alone would be a chain of jobs
+    (tmp_path / "rates.toml").write_text(GRID.replace("[settings]", 'test_data = "TEST"\n[settings]'))
+    sweep("rates.toml", "--on", "slurm")
+    spec = one_by_one.submitted[0]
+    assert spec.command[9:11] == ("--test-data", "TEST")
+    run = str(tmp_path / "runs" / "rates" / spec.name)
+    assert spec.outputs == (run, f"{run}-test")
+    assert str(tmp_path / "TEST") in spec.inputs
+
+
+def test_members_that_were_trained_before_are_tested_when_the_file_says_so(backend, tmp_path):
+    sweep("rates.toml")
+    (tmp_path / "rates.toml").write_text(GRID.replace("[settings]", 'test_data = "TEST"\n[settings]'))
+    sweep("rates.toml")
+    assert [spec.name for spec in backend.submitted[6:]] == [spec.name for spec in backend.submitted[:6]]
+    assert all("TEST" in spec.command for spec in backend.submitted[6:])
+    sweep("rates.toml")
+    assert len(backend.submitted) == 12
+
+
+def test_run_may_be_named(backend):
+    assert sweep("run", "rates.toml", "--dry-run").stdout == sweep("--dry-run", "rates.toml").stdout
