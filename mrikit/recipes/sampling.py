@@ -53,7 +53,10 @@ def digits_sampling(size: str) -> RunConfig:
     if size == "full":
         return full
     return replace(
-        full, size="tiny", training=replace(full.training, num_epochs=10, batch_size=32, micro_batch_size=32)
+        full,
+        size="tiny",
+        model_config={**full.model_config, "num_blocks": 3},
+        training=replace(full.training, num_epochs=10, batch_size=32, micro_batch_size=32),
     )
 
 

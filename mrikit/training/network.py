@@ -1,12 +1,13 @@
 """The network of a run, in its precision."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
 
 from mrikit.models import build_model
-from mrikit.models.adaptive import Draw, Measure
+from mrikit.models.adaptive import AdaptiveMethod, Draw, Measure
 from mrikit.models.output import Output, compute
 from mrikit.models.precision import autocast
 from mrikit.randomness import generator
@@ -34,7 +35,7 @@ class InPrecision(nn.Module):
     def acquire(self, measure: Measure, start: torch.Tensor, draws: Sequence[Draw]) -> Output:
         """What a network measures and makes of it, see `mrikit.models.adaptive.AdaptiveMethod`."""
         with autocast(start.device, self._precision):
-            image, kspace, extras = self.network.acquire(measure, start, draws)
+            image, kspace, extras = cast("AdaptiveMethod", self.network).acquire(measure, start, draws)
         return Output(None if image is None else image.float(), kspace, extras)
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:

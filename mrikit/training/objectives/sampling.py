@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
 from mrikit.training.config import RunConfig
 from mrikit.training.losses import Losses, composed_loss, needs_kspace
-from mrikit.training.network import new_network
+from mrikit.training.network import InPrecision, new_network
 from mrikit.training.objectives.image import (
     SCORES,
     ImageObjective,
@@ -61,7 +62,7 @@ class SamplingObjective:
     def __init__(self, config: RunConfig) -> None:
         if config.model in _NEEDS_CENTER and config.sampler.acs == "none":
             raise ConfigError(
-                f"{config.model} finds coil sensitivities in the centre of k-space, which a learned mask may leave out; "
+                f"{config.model} finds coil sensitivities in the centre of k-space, which learned masks may leave out; "
                 f"set sampler.acs=column and sampler.num_acs"
             )
         self.config = config
@@ -89,7 +90,7 @@ class SamplingObjective:
             return self._loss(output, example)
         found = [
             self._loss(output_of(parts["network"], example), example)
-            for example in self._examples(parts[_SAMPLER], scan, draw)
+            for example in self._examples(_sampler(parts), scan, draw)
         ]
         return found[0] if len(found) == 1 else _mean(found)
 
@@ -136,7 +137,7 @@ class SamplingObjective:
         if _SAMPLER not in parts:
             return {}
         return {
-            f"{acceleration:g}x": parts[_SAMPLER].mask(level).samples.astype(np.float32)
+            f"{acceleration:g}x": _sampler(parts).mask(level).samples.astype(np.float32)
             for level, acceleration in enumerate(self.config.data.accelerations)
         }
 
@@ -156,7 +157,7 @@ class SamplingObjective:
         """As the image objective."""
         return self._images.describe(numbers)
 
-    def _examples(self, sampler: nn.Module, scan: ScanBatch, draw: Draw) -> Iterator[Example]:
+    def _examples(self, sampler: Sampler, scan: ScanBatch, draw: Draw) -> Iterator[Example]:
         """The examples of one step of training: one, or one for each step of a sequence of masks."""
         config = self.config
         levels = [int(rng.integers(len(config.data.accelerations))) for rng in draw.generators(scan, "acceleration")]
@@ -173,7 +174,7 @@ class SamplingObjective:
         keeps_full, volume_id = data.validation_score == "kspace_nmse", volume.info.volume_id
         if _SAMPLER in parts:
             level = data.accelerations.index(validation_plan(volume_id, data).acceleration)
-            learned = choose_mask(volume, parts[_SAMPLER].mask(level), cropped_shape(volume.info, data.max_readout))
+            learned = choose_mask(volume, _sampler(parts).mask(level), cropped_shape(volume.info, data.max_readout))
         for index, scan in enumerate(validation_scans(dataset, position, data, device)):
             if _SAMPLER in parts:
                 example = undersample(scan, [learned], keeps_full=keeps_full)
@@ -229,12 +230,16 @@ def with_shape(config: RunConfig, shape: tuple[int, int] | None) -> RunConfig:
     return replace(config, sampler=replace(config.sampler, shape=shape))
 
 
+def _sampler(parts: nn.ModuleDict) -> Sampler:
+    return cast("Sampler", parts[_SAMPLER])
+
+
 def _acquire(
     network: nn.Module, scan: ScanBatch, start: torch.Tensor, keys: Sequence[Key], *, keeps_full: bool
 ) -> tuple[Output, Example]:
     """Let a network measure full k-space; the Example says what it measured."""
     kspace = scan.kspace[:, scan.kspace.shape[1] // 2]
-    output: Output = network.acquire(scan_of(kspace), start, keyed_draws(keys))
+    output = cast("InPrecision", network).acquire(scan_of(kspace), start, keyed_draws(keys))
     num_center = start.flatten(1).sum(1)
     return output, undersample_by(scan, output.extras["mask"].detach(), num_center, keeps_full=keeps_full)
 
