@@ -58,9 +58,7 @@ def test_a_tile_descends_as_lines_do():
 
 
 def test_the_generator_alone_decides():
-    one, same, other = (
-        descend(seed=seed, candidates_per_line=1, num_passes=1).samples for seed in (0, 0, 1)
-    )
+    one, same, other = (descend(seed=seed, candidates_per_line=1, num_passes=1).samples for seed in (0, 0, 1))
     assert (one == same).all()
     assert (one != other).any()
 
