@@ -1,10 +1,16 @@
 """`mrikit masks ...`: kinds of masks, and masks as files and pictures."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.progress import Progress
+from mrikit.words import in_time
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="masks",
-    help="List kinds of sampling masks, make them as files, and show them.",
+    help="List kinds of sampling masks, make them as files, search the best, and show them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -54,7 +60,8 @@ def list_kinds(is_json: Annotated[bool, typer.Option("--json", help="Print JSON.
         return
     width = max(map(len, MASK_KINDS))
     for row in rows:
-        settings = ", ".join(f"{name}={_written(value)}" for name, value in row["settings"].items())
+        empty = "(auto)" if "acs" in row["settings"] else "(share)"  # of the columns, and of the rows
+        settings = ", ".join(f"{name}={_written(value, empty)}" for name, value in row["settings"].items())
         shape = "2-D  " if row["is_2d"] else "lines"
         typer.echo(f"{row['kind']:{width}}  {shape}  {row['summary']}{f' ({settings})' if settings else ''}")
 
@@ -71,15 +78,75 @@ def make(
     is_json: JsonOption = False,
 ) -> None:
     """Draw a mask and write it as a file."""
-    from mrikit.masks.file import mask_file_bytes
-    from mrikit.storage import atomic_path
-
     size, rng = _shape(shape), _rng(seed)
     mask = _draw(_plan(kind, size, acceleration, center, settings), size, rng)
-    for name, content in mask_file_bytes(mask, out, rng).items():
-        with atomic_path(out.with_name(name), len(content)) as temporary:
-            temporary.write_bytes(content)
+    _write(mask, out, rng)
     _say(mask, size, out, is_json=is_json)
+
+
+@app.command()
+def search(
+    data: Annotated[
+        Location,
+        typer.Option(
+            **AS_LOCATION,
+            help="Fully sampled volumes; a folder or az://container/prefix. What `mrikit train` would not train on, "
+            "by folders or patients, has no part in it.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The file: .npy, .cfl, or .json with the order of lines.")],
+    kind: Annotated[str, typer.Option(help="lines, or tile: a small pattern that repeats.")] = "lines",
+    model: Annotated[str, typer.Option(help="The classical method whose error counts.")] = "zero_filled",
+    acceleration: Annotated[float, typer.Option(help="Of all samples together, with the centre.")] = 4.0,
+    center: Annotated[int, typer.Option(min=0, help="Fully sampled lines in the middle; rows too, of a tile.")] = 0,
+    tile: Annotated[str, typer.Option(help="Rows x columns of the tile.")] = "4x4",
+    slices: Annotated[int, typer.Option(min=1, help="Training slices that the error is a mean over.")] = 4,
+    passes: Annotated[int, typer.Option(min=1, help="Times that each line, or sample of the tile, is moved.")] = 1,
+    candidates: Annotated[int, typer.Option(min=0, help="Places that each is tried at; all if 0.")] = 8,
+    seed: SeedOption = 0,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the method, such as num_iterations=5; repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how long it would take, and stop.")] = False,
+    is_json: JsonOption = False,
+) -> None:
+    """Move lines, one at a time, to where a method errs least on training slices."""
+    from mrikit.commands.masks_search import SearchConfig, open_problem
+    from mrikit.commands.masks_search import search as run
+    from mrikit.config import parse_assignments
+    from mrikit.masks.file import mask_file_bytes
+
+    config = SearchConfig(
+        kind=kind,
+        acceleration=acceleration,
+        num_center_lines=center,
+        tile=_shape(tile, "--tile"),
+        model=model,
+        settings=parse_assignments(settings or []),
+        num_slices=slices,
+        num_passes=passes,
+        num_candidates=candidates,
+        seed=seed,
+    )
+    with Progress("searching", "masks") as progress:
+        problem = open_problem(config, data)
+        first = problem.as_mask(problem.start)
+        mask_file_bytes(first, out, _rng(seed))  # says now, not in the end, that a format cannot hold it
+        for note in problem.notes:
+            progress.say(note)
+        problem.error(problem.start)  # the first one takes longer
+        begin = time.monotonic()
+        problem.error(problem.start)
+        seconds = (time.monotonic() - begin) * problem.num_errors
+        progress.say(
+            f"search: up to {problem.num_errors} masks, about {in_time(seconds)}; the file is written in the end"
+        )
+        if dry_run:
+            return
+        progress.begin("searching", "masks", problem.num_errors)
+        found = run(config, problem, lambda _: progress.advance(1))
+    _write(found.mask, out, _rng(seed))
+    _say(found.mask, problem.shape, out, is_json=is_json, errors=found.errors)
 
 
 @app.command()
@@ -123,10 +190,15 @@ def _plan(
     fraction = challenge_center_fraction(acceleration)
     if center is not None:
         sizes = _center(center)
+        own = {one.name for one in fields(MASK_KINDS[kind].settings)} if kind in MASK_KINDS else set()
+        if isinstance(sizes, float) and "acs" in own:  # kinds whose ACS is no share by itself
+            sizes = (round(sizes * shape[0]), round(sizes * shape[1]))
         if isinstance(sizes, float):
             fraction = sizes
-        elif kind in MASK_KINDS and MASK_KINDS[kind].is_2d:
+        elif "center" in own:
             given["center"] = sizes if len(sizes) == 2 else sizes * 2
+        elif "num_center_lines" in own:
+            given["num_center_lines"] = sizes[-1]
         else:
             fraction = sizes[-1] / shape[1]
     return MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction, settings=given)
@@ -160,13 +232,30 @@ def _shape_of_file(source: str, shape: tuple[int, int]) -> tuple[int, int]:
     return shape if samples is None else (samples.shape[0] if samples.ndim == 2 else shape[0], samples.shape[-1])
 
 
-def _say(mask: "Mask", shape: tuple[int, int], out: Path, *, is_json: bool) -> None:
+def _write(mask: "Mask", out: Path, rng: "np.random.RandomState") -> None:
+    from mrikit.masks.file import mask_file_bytes
+    from mrikit.storage import atomic_path
+
+    for name, content in mask_file_bytes(mask, out, rng).items():
+        with atomic_path(out.with_name(name), len(content)) as temporary:
+            temporary.write_bytes(content)
+
+
+def _say(
+    mask: "Mask", shape: tuple[int, int], out: Path, *, is_json: bool, errors: Sequence[float] | None = None
+) -> None:
     import json
 
     from mrikit.masks.picture import in_words, mask_facts
 
     facts = mask_facts(mask, shape)
-    typer.echo(json.dumps(facts | {"path": str(out)}, indent=2) if is_json else f"{in_words(facts)}; in {out}")
+    if is_json:
+        more = {} if errors is None else {"errors": list(errors)}
+        typer.echo(json.dumps(facts | more | {"path": str(out)}, indent=2))
+        return
+    if errors is not None:
+        typer.echo(f"mean NMSE {errors[0]:.4g} at the start, {errors[-1]:.4g} in the end")
+    typer.echo(f"{in_words(facts)}; in {out}")
 
 
 def _rng(seed: int) -> "np.random.RandomState":
@@ -175,10 +264,10 @@ def _rng(seed: int) -> "np.random.RandomState":
     return np.random.RandomState(seed)
 
 
-def _shape(text: str) -> tuple[int, int]:
+def _shape(text: str, option: str = "--shape") -> tuple[int, int]:
     sizes = text.split("x")
     if len(sizes) != 2 or not all(size.isdecimal() and int(size) for size in sizes):
-        raise typer.BadParameter(f"a shape is readout x phase, such as 640x368; found {text}", param_hint="--shape")
+        raise typer.BadParameter(f"two sizes are needed, such as 640x368; found {text}", param_hint=option)
     return int(sizes[0]), int(sizes[1])
 
 
@@ -193,8 +282,8 @@ def _center(text: str) -> float | tuple[int, ...]:
         raise typer.BadParameter(words, param_hint="--center") from None
 
 
-def _written(value: object) -> str:
+def _written(value: object, empty: str) -> str:
     """A default as `--set` takes it."""
     if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "(share)"
+        return ",".join(map(str, value)) or empty
     return str(value).lower() if isinstance(value, bool) else f"{value}"

@@ -39,7 +39,7 @@ def coordinate_descent(
     Args:
         error: Of a mask of the shape of `start`, such as a mean over training slices.
         start: (phase,) bool lines, or (rows, columns) bool samples of a pattern or of a tile that repeats.
-        center: Of the same shape; what is True here and in `start` stays.
+        center: Of the same shape; what is True here stays as it is: the centre, or what cannot be acquired.
         rng: Source of every random choice: the order of samples, and the candidates.
         num_passes: Times that every sample is tried, at least 1.
         candidates_per_line: Free places that each sample is tried at, drawn at random; all of them if 0.
@@ -54,8 +54,8 @@ def coordinate_descent(
     if start.shape != center.shape:
         raise ConfigError(f"a mask of {start.shape} cannot have a centre of {center.shape}; make both for one shape")
     if num_passes < 1 or candidates_per_line < 0:
-        found = f"{num_passes} and {candidates_per_line}"
-        raise ConfigError(f"coordinate descent takes 1 or more passes and 0 or more candidates, found {found}")
+        numbers = f"{num_passes} and {candidates_per_line}"
+        raise ConfigError(f"coordinate descent takes 1 or more passes and 0 or more candidates, found {numbers}")
     samples = start.copy()
     errors = [error(samples)]
     for _ in range(num_passes):

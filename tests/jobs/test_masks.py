@@ -17,10 +17,12 @@ def run(*words):
 
 
 def test_every_kind_is_listed_in_a_line_with_its_settings():
-    lines = run("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(MASK_KINDS)
-    assert lines[-1].endswith("(center=(share), has_corners=false)")
-    assert json.loads(run("list", "--json").stdout)[-2]["settings"] == {"power": 2.0, "center": []}
+    lines = {line.split()[0]: line for line in run("list").stdout.splitlines()}
+    assert list(lines) == list(MASK_KINDS)
+    assert lines["poisson_disc"].endswith("(center=(share), has_corners=false)")
+    assert lines["random_tile"].endswith("(acs=none, center=(auto), is_whole=false, seed=0, tile=4,4)")
+    settings = {row["kind"]: row["settings"] for row in json.loads(run("list", "--json").stdout)}
+    assert settings["variable_density_2d"] == {"power": 2.0, "center": []}
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".cfl"])
@@ -46,6 +48,26 @@ def test_a_center_is_a_share_or_a_number_of_lines(tmp_path, center, columns):
     made = run("make", "--kind", "variable_density", "--center", center, "--out", tmp_path / "a.npy", "--json")
     assert json.loads(made.stdout)["num_center_samples"] == columns
     assert np.load(tmp_path / "a.npy").sum() == 92
+
+
+@pytest.mark.parametrize(
+    ("kind", "center", "expected"),
+    [("uniform", "9", [48, 9]), ("uniform_2d", "9", [9, 9]), ("caipirinha", "0.25", [12, 10])],
+)
+def test_the_center_of_a_regular_pattern_is_its_acs(tmp_path, kind, center, expected):
+    acs = "column" if kind == "uniform" else "square"
+    words = ["--kind", kind, "--shape", "48x40", "--center", center, "--set", f"acs={acs}"]
+    made = json.loads(run("make", *words, "--out", tmp_path / "a.npy", "--json").stdout)
+    assert made["center"] == expected
+    assert made["true_acceleration"] == 4
+
+
+def test_a_regular_pattern_folds_and_says_so(tmp_path):
+    words = ["caipirinha", "--shape", "48x40", "--acceleration", 8, "--out", tmp_path / "a.png"]
+    shown = json.loads(run("show", *words, "--json").stdout)
+    assert shown["largest_side_lobe"] == pytest.approx(1)
+    assert shown["side_lobe_energy"] == pytest.approx(7 / 8)
+    assert "largest side lobe 1.000, energy of side lobes 0.875" in run("show", *words).stdout
 
 
 def test_the_true_number_is_said_where_a_kind_adds_its_center(tmp_path):
@@ -77,6 +99,7 @@ def test_the_mask_of_a_volume_is_shown(tmp_path):
         (["make", "--kind", "spiral", "--out", "a.npy"], "no mask is called 'spiral'"),
         (["make", "--kind", "random", "--set", "power=2", "--out", "a.npy"], "has no setting 'power'; it has none"),
         (["make", "--kind", "center", "--center", "200", "--out", "a.npy"], "the centre alone has 200 samples"),
+        (["make", "--kind", "uniform_2d", "--center", "9", "--out", "a.npy"], "center=9,9 is of no ACS; acs=square or"),
         (["make", "--out", "a.txt"], "a mask file is .npy, .json, .cfl, found a.txt"),
         (["show", "fixed", "--out", "a.jpg"], "the picture is a .png file, found --out a.jpg"),
     ],

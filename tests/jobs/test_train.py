@@ -24,6 +24,7 @@ from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.models import build_model
 from mrikit.recipes import recipe
 from mrikit.training import load_run_config
+from mrikit.volumes.reconstruction import read_reconstruction
 
 BIN = Path(sys.executable).parent
 LONG = change_config(CONFIG, {"training.num_epochs": 8}, "test")
@@ -71,6 +72,21 @@ def test_what_it_names_next_can_be_done(study, tmp_path):
     for command in words:
         following = CliRunner().invoke(app, command)
         assert following.exit_code == 0, following.output
+
+
+def test_a_tile_of_a_seed_is_trained_with_and_goes_on_to_what_is_named_next(study, tmp_path):
+    config = change_config(CONFIG, {"training.num_epochs": 1, "data.mask_kind": "random_tile"}, "test")
+    words = ["mask_settings.seed=7", "mask_settings.acs=square", "mask_settings.center=5,5"]
+    given = [word for setting in words for word in ("--set", f"data.{setting}")]
+    done = invoke(*command_line(config), "--data", study, "--out", tmp_path / "run", *given)
+    assert done.exit_code == 0, done.output
+    expected = {"seed": 7, "acs": "square", "center": (5, 5)}
+    assert load_run_config(tmp_path / "run").data.plans[0].settings == expected
+    following = done.stdout.partition("next: mrikit ")[2].splitlines()[0]
+    assert "--set mask.seed=7 --set mask.acs=square --set mask.center=5,5" in following
+    assert CliRunner().invoke(app, following.split()).exit_code == 0
+    (file, *_) = (tmp_path / "run-recon").glob("*.h5")
+    assert read_reconstruction(file).mask.center == (5, 5)
 
 
 def test_the_same_command_again_says_that_all_is_done(study, tmp_path):

@@ -22,7 +22,10 @@ def middle(samples, center):
     return samples[tuple(slice(start, start + part) for start, part in zip(starts, center, strict=True))]
 
 
-@pytest.mark.parametrize("kind", ["center", "variable_density", "variable_density_2d", "poisson_disc"])
+DENSITIES = ["variable_density", "variable_density_2d", "gaussian", "gaussian_2d"]
+
+
+@pytest.mark.parametrize("kind", ["center", "poisson_disc", *DENSITIES])
 @pytest.mark.parametrize("acceleration", [1.5, 2, 4, 7.3])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_as_many_samples_as_asked_for_are_drawn_with_the_center(kind, acceleration, seed):
@@ -37,7 +40,7 @@ def test_lines_have_the_phase_axis_only_and_patterns_both(kind):
     assert MaskPlan(kind=kind).is_2d == MASK_KINDS[kind].is_2d
 
 
-@pytest.mark.parametrize("kind", ["variable_density_2d", "poisson_disc"])
+@pytest.mark.parametrize("kind", ["variable_density_2d", "gaussian_2d", "poisson_disc"])
 @pytest.mark.parametrize(("settings", "center"), [({}, (8, 6)), ({"center": (12, 20)}, (12, 20))])
 def test_the_center_of_a_pattern_is_full_in_rows_and_columns(kind, settings, center):
     mask = draw(kind, **settings)
@@ -67,6 +70,30 @@ def test_the_density_of_a_pattern_falls_with_the_distance():
     law = (1 - np.hypot.outer(y, x) / np.sqrt(2)) ** 2
     near, far = (samples[(law > low) & (law < low + 0.05)].mean() / (low + 0.025) for low in (0.3, 0.1))
     assert near == pytest.approx(far, rel=0.05)
+
+
+@pytest.mark.parametrize("sigma", [0.2, 0.5])
+def test_lines_are_as_dense_as_a_gaussian(sigma):
+    masks = [draw("gaussian", 10, center_fraction=0, seed=seed, sigma=sigma) for seed in range(3000)]
+    density = np.mean([mask.samples for mask in masks], axis=0)
+    law = np.exp(-(((np.arange(80) - 40) / 41 / sigma) ** 2) / 2)
+    is_drawn = density < 0.99
+    scale = density[is_drawn].sum() / law[is_drawn].sum()
+    np.testing.assert_allclose(density, np.minimum(scale * law, 1), atol=0.04)
+
+
+def test_a_pattern_is_as_dense_as_a_gaussian_along_both_axes():
+    samples = np.mean([draw("gaussian_2d", 10, center_fraction=0, seed=seed).samples for seed in range(400)], axis=0)
+    distance = np.hypot.outer((np.arange(96) - 48) / 49, (np.arange(80) - 40) / 41)
+    law = np.exp(-((distance / 0.35) ** 2) / 2)
+    near, far = (
+        (samples[ring].sum() / law[ring].sum()) for ring in ((abs(distance - 0.5) < 0.1), (abs(distance - 0.8) < 0.1))
+    )
+    assert near == pytest.approx(far, rel=0.05)
+
+
+def test_a_narrow_gaussian_still_fills_the_budget():
+    assert draw("gaussian_2d", 2, sigma=0.01).samples.sum() == 96 * 80 // 2
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +156,7 @@ def test_the_corners_are_left_out_unless_asked_for():
     assert draw("poisson_disc", has_corners=True).samples[corner].any()
 
 
-@pytest.mark.parametrize("kind", ["variable_density", "variable_density_2d", "poisson_disc"])
+@pytest.mark.parametrize("kind", ["poisson_disc", *DENSITIES])
 def test_the_generator_alone_decides(kind):
     assert (draw(kind).samples == draw(kind).samples).all()
     assert (draw(kind).samples != draw(kind, seed=1).samples).any()
@@ -159,6 +186,8 @@ def test_a_poisson_disc_of_a_whole_slice_takes_about_a_second():
         ("variable_density_2d", {"center": (4,)}, "is rows and columns, such as 24,24; found 4"),
         ("poisson_disc", {"acceleration": 1.1}, "poisson_disc leaves out the corners: .*has_corners=true would do"),
         ("variable_density", {"power": -1}, "the power of a variable density is 0 or more, found -1"),
+        ("gaussian", {"sigma": 0}, "the sigma of a Gaussian density is above 0, found 0"),
+        ("gaussian_2d", {"center": (60, 60)}, "the centre alone has 3600 samples, but acceleration 4 allows 1920"),
         ("random", {"power": 2}, "the random mask has no setting 'power'; it has none"),
         ("variable_density", {"pover": 2}, "no setting 'pover'; did you mean 'power'?"),
     ],

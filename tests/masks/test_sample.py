@@ -16,7 +16,16 @@ from mrikit.masks import (
     within,
 )
 
-PUBLISHED = sorted(set(MASK_KINDS) - {"center", "variable_density", "variable_density_2d", "poisson_disc"})
+PUBLISHED = [
+    "equispaced",
+    "equispaced_fraction",
+    "fixed",
+    "magic",
+    "magic_fraction",
+    "random",
+    "random_offset",
+    "random_spaced",
+]
 
 
 def draw(kind, width=32, acceleration=4, center_fraction=0.08, seed=123):

@@ -151,6 +151,17 @@ def test_a_kind_of_mask_has_its_settings():
     assert dict(other.validation_plans[0].settings) == {}
 
 
+def test_tiles_and_steps_are_set_from_words_as_a_sweep_gives_them():
+    words = {"data.mask_kind": "random_tile", "data.accelerations": "4,8", "data.center_fractions": "0,0"}
+    settings = {"data.mask_settings.seed": "86672", "data.mask_settings.acs": "square"}
+    data = change_config(CONFIG, words | settings | {"data.mask_settings.is_whole": "true"}, "train").data
+    assert [dict(plan.settings) for plan in data.plans] == [{"seed": 86672, "acs": "square", "is_whole": True}] * 2
+    words = {"data.mask_kind": "caipirinha", "data.mask_settings.steps": "2,4", "data.mask_settings.shift": "2"}
+    data = change_config(CONFIG, words, "train").data
+    assert dict(data.plans[0].settings) == {"steps": (2, 4), "shift": 2}
+    assert json.loads(json.dumps(data.plans[0].facts))["settings"] == {"steps": [2, 4], "shift": 2}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

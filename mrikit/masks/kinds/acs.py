@@ -31,7 +31,7 @@ class LineAcs:
         require_acs(self.acs, LINE_ACS)
         if self.num_center_lines < 0 or (self.num_center_lines and self.acs == "none"):
             raise ConfigError(
-                f"num_center_lines={self.num_center_lines} is of no ACS; 0 lines, or acs=column with 1 or more, would do"
+                f"num_center_lines={self.num_center_lines} is of no ACS; 0, or acs=column with 1 or more, would do"
             )
 
     def size(self, shape: Shape, budget: Budget) -> int:

@@ -99,7 +99,8 @@ def uniform(shape: Shape, budget: Budget, settings: UniformSettings, _rng: np.ra
     origin = width // 2 if settings.is_centered else 0
 
     def lines(step: int) -> npt.NDArray[np.bool_]:
-        return (np.arange(width) - origin) % step == 0
+        sampled: npt.NDArray[np.bool_] = (np.arange(width) - origin) % step == 0
+        return sampled
 
     if settings.is_whole:
         samples = center | lines(step)
@@ -211,7 +212,8 @@ def _sheared(
 ) -> npt.NDArray[np.bool_]:
     """(lines, along) bool: every so many lines, with samples along it that move on by the shift from line to line."""
     moved = along - shift * (lines[:, None] // steps[0])
-    return (lines[:, None] % steps[0] == 0) & (moved % steps[1] == 0)
+    sampled: npt.NDArray[np.bool_] = (lines[:, None] % steps[0] == 0) & (moved % steps[1] == 0)
+    return sampled
 
 
 def _with_center(pattern: npt.NDArray[np.bool_], budget: Budget, settings: PatternAcs) -> Drawn:

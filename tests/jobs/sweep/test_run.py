@@ -33,6 +33,12 @@ def test_a_grid_is_every_combination_once(tmp_path):
     assert all(one.name.startswith("rates-") for one in members)
 
 
+def test_seeds_of_a_random_tile_are_members(tmp_path):
+    settings = '[settings]\n"data.mask_kind" = ["random_tile"]\n"data.mask_settings.seed" = [86672, 42083]\n'
+    members = read(tmp_path, HEAD + settings).members()
+    assert [one.settings["data.mask_settings.seed"] for one in members] == ["86672", "42083"]
+
+
 TASKS = GRID.replace('"knee_multicoil"', '["knee_multicoil", "brain_multicoil"]')
 
 
