@@ -68,7 +68,7 @@ def test_the_readout_is_cropped_as_the_weights_say():
     np.testing.assert_allclose(result.image, volume.reference, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet", "grappa"])
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet", "grappa", "spirit"])
 def test_several_slices_at_a_time_give_the_same_image(name):
     volume = make_volume(num_slices=3, num_coils=4)
     method = Method(name=name, model=build_model(name))
