@@ -38,8 +38,8 @@ def reconstruct(
     model: Annotated[
         str | None,
         typer.Option(
-            help="zero_filled, grappa, cg_sense (default) or l1_wavelet; a network comes with its weights. With "
-            "--task auto: for volumes that no weights suit."
+            help="zero_filled, grappa, cg_sense (default), l1_wavelet or spirit; a network comes with its weights. "
+            "With --task auto: for volumes that no weights suit."
         ),
     ] = None,
     weights: Annotated[

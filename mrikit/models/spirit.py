@@ -17,7 +17,7 @@ from mrikit.physics.wavelet import inverse_wavelet, wavelet
 
 _SOLVERS = ("cg", "pocs")
 _CALIBRATION_ROWS = 48
-_CACHE_BYTES, _DEVICE_BYTES = 2**21, 2**30  # coil matrices held at once, of strips in a CPU's cache and in all
+_CACHE_BYTES, _DEVICE_BYTES = 2**22, 2**30  # coil matrices held at once, of strips in a CPU's cache and in all
 _MOST_LEVELS = 8  # images are padded to a multiple of 2^levels
 _TOLERANCE = 1e-4  # of the residual, relative to that of zero filling
 

@@ -77,7 +77,7 @@ def test_the_mask_is_as_asked_for(run, tmp_path, words, plan):
     assert settings_of(tmp_path)["mask"] == plan
 
 
-@pytest.mark.parametrize("model", ["zero_filled", "cg_sense", "l1_wavelet"])
+@pytest.mark.parametrize("model", ["zero_filled", "cg_sense", "l1_wavelet", "spirit"])
 def test_a_pattern_is_reconstructed_by_classical_methods(run, tmp_path, model):
     words = ["--acceleration", 3, "--mask", "poisson_disc", "--set", "mask.center=16,16"]
     assert run("--model", model, *words).exit_code == 0
@@ -138,6 +138,41 @@ def test_settings_of_the_model_are_used_and_saved(run, tmp_path):
     )
     assert settings_of(tmp_path)["model_config"] == {"num_iterations": 3, "damping": 0.1}
     assert read_reconstruction(tmp_path / "out" / "file1000001.h5").config["model_config"]["num_iterations"] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["num_iterations=30", "kernel=3", "damping=1e-4"], {"num_iterations": 30, "kernel": 3, "damping": 1e-4}),
+        (["solver=pocs", "threshold=2e-3"], {"solver": "pocs", "threshold": 2e-3}),
+    ],
+)
+def test_spirit_undoes_undersampling_with_settings_of_its_own(run, tmp_path, words, expected):
+    options = [word for setting in words for word in ("--set", setting)]
+    run("--model", "spirit", "--acceleration", 2, "--center-fraction", 0.2, *options)
+    assert expected.items() <= settings_of(tmp_path)["model_config"].items()
+    found, truth = read_reconstruction(tmp_path / "out" / "file1000001.h5"), read_reference(tmp_path)
+    assert np.linalg.norm(found.image - truth) < 0.5 * np.linalg.norm(found.zero_filled - truth)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "solver=cgs"], "spirit.solver is cg or pocs, found 'cgs'"),
+        (["--set", "threshold=1e-3"], "spirit has a threshold with solver=pocs alone, found solver=cg"),
+        (["--set", "iterations=3"], "spirit has no setting 'iterations'; did you mean 'num_iterations'?"),
+    ],
+)
+def test_a_wrong_setting_of_spirit_is_one_clear_line(run, tmp_path, words, message):
+    with pytest.raises(ConfigError) as caught:
+        run("--model", "spirit", "--acceleration", 3, *words)
+    assert str(caught.value).startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_spirit_names_a_centre_too_small_for_its_kernels(run):
+    with pytest.raises(DataError, match=r"spirit cannot fit kernels of 6 coils; found 2 centre lines; more centre"):
+        run("--model", "spirit", "--acceleration", 3, "--center-fraction", 0.03)
 
 
 def test_a_device_that_is_not_there_is_one_clear_line(run):

@@ -202,7 +202,7 @@ def test_a_model_may_be_named_beside_its_weights_if_they_agree(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "a network needs --weights of a training run; without: zero_filled, grappa, cg_sense, l1_wavelet"),
+        ({}, "a network needs --weights of a training run; without: zero_filled, grappa, cg_sense, l1_wavelet, spirit"),
         ({"model": "cg_sense", "precision": "bf16"}, "cg_sense computes in fp32 only; bf16 is for networks"),
         ({"model": "cg_sense", "precision": "fp16"}, "the precision is fp32 or bf16, found 'fp16'"),
     ],

@@ -85,7 +85,7 @@ def test_a_volume_is_given_at_the_matrix_and_with_the_coils_of_the_weights(num_t
     assert (result.config["matrix"], result.config["num_coils"]) == ((24, 20), 6)
 
 
-@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet", "grappa"])
+@pytest.mark.parametrize("name", ["cg_sense", "l1_wavelet", "grappa", "spirit"])
 def test_several_slices_at_a_time_give_the_same_image(name):
     volume = make_volume(num_slices=3, num_coils=4)
     method = Method(name=name, model=build_model(name))
