@@ -47,8 +47,8 @@ class SamplerConfig:
     noise_end: float = 0.05
     """The same at its end; linear in between."""
     slope: float = 10.0
-    """Steepness of the step whose gradient is taken, at the start, per unit of probability. With gradient `all`, entries
-    within about 1 / slope of the threshold learn most; 0 for all alike. The study has 1."""
+    """Steepness, per unit of probability, of the step whose gradient is taken, at the start. With gradient `all`,
+    samples within about 1 / slope of the threshold learn most; 0 for all alike. The study has 1."""
     slope_end: float = 10.0
     """The same at the end; linear in between."""
     lr_scale: float = 10.0
