@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks.mask import center_size
-from mrikit.models.samplers import Sampler, SamplerConfig
+from mrikit.models.samplers import Sampler, SamplerConfig, score_loss
 from mrikit.physics.sampling import keep
 from mrikit.randomness import generator
 
@@ -233,7 +233,7 @@ def test_a_steeper_step_gathers_the_gradient_at_the_threshold():
 @pytest.mark.parametrize("estimator", ["top_k", "bernoulli"])
 @pytest.mark.parametrize("kind", ["global", "tile", "lines"])
 def test_samples_that_are_not_taken_learn_as_well(kind, estimator):
-    sampler = make(kind=kind, estimator=estimator)
+    sampler = make(kind=kind, estimator=estimator, gradient="all")
     mask = sampler(rngs(0), [0], 0.0)
     (mask * torch.rand(SHAPE)).sum().backward()
     gradient = sampler.logits.grad[0]
@@ -253,7 +253,7 @@ def test_with_the_study_s_gradient_they_do_not():
 
 def test_a_gradient_that_is_the_same_everywhere_changes_nothing():
     """The budget is fixed: that every sample would like to be taken says nothing about which."""
-    sampler = make(kind="tile", acs="square", num_acs=3)
+    sampler = make(kind="tile", acs="square", num_acs=3, gradient="all")
     sampler(rngs(0, 1), [0, 0], 0.0).sum().backward()
     assert sampler.logits.grad.abs().max() < 1e-4
 
@@ -268,16 +268,71 @@ def test_the_most_useful_samples_are_found(kind, estimator):
         worth = worth[:4, :4].repeat(3, 3)
     if kind == "lines":
         worth = worth[:1].expand(shape)
-    sampler = make(kind=kind, estimator=estimator, shape=shape)
+    sampler = make(kind=kind, estimator=estimator, shape=shape, gradient="all")
     optimizer = torch.optim.Adam(sampler.parameters(), lr=0.1)
-    for step in range(150):
-        masks = sampler([generator(step, one) for one in range(8)], [0] * 8, step / 150)
+    for step in range(100):
+        masks = sampler([generator(step, one) for one in range(8)], [0] * 8, step / 100)
         loss = ((1 - masks).square() * worth).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     mask = torch.from_numpy(sampler.mask(0).samples).expand(shape)
     assert (mask * worth).sum() > 0.97 * worth.flatten().topk(36).values.sum()
+
+
+@pytest.mark.parametrize("kind", ["tile", "lines"])
+def test_the_score_finds_samples_that_are_useful_together_alone(kind):
+    """A loss of which no mask entry has a gradient: 1 for each pair of neighbours that are both taken."""
+    sampler = make(kind=kind, shape=(8, 12), gradient="score", num_draws=4)
+    optimizer = torch.optim.Adam(sampler.parameters(), lr=0.1)
+    for step in range(200):
+        drawn = sampler.draw([generator(step, one) for one in range(8)], [0] * 8, step / 200)
+        assert not drawn.steps[-1].requires_grad
+        optimizer.zero_grad()
+        score_loss(drawn.scores, count_neighbours(drawn.steps[-1]), 4).backward()
+        optimizer.step()
+    assert sampler.mask(0).samples.sum() == (24 if kind == "tile" else 3)
+    assert count_neighbours(sampler.eval()([], [0], 1.0)).item() == 1
+
+
+def count_neighbours(masks):
+    """(batch,) pairs of samples side by side, in a circle, and one."""
+    pairs = sum((masks * masks.roll(1, dim)).sum((1, 2, 3)) for dim in (2, 3) if masks.shape[dim] > 1)
+    return pairs + 1
+
+
+def test_the_score_s_gradient_is_that_of_the_average_loss():
+    """Against differences of the average over many draws, of two entries of which the larger is taken."""
+    sampler = make((2.0,), kind="lines", shape=(4, 2), gradient="score", num_draws=2, noise_std=0.3)
+    count = 20_000
+    losses = torch.tensor([1.0, 2.0])
+
+    def average(logit):
+        with torch.no_grad():
+            sampler.logits.copy_(torch.tensor([[[logit, 0.0]]]))
+        drawn = sampler.draw([generator(0, "draws")] * count, [0] * count, 0.0)
+        return drawn, (drawn.steps[-1][:, 0, 0] * losses).sum(1)
+
+    low, high = (average(logit)[1].mean().item() for logit in (0.1, 0.5))
+    drawn, found = average(0.3)
+    # The score of each draw times its loss, without the division by the mean loss of the slice.
+    ((found - found.mean()) * drawn.scores).mean().backward()
+    assert sampler.logits.grad[0, 0, 0].item() == pytest.approx((high - low) / 0.4, rel=0.1)
+
+
+def test_draws_are_compared_with_others_of_their_slice_relative_to_them():
+    scores = torch.ones(4, requires_grad=True)
+    score_loss(scores, torch.tensor([1.0, 3.0, 100.0, 300.0]), 2).backward()
+    assert scores.grad.tolist() == pytest.approx([-0.25, 0.25, -0.25, 0.25])
+
+
+def test_tiles_learn_by_score_unless_told_otherwise():
+    assert make(kind="tile").config.draws == 4
+    assert make(kind="tile", gradient="all").config.draws == 1
+    assert make(kind="tile", estimator="bernoulli").config.draws == 1
+    assert make(kind="global").config.found_gradient == "all"
+    assert make(kind="global", gradient="score", num_draws=6).config.draws == 6
+    assert make(kind="lines").draw(rngs(0), [0], 0.0).scores.tolist() == [0]
 
 
 def test_bernoulli_meets_the_budget_on_average_and_draws_with_its_probabilities():
@@ -380,7 +435,11 @@ def test_full_sampling_is_a_budget_too():
             "the centre alone has 480 samples, but acceleration 4 allows 440 of 1760",
         ),
         ({"estimator": "loupe"}, [4], "sampler.estimator is one of top_k, bernoulli"),
-        ({"gradient": "some"}, [4], "sampler.gradient is one of all, kept"),
+        ({"gradient": "some"}, [4], "sampler.gradient is one of nothing, all, score, kept"),
+        ({"gradient": "score", "estimator": "bernoulli"}, [4], "are of estimator=top_k; found bernoulli"),
+        ({"gradient": "score", "keeps_ties": True}, [4], "sampler.keeps_ties is of gradient=kept or all"),
+        ({"kind": "tile", "noise_end": 0.0}, [4], "sampler.gradient=score learns by noise"),
+        ({"num_draws": 1}, [4], "sampler.num_draws is 2 or more, found 1"),
         ({"estimator": "bernoulli", "gradient": "kept"}, [4], "are of estimator=top_k; found bernoulli"),
         ({"noise_std": -0.1}, [4], "sampler.noise_std is 0 or more, found -0.1"),
         ({"noise_end": float("inf")}, [4], "sampler.noise_end is 0 or more, found inf"),
