@@ -41,8 +41,8 @@ class SamplerConfig:
     its probability (LOUPE), in training as many as the budget on average, afterwards exactly."""
     gradient: str = ""
     """Of `top_k`. `all`: every sample that could be taken learns, also one that is not, by how much better it would be
-    than the others. `score`: each slice is seen with several masks, which learn from whose loss is lower; slow where many
-    entries learn, but tiles come out spread, not as clumps. `kept`: those taken alone, as in the study, whose
+    than the others. `score`: each slice is seen with several masks, which learn from whose loss is lower; slow where
+    many entries learn, but tiles come out spread, not as clumps. `kept`: those taken alone, as in the study, whose
     masks the noise decides. Empty for `score` with tiles, else `all`."""
     num_draws: int = 4
     """Masks for each slice of a batch with gradient `score`, at least 2."""

@@ -76,11 +76,7 @@ class Sampler(nn.Module):
         self._keep("_rings", budget.rings(grid))
         if config.keeps_ties:
             self._keep("_entry_counts", np.array([budget.entries_kept(config, one) for one in budgets]))
-            in_tile = [budget.tile_center(config, one) for one in self.accelerations]
-            no_center = np.zeros((len(budgets), *entries), bool)
-            # On a grid the centre is among the entries; on a tile only the study's fault puts it there.
-            on_tile = np.stack(in_tile) if config.acs_in_tile else no_center
-            self._keep("_entry_center", on_tile if config.kind == "tile" else self._center.numpy())
+            self._keep("_entry_center", budget.study_centers(config, self.accelerations, budgets))
 
     def forward(self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float) -> torch.Tensor:
         """A mask for each sample.
@@ -92,7 +88,8 @@ class Sampler(nn.Module):
 
         Returns:
             (batch, 1, 1 or readout, phase) float32, exactly 0 or 1, to be used through `mrikit.physics.sampling.keep`;
-            differentiable in the logits, except with gradient `score` (see `draw`). Exactly the budget, but for `bernoulli` in training: there on average.
+            differentiable in the logits, except with gradient `score` (see `draw`). Exactly the budget, but for
+            `bernoulli` in training: there on average.
         """
         return self.steps(rngs, levels, progress)[-1]
 
