@@ -77,13 +77,22 @@ def num_acs(config: SamplerConfig, acceleration: float) -> int:
     return config.num_acs or 2 * (int(_STUDY_ACS / acceleration) // 2) + 1
 
 
-def tile_center(config: SamplerConfig, acceleration: float) -> npt.NDArray[np.bool_]:
-    """(tile rows, tile columns) bool, True where the study pins a tile: by slices whose negative start wraps."""
-    half = (config.num_acs or int(_STUDY_ACS / acceleration)) // 2
-    rows, columns = (slice(size // 2 - half, size // 2 + half + 1) for size in config.tile)
-    center = np.zeros(config.tile, bool)
-    center[rows if config.acs == "square" else slice(None), columns] = True
-    return center
+def study_centers(
+    config: SamplerConfig, accelerations: Sequence[float], budgets: Sequence[GridBudget]
+) -> npt.NDArray[np.bool_]:
+    """(acceleration, entry rows, entry columns) bool, True where the study gives an entry the probability 1.
+
+    The centre of a grid is among its entries. That of an image is none of a tile's, but for the fault `acs_in_tile`.
+    """
+    if config.kind != "tile":
+        return np.stack([one.center for one in budgets])
+    centers = np.zeros((len(budgets), *entry_shape(config)), bool)
+    for center, acceleration in zip(centers, accelerations, strict=True):
+        half = (config.num_acs or int(_STUDY_ACS / acceleration)) // 2
+        # A start below 0 counts from the end, as in the study.
+        rows, columns = (slice(size // 2 - half, size // 2 + half + 1) for size in config.tile)
+        center[rows if config.acs == "square" else slice(None), columns] = config.acs_in_tile
+    return centers
 
 
 def entries_kept(config: SamplerConfig, budget: GridBudget) -> int:

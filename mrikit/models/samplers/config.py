@@ -11,7 +11,7 @@ _CHOICES = {
     "kind": ("", "global", "tile", "lines"),
     "acs": ("none", "column", "square"),
     "estimator": ("top_k", "bernoulli"),
-    "gradient": ("all", "kept"),
+    "gradient": ("", "all", "score", "kept"),
     "step_loss": ("last", "all"),
 }
 
@@ -39,16 +39,20 @@ class SamplerConfig:
     estimator: str = "top_k"
     """`top_k`: the largest noisy probabilities, exactly as many as the budget. `bernoulli`: each sample is drawn with
     its probability (LOUPE), in training as many as the budget on average, afterwards exactly."""
-    gradient: str = "all"
+    gradient: str = ""
     """Of `top_k`. `all`: every sample that could be taken learns, also one that is not, by how much better it would be
-    than the others. `kept`: those taken alone, as in the study, whose masks the noise decides."""
+    than the others. `score`: each slice is seen with several masks, which learn from whose loss is lower; slow where
+    many entries learn, but tiles come out spread, not as clumps. `kept`: those taken alone, as in the study, whose
+    masks the noise decides. Empty for `score` with tiles, else `all`."""
+    num_draws: int = 4
+    """Masks for each slice of a batch with gradient `score`, at least 2."""
     noise_std: float = 0.2
     """Standard deviation of the noise on the probabilities of `top_k` at the start of training."""
     noise_end: float = 0.05
     """The same at its end; linear in between."""
     slope: float = 10.0
-    """Steepness of the step whose gradient is taken, at the start, per unit of probability. With gradient `all`, entries
-    within about 1 / slope of the threshold learn most; 0 for all alike. The study has 1."""
+    """Steepness, per unit of probability, of the step whose gradient is taken, at the start. With gradient `all`,
+    samples within about 1 / slope of the threshold learn most; 0 for all alike. The study has 1."""
     slope_end: float = 10.0
     """The same at the end; linear in between."""
     lr_scale: float = 10.0
@@ -78,6 +82,17 @@ class SamplerConfig:
         self._check_numbers()
         self._check_combinations()
 
+    @property
+    def found_gradient(self) -> str:
+        """The gradient, also where it was left to the kind."""
+        is_score = self.kind == "tile" and self.estimator == "top_k" and not self.keeps_ties
+        return self.gradient or ("score" if is_score else "all")
+
+    @property
+    def draws(self) -> int:
+        """Masks that training needs for each slice: `num_draws` with gradient `score`, else 1."""
+        return self.num_draws if self.found_gradient == "score" else 1
+
     def _check_sizes(self) -> None:
         if self.directions not in (1, 2):
             raise ConfigError(f"sampler.directions is 1 or 2, found {self.directions}")
@@ -99,7 +114,7 @@ class SamplerConfig:
                 raise ConfigError(f"sampler.{name} is 0 or more, found {getattr(self, name):g}")
         if not 0 < self.lr_scale < math.inf:
             raise ConfigError(f"sampler.lr_scale is more than 0, found {self.lr_scale:g}")
-        for name, least in (("num_acs", 0), ("first_epoch", 0), ("num_steps", 1)):
+        for name, least in (("num_acs", 0), ("first_epoch", 0), ("num_steps", 1), ("num_draws", 2)):
             if getattr(self, name) < least:
                 raise ConfigError(f"sampler.{name} is {least} or more, found {getattr(self, name)}")
 
@@ -108,8 +123,12 @@ class SamplerConfig:
             raise ConfigError(f"sampler.num_acs={self.num_acs} needs a centre: sampler.acs=column or square")
         if self.start and not is_mask_file(self.start):
             raise ConfigError(f"sampler.start is a mask file: .npy, .cfl or .json; found {self.start}")
-        if self.estimator == "bernoulli" and (self.gradient == "kept" or self.keeps_ties):
-            raise ConfigError("sampler.gradient=kept and keeps_ties are of estimator=top_k; found bernoulli")
+        if self.estimator == "bernoulli" and (self.gradient in ("kept", "score") or self.keeps_ties):
+            raise ConfigError("sampler.gradient=kept or score and keeps_ties are of estimator=top_k; found bernoulli")
+        if self.found_gradient == "score" and not (self.noise_std and self.noise_end):
+            raise ConfigError("sampler.gradient=score learns by noise; noise_std and noise_end are more than 0")
+        if self.keeps_ties and self.gradient == "score":
+            raise ConfigError("sampler.keeps_ties is of gradient=kept or all; found score")
         if self.keeps_ties and self.num_steps > 1:
             raise ConfigError(f"sampler.keeps_ties takes one step, found num_steps={self.num_steps}")
         if self.acs_in_tile and not (self.kind == "tile" and self.acs != "none" and self.keeps_ties):

@@ -1,6 +1,7 @@
 """A sampling pattern with parameters, learned together with any network."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,15 @@ from mrikit.models.samplers.config import SamplerConfig
 from mrikit.models.samplers.start import start_logits
 
 
+class Drawn(NamedTuple):
+    """What a sampler draws for a batch."""
+
+    steps: list[torch.Tensor]
+    """Masks after each of `num_steps` steps; each holds the one before."""
+    scores: torch.Tensor
+    """(batch,) float32 for `estimators.score_loss`; 0 but with gradient `score`, where masks have no gradient."""
+
+
 class Sampler(nn.Module):
     """Masks of learned probabilities, at exactly the budget of their acceleration.
 
@@ -21,9 +31,11 @@ class Sampler(nn.Module):
     evaluation there is none. The only state is `logits`; with the configuration and the accelerations it is the mask.
 
     The gradient departs from the study, whose learned tile loses by 7 dB to a fixed one which it could have learned.
-    There only kept entries get a gradient, so what is missing is never found, and noise decides. Here every entry gets
-    the gradient of the product mask * k-space, which is there also where nothing was sampled, minus that of what it
-    would displace; and noise anneals. See `estimators.centred_gradient`.
+    There only kept entries get a gradient, so what is missing is never found, and noise decides. Here lines and global
+    masks learn at every entry, by the product mask * k-space, which has a gradient also where nothing was sampled, less
+    that of what would be displaced (`estimators.centred_gradient`). With that gradient tiles became clumps about the
+    middle, because it sees samples one by one, and in a tile the pattern counts. So they are drawn several times for
+    each slice and learn from the losses (`estimators.score`). Noise falls to the end.
 
     Args:
         config: With the shape of k-space.
@@ -64,11 +76,7 @@ class Sampler(nn.Module):
         self._keep("_rings", budget.rings(grid))
         if config.keeps_ties:
             self._keep("_entry_counts", np.array([budget.entries_kept(config, one) for one in budgets]))
-            in_tile = [budget.tile_center(config, one) for one in self.accelerations]
-            no_center = np.zeros((len(budgets), *entries), bool)
-            # On a grid the centre is among the entries; on a tile only the study's fault puts it there.
-            on_tile = np.stack(in_tile) if config.acs_in_tile else no_center
-            self._keep("_entry_center", on_tile if config.kind == "tile" else self._center.numpy())
+            self._keep("_entry_center", budget.study_centers(config, self.accelerations, budgets))
 
     def forward(self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float) -> torch.Tensor:
         """A mask for each sample.
@@ -80,7 +88,8 @@ class Sampler(nn.Module):
 
         Returns:
             (batch, 1, 1 or readout, phase) float32, exactly 0 or 1, to be used through `mrikit.physics.sampling.keep`;
-            differentiable in the logits. Exactly the budget, but for `bernoulli` in training: there on average.
+            differentiable in the logits, except with gradient `score` (see `draw`). Exactly the budget, but for
+            `bernoulli` in training: there on average.
         """
         return self.steps(rngs, levels, progress)[-1]
 
@@ -89,7 +98,16 @@ class Sampler(nn.Module):
 
         The budget outside the centre is spent in equal parts, with new noise for each.
         """
-        return self._steps(rngs if self.training else None, levels, progress)
+        return self.draw(rngs, levels, progress).steps
+
+    def draw(self, rngs: Sequence[np.random.Generator], levels: Sequence[int], progress: float) -> Drawn:
+        """As `steps`, with what the gradient `score` needs.
+
+        That gradient compares the masks of one slice: the batch holds each slice `config.draws` times, next to one
+        another and with one level. `estimators.score_loss` of the scores and of each sample's loss is added to the
+        loss.
+        """
+        return self._draw(rngs if self.training else None, levels, progress)
 
     @torch.no_grad()
     def probabilities(self, level: int) -> torch.Tensor:
@@ -118,7 +136,7 @@ class Sampler(nn.Module):
     @torch.no_grad()
     def mask(self, level: int) -> Mask:
         """The learned mask of an acceleration, without noise, with its facts."""
-        samples = self._squeeze(self._steps(None, [level], 1.0)[-1][0, 0] > 0).cpu().numpy()
+        samples = self._squeeze(self._draw(None, [level], 1.0).steps[-1][0, 0] > 0).cpu().numpy()
         return measured(
             samples,
             kind="learned",
@@ -127,36 +145,45 @@ class Sampler(nn.Module):
             center=center_of(samples) if samples.ndim > 1 else None,
         )
 
-    def _steps(
-        self, rngs: Sequence[np.random.Generator] | None, levels: Sequence[int], progress: float
-    ) -> list[torch.Tensor]:
-        """Masks after each step, without noise where there are no generators."""
+    def _draw(self, rngs: Sequence[np.random.Generator] | None, levels: Sequence[int], progress: float) -> Drawn:
+        """Without noise where there are no generators."""
         index = torch.tensor(list(levels), device=self.logits.device)
         probabilities = torch.sigmoid(self.logits[torch.zeros_like(index) if self.config.is_nested else index])
         noise_std, slope = self._schedule(progress)
+        scores = torch.zeros(len(index), device=self.logits.device)
         if self.config.keeps_ties:
-            return [self._study_mask(probabilities, rngs, index, noise_std, slope)[:, None]]
+            return Drawn([self._study_mask(probabilities, rngs, index, noise_std, slope)[:, None]], scores)
         taken, whole = self._center[index], self._counts[index]
         num_center = taken.sum((1, 2))
         mask = taken.to(probabilities.dtype)
         masks = []
         for step in range(1, self.config.num_steps + 1):
             counts = num_center + (whole - num_center) * step // self.config.num_steps
-            if self.config.estimator == "bernoulli" and rngs is not None:
-                uniforms = self._draw(rngs, "uniform")
+            if rngs is None:
+                found = self._top_k(probabilities, taken, counts, slope)
+            elif self.config.estimator == "bernoulli":
                 scaled = estimators.rescale(self._on_grid(probabilities), taken, counts)
-                found = estimators.draw(scaled, self._on_grid(uniforms), slope)
+                found = estimators.draw(scaled, self._on_grid(self._numbers(rngs, "uniform")), slope)
             else:
-                scores = self._on_grid(self._noisy(probabilities, rngs, noise_std))
-                kept = estimators.keep_largest(scores, taken, counts, self._order)
-                found = estimators.straight_through(kept, self._smooth(scores, kept, taken, slope))
+                noise = self._numbers(rngs, "normal")
+                found = self._top_k(probabilities + noise_std * noise, taken, counts, slope)
+                if self.config.found_gradient == "score":
+                    decides = noise if self.config.kind == "tile" else noise * ~taken
+                    scores = scores + estimators.score(probabilities, decides, noise_std)
             mask = torch.where(taken, mask, found)
             taken = mask.detach() > 0
             masks.append(mask[:, None])
-        return masks
+        return Drawn(masks, scores)
+
+    def _top_k(self, entries: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor, slope: float) -> torch.Tensor:
+        scores = self._on_grid(entries)
+        kept = estimators.keep_largest(scores, taken, counts, self._order)
+        if self.config.found_gradient == "score":
+            return kept
+        return estimators.straight_through(kept, self._smooth(scores, kept, taken, slope))
 
     def _smooth(self, scores: torch.Tensor, kept: torch.Tensor, taken: torch.Tensor, slope: float) -> torch.Tensor:
-        if self.config.gradient == "kept":
+        if self.config.found_gradient == "kept":
             return estimators.kept_gradient(scores, kept, slope)
         return estimators.centred_gradient(scores, kept, taken, slope)
 
@@ -170,18 +197,15 @@ class Sampler(nn.Module):
     ) -> torch.Tensor:
         """(batch, 1 or readout, phase) masks with the study's ties and budgets; noise may take its centre away."""
         center = self._entry_center[index]
-        scores = self._noisy(torch.where(center, 1.0, probabilities), rngs, noise_std)
+        scores = torch.where(center, 1.0, probabilities)
+        if rngs is not None:
+            scores = scores + noise_std * self._numbers(rngs, "normal")
         kept = estimators.keep_ties(scores, self._entry_counts[index], slope)
         mask = self._on_grid(estimators.straight_through(kept, self._smooth(scores, kept, center, slope)))
         is_on_image = self.config.kind == "tile" and not self.config.acs_in_tile
         return torch.where(self._center[index], 1.0, mask) if is_on_image else mask
 
-    def _noisy(
-        self, scores: torch.Tensor, rngs: Sequence[np.random.Generator] | None, noise_std: float
-    ) -> torch.Tensor:
-        return scores if rngs is None else scores + noise_std * self._draw(rngs, "normal")
-
-    def _draw(self, rngs: Sequence[np.random.Generator], law: str) -> torch.Tensor:
+    def _numbers(self, rngs: Sequence[np.random.Generator], law: str) -> torch.Tensor:
         """(batch, entry rows, entry columns) random numbers, each sample's from its own generator."""
         entries = tuple(self.logits.shape[1:])
         drawn = [

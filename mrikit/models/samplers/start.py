@@ -30,13 +30,7 @@ def start_logits(config: SamplerConfig, center: npt.NDArray[np.bool_]) -> npt.ND
     found = read_mask_file(Path(config.start))
     grid, entries = grid_shape(config), entry_shape(config)
     if found.order is not None:
-        if config.kind != "lines" or found.order.max() >= grid[1]:
-            raise DataError(
-                f"{config.start}: an order of lines for a {config.kind} sampler of {_words(grid)}; .npy would do"
-            )
-        logits = np.full(grid, -_LOGIT, np.float32)
-        logits[0, found.order] = np.linspace(_LOGIT, -_LOGIT, len(found.order), endpoint=False)
-        return logits
+        return _falling(config, found.order)
     assert found.samples is not None
     samples = np.atleast_2d(found.samples)
     if config.kind == "lines" and len(samples) > 1 and (samples == samples[0]).all():
@@ -51,6 +45,20 @@ def start_logits(config: SamplerConfig, center: npt.NDArray[np.bool_]) -> npt.ND
             f"make one for it"
         )
     return np.float32(_LOGIT) * (2 * share - 1)
+
+
+def _falling(config: SamplerConfig, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Logits that fall along an order of lines, so that each acceleration takes its first ones."""
+    if config.kind != "lines":
+        raise DataError(
+            f"{config.start}: an order of lines starts sampler.kind=lines, found {config.kind}; a .npy would do"
+        )
+    grid = grid_shape(config)
+    if order.max() >= grid[1]:
+        raise DataError(f"{config.start}: its order of lines names column {order.max()}, but there are {grid[1]}")
+    logits = np.full(grid, -_LOGIT, np.float32)
+    logits[0, order] = np.linspace(_LOGIT, -_LOGIT, len(order), endpoint=False)
+    return logits
 
 
 def _share_of_entries(
