@@ -1,10 +1,10 @@
-"""`mrikit simulate`: make a study of random anatomies in the file formats of the real data."""
+"""`mrikit simulate`: make a study of phantoms, an average brain or digits in the file formats of the real data."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -14,11 +14,30 @@ from mrikit.commands.progress import Progress
 from mrikit.words import in_shell
 
 if TYPE_CHECKING:
-    from mrikit.simulate import PlannedVolume, StudyConfig
+    from mrikit.simulate import Planned, Study
+
+PHANTOM, TEMPLATE, DIGITS = "phantom", "template", "digits"
+_FIELDS = {
+    PHANTOM: ("num_volumes", "num_slices", "num_coils", "layout", "seed", "size", "matrix"),
+    TEMPLATE: (
+        "num_volumes",
+        "num_slices",
+        "num_coils",
+        "seed",
+        "size",
+        "matrix",
+        "template",
+        "deformation_mm",
+        "coil_model",
+    ),
+    DIGITS: ("num_volumes", "num_slices", "source"),
+}
+"""What decides a study of each kind."""
+_NUM_VOLUMES = 8
 
 
 def simulate(
-    anatomy: Annotated[str, typer.Argument(help="brain or knee.")],
+    anatomy: Annotated[str, typer.Argument(help="brain or knee; or digits.")],
     out: Annotated[
         Location,
         typer.Option(
@@ -26,34 +45,55 @@ def simulate(
             help="Folder for the study, or az://container/prefix; volumes that it already holds are kept.",
         ),
     ],
-    volumes: Annotated[int, typer.Option(help="Number of volumes; every patient has two.")] = 8,
+    volumes: Annotated[
+        int | None, typer.Option(help="Number of volumes; 8, and as many as the file fills of digits.")
+    ] = None,
     coils: Annotated[str, typer.Option(help="Number of coils, or several in turn over the patients: 4,8.")] = "8",
-    slices: Annotated[int, typer.Option(help="Slices per volume.")] = 6,
+    slices: Annotated[int | None, typer.Option(help="Slices per volume; 6, 40 of a template, 100 digits.")] = None,
     layout: Annotated[str, typer.Option(help="Folders and file format: fastmri or snu.")] = "fastmri",
     size: Annotated[
-        str, typer.Option(help="full for the matrix sizes of the real data, half, or small for a third.")
-    ] = "small",
+        str | None,
+        typer.Option(help="full for the matrix sizes of the real data, half, or small. [small; full of a template]"),
+    ] = None,
     matrix: Annotated[
         str | None, typer.Option(help="readout,phase of every volume instead, such as 192,96; readout is oversampled.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    form: Annotated[
+        str, typer.Option("--anatomy", help="phantom, or template: brains made of one average brain.")
+    ] = PHANTOM,
+    template: Annotated[
+        Path | None, typer.Option(help="NIfTI file with six tissue classes instead of nilearn's ICBM152 average.")
+    ] = None,
+    deformation: Annotated[float, typer.Option(help="Bend of each template brain, millimetres.")] = 3.0,
+    coil_model: Annotated[str, typer.Option(help="Of a template: loops around the head, or an ellipse.")] = "loops",
+    source: Annotated[
+        Path | None, typer.Option("--from", help="File of digits: MNIST's idx, its .gz, or an .npz.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(help="Volumes at a time; one per processor by default.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop.")] = False,
 ) -> None:
     """Simulate a study: k-space with references, in splits that no patient straddles."""
-    from mrikit.simulate import StudyConfig
     from mrikit.storage import everything, mirrored, nothing
 
-    config = StudyConfig(
-        anatomy=anatomy,
-        folder=Path(),
-        num_volumes=volumes,
-        num_coils=_numbers(coils, "--coils"),
-        num_slices=slices,
-        layout=layout,
-        seed=seed,
-        size=size,
-        matrix=_matrix(matrix),
+    own = {"template": template, "deformation": deformation != 3.0, "coil_model": coil_model != "loops"}
+    _require_kind(anatomy, form, {name for name, is_given in own.items() if is_given}, source, layout)
+    config = _config(
+        anatomy,
+        form,
+        {
+            "num_volumes": volumes,
+            "num_slices": slices,
+            "num_coils": _numbers(coils, "--coils"),
+            "layout": layout,
+            "seed": seed,
+            "size": size,
+            "matrix": _matrix(matrix),
+            "template": template,
+            "deformation_mm": deformation,
+            "coil_model": coil_model,
+            "source": source,
+        },
     )
     with mirrored(out, settings_of, writes=nothing if dry_run else everything, is_passing=True) as place:
         config = replace(config, folder=place.folder)
@@ -64,7 +104,7 @@ def simulate(
 
 
 def run(
-    config: "StudyConfig",
+    config: "Study",
     *,
     num_workers: int | None = None,
     is_dry_run: bool = False,
@@ -103,13 +143,43 @@ def run(
         typer.echo(f"{split}: {count} volumes in {shown(folder)}")
 
 
-def _folder(planned: "PlannedVolume") -> Path:
+def _require_kind(anatomy: str, form: str, of_template: set[str], source: Path | None, layout: str) -> None:
+    """Refuse options that belong to another kind of study."""
+    if form not in (PHANTOM, TEMPLATE):
+        raise typer.BadParameter(f"{form!r} is neither {PHANTOM} nor {TEMPLATE}", param_hint="--anatomy")
+    if form == TEMPLATE and anatomy != "brain":
+        raise typer.BadParameter(f"the template is a brain, not a {anatomy}", param_hint="--anatomy")
+    if form == PHANTOM and of_template:
+        hint = f"--{min(of_template).replace('_', '-')}"
+        raise typer.BadParameter("goes with brain --anatomy template", param_hint=hint)
+    if (source is None) == (anatomy == DIGITS):
+        said = "names the file of digits" if source is None else f"goes with digits, not with {anatomy}"
+        raise typer.BadParameter(said, param_hint="--from")
+    if layout != "fastmri" and (form == TEMPLATE or anatomy == DIGITS):
+        raise typer.BadParameter("a template and digits are written as fastMRI writes", param_hint="--layout")
+
+
+def _config(anatomy: str, form: str, options: Mapping[str, Any]) -> "Study":
+    """The study of that kind; options that were not given keep its defaults."""
+    from mrikit.simulate import DigitsStudy, StudyConfig, TemplateStudy
+
+    kind = DIGITS if anatomy == DIGITS else form
+    given = {name: options[name] for name in _FIELDS[kind] if options[name] is not None}
+    if kind == DIGITS:
+        return DigitsStudy(folder=Path(), **given)
+    given = {"num_volumes": _NUM_VOLUMES} | given
+    if kind == TEMPLATE:
+        return TemplateStudy(folder=Path(), **given)
+    return StudyConfig(anatomy=anatomy, folder=Path(), **given)
+
+
+def _folder(planned: "Planned") -> Path:
     """The folder to point a reader at: for SNU the one that holds k-space and images."""
     folder = planned.path.parent
     return folder.parent if folder.name == "kspace" else folder
 
 
-def _describe(config: "StudyConfig", plan: "list[PlannedVolume]", missing: "list[PlannedVolume]") -> str:
+def _describe(config: "Study", plan: "list[Planned]", missing: "list[Planned]") -> str:
     from mrikit.storage import shown
 
     num_patients = len({planned.scan.patient_id for planned in plan})

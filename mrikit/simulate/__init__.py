@@ -1,14 +1,21 @@
-"""Simulation: random anatomies, scanned by simulated coils, in the file formats of the real data."""
+"""Simulation: random anatomies, an average brain and digits as k-space, in the file formats of the real data."""
 
+from mrikit.simulate.digits_study import DigitsStudy
+from mrikit.simulate.planned import PlannedVolume
 from mrikit.simulate.scan import ScanPlan, SimulatedScan, simulate_scan
-from mrikit.simulate.study import PlannedVolume, StudyConfig, plan_study
-from mrikit.simulate.write_study import missing_volumes, simulate_study
+from mrikit.simulate.study import StudyConfig
+from mrikit.simulate.template_study import TemplateStudy
+from mrikit.simulate.write_study import Planned, Study, missing_volumes, plan_study, simulate_study
 
 __all__ = [
+    "DigitsStudy",
+    "Planned",
     "PlannedVolume",
     "ScanPlan",
     "SimulatedScan",
+    "Study",
     "StudyConfig",
+    "TemplateStudy",
     "missing_volumes",
     "plan_study",
     "simulate_scan",

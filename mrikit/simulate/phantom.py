@@ -44,7 +44,7 @@ def render_magnitude(
         (y, x) float32 in units of the signals.
     """
     multiple = ceil(pixel_mm / RENDERED_PIXEL_MM)
-    rows, columns = (_positions(size, pixel_mm, multiple) for size in shape)
+    rows, columns = (pixel_positions(size, pixel_mm, multiple) for size in shape)
     frame = slice_frame((*key, anatomy), rows, columns, z, pixel_mm=pixel_mm / multiple)
     image = np.zeros((len(rows), len(columns)), np.float32)
     for layer in ANATOMIES[anatomy](frame):
@@ -55,16 +55,15 @@ def render_magnitude(
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
-def phase_map(key: Key, *, shape: tuple[int, int], pixel_mm: float, z: float) -> npt.NDArray[np.float32]:
+def phase_map(key: Key, rows: FloatArray, columns: FloatArray, z: float) -> npt.NDArray[np.float32]:
     """The slowly varying phase of one slice: a polynomial of second order and smooth noise, radians.
 
     Args:
         key: Names the volume.
-        shape: (y, x) pixels.
-        pixel_mm: Distance of the pixels.
+        rows: (y,) ascending positions of the rows, millimetres.
+        columns: (x,) ascending positions of the columns, millimetres.
         z: Position of the slice, millimetres.
     """
-    rows, columns = (_positions(size, pixel_mm, 1) for size in shape)
     constant, *terms = generator(*key, "phase").normal(0, 1, 7)
     y, x, depth = rows[:, None] / 100, columns[None, :] / 100, z / 100
     polynomial = (y, x, y * x, y * y, x * x, np.full((1, 1), depth, np.float32))
@@ -73,7 +72,7 @@ def phase_map(key: Key, *, shape: tuple[int, int], pixel_mm: float, z: float) ->
     return np.asarray(phase + 0.35 * noise, np.float32)
 
 
-def _positions(num_pixels: int, pixel_mm: float, oversampling: int) -> FloatArray:
+def pixel_positions(num_pixels: int, pixel_mm: float, oversampling: int) -> FloatArray:
     """Centres of the rendered pixels; image pixel n // 2 lies at 0, where the Fourier transform has its centre."""
     index = (np.arange(num_pixels * oversampling) + 0.5) / oversampling - 0.5 - num_pixels // 2
     return (index * pixel_mm).astype(np.float32)

@@ -144,6 +144,11 @@ def root_sum_of_squares(kspace: npt.NDArray[np.complex64], window: tuple[int, in
     return np.asarray(np.sqrt(np.sum(images.real**2 + images.imag**2, axis=0)))
 
 
+def centred_fft2(images: npt.NDArray[Any]) -> npt.NDArray[np.complex64]:
+    """(..., y, x) images to (..., readout, phase) complex64 k-space, as `mrikit.physics.fft.fft2c`."""
+    return _centred(scipy.fft.fft, _centred(scipy.fft.fft, images.astype(np.complex64), -1), -2)
+
+
 def _volume_key(plan: ScanPlan) -> Key:
     return (*plan.patient_key, plan.acquisition)
 
@@ -155,9 +160,9 @@ def _coil_images(
     pixel_mm = pixel_size_mm(plan)
     shape = num_rendered_rows(plan), plan.matrix[1]
     magnitude = render_magnitude(plan.anatomy, plan.patient_key, signals, shape=shape, pixel_mm=pixel_mm, z=z)
-    phase = phase_map(_volume_key(plan), shape=shape, pixel_mm=pixel_mm, z=z)
     rows = ((np.arange(shape[0]) - shape[0] // 2) * pixel_mm).astype(np.float32)
     columns = ((np.arange(shape[1]) - shape[1] // 2) * pixel_mm).astype(np.float32)
+    phase = phase_map(_volume_key(plan), rows, columns, z)
     beyond = np.clip(2 * np.abs(rows) / (plan.recon_matrix[0] * pixel_mm) - 1, 0, None) / (RENDERED_SHARE - 1)
     fade = np.cos(np.pi / 2 * np.clip(beyond, 0, 1)).astype(np.float32) ** 2
     image = (magnitude * fade[:, None] * np.exp(1j * phase)).astype(np.complex64)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mrikit.errors import ConfigError
 from mrikit.simulate.phantom import ANATOMIES
+from mrikit.simulate.planned import PlannedVolume, split_of_patient
 from mrikit.simulate.scan import ScanPlan
 
 LAYOUTS = ("fastmri", "snu")
@@ -14,9 +15,6 @@ PROTOCOLS = {
 }
 """The acquisitions of one patient, in turn over the patients. Every patient has two volumes."""
 VOLUMES_PER_PATIENT = 2
-SPLIT_OF_PATIENT = ("val", "train", "train", "test", "train", "train", "train", "val", "train", "train")
-"""Split of patient number n % 10: 70 % train, 20 % val, 10 % test. A function of the number alone, so that a study
-that grows never moves a patient; the first is val, so that every study can be scored."""
 ACCELERATIONS = (4, 8)
 
 _Scan = tuple[tuple[int, int], tuple[int, int], float]
@@ -90,31 +88,18 @@ class StudyConfig:
             )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedVolume:
-    """One volume of a study: how it is scanned and where it goes."""
-
-    scan: ScanPlan
-    split: str
-    """`train`, `val` or `test`."""
-    acceleration: int
-    """Of the stored mask, where the file has one."""
-    path: Path
-    """The k-space file."""
-
-
-def plan_study(config: StudyConfig) -> list[PlannedVolume]:
+def plan_phantoms(config: StudyConfig) -> list[PlannedVolume[ScanPlan]]:
     """Every volume of a study, in order. Volume n is the same in every study that has it."""
     return [_plan(config, index) for index in range(config.num_volumes)]
 
 
-def _plan(config: StudyConfig, index: int) -> PlannedVolume:
+def _plan(config: StudyConfig, index: int) -> PlannedVolume[ScanPlan]:
     patient, visit = divmod(index, VOLUMES_PER_PATIENT)
     protocols = PROTOCOLS[config.anatomy]
     acquisition = protocols[patient % len(protocols)][visit]
     # Both accelerations meet both acquisitions: the order alternates from patient to patient.
     acceleration = ACCELERATIONS[(patient + visit) % 2]
-    split = SPLIT_OF_PATIENT[patient % len(SPLIT_OF_PATIENT)]
+    split = split_of_patient(patient)
     num_coils = config.num_coils[patient % len(config.num_coils)]
     path = _path(config, index, patient, split, acquisition, acceleration, num_coils)
     matrix, recon_matrix, share = _matrix(config, patient)

@@ -3,18 +3,26 @@
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import mrikit
 from mrikit.errors import ConfigError
 from mrikit.masks import Mask, MaskPlan, challenge_center_fraction, sample_mask, volume_rng, within
 from mrikit.physics.grappa import grappa
-from mrikit.simulate.scan import SimulatedScan, root_sum_of_squares, simulate_scan
-from mrikit.simulate.study import PlannedVolume, StudyConfig, plan_study
+from mrikit.simulate.digits import read_digits
+from mrikit.simulate.digits_study import DigitsPlan, DigitsStudy, plan_digits, scan_digits
+from mrikit.simulate.planned import PlannedVolume
+from mrikit.simulate.scan import ScanPlan, SimulatedScan, root_sum_of_squares, simulate_scan
+from mrikit.simulate.settings import settings_of
+from mrikit.simulate.shapes import FloatArray
+from mrikit.simulate.study import StudyConfig, plan_phantoms
+from mrikit.simulate.template import read_template
+from mrikit.simulate.template_scan import scan_template
+from mrikit.simulate.template_study import TemplatePlan, TemplateStudy, plan_template
 from mrikit.storage import read_json, write_json
 from mrikit.volumes import Volume, write_fastmri, write_snu
 from mrikit.volumes.index_workers import num_processors
@@ -26,8 +34,13 @@ FEWEST_CENTER_LINES = 16
 """GRAPPA cannot be calibrated on fewer at acceleration 8; 8 % of a small matrix would be fewer."""
 
 
+Study = StudyConfig | TemplateStudy | DigitsStudy
+"""What to simulate: phantoms, a template, or digits."""
+Planned = PlannedVolume[Any]
+
+
 def simulate_study(
-    config: StudyConfig,
+    config: Study,
     *,
     num_workers: int | None = None,
     present: Collection[str] = (),
@@ -49,19 +62,21 @@ def simulate_study(
         The k-space files of all volumes, in order, whether written now or before.
 
     Raises:
-        ConfigError: The folder holds a study of this anatomy made from other settings, or `num_workers` is below 1.
+        ConfigError: The folder holds a study of this anatomy made from other settings, or `num_workers` is below 1, or
+            the package that a template is in is missing.
+        DataError: The file of a template or of digits cannot be used.
         StorageError: The folder cannot be written or the disk is full.
     """
     if num_workers is not None and num_workers < 1:
         raise ConfigError(f"at least 1 worker is needed, found {num_workers}")
+    plan, write = plan_study(config), _writer(config)
     _claim(config)
-    plan = plan_study(config)
     # Threads, because nearly all time is spent in numpy and HDF5, which let others run meanwhile. In each, torch has
     # one thread of its own: the sums of GRAPPA depend in their last bits on how many share them.
     num_torch_threads = torch.get_num_threads()
     pool = ThreadPoolExecutor(num_workers or num_processors(), initializer=torch.set_num_threads, initargs=(1,))
     try:
-        for future in as_completed([pool.submit(_complete, config, planned, present) for planned in plan]):
+        for future in as_completed([pool.submit(_complete, config, planned, present, write) for planned in plan]):
             path = future.result()
             if on_volume is not None:
                 on_volume(path)
@@ -71,25 +86,28 @@ def simulate_study(
     return [planned.path for planned in plan]
 
 
-def missing_volumes(config: StudyConfig, present: Collection[str] = ()) -> list[PlannedVolume]:
+def plan_study(config: Study) -> list[Planned]:
+    """Every volume of a study, in order. Volume n is the same in every study that has it.
+
+    Raises:
+        DataError: The file of digits cannot be read, or does not fill the volumes.
+    """
+    if isinstance(config, StudyConfig):
+        return plan_phantoms(config)
+    return (
+        plan_template(config) if isinstance(config, TemplateStudy) else plan_digits(config, read_digits(config.source))
+    )
+
+
+def missing_volumes(config: Study, present: Collection[str] = ()) -> list[Planned]:
     """The volumes of a study that its folder does not hold yet, and that are not present elsewhere."""
     return [planned for planned in plan_study(config) if not _is_done(config, planned, present)]
 
 
-def _claim(config: StudyConfig) -> None:
+def _claim(config: Study) -> None:
     """Note what the files of this folder are made from; refuse to mix two studies."""
     path = config.folder / f"simulation-{config.anatomy}.json"
-    # The number of volumes may grow, and the folder may move.
-    settings: dict[str, Any] = {
-        "mrikit": mrikit.__version__,
-        "anatomy": config.anatomy,
-        "num_coils": list(config.num_coils),
-        "num_slices": config.num_slices,
-        "layout": config.layout,
-        "seed": config.seed,
-        "size": config.size,
-        "matrix": None if config.matrix is None else list(config.matrix),
-    }
+    settings = settings_of(config)
     if not path.exists():
         write_json(path, settings)
         return
@@ -102,7 +120,7 @@ def _claim(config: StudyConfig) -> None:
         )
 
 
-def _is_done(config: StudyConfig, planned: PlannedVolume, present: Collection[str]) -> bool:
+def _is_done(config: Study, planned: Planned, present: Collection[str]) -> bool:
     """Whether a volume is in its folder, or all of its files elsewhere."""
     if planned.path.exists():
         return True
@@ -112,15 +130,34 @@ def _is_done(config: StudyConfig, planned: PlannedVolume, present: Collection[st
     return all(file.relative_to(config.folder).as_posix() in present for file in files)
 
 
-def _complete(config: StudyConfig, planned: PlannedVolume, present: Collection[str]) -> Path:
+def _complete(config: Study, planned: Planned, present: Collection[str], write: Callable[[Planned], None]) -> Path:
     if not _is_done(config, planned, present):
-        scan = simulate_scan(planned.scan)
-        write = _write_snu if config.layout == "snu" else _write_fastmri
-        write(planned, scan)
+        write(planned)
     return planned.path
 
 
-def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
+def _writer(config: Study) -> Callable[[Planned], None]:
+    """What simulates a volume of the study and writes it; what all of them are made of is read once."""
+    if isinstance(config, TemplateStudy):
+        return partial(_write_template, template=read_template(config.template))
+    if isinstance(config, DigitsStudy):
+        return partial(_write_digits, digits=read_digits(config.source))
+    write = _write_snu if config.layout == "snu" else _write_fastmri
+    return lambda planned: write(planned, simulate_scan(planned.scan))
+
+
+def _write_template(planned: PlannedVolume[TemplatePlan], template: FloatArray) -> None:
+    """Full k-space with its reference in every split: what a learned mask measures is decided later."""
+    scan = scan_template(planned.scan, template)
+    attributes: dict[str, Any] = {"noise_covariance": scan.noise_covariance.astype(np.complex64)}
+    write_fastmri(planned.path, scan.volume, attributes=attributes, is_only_coil=planned.scan.num_coils == 1)
+
+
+def _write_digits(planned: PlannedVolume[DigitsPlan], digits: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    write_fastmri(planned.path, scan_digits(planned.scan, digits), is_only_coil=True)
+
+
+def _write_fastmri(planned: PlannedVolume[ScanPlan], scan: SimulatedScan) -> None:
     attributes: dict[str, Any] = {"noise_covariance": scan.noise_covariance.astype(np.complex64)}
     volume = scan.volume
     if planned.split == "test":
@@ -141,7 +178,7 @@ def _write_fastmri(planned: PlannedVolume, scan: SimulatedScan) -> None:
     write_fastmri(planned.path, volume, attributes=attributes, is_only_coil=planned.scan.num_coils == 1)
 
 
-def _write_snu(planned: PlannedVolume, scan: SimulatedScan) -> None:
+def _write_snu(planned: PlannedVolume[ScanPlan], scan: SimulatedScan) -> None:
     fraction = max(SNU_CENTER_FRACTION, FEWEST_CENTER_LINES / planned.scan.matrix[1])
     mask = _mask(planned, SNU_MASK, fraction)
     masked = _masked(scan.volume, mask)
@@ -151,7 +188,7 @@ def _write_snu(planned: PlannedVolume, scan: SimulatedScan) -> None:
     write_snu(planned.path.parent.parent, planned.path.stem, volume, image_grappa=image)
 
 
-def _mask(planned: PlannedVolume, kind: str, center_fraction: float) -> Mask:
+def _mask(planned: PlannedVolume[ScanPlan], kind: str, center_fraction: float) -> Mask:
     plan = MaskPlan(kind=kind, acceleration=planned.acceleration, center_fraction=center_fraction)
     return sample_mask(plan, planned.scan.matrix, volume_rng(planned.path.stem))
 
