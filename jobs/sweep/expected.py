@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -39,20 +39,19 @@ def show_expected(found: Sweep, members: Sequence[Member], runs_on: str) -> None
     if not isinstance(data, Path) or not data.is_dir():
         typer.echo(f"expected: nobody knows how long it takes before volumes are in {found.data} here")
         return
-    kinds: dict[tuple[Any, ...], list[Member]] = {}
+    kinds: dict[str, list[Member]] = {}
     for member in members:
-        costly = {key: value for key, value in member.settings.items() if not _is_free(key)}
-        kinds.setdefault((member.task, *sorted(costly.items())), []).append(member)
+        costly = [f"{key}={value}" for key, value in sorted(member.settings.items()) if not _is_free(key)]
+        kinds.setdefault(", ".join([member.task, *costly]), []).append(member)
     total = 0.0
-    for (task, *costly), alike in kinds.items():
+    for name, alike in kinds.items():
         settings = [f"{key}={value}" for key, value in alike[0].settings.items()]
-        params = {"task": task, "size": found.size, "stage": found.stage or None, "settings": settings}
+        params = {"task": alike[0].task, "size": found.size, "stage": found.stage or None, "settings": settings}
         seconds = sum(_seconds(config, data, runs_on) for config in training_configs(params))
         total += seconds * len(alike)
-        name = ", ".join([task, *(f"{key}={value}" for key, value in costly)])
         typer.echo(f"expected of {name}: {in_time(seconds)} for each of {counted(len(alike), 'member')}")
-    test = "; their tests come on top" if found.test_data else ""
-    typer.echo(f"expected of all members, one after the other: {in_time(total)}{test}")
+    more = "starts and tests" if found.test_data else "starts"
+    typer.echo(f"expected of all members, one after the other: {in_time(total)}; their {more} come on top")
 
 
 def _seconds(config: "RunConfig", data: Path, runs_on: str) -> float:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mrikit.launching.sweep_file import read_sweep
+from mrikit.recipes.choose import chosen_configs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GRIDS = {"learned-brain": 864, "fixed-brain": 828, "learned-digits": 864, "fixed-digits": 990}
@@ -81,3 +82,13 @@ def test_a_small_form_repeats_each_of_its_settings_with_two_seeds(name):
     found = values_of(name)
     assert found["training.seed"] == evenly(SMALL[name], "0", "1")
     assert read_sweep(EXAMPLES / f"{name}.toml").size == "tiny"
+
+
+@pytest.mark.parametrize("name", [*GRIDS, *SMALL])
+def test_members_are_trainings_that_the_tasks_allow(name):
+    sweep = read_sweep(EXAMPLES / f"{name}.toml")
+    for member in sweep.members()[:: max(GRIDS.get(name, 0) // 30, 1)]:
+        settings = [f"{key}={value}" for key, value in member.settings.items()]
+        (config,) = chosen_configs(member.task, sweep.size, None, settings, {})
+        assert config.learns_masks == name.startswith("learned")
+        assert config.data.validation_score == "kspace_nmse"

@@ -110,7 +110,10 @@ def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
         ({"model_config.num_cascade": 3}, "model_config has no setting 'num_cascade'; did you mean 'num_cascades'?"),
         ({"model_config.num_cascades": "a"}, "model_config.num_cascades is of type int, found 'a'"),
         ({"model_config.num_cascades": 0}, "varnet needs at least 1 cascade, channel and pooling"),
-        ({"model": "resnet"}, "model is one of unet, varnet, promptmr, spirit_net, adaptive_varnet, anatomy_net, found 'resnet'"),
+        (
+            {"model": "resnet"},
+            "model is one of unet, varnet, promptmr, spirit_net, adaptive_varnet, anatomy_net, found 'resnet'",
+        ),
         (
             {"training.loss": "cross_entropy"},
             "training.loss is cross_entropy for anatomy_net and no other, found varnet with cross_entropy",

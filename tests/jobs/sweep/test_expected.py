@@ -46,7 +46,7 @@ def test_each_kind_of_member_is_timed_once_and_all_are_summed(backend, timed, tm
     assert expected_lines() == [
         "expected of knee_multicoil, model_config.num_cascades=2, training.num_epochs=5: 10 min for each of 6 members",
         "expected of knee_multicoil, model_config.num_cascades=4, training.num_epochs=5: 20 min for each of 6 members",
-        "expected of all members, one after the other: 3 h 0 min",
+        "expected of all members, one after the other: 3 h 0 min; their starts come on top",
     ]
     assert timed == [(2, "DATA", "cpu"), (4, "DATA", "cpu")]
 
@@ -58,7 +58,7 @@ def test_a_gpu_that_is_not_here_may_be_named(backend, timed):
 
 def test_a_test_is_said_to_come_on_top(backend, timed, tmp_path):
     (tmp_path / "rates.toml").write_text(GRID.replace("[settings]", 'test_data = "TEST"\n[settings]'))
-    assert expected_lines()[-1].endswith("; their tests come on top")
+    assert expected_lines()[-1].endswith("; their starts and tests come on top")
 
 
 def test_without_volumes_here_nobody_knows(backend):
