@@ -99,7 +99,7 @@ def show_expected(
     is_here = runs_on in ("cpu", "cuda")
     predictions = []
     for config in configs:
-        training, validation, why = _shapes(config, data, validation_data, patients)
+        training, validation, why = shapes_of(config, data, validation_data, patients)
         stage = f", stage {config.stage}" if config.stage else ""
         typer.echo(f"expected of {config.task} ({config.size}{stage}), {why}:")
         prediction = predict_run(
@@ -162,7 +162,7 @@ def show_sum(predictions: Sequence["Prediction"]) -> None:
     typer.echo(f"all stages: {duration}{f', cost {sum(costs):.2f}' if costs else ''}")
 
 
-def _shapes(
+def shapes_of(
     config: "RunConfig", data: Sequence[Location], validation_data: Location | None, patients: Path | None
 ) -> tuple[Sequence["BatchShape"], Sequence["BatchShape"], str]:
     """Shapes of the volumes on both sides, and in words where they are from."""

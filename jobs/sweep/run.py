@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from mrikit.commands.output import messages_console
+from mrikit.commands.sweep.expected import show_expected
 from mrikit.commands.sweep.members import Again, member_spec, state_of, to_start
 from mrikit.commands.sweep.table import in_words, print_members
 from mrikit.config import parse_assignments
@@ -56,7 +57,12 @@ def sweep(
     memory: Annotated[
         str | None, typer.Option(help=f"With either on {_WITH_MEMORY}: memory of each, such as 64GB.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the members, and stop.")] = False,
+    gpu: Annotated[
+        str, typer.Option(help="With --dry-run: time on a GPU that is not here, as `mrikit train --help` names them.")
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Name the members, say how long all of them train, and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Train every member of a sweep that was not trained yet, and show all by task and best validation score.
@@ -65,11 +71,14 @@ def sweep(
     machine and in Docker it waits for them; Ctrl-C leaves those that run. Slurm and Azure ML have queues of their own:
     there it submits and shows.
     """
+    from mrikit.forecast import known_gpu
     from mrikit.launching.options import Chosen
     from mrikit.launching.sweep_runs import read_run
 
     if memory is not None and not (is_retry or is_memory_retry):
         raise ConfigError("--memory is for --retry-failed; give that too, or --resource memory=...")
+    if gpu and not dry_run:
+        raise ConfigError("--gpu is for what --dry-run tells; give that too; GPUs of each member are --gpus")
     again = Again(is_failed=is_retry, is_out_of_memory=is_memory_retry, memory=memory or "")
     if is_memory_retry and "memory" not in traits_of(on).resources:
         raise ConfigError(
@@ -90,6 +99,7 @@ def sweep(
         for member, spec in members.values():
             words = [member.task] if len(found.task) > 1 else []
             typer.echo(f"{spec.name}: {', '.join([*words, in_words(member.settings)])}")
+        show_expected(found, [member for member, _ in members.values()], known_gpu(gpu) or plans[0].runs_on)
         return
     if traits_of(on).has_queue:
         _submit(backend, specs, at_once or 1, again)

@@ -236,7 +236,7 @@ def test_memory_is_for_a_retry(backend):
 
 def test_a_dry_run_names_the_members_and_starts_none(backend):
     lines = sweep("rates.toml", "--dry-run").stdout.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert lines[0].endswith(": training.max_lr=0.001, training.seed=1")
     assert backend.submitted == []
 
