@@ -22,7 +22,7 @@ from mrikit.errors import ConfigError, DataError
 from mrikit.masks import center_lines
 from mrikit.models.adaptive import keyed_draws, scan_of
 from mrikit.models.output import Output
-from mrikit.models.samplers import Sampler
+from mrikit.models.samplers import Drawn, Sampler, score_loss
 from mrikit.randomness import Key
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
@@ -88,11 +88,13 @@ class SamplingObjective:
             keys = [(draw.seed, draw.epoch, one.volume_id, one.slice_index, "acquire") for one in scan.facts]
             output, example = _acquire(parts["network"], scan, self._start(scan), keys, keeps_full=self._keeps_full)
             return self._loss(output, example)
+        num_draws = self.config.sampler.draws
+        drawn = self._draw(_sampler(parts), scan, draw)
         found = [
             self._loss(output_of(parts["network"], example), example)
-            for example in self._examples(_sampler(parts), scan, draw)
+            for example in self._examples(_sampler(parts), _repeated(scan, num_draws), drawn)
         ]
-        return found[0] if len(found) == 1 else _mean(found)
+        return _summed_up(found, drawn, num_draws)
 
     def groups(self, parts: nn.ModuleDict) -> list[Group]:
         """The network's, and the sampler at a rate of its own."""
@@ -157,14 +159,22 @@ class SamplingObjective:
         """As the image objective."""
         return self._images.describe(numbers)
 
-    def _examples(self, sampler: Sampler, scan: ScanBatch, draw: Draw) -> Iterator[Example]:
-        """The examples of one step of training: one, or one for each step of a sequence of masks."""
+    def _draw(self, sampler: Sampler, scan: ScanBatch, draw: Draw) -> Drawn:
+        """Masks of each slice, those of one slice next to one another."""
         config = self.config
         levels = [int(rng.integers(len(config.data.accelerations))) for rng in draw.generators(scan, "acceleration")]
         epochs = max(config.training.num_epochs - 1, 1)
         progress = min((draw.epoch - config.training.first_epoch) / epochs, 1.0)
-        masks = sampler.steps(draw.generators(scan, "mask"), levels, progress)
-        for samples in masks if config.sampler.step_loss == "all" else masks[-1:]:
+        rngs, num_draws = draw.generators(scan, "mask"), config.sampler.draws
+        return sampler.draw(
+            [rng for rng in rngs for _ in range(num_draws)],
+            [level for level in levels for _ in range(num_draws)],
+            progress,
+        )
+
+    def _examples(self, sampler: Sampler, scan: ScanBatch, drawn: Drawn) -> Iterator[Example]:
+        """The examples of one step of training: one, or one for each step of a sequence of masks."""
+        for samples in drawn.steps if self.config.sampler.step_loss == "all" else drawn.steps[-1:]:
             yield undersample_by(scan, samples, sampler.num_center_lines(samples), keeps_full=self._keeps_full)
 
     def _validated(
@@ -250,7 +260,26 @@ def _samples(example: Example) -> npt.NDArray[np.float32]:
     return found
 
 
-def _mean(found: Sequence[Losses]) -> Losses:
-    """Of several losses of the same slices."""
-    terms = {name: torch.stack([one.terms[name] for one in found]).mean(0) for name in found[0].terms}
-    return Losses(torch.stack([one.total for one in found]).mean(0), terms)
+def _repeated(scan: ScanBatch, num_draws: int) -> ScanBatch:
+    """Each slice several times, next to one another."""
+    if num_draws == 1:
+        return scan
+    more = {name: getattr(scan, name) for name in ("kspace", "reference", "data_range")}
+    return replace(
+        scan,
+        facts=tuple(one for one in scan.facts for _ in range(num_draws)),
+        **{name: None if value is None else value.repeat_interleave(num_draws, 0) for name, value in more.items()},
+    )
+
+
+def _summed_up(found: Sequence[Losses], drawn: Drawn, num_draws: int) -> Losses:
+    """Means over steps and draws for each slice; of several draws with what tells the sampler which were better."""
+
+    def mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(list(values)).mean(0).view(-1, num_draws).mean(1)
+
+    total = mean([one.total for one in found])
+    if num_draws > 1:
+        better = score_loss(drawn.scores, torch.stack([one.total for one in found]).mean(0), num_draws)
+        total = total + (better - better.detach())  # a gradient alone
+    return Losses(total, {name: mean([one.terms[name] for one in found]) for name in found[0].terms})

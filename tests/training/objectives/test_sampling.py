@@ -156,6 +156,14 @@ def test_the_sampler_begins_in_its_epoch_at_its_own_rate(plain, tmp_path):
     assert 0 < moved < 3 * 1e-2 * 1.5
 
 
+def test_a_tile_learns_from_several_draws_of_each_slice(plain, tmp_path):
+    settings = {"sampler__kind": "tile", "sampler__acs": "none", "sampler__num_acs": 0, "sampler__num_draws": 3}
+    run(plain, tmp_path, config=POINTS, **settings)
+    assert newest_state(tmp_path)["exp_avg/sampler/logits"].abs().max() > 0
+    pattern = patterns_of(tmp_path)["epoch-0002"]["6x"]
+    assert pattern.sum() == round(SHAPE[0] * SHAPE[1] / 6)
+
+
 def test_volumes_of_two_shapes_are_refused(study, tmp_path):
     with pytest.raises(DataError, match="a learned mask is for one matrix, and the volumes have 2: "):
         run(study, tmp_path, config=POINTS)
