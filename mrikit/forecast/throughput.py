@@ -17,10 +17,8 @@ from mrikit.data import (
     ScanBatch,
     SliceBatch,
     SliceKey,
-    draw_masks,
     make_augment,
     prepare,
-    undersample,
 )
 from mrikit.errors import ConfigError
 from mrikit.forecast.footprint import Footprint, trace_step
@@ -28,8 +26,8 @@ from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.extent import count_weights
-from mrikit.training.objectives import Draw, objective_of
-from mrikit.training.parts import NETWORK, initial_parts
+from mrikit.training.objectives import Draw, objective_of, with_shape
+from mrikit.training.parts import initial_parts
 from mrikit.volumes import ScanInfo, Volume
 
 T = TypeVar("T")
@@ -176,8 +174,9 @@ def _part(config: RunConfig, shape: BatchShape, num_rows: int) -> tuple[RunConfi
     if "num_cascades" in settings:
         settings["num_cascades"] = min(_FEW_CASCADES, settings["num_cascades"])
     num_coils, all_rows, num_columns = shape.kspace
-    # A 2-D pattern, its centre or its file may fit into all rows only.
-    num_rows = all_rows if any(plan.is_2d for plan in config.data.plans) else min(num_rows, all_rows)
+    # A 2-D pattern, its centre or its file may fit into all rows only, and so may a mask that is learned.
+    needs_all = config.learns_masks or any(plan.is_2d for plan in config.data.plans)
+    num_rows = all_rows if needs_all else min(num_rows, all_rows)
     window = (min(shape.window[0], num_rows), min(shape.window[1], num_columns))
     part = dataclasses.replace(
         shape, kspace=(num_coils, num_rows, num_columns), window=window, reference=window if shape.reference else None
@@ -238,7 +237,8 @@ def _key(config: RunConfig) -> str:
 
 @functools.cache
 def _time_network(network: _Network, device: str) -> _NetworkTime:
-    config, scan = network.config, network.scan
+    scan = network.scan
+    config = with_shape(network.config, scan.shape)
     objective = objective_of(config)
     module = initial_parts(config, objective).to(device)
     optimizer = torch.optim.AdamW((weight for weight in module.parameters() if weight.requires_grad), lr=0.0)
@@ -249,11 +249,11 @@ def _time_network(network: _Network, device: str) -> _NetworkTime:
 
     @torch.no_grad()
     def forward() -> None:
-        example = undersample(scan, draw_masks(config.data.plans, scan, draw.generators(scan, "mask")))
-        module.parts[NETWORK](example.masked_kspace, example.mask, example.num_center_lines)
+        module(scan, draw)
 
     _, micro = _time(micro_batch, device)
     _, update = _time(optimizer.step, device)
+    module.eval()
     _, forward_seconds = _time(forward, device)
     return _NetworkTime(micro=micro, forward=forward_seconds, update=update)
 

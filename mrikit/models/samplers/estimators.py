@@ -12,6 +12,8 @@ Source:
     arXiv 2105.06460 (slope of the draws).
 """
 
+from collections.abc import Sequence
+
 import torch
 
 _TINY = 1e-12
@@ -22,13 +24,13 @@ def straight_through(mask: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
     return mask.detach() + (smooth - smooth.detach())
 
 
-def keep_largest(scores: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+def keep_largest(scores: torch.Tensor, taken: torch.Tensor, counts: Sequence[int], order: torch.Tensor) -> torch.Tensor:
     """What is taken already and the largest scores beside it, exactly as many as asked for.
 
     Args:
         scores: (batch, rows, columns) float32.
         taken: The same shape, bool.
-        counts: (batch,) int64, samples of each mask, what is taken among them.
+        counts: Samples of each mask, what is taken among them; numbers, which no device has to be asked for.
         order: (rows * columns,) int64, flat places in the order in which equals are taken.
 
     Returns:
@@ -36,11 +38,11 @@ def keep_largest(scores: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor
     """
     ranked = torch.where(taken, torch.inf, scores.detach()).flatten(1)[:, order]
     # Selection is several times as fast as sorting, which nothing else here needs.
-    pairs = zip(-ranked, counts.tolist(), strict=True)
+    pairs = zip(-ranked, counts, strict=True)
     least = -torch.stack([negative.kthvalue(count).values for negative, count in pairs])[:, None]
     above = ranked > least
     is_tie = ranked == least
-    missing = counts[:, None] - above.sum(1, keepdim=True)
+    missing = torch.tensor(counts, device=scores.device)[:, None] - above.sum(1, keepdim=True)
     kept = above | (is_tie & (is_tie.cumsum(1) <= missing))
     mask = torch.zeros_like(ranked)
     mask[:, order] = kept.to(ranked.dtype)

@@ -47,7 +47,6 @@ class Sampler(nn.Module):
     """
 
     _center: torch.Tensor
-    _counts: torch.Tensor
     _order: torch.Tensor
     _rings: torch.Tensor
     _entry_counts: torch.Tensor
@@ -71,7 +70,8 @@ class Sampler(nn.Module):
             with torch.no_grad():
                 self.logits.copy_(first.expand_as(self.logits))
         self._keep("_center", np.stack([one.center for one in budgets]))
-        self._keep("_counts", np.array([one.num_samples for one in budgets]))
+        self._num_samples = [one.num_samples for one in budgets]
+        self._num_center = [int(one.center.sum()) for one in budgets]
         self._keep("_order", budget.from_middle(grid))
         self._keep("_rings", budget.rings(grid))
         if config.keeps_ties:
@@ -118,7 +118,9 @@ class Sampler(nn.Module):
         index = torch.tensor([level], device=self.logits.device)
         found = self._on_grid(torch.sigmoid(self.logits[0 if self.config.is_nested else level])[None])
         if self.config.estimator == "bernoulli":
-            found = estimators.rescale(found, self._center[index], self._counts[index])
+            found = estimators.rescale(
+                found, self._center[index], torch.tensor([self._num_samples[level]], device=found.device)
+            )
         return self._squeeze(torch.where(self._center[index], 1.0, found)[0])
 
     @torch.no_grad()
@@ -153,16 +155,17 @@ class Sampler(nn.Module):
         scores = torch.zeros(len(index), device=self.logits.device)
         if self.config.keeps_ties:
             return Drawn([self._study_mask(probabilities, rngs, index, noise_std, slope)[:, None]], scores)
-        taken, whole = self._center[index], self._counts[index]
-        num_center = taken.sum((1, 2))
+        taken = self._center[index]
         mask = taken.to(probabilities.dtype)
         masks = []
         for step in range(1, self.config.num_steps + 1):
-            counts = num_center + (whole - num_center) * step // self.config.num_steps
+            counts = [self._count(level, step) for level in levels]
             if rngs is None:
                 found = self._top_k(probabilities, taken, counts, slope)
             elif self.config.estimator == "bernoulli":
-                scaled = estimators.rescale(self._on_grid(probabilities), taken, counts)
+                scaled = estimators.rescale(
+                    self._on_grid(probabilities), taken, torch.tensor(counts, device=taken.device)
+                )
                 found = estimators.draw(scaled, self._on_grid(self._numbers(rngs, "uniform")), slope)
             else:
                 noise = self._numbers(rngs, "normal")
@@ -175,7 +178,12 @@ class Sampler(nn.Module):
             masks.append(mask[:, None])
         return Drawn(masks, scores)
 
-    def _top_k(self, entries: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor, slope: float) -> torch.Tensor:
+    def _count(self, level: int, step: int) -> int:
+        """Samples after a step."""
+        num_center = self._num_center[level]
+        return num_center + (self._num_samples[level] - num_center) * step // self.config.num_steps
+
+    def _top_k(self, entries: torch.Tensor, taken: torch.Tensor, counts: Sequence[int], slope: float) -> torch.Tensor:
         scores = self._on_grid(entries)
         kept = estimators.keep_largest(scores, taken, counts, self._order)
         if self.config.found_gradient == "score":

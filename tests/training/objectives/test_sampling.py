@@ -193,3 +193,51 @@ def test_settings_that_contradict_each_other_are_one_line(changes, message):
 def test_a_budget_below_the_centre_is_refused(plain, tmp_path):
     with pytest.raises(ConfigError, match="the centre alone has 400 samples, but acceleration 3 allows 299 of 896"):
         run(plain, tmp_path, config=POINTS, sampler__num_acs=20)
+
+
+ADAPTIVE = RunConfig(
+    task="knee_sampling",
+    size="tiny",
+    model="adaptive_varnet",
+    model_config={
+        "num_cascades": 2,
+        "num_channels": 2,
+        "num_pools": 1,
+        "budget": 8,
+        "matrix": SHAPE,
+        "num_policy_channels": 2,
+        "policy_fc_size": 8,
+        "num_sens_channels": 0,
+    },
+    data=DataConfig(accelerations=(28 / 12,), center_fractions=(4 / 28,)),
+    training=TrainingConfig(num_epochs=1, batch_size=2, max_lr=3e-3, seed=4),
+    execution=ExecutionConfig(checkpoint_minutes=0),
+)
+"""Twelve lines of 28, four of which are given."""
+
+
+@pytest.mark.parametrize("policy", ["policy", "loupe"])
+def test_a_network_that_chooses_its_lines_learns_to(plain, tmp_path, policy):
+    rows = []
+    run(plain, tmp_path, rows, config=ADAPTIVE, model_config__policy=policy)
+    chooses = [name for name in newest_state(tmp_path) if name.startswith("exp_avg/polic")]
+    assert max(newest_state(tmp_path)[name].abs().max() for name in chooses) > 0
+    (pattern,) = patterns_of(tmp_path).values()
+    assert pattern["acquired"].sum() == pytest.approx(12)
+    assert (pattern["acquired"][12:16] == 1).all()
+    assert 0 < rows[-1]["ssim"] < 1
+
+
+def test_a_budget_that_is_not_the_acceleration_is_refused(plain, tmp_path):
+    with pytest.raises(ConfigError, match=r"2\.33333x of 28 lines is 12, .* are 14; set model_config\.budget=8"):
+        run(plain, tmp_path, config=ADAPTIVE, model_config__budget=10)
+
+
+def test_two_accelerations_of_a_network_that_chooses_are_refused(plain, tmp_path):
+    with pytest.raises(ConfigError, match="adaptive_varnet is trained for one acceleration, found 2"):
+        run(plain, tmp_path, config=ADAPTIVE, data__accelerations=(4.0, 8.0), data__center_fractions=(0.1, 0.1))
+
+
+def test_a_sampler_beside_a_network_that_chooses_is_refused():
+    with pytest.raises(ConfigError, match=r"adaptive_varnet chooses lines itself; leave sampler\.kind=lines out"):
+        change_config(ADAPTIVE, {"sampler.kind": "lines"}, "train")
