@@ -106,12 +106,19 @@ def open_problem(config: SearchConfig, data: Location) -> Problem:
     Patients that `mrikit train` would hold out, and folders that it would not train on, have no part in it.
 
     Raises:
-        ConfigError: The centre alone exceeds the budget, or a setting of the model is none.
+        ConfigError: The centre alone exceeds the budget or leaves nothing of it, or a setting of the model is none.
         DataError: There is nothing to train on.
     """
     scan, notes = _read_slices(config, data)
     as_mask = _lines_of(config, scan) if config.kind == "lines" else _tile_of(config, scan)
     start, fixed = _first_lines(config, scan) if config.kind == "lines" else _first_tile(config)
+    count = num_errors(start, fixed, config.num_passes, config.num_candidates)
+    if not count:
+        num_samples = int(as_mask(start).samples.sum())
+        raise ConfigError(
+            f"nothing can move: the centre has all of {num_samples} samples, or all there are; a smaller centre or "
+            f"another acceleration would do"
+        )
     model = build_model(config.model, config.settings).to(scan.kspace.device).eval()
     error = _mean_nmse(scan, model)
     return Problem(
@@ -121,7 +128,7 @@ def open_problem(config: SearchConfig, data: Location) -> Problem:
         fixed=fixed,
         shape=scan.shape,
         notes=notes,
-        num_errors=num_errors(start, fixed, config.num_passes, config.num_candidates),
+        num_errors=count,
     )
 
 

@@ -137,6 +137,8 @@ def test_a_slice_of_zeros_is_named(study, tmp_path):
     ("words", "message"),
     [
         (["--center", 11], "the centre alone has 11 samples, but acceleration 4 allows 10 of 40; a smaller centre"),
+        (["--center", 10], "nothing can move: the centre has all of 10 samples, or all there are; a smaller centre or"),
+        (["--acceleration", 1], "nothing can move: the centre has all of 40 samples, or all there are"),
         (["--kind", "tile", "--center", 23], "the centre alone has 529 samples, but acceleration 4 allows 480 of 1920"),
         (["--kind", "ring"], "a search is for lines or tile, found 'ring'"),
         (["--kind", "tile"], "a.json: an order of lines cannot hold a 2-D pattern; .npy or .cfl would do"),

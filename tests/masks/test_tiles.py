@@ -147,11 +147,13 @@ def test_a_pattern_without_holes_loses_what_lies_farthest_out():
     assert distance[lost].min() >= distance[exact & (abs(x - 72) > 5)].max() - 1e-12
 
 
-def test_too_few_samples_are_filled_up_from_the_middle():
+def test_too_few_samples_are_filled_up_from_the_rim():
     pattern = np.zeros((9, 9), bool)
-    pattern[0, 0] = True
-    samples = fit_samples(pattern, np.zeros((9, 9), bool), 6)
-    assert places(samples, (9, 9)) == {(0, 0), (4, 4), (3, 4), (4, 3), (4, 5), (5, 4)}
+    pattern[4, 4] = True
+    samples = fit_samples(pattern, np.zeros((9, 9), bool), 5)
+    assert places(samples, (9, 9)) == {(4, 4), (0, 0), (0, 8), (8, 0), (8, 8)}
+    tile = draw("random_tile", 8, (121, 145), tile=(4, 4))
+    assert max(tile.center) <= 2
 
 
 @pytest.mark.parametrize(

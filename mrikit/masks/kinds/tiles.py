@@ -6,8 +6,8 @@ acceleration says. Here all samples together are exactly as many as asked for, t
 
 What is too many is then taken from the outside: parallel imaging needs a pattern without holes, and the corners of
 k-space hold least of the image. Scanners cut the same corners (elliptical shutter). Lines would lose resolution along
-one direction only, and much of it, so these first move apart, by whole steps. Should a pattern have too few samples,
-as may happen at the rim, those nearest to the middle are added.
+one direction only, and much of it, so these first move apart, by whole steps. A pattern that has too few samples, as
+where a tile is cut at the rim, is filled up from the rim: samples in the middle would be an ACS that nobody asked for.
 
 Source:
     Breuer et al., Controlled aliasing in volumetric parallel imaging (2D CAIPIRINHA), MRM 55:549 (2006).
@@ -163,14 +163,16 @@ def fit_samples(
 
     Args:
         pattern: (phase,) or (readout, phase) bool, the samples to choose from. Those farthest from the middle are left
-            out, distances being relative to the size of each axis; where there are too few, others are added.
+            out, distances being relative to the size of each axis; where there are too few, the farthest of the others
+            are added.
         center: Of the same shape, fully sampled.
         num_outside: At most as many as lie outside the centre.
     """
     axes = np.ogrid[tuple(slice(size) for size in pattern.shape)]
     distance = sum(((axis - size // 2) / size) ** 2 for axis, size in zip(axes, pattern.shape, strict=True))
-    # The centre first, then the pattern, then the rest; each from the middle outwards.
-    rank = np.lexsort((np.ravel(distance), ~pattern.ravel(), ~center.ravel()))
+    # The centre first, then the pattern from the middle outwards, then the rest from the rim inwards.
+    order = np.where(pattern, distance, -distance)
+    rank = np.lexsort((order.ravel(), ~pattern.ravel(), ~center.ravel()))
     samples = np.zeros(pattern.size, bool)
     samples[rank[: int(center.sum()) + num_outside]] = True
     return samples.reshape(pattern.shape)
