@@ -67,7 +67,10 @@ class Spirit(nn.Module):
 
     Source:
         Lustig and Pauly, SPIRiT: iterative self-consistent parallel imaging reconstruction from arbitrary k-space,
-        MRM 64:457 (2010); with wavelets: Murphy et al., Fast l1-SPIRiT, IEEE TMI 31:1250 (2012).
+        MRM 64:457 (2010); with wavelets: Murphy et al., Fast l1-SPIRiT, IEEE TMI 31:1250 (2012). Their projections
+        replace k-space by what its kernels make of it, which grows without bound where a pixel's matrix has an
+        eigenvalue above 1, as in scans of one coil. Here a step against the gradient of the residual, no longer than
+        its largest eigenvalue allows, takes that place; it never grows.
     """
 
     def __init__(self, config: SpiritConfig) -> None:
@@ -171,18 +174,20 @@ class Spirit(nn.Module):
         ).view(shape)
 
     def _project(self, masked_kspace: torch.Tensor, mask: torch.Tensor, op: SpiritOp) -> torch.Tensor:
-        """Kernels, wavelets and data in turn."""
-        matrices = torch.fft.fftshift(op.kernel_matrices(), dim=(-4, -3))
-        image = ifft2c(masked_kspace)
-        weight = self.config.threshold * rss(image).amax((-2, -1))[:, None, None, None]
-        filled = masked_kspace
+        """Kernels, wavelets and data in turn, with FISTA's momentum."""
+        matrices = torch.fft.fftshift(op.normal_matrices(), dim=(-4, -3)) / op.largest_eigenvalue()
+        weight = self.config.threshold * rss(ifft2c(masked_kspace)).amax((-2, -1))[:, None, None, None]
+        kspace = previous = masked_kspace
+        momentum = 1.0
         for step in range(self.config.num_iterations):
-            image = (matrices @ image.movedim(-3, -1).unsqueeze(-1)).squeeze(-1).movedim(-1, -3)
+            next_momentum = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            image = ifft2c(kspace + (momentum - 1) / next_momentum * (kspace - previous))
+            image = image - (matrices @ image.movedim(-3, -1).unsqueeze(-1)).squeeze(-1).movedim(-1, -3)
             if self.config.threshold > 0:
                 image = _shrink(image, weight, self.config.num_levels, step)
-            filled = fft2c(image)
-            image = ifft2c(torch.where(mask, masked_kspace, filled))
-        return filled
+            previous, kspace = kspace, torch.where(mask, masked_kspace, fft2c(image))
+            momentum = next_momentum
+        return kspace
 
 
 def _shrink(image: torch.Tensor, weight: torch.Tensor, num_levels: int, step: int) -> torch.Tensor:

@@ -6,6 +6,8 @@ import torch
 
 from mrikit.errors import DataError
 
+_NODES_PER_TAP = 4  # of the grid on which the operator's norm is looked for
+
 
 def spirit_kernels(
     calibration: torch.Tensor,
@@ -65,8 +67,8 @@ class SpiritOp:
     """x -> G x - x: how far k-space is from agreeing with its kernels.
 
     G is a circular convolution of k-space, so it multiplies the coil images of each pixel by a coil-by-coil matrix.
-    Those matrices are trigonometric polynomials of the pixel's place: of as many terms as the kernels have taps, and of
-    (2 n - 1) x (2 m - 1) for the square of the operator.
+    Those matrices are trigonometric polynomials of the pixel's place, of as many terms as the kernels have taps; those
+    of the square of the operator have (2 n - 1) x (2 m - 1).
 
     Args:
         kernels: (..., target coil, source coil, readout tap, phase tap) complex64 from `spirit_kernels`.
@@ -77,7 +79,6 @@ class SpiritOp:
         self.size = size
         rows, columns = kernels.shape[-2:]
         taps = kernels.to(torch.complex128, copy=True)
-        self._kernels = taps.to(torch.complex64)
         taps[..., rows // 2, columns // 2] -= torch.eye(kernels.shape[-3], device=kernels.device)
         self._residual = taps.to(torch.complex64)
         self._normal = _squared(taps).to(torch.complex64)
@@ -94,16 +95,21 @@ class SpiritOp:
         """adjoint(forward(kspace)), by matrices of its own."""
         return self._multiplied(kspace, self._normal)
 
-    def kernel_matrices(self, rows: slice = slice(None)) -> torch.Tensor:
-        """(..., y, x, coil, coil) complex64 of G itself for some rows of the image.
+    def normal_matrices(self, rows: slice = slice(None)) -> torch.Tensor:
+        """(..., y, x, coil, coil) complex64 of `normal` for some rows of the image.
 
         Rows and columns begin with the middle pixel and go round, as the fast Fourier transform has them.
         """
-        return _matrices(self._kernels, self.size, rows)
-
-    def normal_matrices(self, rows: slice = slice(None)) -> torch.Tensor:
-        """The same of `normal`."""
         return _matrices(self._normal, self.size, rows)
+
+    def largest_eigenvalue(self) -> torch.Tensor:
+        """(..., 1, 1, 1, 1) float32, that of `normal`; as good as exact from above."""
+        # matrices vary slowly: a grid of a few nodes for each tap misses the largest by a few thousandths
+        rows, columns = (
+            min(n, _NODES_PER_TAP * taps) for n, taps in zip(self.size, self._normal.shape[-2:], strict=True)
+        )
+        values = torch.linalg.eigvalsh(_matrices(self._normal, (rows, columns), slice(None)))
+        return 1.01 * values.amax((-3, -2, -1))[..., None, None, None, None]
 
     def _multiplied(self, kspace: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
         # no shift: a circular convolution does not see where k-space begins

@@ -8,6 +8,7 @@ import pytest
 import sigpy.mri
 import torch
 
+from mrikit.models import build_model
 from mrikit.physics.coils import rss, whiten, whitening_matrix
 from mrikit.physics.espirit import espirit_maps
 from mrikit.physics.fft import ifft2c
@@ -75,3 +76,37 @@ def test_brain_maps_agree_with_sigpy() -> None:
     assert 20 <= size <= 40
     image = rss(ifft2c(kspace))
     assert median_agreement(kspace, min(size, 24), image > 0.1 * image.max()) >= 0.99
+
+
+@torch.inference_mode()
+def reconstruct(
+    name: str, kspace: torch.Tensor, mask: torch.Tensor, num_center: int, **settings: object
+) -> torch.Tensor:
+    """(y, x) magnitude of (coil, readout, phase) k-space."""
+    masked = torch.where(mask, kspace[None], 0.0)
+    image: torch.Tensor = build_model(name, settings)(masked, mask, torch.tensor([num_center]))
+    return image[0]
+
+
+def test_spirit_undoes_undersampling_of_the_phantom_with_few_centre_lines() -> None:
+    noise = load("cloudmr_phantom_16coil_noise.npy").permute(2, 0, 1)
+    signal = load("cloudmr_phantom_16coil_signal.npy").permute(2, 0, 1)
+    kspace = whiten(signal, whitening_matrix(noise.flatten(1)))
+    mask = torch.zeros(1, 1, 1, 96, dtype=torch.bool)
+    mask[..., ::5] = mask[..., 44:52] = True
+    reference = rss(ifft2c(kspace))
+
+    def error(name: str, **settings: object) -> float:
+        return float((reconstruct(name, kspace, mask, 8, **settings) - reference).norm() / reference.norm())
+
+    assert error("spirit") < 0.4 * min(error("zero_filled"), error("grappa"))
+    sparse = error("spirit", solver="pocs", threshold=1e-3, num_iterations=40)
+    assert sparse < 0.8 * min(error("spirit"), error("l1_wavelet"))
+
+
+def test_spirit_and_sense_agree_on_the_brain() -> None:
+    kspace = load("sigpy_brain_8coil_us8x.npy")
+    mask = (kspace.abs().sum(0) > 0)[None, None]
+    spirit, sense = (reconstruct(name, kspace, mask, 20) for name in ("spirit", "cg_sense"))
+    is_body = sense > 0.1 * sense.max()
+    assert float((spirit - sense)[is_body].norm() / sense[is_body].norm()) < 0.15
