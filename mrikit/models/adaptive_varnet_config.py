@@ -65,8 +65,8 @@ class AdaptiveVarNetConfig:
     """Whether the centre is counted a second time in what the first count left, as published: at an odd width, where 6
     lines count as 4 and 4 as 2, coil sensitivities see fewer lines than there are."""
     gives_raw_images: bool = False
-    """Whether policies see images in the scale of the data, as published. Instance norm's epsilon of 1e-5 then hides
-    what is in images of 1e-4, as fastMRI's are."""
+    """Whether policies see images in the scale of the data, as published. What they choose depends on it then, because
+    instance norm has an epsilon."""
 
     def __post_init__(self) -> None:
         counts = (

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
@@ -148,9 +147,9 @@ def draw_lines(
     Raises:
         DataError: Probabilities that are no numbers, or that 1000 tries do not meet.
     """
-    rows = probabilities.detach().cpu().numpy()
-    uniforms = np.stack([_accepted(row, draw) for row, draw in zip(rows, draws, strict=True)])
-    accepted = torch.from_numpy(uniforms).to(probabilities)
+    rows = probabilities.detach().cpu()
+    uniforms = torch.stack([_accepted(row, draw) for row, draw in zip(rows, draws, strict=True)])
+    accepted = uniforms.to(probabilities)
     chosen: torch.Tensor = _StraightThrough.apply(probabilities, accepted, slope, clamps_gradient)  # type: ignore[no-untyped-call]
     return chosen
 
@@ -161,17 +160,23 @@ def likeliest_lines(probabilities: torch.Tensor, is_free: torch.Tensor, num_line
     return torch.zeros_like(probabilities).scatter(-1, places, 1.0)
 
 
-def _accepted(row: np.ndarray[Any, Any], draw: Draw) -> np.ndarray[Any, Any]:
-    """The first (phase,) uniform numbers that choose as many lines as expected."""
-    expected = row.sum(dtype=np.float64)
-    if not np.isfinite(expected):
+def _accepted(row: torch.Tensor, draw: Draw) -> torch.Tensor:
+    """The first (phase,) uniform numbers that choose as many lines as expected.
+
+    It asks whether something is wrong and not whether all is right, because of tensors without memory nothing is: so
+    `mrikit.forecast` can go through it.
+    """
+    expected = row.double().sum()
+    if bool(expected.isnan() | expected.isinf()):
         raise DataError("a policy gives probabilities that are no numbers; are its weights and its k-space finite?")
     for _ in range(_MOST_TRIES):
-        uniforms = draw(len(row))
-        if np.count_nonzero(row > uniforms) == round(expected):
+        uniforms = torch.from_numpy(draw(len(row)))
+        is_wrong = (row > uniforms).sum() != expected.round()
+        if not bool(is_wrong):
             return uniforms
     raise DataError(
-        f"{_MOST_TRIES} draws did not give {expected:.2f} lines; a policy's probabilities add up to a whole number"
+        f"{_MOST_TRIES} draws did not give {float(expected):.2f} lines; a policy's probabilities add up to a whole "
+        f"number"
     )
 
 

@@ -23,6 +23,7 @@ from mrikit.training.network import InPrecision
 SHAPE = BatchShape(num_slices=3, kspace=(4, 96, 64), window=(64, 48), reference=(64, 48))
 FULL = BatchShape(num_slices=1, kspace=(15, 640, 368), window=(320, 320), reference=(320, 320))
 VARNET = {"num_cascades": 3, "num_channels": 8, "num_pools": 2, "num_sens_channels": 4, "num_sens_pools": 2}
+ADAPTIVE = {"matrix": (96, 64), "budget": 4}
 PROMPTMR = {
     "num_cascades": 2,
     "stem_width": 8,
@@ -41,7 +42,9 @@ PROMPTMR = {
 
 
 def make_config(model="varnet", model_config=VARNET, **settings):
-    base = dataclasses.replace(recipe("knee_multicoil", "tiny"), model=model, model_config=dict(model_config))
+    base = dataclasses.replace(
+        recipe("knee_multicoil", "tiny"), model=model, model_config=dict(model_config), objective=""
+    )
     return change_config(base, {name.replace("__", "."): value for name, value in settings.items()}, "test")
 
 
@@ -251,7 +254,8 @@ def test_the_largest_shape_counts_after_the_crop():
 
 @pytest.mark.parametrize("model", LEARNED)
 def test_every_learned_model_can_be_traced(model):
-    config = make_config(model, {"varnet": VARNET, "promptmr": PROMPTMR, "adaptive_varnet": VARNET}.get(model, {}))
+    settings = {"varnet": VARNET, "promptmr": PROMPTMR, "adaptive_varnet": VARNET | ADAPTIVE}
+    config = make_config(model, settings.get(model, {}))
     for has_backward in (True, False):
         assert trace_step(config, SHAPE, is_gpu=True, has_backward=has_backward).peak_bytes > 0
 
