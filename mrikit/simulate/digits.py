@@ -1,6 +1,7 @@
 """Files of handwritten digits: MNIST's own `idx`, packed or not, and `.npz`."""
 
 import gzip
+import io
 import math
 import zipfile
 import zlib
@@ -29,7 +30,7 @@ def read_digits(path: Path) -> npt.NDArray[np.uint8]:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-        images = _npz(path) if content[:2] == b"PK" else _idx(path, content)
+        images = _npz(path, content) if content[:2] == b"PK" else _idx(path, content)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); {_WOULD_DO}") from error
     if not len(images) or min(images.shape[1:]) < 1:
@@ -54,9 +55,9 @@ def _idx(path: Path, content: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=16).reshape(sizes)
 
 
-def _npz(path: Path) -> npt.NDArray[np.uint8]:
+def _npz(path: Path, content: bytes) -> npt.NDArray[np.uint8]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             if "images" not in file.files:
                 raise DataError(f"{path}: no array `images`, found {', '.join(file.files) or 'none'}; {_WOULD_DO}")
             images = file["images"]

@@ -73,7 +73,7 @@ def _with_air(classes: FloatArray) -> FloatArray:
     known = np.clip(classes[:5], 0, 1)
     total = known.sum(0)
     known = known / np.maximum(total, 1)
-    return np.concatenate([known, 1 - known.sum(0, keepdims=True)]).astype(np.float32)
+    return np.concatenate([known, np.maximum(1 - known.sum(0, keepdims=True), 0)]).astype(np.float32)
 
 
 def _six_classes(path: Path) -> FloatArray:
@@ -107,8 +107,15 @@ def _resampled(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> Floa
     grid = np.diag([VOXEL_MM] * 3 + [1.0])
     grid[:3, 3] = FIRST_MM
     matrix = np.linalg.inv(affine) @ grid
+    steps = matrix[:3, :3]
+    is_straight = np.count_nonzero(steps - np.diag(steps.diagonal())) == 0
     found = ndimage.affine_transform(
-        array.astype(np.float32), matrix[:3, :3], matrix[:3, 3], output_shape=SHAPE, order=1, mode="constant"
+        array.astype(np.float32),
+        steps.diagonal() if is_straight else steps,  # a tenth of the time
+        matrix[:3, 3],
+        output_shape=SHAPE,
+        output=np.float32,
+        order=1,
     )
     return np.asarray(found, np.float32)
 
@@ -118,7 +125,7 @@ def _nilearn_folder() -> Path:
     found = importlib.util.find_spec("nilearn")
     if found is None or found.origin is None:
         raise ConfigError(
-            "the average brain is in the package nilearn, which is not installed; pip install 'mrikit[brain]', or name "
+            "the average brain is in the package nilearn, which is not installed; pip install -e '.[brain]', or name "
             "a TPM.nii with --template"
         )
     return Path(found.origin).parent

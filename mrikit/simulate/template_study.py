@@ -47,9 +47,9 @@ class TemplateStudy:
         ):
             if value not in known:
                 raise ConfigError(f"no {name} is called {value!r}; choose {' or '.join(known)}")
-        for name, value, least in (("volume", self.num_volumes, 1), ("slice", self.num_slices, 1)):
-            if value < least:
-                raise ConfigError(f"a study needs at least {least} {name}, found {value}")
+        for what, count in (("volume", self.num_volumes), ("slice", self.num_slices)):
+            if count < 1:
+                raise ConfigError(f"a study needs at least 1 {what}, found {count}")
         if not self.num_coils or not all(1 <= count <= MOST_COILS for count in self.num_coils):
             found = ",".join(map(str, self.num_coils)) or "none"
             raise ConfigError(f"coil counts must lie in 1..{MOST_COILS}, found {found}")

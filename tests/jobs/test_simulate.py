@@ -1,12 +1,14 @@
 import re
 import sys
 
+import numpy as np
 import pytest
 import typer
+from simulate.templates import write_template
 from typer.testing import CliRunner
 
 from mrikit.commands.simulate import simulate
-from mrikit.errors import ConfigError
+from mrikit.errors import ConfigError, DataError
 from mrikit.volumes import find_volumes
 
 APP = typer.Typer()
@@ -47,6 +49,46 @@ def test_a_dry_run_writes_nothing(tmp_path):
 def test_the_snu_layout_is_listed_by_the_folders_to_read(tmp_path):
     done = run("brain", "--out", tmp_path, "--volumes", 1, "--layout", "snu", *SMALL)
     assert f"val: 1 volumes in {tmp_path / 'val' / 'brain'}" in done.stdout
+
+
+def test_a_template_brain_is_full_size_unless_another_is_asked_for(tmp_path):
+    template = write_template(tmp_path / "TPM.nii")
+    words = ["brain", "--anatomy", "template", "--template", template, "--out", tmp_path / "out"]
+    done = run(*words, "--dry-run")
+    assert "8 brain volumes of 8 patients, 40 slices, 8 coils, 145 x 121, fastmri layout" in done.stderr
+    done = run(*words, "--volumes", 4, "--slices", 1, "--matrix", "36,32", "--coils", 2, "--coil-model", "ellipse")
+    assert done.exit_code == 0, done.exception
+    assert f"test: 1 volumes in {tmp_path / 'out' / 'multicoil_test'}" in done.stdout
+
+
+def test_digits_are_written_as_many_as_the_file_has(tmp_path):
+    np.savez(tmp_path / "digits.npz", images=np.ones((7, 28, 28), np.uint8))
+    done = run("digits", "--from", tmp_path / "digits.npz", "--out", tmp_path / "out", "--slices", 3)
+    assert done.exit_code == 0, done.exception
+    assert "2 digits volumes of 2 patients, 3 slices, 1 coils, 28 x 28" in done.stderr
+    assert f"val: 1 volumes in {tmp_path / 'out' / 'singlecoil_val'}" in done.stdout
+    (tmp_path / "no").write_text("no digits")
+    done = run("digits", "--from", tmp_path / "no", "--out", tmp_path / "new")
+    assert isinstance(done.exception, DataError)
+    assert not (tmp_path / "new" / "simulation-digits.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digits"], "names the file of digits"),
+        (["brain", "--from", "x"], "goes with digits, not with brain"),
+        (["knee", "--anatomy", "template"], "the template is a brain, not a knee"),
+        (["brain", "--anatomy", "real"], "'real' is neither phantom nor template"),
+        (["brain", "--template", "x"], "goes with brain --anatomy template"),
+        (["brain", "--deformation", "1"], "goes with brain --anatomy template"),
+        (["brain", "--anatomy", "template", "--layout", "snu"], "are written as fastMRI writes"),
+    ],
+)
+def test_an_option_of_another_kind_of_study_is_wrong_usage(tmp_path, arguments, message):
+    done = run(*arguments, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(
