@@ -55,7 +55,7 @@ def show(
         raise ConfigError(f"{file}: no member is trained to its end and validated yet; nothing is compared")
     for line in _notes(choices):
         messages.print(line)
-    _print_choices(choices)
+    _print_choices(choices, runs)
     _draw(runs, out or Path("runs") / f"{found.name}-summary")
 
 
@@ -89,12 +89,16 @@ def _notes(choices: Sequence["Choice"]) -> list[str]:
     return notes
 
 
-def _print_choices(choices: Sequence["Choice"]) -> None:
+def _print_choices(choices: Sequence["Choice"], runs: Sequence["SweepRun"]) -> None:
+    """A line for each group; what all members have in common is left out."""
     from rich.table import Table
     from rich.text import Text
 
+    from mrikit.report.sweep.runs import setting_keys
+
     has_tasks = len({choice.group["task"] for choice in choices}) > 1
     keys = [key for key in choices[0].group if key != "task" or has_tasks]
+    differing = {key for key in setting_keys(runs) if len({run.settings.get(key) for run in runs}) > 1}
     tests = list(dict.fromkeys(name for choice in choices for name in choice.test))
     table = Table(box=None, pad_edge=False, header_style="")
     for column in (*keys, "seeds", "validation", *(f"test {name}" for name in tests), "of", "settings"):
@@ -103,7 +107,8 @@ def _print_choices(choices: Sequence["Choice"]) -> None:
     for choice in choices:
         groups = [choice.group[key] or "-" for key in keys]
         numbers = [_number(choice.validation), *(_number(choice.test.get(name)) for name in tests)]
-        cells = (*groups, str(len(choice.runs)), *numbers, f"{choice.num_settings:,}", in_words(choice.settings))
+        chosen = in_words({key: value for key, value in choice.settings.items() if key in differing})
+        cells = (*groups, str(len(choice.runs)), *numbers, f"{choice.num_settings:,}", chosen)
         table.add_row(*map(Text, cells))
     results_console().print(table)
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from mrikit.report.curves import ACCENT, INK, LOG_RATIO, PALE, STYLE, WARM
 from mrikit.report.sweep.runs import SweepRun, setting_keys
@@ -18,8 +19,10 @@ from mrikit.storage import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_HEIGHT, _MARGIN, _BOX, _WIDEST = 3.6, 1.6, 0.32, 20.0
-"""Inches: of a picture, beside its boxes, of a box, of the widest picture."""
+_HEIGHT, _MARGIN, _LEGEND, _BOX, _WIDEST = 3.6, 1.6, 1.6, 0.32, 20.0
+"""Inches: of a picture, beside its boxes, of a legend, of a box, of the widest picture."""
+_LONG, _LEGEND_ROWS = 7, 14
+"""Letters of a value that still stand upright; rows of a legend."""
 _SHARPNESS = 150
 _SPREAD = 0.8
 """Share of the room of a value that its boxes take."""
@@ -77,30 +80,37 @@ def by_values(runs: Sequence[SweepRun], keys: Sequence[str]) -> dict[tuple[str, 
 
 
 def _write(path: Path, runs: Sequence[SweepRun], keys: Sequence[str], task: str) -> None:
-    scores, inner = by_values(runs, keys), _values(runs, keys[1]) if len(keys) > 1 else [""]
-    outer, score = _values(runs, keys[0]), runs[0].score
-    width = min(_MARGIN + _BOX * max(len(outer) * len(inner), 6), _WIDEST)
+    scores, score = by_values(runs, keys), runs[0].score
+    outer, inner = _values(runs, keys[0]), _values(runs, keys[1]) if len(keys) > 1 else [""]
+    legend = _LEGEND if len(keys) > 1 else 0.0
+    width = min(_MARGIN + legend + _BOX * max(len(scores) + len(outer), 6), _WIDEST)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width, _HEIGHT), layout="constrained")
         axes = figure.subplots()
+        # Values of a second setting that a value of the first one never has leave no gap.
+        there = [[value for value in inner if (first, value)[: len(keys)] in scores] for first in outer]
+        room = _SPREAD / max(map(len, there))
         for index, value in enumerate(inner):
-            places = [place for place, first in enumerate(outer) if (first, value)[: len(keys)] in scores]
+            places = [place for place, values in enumerate(there) if value in values]
+            shifts = [there[place].index(value) - (len(there[place]) - 1) / 2 for place in places]
             boxes = [scores[(outer[place], value)[: len(keys)]] for place in places]
-            room = _SPREAD / len(inner)
-            shift = (index - (len(inner) - 1) / 2) * room
-            _boxes(axes, boxes, [place + shift for place in places], 0.8 * room, _colour(index, len(inner)))
-        axes.set_xticks(range(len(outer)), outer, rotation=0 if max(map(len, outer)) < 8 else 30)
+            at = [place + shift * room for place, shift in zip(places, shifts, strict=True)]
+            _boxes(axes, boxes, at, 0.8 * room, _colour(index, len(inner)))
+        is_long = max(map(len, outer)) > _LONG
+        axes.set_xticks(range(len(outer)), outer, rotation=30 if is_long else 0, ha="right" if is_long else "center")
+        axes.set_xlim(-0.5, len(outer) - 0.5)
         axes.set_xlabel(keys[0])
-        axes.set_ylabel(f"validation {score.words}")
-        axes.set_title(f"{task}: {'higher' if score.higher_is_better else 'lower'} is better", fontsize=8.5)
+        axes.set_ylabel(f"validation {score.words}, {'higher' if score.higher_is_better else 'lower'} is better")
+        axes.set_title(task)
         values = [value for one in scores.values() for value in one]
         if min(values) > 0 and max(values) / min(values) > LOG_RATIO:
             axes.set_yscale("log")
         if len(keys) > 1:
-            lines = [
-                mpl.lines.Line2D([], [], color=_colour(index, len(inner)), linewidth=5) for index in range(len(inner))
-            ]
-            figure.legend(lines, inner, title=keys[1], loc="outside right upper", fontsize=7, labelcolor=INK)
+            colours = [_colour(index, len(inner)) for index in range(len(inner))]
+            patches = [Patch(facecolor=colour, edgecolor=INK, linewidth=0.6) for colour in colours]
+            columns = 1 + (len(inner) - 1) // _LEGEND_ROWS
+            where: Any = {"loc": "outside right upper", "title": keys[1], "ncols": columns}
+            figure.legend(patches, inner, fontsize=7, title_fontsize=7, labelcolor=INK, **where)
         content = io.BytesIO()
         figure.savefig(content, format="png", dpi=_SHARPNESS)
     path.parent.mkdir(parents=True, exist_ok=True)
