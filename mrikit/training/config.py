@@ -238,11 +238,9 @@ class RunConfig:
                 f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
             )
         self._settle_masks()
-        if not self.objective:
+        if self.objective in ("", "image", "sampling"):  # which of both follows from what is learned
             usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
-            object.__setattr__(self, "objective", usual)
-        if self.objective == "sampling" and not self.learns_masks:
-            raise ConfigError("the objective sampling learns what to measure; set sampler.kind=lines, global or tile")
+            object.__setattr__(self, "objective", self.objective if usual == "anatomy" and self.objective else usual)
         needs = "training.loss" if needs_kspace(self.training.loss) else "data.validation_score"
         compares = needs_kspace(self.training.loss) or self.data.validation_score == "kspace_nmse"
         if compares and not getattr(models[self.model][0], "gives_kspace", False):

@@ -179,7 +179,6 @@ def test_a_shape_that_is_not_that_of_the_data_is_refused(plain, tmp_path):
     [
         ({"data.mask_kind": "random"}, "masks are learned here, and data.mask_kind=random draws others"),
         ({"sampler.kind": ""}, "data.mask_kind=learned needs a sampler"),
-        ({"sampler.kind": "", "data.mask_kind": "random", "objective": "sampling"}, "learns what to measure; set"),
         ({"model": "unet", "model_config": {}}, "kspace_nmse compares k-space, and unet gives an image alone"),
     ],
 )
@@ -188,6 +187,11 @@ def test_settings_that_contradict_each_other_are_one_line(changes, message):
         change_config(POINTS, changes, "train")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_sampler_the_masks_are_drawn_and_the_objective_is_that_of_images():
+    config = change_config(POINTS, {"sampler.kind": "", "data.mask_kind": "uniform"}, "train")
+    assert (config.objective, config.data.mask_kind) == ("image", "uniform")
 
 
 def test_a_budget_below_the_centre_is_refused(plain, tmp_path):
