@@ -73,9 +73,9 @@ class LearnedVector(nn.Module):
 
     def __init__(self, num_columns: int, head: str) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(1, num_columns))
+        self.logits = nn.Parameter(torch.zeros(num_columns))  # of one axis, so that it does not decay
         if head == "softplus":
-            # softplus at 0 has numbers of one size for all lines, and nothing to break the tie
+            # Of equal numbers one would be the largest, and get all of its gradient.
             nn.init.normal_(self.logits, mean=1.0, std=0.1)
 
     def forward(self, channels: torch.Tensor) -> torch.Tensor:

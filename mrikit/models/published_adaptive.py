@@ -14,6 +14,7 @@ SOURCE: Final = "adaptive-varnet"
 """Its name among the sources of weights."""
 
 _POLICY = re.compile(r"(?:^|\.)((?:policies\.\d+|loupe)\.sampler(?:\..*)?)$")
+_VECTOR = "loupe.sampler"
 _COPIES = (
     (r"\.channel_layer\.layers\.0\.", r".feature_extractor.0.layers.0."),
     (r"\.down_sample_layers\.(\d+)\.layers\.0\.", lambda found: f".feature_extractor.{int(found[1]) + 1}.layers.0."),
@@ -66,7 +67,8 @@ def _policies(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         name = _rename(name, _COPIES)
         if not torch.equal(merged.setdefault(name, tensor), tensor):
             raise CheckpointError(f"holds {name} twice with two values; one network cannot have both")
-    return {_rename(name, _NAMES): tensor for name, tensor in merged.items()}
+    # LOUPE's vector has a batch axis there.
+    return {_rename(name, _NAMES): tensor.flatten() if name == _VECTOR else tensor for name, tensor in merged.items()}
 
 
 def _told_by_shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
