@@ -233,7 +233,7 @@ def test_a_steeper_step_gathers_the_gradient_at_the_threshold():
 @pytest.mark.parametrize("estimator", ["top_k", "bernoulli"])
 @pytest.mark.parametrize("kind", ["global", "tile", "lines"])
 def test_samples_that_are_not_taken_learn_as_well(kind, estimator):
-    sampler = make(kind=kind, estimator=estimator, gradient="all")
+    sampler = make(kind=kind, estimator=estimator)
     mask = sampler(rngs(0), [0], 0.0)
     (mask * torch.rand(SHAPE)).sum().backward()
     gradient = sampler.logits.grad[0]
@@ -253,7 +253,7 @@ def test_with_the_study_s_gradient_they_do_not():
 
 def test_a_gradient_that_is_the_same_everywhere_changes_nothing():
     """The budget is fixed: that every sample would like to be taken says nothing about which."""
-    sampler = make(kind="tile", acs="square", num_acs=3, gradient="all")
+    sampler = make(kind="tile", acs="square", num_acs=3)
     sampler(rngs(0, 1), [0, 0], 0.0).sum().backward()
     assert sampler.logits.grad.abs().max() < 1e-4
 
@@ -268,7 +268,7 @@ def test_the_most_useful_samples_are_found(kind, estimator):
         worth = worth[:4, :4].repeat(3, 3)
     if kind == "lines":
         worth = worth[:1].expand(shape)
-    sampler = make(kind=kind, estimator=estimator, shape=shape, gradient="all")
+    sampler = make(kind=kind, estimator=estimator, shape=shape)
     optimizer = torch.optim.Adam(sampler.parameters(), lr=0.1)
     for step in range(150):
         masks = sampler([generator(step, one) for one in range(8)], [0] * 8, step / 150)
@@ -326,13 +326,15 @@ def test_draws_are_compared_with_others_of_their_slice_relative_to_them():
     assert scores.grad.tolist() == pytest.approx([-0.25, 0.25, -0.25, 0.25])
 
 
-def test_tiles_learn_by_score_unless_told_otherwise():
-    assert make(kind="tile").config.draws == 4
-    assert make(kind="tile", gradient="all").config.draws == 1
-    assert make(kind="tile", estimator="bernoulli").config.draws == 1
-    assert make(kind="global").config.found_gradient == "all"
-    assert make(kind="global", gradient="score", num_draws=6).config.draws == 6
-    assert make(kind="lines").draw(rngs(0), [0], 0.0).scores.tolist() == [0]
+def test_the_score_needs_several_draws_and_is_refused_where_there_is_one():
+    assert make(gradient="score", num_draws=6).config.draws == 6
+    assert make(kind="tile").config.draws == 1
+    assert make().draw(rngs(0), [0], 0.0).scores.tolist() == [0]
+    sampler = make(gradient="score")
+    for masks in (sampler, sampler.steps):
+        with pytest.raises(ConfigError, match="learns from several draws, which are not made here; all would do"):
+            masks(rngs(0), [0], 0.0)
+    assert samples(sampler.eval()([], [0], 0.0)) == [440]
 
 
 def test_bernoulli_meets_the_budget_on_average_and_draws_with_its_probabilities():
@@ -435,10 +437,10 @@ def test_full_sampling_is_a_budget_too():
             "the centre alone has 480 samples, but acceleration 4 allows 440 of 1760",
         ),
         ({"estimator": "loupe"}, [4], "sampler.estimator is one of top_k, bernoulli"),
-        ({"gradient": "some"}, [4], "sampler.gradient is one of nothing, all, score, kept"),
+        ({"gradient": "some"}, [4], "sampler.gradient is one of all, score, kept"),
         ({"gradient": "score", "estimator": "bernoulli"}, [4], "are of estimator=top_k; found bernoulli"),
         ({"gradient": "score", "keeps_ties": True}, [4], "sampler.keeps_ties is of gradient=kept or all"),
-        ({"kind": "tile", "noise_end": 0.0}, [4], "sampler.gradient=score learns by noise"),
+        ({"gradient": "score", "noise_end": 0.0}, [4], "sampler.gradient=score learns by noise"),
         ({"num_draws": 1}, [4], "sampler.num_draws is 2 or more, found 1"),
         ({"estimator": "bernoulli", "gradient": "kept"}, [4], "are of estimator=top_k; found bernoulli"),
         ({"noise_std": -0.1}, [4], "sampler.noise_std is 0 or more, found -0.1"),

@@ -11,7 +11,7 @@ _CHOICES = {
     "kind": ("", "global", "tile", "lines"),
     "acs": ("none", "column", "square"),
     "estimator": ("top_k", "bernoulli"),
-    "gradient": ("", "all", "score", "kept"),
+    "gradient": ("all", "score", "kept"),
     "step_loss": ("last", "all"),
 }
 
@@ -39,11 +39,10 @@ class SamplerConfig:
     estimator: str = "top_k"
     """`top_k`: the largest noisy probabilities, exactly as many as the budget. `bernoulli`: each sample is drawn with
     its probability (LOUPE), in training as many as the budget on average, afterwards exactly."""
-    gradient: str = ""
+    gradient: str = "all"
     """Of `top_k`. `all`: every sample that could be taken learns, also one that is not, by how much better it would be
-    than the others. `score`: each slice is seen with several masks, which learn from whose loss is lower; slow where
-    many entries learn, but tiles come out spread, not as clumps. `kept`: those taken alone, as in the study, whose
-    masks the noise decides. Empty for `score` with tiles, else `all`."""
+    than the others. `score`: each slice is seen with several masks, which learn from whose loss is lower. `kept`: those
+    taken alone, as in the study."""
     num_draws: int = 4
     """Masks for each slice of a batch with gradient `score`, at least 2."""
     noise_std: float = 0.2
@@ -83,15 +82,9 @@ class SamplerConfig:
         self._check_combinations()
 
     @property
-    def found_gradient(self) -> str:
-        """The gradient, also where it was left to the kind."""
-        is_score = self.kind == "tile" and self.estimator == "top_k" and not self.keeps_ties
-        return self.gradient or ("score" if is_score else "all")
-
-    @property
     def draws(self) -> int:
         """Masks that training needs for each slice: `num_draws` with gradient `score`, else 1."""
-        return self.num_draws if self.found_gradient == "score" else 1
+        return self.num_draws if self.gradient == "score" else 1
 
     def _check_sizes(self) -> None:
         if self.directions not in (1, 2):
@@ -125,7 +118,7 @@ class SamplerConfig:
             raise ConfigError(f"sampler.start is a mask file: .npy, .cfl or .json; found {self.start}")
         if self.estimator == "bernoulli" and (self.gradient in ("kept", "score") or self.keeps_ties):
             raise ConfigError("sampler.gradient=kept or score and keeps_ties are of estimator=top_k; found bernoulli")
-        if self.found_gradient == "score" and not (self.noise_std and self.noise_end):
+        if self.gradient == "score" and not (self.noise_std and self.noise_end):
             raise ConfigError("sampler.gradient=score learns by noise; noise_std and noise_end are more than 0")
         if self.keeps_ties and self.gradient == "score":
             raise ConfigError("sampler.keeps_ties is of gradient=kept or all; found score")

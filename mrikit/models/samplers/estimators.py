@@ -103,9 +103,7 @@ def centred_gradient(scores: torch.Tensor, mask: torch.Tensor, taken: torch.Tens
 def score(probabilities: torch.Tensor, noise: torch.Tensor, noise_std: float) -> torch.Tensor:
     """Logarithm of the density of noisy probabilities, up to what has no gradient.
 
-    Its gradient times a loss is, on average, the gradient of the average loss, whatever the mask does in between. It
-    sees how samples work together. The gradient of the product mask * k-space does not: it is the slope at the samples
-    alone, and a network with hard data consistency gives a sample that is taken the slope 0, however much it is worth.
+    Its gradient times a loss is, on average, the gradient of the average loss, whatever the mask does in between.
 
     Args:
         probabilities: (batch, rows, columns) float32.
