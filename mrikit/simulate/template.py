@@ -22,6 +22,7 @@ FIRST_MM = (-90.0, -126.0, -72.0)
 """Place of voxel (0, 0, 0): right, front and head are positive (RAS), as in MNI space."""
 
 _FILES = "datasets/data/mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+_FULL, _FAINT = np.float32(255), 2.0  # the files are uint8
 _FLUID_MM, _SKULL_MM, _SCALP_MM = 1.0, 7.0, 13.0  # outer borders of what lies around the brain, which is bald
 
 
@@ -46,10 +47,9 @@ def read_template(path: Path | None = None) -> FloatArray:
         return _with_air(_six_classes(path))
     folder = _nilearn_folder()
     gray, white, image = (_resampled(*_load(folder / _FILES.format(name))) for name in ("gm", "wm", "t1"))
-    # The files are uint8; the image is zero outside the skull's inside.
-    gray, white = gray / 255, white / 255
-    inside = ndimage.binary_fill_holes(ndimage.binary_closing(image + gray + white > 0.02, iterations=2))
-    return _with_air(_around(gray, white, np.asarray(inside)))
+    # The image is zero outside the skull's inside.
+    inside = ndimage.binary_fill_holes(ndimage.binary_closing(image + gray + white > _FAINT, iterations=2))
+    return _with_air(_around(gray / _FULL, white / _FULL, np.asarray(inside)))
 
 
 def _around(gray: FloatArray, white: FloatArray, inside: npt.NDArray[np.bool_]) -> FloatArray:
