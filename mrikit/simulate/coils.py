@@ -13,6 +13,7 @@ LOOP_RADIUS_MM = {"brain": 55.0, "knee": 40.0}
 COILS_PER_RING = 5
 """More coils than this are spread over further rings along the body."""
 RING_DISTANCE_MM = 58.0
+ARRAY_TURN_DEGREES = 4.0
 
 
 def coil_positions(anatomy: str, num_coils: int, key: Key) -> npt.NDArray[np.float64]:
@@ -42,6 +43,27 @@ def coil_positions(anatomy: str, num_coils: int, key: Key) -> npt.NDArray[np.flo
         order = (first, second, axis) if anatomy == "brain" else (axis, first, second)
         positions += list(np.stack(order, axis=1))
     return np.array(positions) + shift + rng.normal(0, 2.5, (num_coils, 3))
+
+
+def array_positions(num_coils: int, key: Key) -> npt.NDArray[np.float64]:
+    """Middles of the loops of one head array, a little displaced for each patient.
+
+    The first loop of its one ring is behind the head in all patients, up to a turn of 4 degrees; size, place and each
+    loop differ by millimetres. So kernels that join coils, which a network learns, hold for all patients.
+
+    Args:
+        num_coils: Number of coils, at least 1.
+        key: Names the patient.
+
+    Returns:
+        (coil, 3) millimetres, as `coil_positions`.
+    """
+    rng = generator(*key, "array", num_coils)
+    angles = rng.uniform(-1, 1) * np.deg2rad(ARRAY_TURN_DEGREES) + 2 * np.pi * np.arange(num_coils) / num_coils
+    size = rng.uniform(1.0, 1.06)
+    first, second = (radius * size for radius in RING_RADII_MM["brain"])
+    positions = np.stack([first * np.cos(angles), second * np.sin(angles), np.zeros_like(angles)], axis=1)
+    return np.asarray(positions + rng.normal(0, 3.0, 3) + rng.normal(0, 2.0, (num_coils, 3)), np.float64)
 
 
 def coil_maps(

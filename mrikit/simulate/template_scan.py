@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mrikit.randomness import generator
-from mrikit.simulate.coils import coil_maps, coil_positions
+from mrikit.simulate.coils import array_positions, coil_maps, coil_positions
 from mrikit.simulate.deformation import deformed
 from mrikit.simulate.ellipse_coils import ellipse_coil_maps
 from mrikit.simulate.noise import correlated_noise, noise_covariance
@@ -37,7 +37,10 @@ def scan_template(plan: TemplatePlan, template: FloatArray) -> SimulatedScan:
     """
     unit = TYPICAL_SIGNAL["brain"] / (BRIGHTEST / 2)
     tissue = np.tensordot(draw_contrast(plan) * np.float32(unit), template, axes=1)
-    positions = coil_positions("brain", plan.num_coils, plan.key)
+    is_array = plan.coil_model == "array"
+    positions = (
+        array_positions(plan.num_coils, plan.key) if is_array else coil_positions("brain", plan.num_coils, plan.key)
+    )
     covariance = noise_covariance(positions, TYPICAL_SIGNAL["brain"] / SNR, plan.key)
     kspace = np.empty((plan.num_slices, plan.num_coils, *plan.matrix), np.complex64)
     reference = np.empty((plan.num_slices, *plan.matrix), np.float32)

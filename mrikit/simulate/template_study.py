@@ -8,7 +8,7 @@ from mrikit.randomness import Key
 from mrikit.simulate.planned import PlannedVolume, split_of_patient
 from mrikit.simulate.study import MOST_COILS, NUM_FILES, NUM_SEEDS, SMALLEST_MATRIX
 
-COIL_MODELS = ("loops", "ellipse")
+COIL_MODELS = ("loops", "array", "ellipse")
 TEMPLATE_MATRICES = {"full": (145, 121), "half": (96, 80), "small": (72, 60)}
 """(readout, phase) by size; the field of view is the same, and `full` has the 1.5 mm of the template."""
 TEMPLATE_SLICES = 40
@@ -36,7 +36,8 @@ class TemplateStudy:
     deformation_mm: float = 3.0
     """Standard deviation of the bend of each volume along each axis, millimetres; 0 for the template itself."""
     coil_model: str = "loops"
-    """`loops` around the head, or point dipoles on an `ellipse` further away, as in the learned-sampling study."""
+    """`loops` around the head, turned anew for each patient; an `array` of them that hardly moves; or point dipoles on an
+    `ellipse` further away, as in the learned-sampling study."""
     seed: int = 0
     """Decides every random number, together with the names of volume and purpose."""
 

@@ -200,7 +200,7 @@ def test_another_template_is_another_study(own, tmp_path):
     ("changes", "message"),
     [
         ({"size": "huge"}, "no size is called 'huge'; choose full or half or small"),
-        ({"coil_model": "ring"}, "no coil model is called 'ring'; choose loops or ellipse"),
+        ({"coil_model": "ring"}, "no coil model is called 'ring'; choose loops or array or ellipse"),
         ({"num_volumes": 0}, "a study needs at least 1 volume, found 0"),
         ({"num_slices": 0}, "a study needs at least 1 slice, found 0"),
         ({"num_coils": (0,)}, "coil counts must lie in 1..64, found 0"),
