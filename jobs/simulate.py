@@ -66,7 +66,10 @@ def simulate(
         Path | None, typer.Option(help="NIfTI file with six tissue classes instead of nilearn's ICBM152 average.")
     ] = None,
     deformation: Annotated[float, typer.Option(help="Bend of each template brain, millimetres.")] = 3.0,
-    coil_model: Annotated[str, typer.Option(help="Of a template: loops around the head, an array of them that hardly moves, or an ellipse.")] = "loops",
+    coil_model: Annotated[
+        str,
+        typer.Option(help="Of a template: loops around the head, an array of them that hardly moves, or an ellipse."),
+    ] = "loops",
     source: Annotated[
         Path | None, typer.Option("--from", help="File of digits: MNIST's idx, its .gz, or an .npz.")
     ] = None,

@@ -264,11 +264,16 @@ def _repeated(scan: ScanBatch, num_draws: int) -> ScanBatch:
     """Each slice several times, next to one another."""
     if num_draws == 1:
         return scan
-    more = {name: getattr(scan, name) for name in ("kspace", "reference", "data_range")}
+
+    def more(values: torch.Tensor | None) -> torch.Tensor | None:
+        return None if values is None else values.repeat_interleave(num_draws, 0)
+
     return replace(
         scan,
+        kspace=scan.kspace.repeat_interleave(num_draws, 0),
+        reference=more(scan.reference),
+        data_range=more(scan.data_range),
         facts=tuple(one for one in scan.facts for _ in range(num_draws)),
-        **{name: None if value is None else value.repeat_interleave(num_draws, 0) for name, value in more.items()},
     )
 
 
