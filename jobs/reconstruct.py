@@ -66,8 +66,8 @@ def reconstruct(
     mask: Annotated[
         str | None,
         typer.Option(
-            help="How to undersample: a kind of `mrikit masks list`, or a mask file: .npy, .cfl, or .json with the order "
-            "of lines; or learned: as the weights have learned to measure. By default learned where they have, else "
+            help="How to undersample: a kind of `mrikit masks list`; a mask file: .npy, .cfl, or .json with the order "
+            "of lines; or learned, as the weights have learned to. By default learned where they have, else "
             "equispaced_fraction."
         ),
     ] = None,
