@@ -207,6 +207,7 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
     if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim, whole.max()))):
         raise DataError(_why_no_score(target, whole, pair.reference))
     mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
+    kspace_nmse, kspace_energy = _kspace(pair.reconstruction)
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
@@ -229,16 +230,17 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         scorer=scorer,
         num_timed=timing.num_slices if timing else 0,
         forward_seconds=timing.seconds if timing else 0.0,
-        **_kspace(pair.reconstruction),
+        kspace_nmse=kspace_nmse,
+        kspace_energy=kspace_energy,
     )
 
 
-def _kspace(reconstruction: Reconstruction) -> dict[str, float]:
-    """How well k-space was filled, where that is known; as validation counts it."""
+def _kspace(reconstruction: Reconstruction) -> tuple[float, float] | tuple[None, None]:
+    """How well k-space was filled, as validation counts it, and the energy of full k-space, where they are known."""
     if reconstruction.kspace_energies is None:
-        return {}
+        return None, None
     error, energy = (math.fsum(column) for column in reconstruction.kspace_energies.T.tolist())
-    return {"kspace_nmse": error / energy if energy else 1.0, "kspace_energy": energy}
+    return error / energy if energy else 1.0, energy
 
 
 def _zero_slices(pair: Pair) -> list[str]:

@@ -66,7 +66,7 @@ def adaptive_mask(
     """
     inside = np.stack([cut(one, region) for one in lines])
     share = sum(1 / acquired_over_measured(one, region) for one in inside) / len(inside)
-    common = inside.all(0)
+    common = np.asarray(inside.all(axis=0))
     mask = Mask(
         samples=common,
         kind=ADAPTIVE_KIND,
