@@ -16,11 +16,12 @@ from mrikit.words import in_shell
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mrikit.evaluate import Difference, Interval, Scores, VolumeScore
+    from mrikit.evaluate import Difference, Interval, Scores, Summary, VolumeScore
 
 NUM_WORST = 5
 PIPE_WIDTH = 120
 LESION_COLUMNS = ("lesion SSIM", "boxes")
+KSPACE_COLUMNS = ("k-space NMSE", "of all")
 
 
 def evaluate(
@@ -84,7 +85,7 @@ def evaluate(
         typer.echo(_json(folders, scores))
         return
     show(rows)
-    for line in [*_boxes(rows, boxes), *_leaderboard(folders, scores)]:
+    for line in [*_boxes(rows, boxes), *_adaptivity(folders, scores), *_leaderboard(folders, scores)]:
         typer.echo(line)
     for file in files:
         typer.echo(shown(file))
@@ -211,6 +212,17 @@ def _boxes(rows: Sequence["VolumeScore"], boxes: str | None) -> list[str]:
     ]
 
 
+def _adaptivity(recon: Sequence[Path], scores: Sequence["Scores"]) -> list[str]:
+    """A line for each folder and acceleration whose slices were measured by lines of their own."""
+    from mrikit.storage import shown
+
+    return [
+        f"{shown(folder)}: {entry.line}" if len(recon) > 1 else entry.line
+        for folder, found in zip(recon, scores, strict=True)
+        for entry in found.adaptivity
+    ]
+
+
 def _rows_of(recon: Sequence[Path], scores: Sequence["Scores"]) -> dict[str, Sequence["VolumeScore"]]:
     from mrikit.storage import shown
 
@@ -226,6 +238,8 @@ def _differences(groups: Sequence[Sequence["VolumeScore"]]) -> list["Difference"
 def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
     """A line for each run and acquisition of each group of the same volumes; columns of lesions if any was scored.
 
+    There are columns of k-space if any run filled it: the mean over volumes, and the ratio of all together.
+
     Where a run did more volumes than its group has, their number is there too.
     """
     from rich.table import Table
@@ -239,7 +253,9 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("R", "model", "acquisition"):
         table.add_column(name)
-    for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE", *(LESION_COLUMNS if any(lesions) else ())):
+    has_kspace = any(row.kspace_nmse is not None for group in groups for row in group)
+    more = (*(KSPACE_COLUMNS if has_kspace else ()), *(LESION_COLUMNS if any(lesions) else ()))
+    for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE", *more):
         table.add_column(name, justify="right")
     for group, lesion in zip(groups, lesions, strict=True):
         overall, single = summarise(group), summarise(group, by_acquisition=True)
@@ -255,9 +271,16 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
                 _bounds(entry.ssim, 4),
                 f"{entry.psnr.mean:.2f}",
                 f"{entry.nmse.mean:.4f}",
+                *(_kspace(entry) if has_kspace else ()),
                 *((_bounds(found.ssim, 4), str(found.num_boxes)) if found else ()),
             )
     return table
+
+
+def _kspace(entry: "Summary") -> tuple[str, str]:
+    if entry.kspace_nmse is None or entry.kspace_nmse_of_all is None:
+        return "", ""
+    return f"{entry.kspace_nmse.mean:.4g}", f"{entry.kspace_nmse_of_all:.4g}"
 
 
 def _json(recon: Sequence[Path], scores: Sequence["Scores"]) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.places import AS_LOCATION, Location, weights_of
 from mrikit.commands.progress import Progress
 from mrikit.words import in_time
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
     from mrikit.masks import Mask, MaskPlan
 
@@ -68,6 +69,7 @@ def list_kinds(is_json: Annotated[bool, typer.Option("--json", help="Print JSON.
 
 @app.command()
 def make(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="The file: .npy, .cfl, or .json with the order of lines.")],
     kind: Annotated[str, typer.Option(help="A kind of `mrikit masks list`.")] = "equispaced_fraction",
     shape: ShapeOption = "640x368",
@@ -75,12 +77,34 @@ def make(
     center: CenterOption = None,
     seed: SeedOption = 0,
     settings: SettingsOption = None,
+    weights: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="Write the mask that this training run has learned, that of --acceleration or its lowest one, instead "
+            "of drawing one.",
+        ),
+    ] = None,
+    probabilities: Annotated[
+        Path | None, typer.Option(help="With --weights: also write what was learned of each sample, .npy float32.")
+    ] = None,
     is_json: JsonOption = False,
 ) -> None:
-    """Draw a mask and write it as a file."""
-    size, rng = _shape(shape), _rng(seed)
-    mask = _draw(_plan(kind, size, acceleration, center, settings), size, rng)
-    _write(mask, out, rng)
+    """Draw a mask, or take the one that weights have learned, and write it as a file."""
+    from mrikit.errors import ConfigError
+
+    rng = _rng(seed)
+    if weights is None:
+        if probabilities is not None:
+            raise ConfigError("--probabilities are those that weights have learned; give --weights too")
+        size = _shape(shape)
+        mask, learned = _draw(_plan(kind, size, acceleration, center, settings), size, rng), None
+    else:
+        _require_undrawn(context)
+        mask, learned, size = _learned(weights, acceleration)
+    _write(mask, out, rng, learned)
+    if probabilities is not None and learned is not None:
+        _write_array(learned, probabilities)
     _say(mask, size, out, is_json=is_json)
 
 
@@ -232,11 +256,62 @@ def _shape_of_file(source: str, shape: tuple[int, int]) -> tuple[int, int]:
     return shape if samples is None else (samples.shape[0] if samples.ndim == 2 else shape[0], samples.shape[-1])
 
 
-def _write(mask: "Mask", out: Path, rng: "np.random.RandomState") -> None:
+def _require_undrawn(context: typer.Context) -> None:
+    """Refuse what says how to draw a mask, because none is drawn."""
+    from mrikit.errors import ConfigError
+
+    given = [
+        name
+        for name in ("kind", "shape", "center", "seed", "settings")
+        if getattr(context.get_parameter_source(name), "name", "") not in ("DEFAULT", "")
+    ]
+    if given:
+        words = ", ".join("--set" if name == "settings" else f"--{name}" for name in given)
+        raise ConfigError(f"--weights bring a mask of their own, and {words} draws one; leave either out")
+
+
+def _learned(weights: Location, acceleration: float | None) -> "tuple[Mask, npt.NDArray[np.float32], tuple[int, int]]":
+    """The mask that weights have learned, its probabilities, and the (readout, phase) it is for."""
+    from mrikit.checkpoint import build_trained_sampler, level_of, load_weights
+    from mrikit.errors import ConfigError
+    from mrikit.storage import named_as_locations, pulled
+
+    with named_as_locations():
+        found = load_weights(pulled(weights, weights_of))
+        sampler = build_trained_sampler(found)
+    if sampler is None:
+        raise ConfigError(
+            f"{weights}: these weights of {found.model} hold no learned mask; name a run that was trained with "
+            f"sampler.kind=lines, global or tile"
+        )
+    level = level_of(sampler.accelerations, acceleration)
+    readout, phase = sampler.config.shape
+    return sampler.mask(level), sampler.probabilities(level).cpu().numpy(), (readout, phase)
+
+
+def _write_array(array: "npt.NDArray[np.float32]", out: Path) -> None:
+    import io
+
+    import numpy as np
+
+    from mrikit.errors import ConfigError
+    from mrikit.storage import atomic_path
+
+    if out.suffix != ".npy":
+        raise ConfigError(f"probabilities are a .npy file, found --probabilities {out}")
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_path(out, buffer.tell()) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def _write(
+    mask: "Mask", out: Path, rng: "np.random.RandomState", probabilities: "npt.NDArray[np.float32] | None" = None
+) -> None:
     from mrikit.masks.file import mask_file_bytes
     from mrikit.storage import atomic_path
 
-    for name, content in mask_file_bytes(mask, out, rng).items():
+    for name, content in mask_file_bytes(mask, out, rng, probabilities).items():
         with atomic_path(out.with_name(name), len(content)) as temporary:
             temporary.write_bytes(content)
 

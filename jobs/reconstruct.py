@@ -59,15 +59,16 @@ def reconstruct(
     acceleration: Annotated[
         float | None,
         typer.Option(
-            help="Undersample fully sampled volumes by this factor; without it they get the mask that an SNU file has "
-            "beside full k-space, or stay full."
+            help="Undersample fully sampled volumes by this factor; without it they get the mask that the weights have "
+            "learned, or that an SNU file has beside full k-space, or stay full."
         ),
     ] = None,
     mask: Annotated[
         str | None,
         typer.Option(
-            help="How to undersample: a kind of `mrikit masks list` (equispaced_fraction by default), or a mask file: "
-            ".npy, .cfl, or .json with the order of lines."
+            help="How to undersample: a kind of `mrikit masks list`; a mask file: .npy, .cfl, or .json with the order "
+            "of lines; or learned, as the weights have learned to. By default learned where they have, else "
+            "equispaced_fraction."
         ),
     ] = None,
     center_fraction: Annotated[
@@ -139,6 +140,7 @@ def reconstruct(
             flips=flips,
             whiten=whiten,
             mask=plan,
+            is_usual_kind=mask is None and center_fraction is None and not own,
         )
         with mirrored(out) as place:
             table = None if patients is None else pulled(patients)

@@ -2,6 +2,7 @@
 
 from mrikit.checkpoint.card import as_lines, as_text, card_path, describe, make_card
 from mrikit.checkpoint.imported import import_weights
+from mrikit.checkpoint.learned_masks import build_trained_sampler, level_of
 from mrikit.checkpoint.sources import SOURCES
 from mrikit.checkpoint.tensors import read_record, read_tensors, write_tensors
 from mrikit.checkpoint.weights import (
@@ -33,12 +34,14 @@ __all__ = [
     "as_lines",
     "as_text",
     "build_trained_model",
+    "build_trained_sampler",
     "card_path",
     "checkpoint_path",
     "describe",
     "find_checkpoints",
     "import_weights",
     "last_stage",
+    "level_of",
     "load_weights",
     "make_card",
     "read_record",

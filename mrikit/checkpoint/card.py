@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from mrikit.checkpoint.learned_masks import describe_sampler
 from mrikit.checkpoint.weights import Weights
+from mrikit.masks import LEARNED_KIND
 
 COMPATIBILITY: Final[dict[str, str]] = {
     "shares_activation": "all blocks but the first of each network share one slope of their activation",
@@ -31,6 +33,7 @@ _FACTS = {
     "anatomy": "Anatomy",
     "masks": "Undersampling",
     "validation_masks": "Undersampling in validation",
+    "sampler": "Learned masks",
     "max_readout": "Rows kept of an image",
     "matrix": "Matrix that k-space is cropped to",
     "num_coils": "Virtual coils",
@@ -137,8 +140,10 @@ def _scalar(value: Any) -> str:  # noqa: ANN401 - anything that JSON holds but l
 
 
 def _fact(facts: Mapping[str, Any], name: str) -> str:
-    """A fact on one line; masks as people call them."""
+    """A fact on one line; masks and samplers as people call them."""
     value = facts[name]
+    if name == "sampler":
+        return describe_sampler(value, facts.get("masks") or ())
     return "; ".join(map(_mask, value)) if name in ("masks", "validation_masks") else as_text(value)
 
 
@@ -147,7 +152,9 @@ def _mask(plan: Mapping[str, Any]) -> str:
     if "acceleration" not in plan:
         return as_text(plan)
     kind = f" {plan['kind']}" if "kind" in plan else ""
-    center = f", {100 * plan['center_fraction']:g} % centre" if "center_fraction" in plan else ""
+    # Of a sampler the centre is a setting of its own.
+    has_center = "center_fraction" in plan and (plan.get("kind") != LEARNED_KIND or plan["center_fraction"])
+    center = f", {100 * plan['center_fraction']:g} % centre" if has_center else ""
     return f"{plan['acceleration']:g}x{kind}{center}"
 
 

@@ -16,7 +16,7 @@ from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
 from mrikit.data.masks import choose_mask, draw_masks
 from mrikit.data.network_inputs import in_window, network_inputs, window_before, with_uncounted_center
-from mrikit.data.prepare import cropped_shape, make_example, prepare
+from mrikit.data.prepare import cropped_shape, make_example, make_scan, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
 from mrikit.data.window import scored_window
@@ -47,6 +47,7 @@ __all__ = [
     "load_training_volumes",
     "make_augment",
     "make_example",
+    "make_scan",
     "network_inputs",
     "open_training_volumes",
     "plan_epoch",

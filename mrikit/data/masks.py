@@ -76,7 +76,8 @@ def _fitting(mask: Mask, shape: tuple[int, int], region: AcquiredRegion, volume_
     if mask.samples.shape != shape[-mask.samples.ndim :]:
         found, own = (" x ".join(map(str, one)) for one in (shape, mask.samples.shape))
         raise DataError(
-            f"{volume_id}: the {mask.kind} mask is of {own}, and k-space of {found}; it suits data of its matrix alone"
+            f"{volume_id}: the {mask.kind} mask is of {own}, and k-space of {found}; it suits data of its matrix "
+            f"alone; name such data, or another --mask"
         )
     return within(mask, region)
 

@@ -6,7 +6,7 @@ import torch
 
 from mrikit.data.example import Example
 from mrikit.data.window import scored_window
-from mrikit.masks import MASK_KINDS, Mask
+from mrikit.masks import LEARNED_KIND, MASK_KINDS, Mask
 from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import fft2c, ifft2c
 from mrikit.volumes import ScanInfo
@@ -39,4 +39,5 @@ def in_window(example: Example, window: tuple[int, int]) -> Example:
 
 def with_uncounted_center(mask: Mask) -> Mask:
     """The same mask with the number of its centre lines unknown, unless it was drawn here or has no gaps."""
-    return mask if mask.kind in MASK_KINDS or mask.kind == "full" else replace(mask, num_center_lines=0)
+    is_known = mask.kind in MASK_KINDS or mask.kind in ("full", LEARNED_KIND)
+    return mask if is_known else replace(mask, num_center_lines=0)

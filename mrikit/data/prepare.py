@@ -88,6 +88,7 @@ def make_example(
     mask: Mask,
     device: torch.device | str = "cpu",
     *,
+    keeps_full: bool = False,
     has_reference: bool = True,
     num_adjacent: int = 1,
     max_readout: int = 0,
@@ -100,6 +101,44 @@ def make_example(
         slice_index: Slices to reconstruct, one for each batch element.
         mask: What is measured.
         device: Where the tensors are made.
+        keeps_full: Whether the example holds k-space before the mask too.
+        has_reference: As in `make_scan`.
+        num_adjacent: As in `make_scan`.
+        max_readout: As in `prepare`.
+        num_coils: As in `prepare`.
+
+    Raises:
+        ConfigError: There is no middle slice.
+        DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
+    """
+    scan = make_scan(
+        volume,
+        slice_index,
+        device,
+        has_reference=has_reference,
+        num_adjacent=num_adjacent,
+        max_readout=max_readout,
+        num_coils=num_coils,
+    )
+    return undersample(scan, [mask] * len(scan.facts), keeps_full=keeps_full)
+
+
+def make_scan(
+    volume: Volume,
+    slice_index: Sequence[int],
+    device: torch.device | str = "cpu",
+    *,
+    has_reference: bool = True,
+    num_adjacent: int = 1,
+    max_readout: int = 0,
+    num_coils: int = 0,
+) -> ScanBatch:
+    """Slices of a volume before any mask, read and prepared.
+
+    Args:
+        volume: The scan; only the named slices and their neighbours are read, each once.
+        slice_index: Slices to reconstruct, one for each batch element.
+        device: Where the tensors are made.
         has_reference: Whether to read the reference too, or to make it from the k-space of a volume that is full but
             has none.
         num_adjacent: Slices that belong to one sample, the slice itself in the middle; odd. Beyond the ends of the
@@ -109,15 +148,14 @@ def make_example(
 
     Raises:
         ConfigError: There is no middle slice.
-        DataError: The mask does not fit, a slice is damaged, or an undersampled volume has no reference.
+        DataError: A slice is damaged, or an undersampled volume has no reference.
     """
     if has_reference and volume.reference is None and not volume.is_fully_sampled:
         raise DataError(f"{volume.info.volume_id}: undersampled, and its file holds no reference to compare with")
     keys = [SliceKey(0, index) for index in slice_index]
     batch = read_slices([volume], keys, num_adjacent, has_reference=has_reference)
     volumes = [volume] * len(keys)
-    scan = prepare(batch, volumes, device, max_readout=max_readout, num_coils=num_coils, has_reference=has_reference)
-    return undersample(scan, [mask] * len(keys))
+    return prepare(batch, volumes, device, max_readout=max_readout, num_coils=num_coils, has_reference=has_reference)
 
 
 def cropped_shape(info: ScanInfo, max_readout: int) -> tuple[int, int]:

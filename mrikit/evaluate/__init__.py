@@ -1,5 +1,6 @@
 """Reconstructions and references to scores, their summary and their files."""
 
+from mrikit.evaluate.adaptive import FolderAdaptivity
 from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.expected import require_expected
 from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, leaderboard_lines
@@ -44,6 +45,7 @@ __all__ = [
     "BoxScore",
     "Common",
     "Difference",
+    "FolderAdaptivity",
     "Interval",
     "LeaderboardScore",
     "LesionSummary",

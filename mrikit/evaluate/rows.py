@@ -65,6 +65,11 @@ class VolumeScore:
     """Slices whose forward pass was timed and counts."""
     forward_seconds: float = 0.0
     """Of these together."""
+    kspace_nmse: float | None = None
+    """Energy of the error of k-space over that of full k-space, of all slices together; None where a method fills no
+    k-space, or full k-space is not known."""
+    kspace_energy: float | None = None
+    """That of full k-space, in the squared scale of the data."""
 
     @property
     def volume(self) -> tuple[str, str]:

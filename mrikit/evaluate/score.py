@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrikit.errors import DataError
+from mrikit.evaluate.adaptive import folder_adaptivity
 from mrikit.evaluate.boxes import (
     BOXES_ATTRIBUTE,
     BoxTable,
@@ -35,7 +36,12 @@ from mrikit.volumes import ScanInfo, VolumeFile, scan_volumes
 from mrikit.volumes.anatomy import anatomy_of
 from mrikit.volumes.files import held_open
 from mrikit.volumes.patients import known_patients, read_patients, require_known
-from mrikit.volumes.reconstruction import SLOW_VOLUME_S, find_reconstructions, reconstruction_path
+from mrikit.volumes.reconstruction import (
+    SLOW_VOLUME_S,
+    Reconstruction,
+    find_reconstructions,
+    reconstruction_path,
+)
 
 STORED: Final = "stored"
 """Stands for the boxes in the attributes of the volumes."""
@@ -104,6 +110,7 @@ def evaluate(
         notes=tuple(notes),
         data=str(data.resolve()),
         run=run,
+        adaptivity=tuple(folder_adaptivity(recon, rows)),
     )
     return label_runs([scores])[0]
 
@@ -200,6 +207,7 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
     if not all(map(math.isfinite, (measured.mse, measured.nmse, measured.ssim, whole.max()))):
         raise DataError(_why_no_score(target, whole, pair.reference))
     mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
+    kspace_nmse, kspace_energy = _kspace(pair.reconstruction)
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
@@ -222,7 +230,17 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         scorer=scorer,
         num_timed=timing.num_slices if timing else 0,
         forward_seconds=timing.seconds if timing else 0.0,
+        kspace_nmse=kspace_nmse,
+        kspace_energy=kspace_energy,
     )
+
+
+def _kspace(reconstruction: Reconstruction) -> tuple[float, float] | tuple[None, None]:
+    """How well k-space was filled, as validation counts it, and the energy of full k-space, where they are known."""
+    if reconstruction.kspace_energies is None:
+        return None, None
+    error, energy = (math.fsum(column) for column in reconstruction.kspace_energies.T.tolist())
+    return error / energy if energy else 1.0, energy
 
 
 def _zero_slices(pair: Pair) -> list[str]:

@@ -10,11 +10,13 @@ from typing import Any
 
 from mrikit import __version__
 from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.evaluate.adaptive import FolderAdaptivity
 from mrikit.evaluate.leaderboard import leaderboard
 from mrikit.evaluate.lesions import summarise_lesions
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.scorers import SCORERS, full_name
 from mrikit.evaluate.summary import summarise
+from mrikit.metrics.adaptivity import Adaptivity
 from mrikit.storage import read_json, write_json, write_text
 
 DEFAULT_SCORER = "fastmri"
@@ -38,6 +40,8 @@ class Scores:
     """Folder of the volumes."""
     run: dict[str, Any]
     """What `reconstruct.json` says about model, mask and time."""
+    adaptivity: tuple[FolderAdaptivity, ...] = ()
+    """Of each acceleration whose slices were measured by lines of their own."""
 
 
 def score_files(scorer: str) -> tuple[str, str]:
@@ -99,6 +103,7 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
             "scored": sum(row.num_boxes for row in scores.rows),
         },
         "lesions": summarise_lesions(scores.rows),
+        "adaptivity": scores.adaptivity,
         "rows": scores.rows,
         "unscored": scores.unscored,
         "notes": scores.notes,
@@ -122,6 +127,7 @@ def read_scores(path: Path) -> Scores:
             notes=tuple(content["notes"]),
             data=content["data"],
             run=content["run"],
+            adaptivity=tuple(_read_adaptivity(entry) for entry in content.get("adaptivity", ())),
         )
     except (KeyError, TypeError, ConfigError) as error:
         message = f"{path}: not the scores of this version of mrikit ({error!r}); write them again: mrikit evaluate"
@@ -144,6 +150,11 @@ def _read_row(row: dict[str, Any]) -> VolumeScore:
     lists = {name: tuple(row[name]) for name in ("settings", "slice_ssim")}
     boxes = tuple(BoxScore(**box) for box in row["boxes"])
     return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes, "scorer": full_name(row["scorer"])})
+
+
+def _read_adaptivity(entry: dict[str, Any]) -> FolderAdaptivity:
+    parts = {name: Adaptivity(**entry[name]) for name in ("first", "total")}
+    return FolderAdaptivity(**{**entry, **parts})
 
 
 def _keep_older(folder: Path, scorer: str) -> None:

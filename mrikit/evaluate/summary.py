@@ -1,5 +1,6 @@
 """Many scores in few numbers: means with confidence intervals, differences between models, slices in order."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
@@ -24,6 +25,10 @@ class Summary:
     ssim: Interval
     psnr: Interval
     nmse: Interval
+    kspace_nmse: Interval | None = None
+    """None unless all its volumes have it."""
+    kspace_nmse_of_all: float | None = None
+    """Energy of the error of k-space over that of full k-space, of all volumes together; None likewise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +102,9 @@ def summarise(rows: Iterable[VolumeScore], by_acquisition: bool = False, *, seed
             acquisition=acquisition or None,
             num_volumes=len(members),
             num_slices=sum(row.num_slices for row in members),
+            kspace_nmse_of_all=_kspace_nmse_of_all(members),
             **_intervals(members, [_values(row) for row in members], seed),
+            **_kspace_intervals(members, seed),
         )
         for (acceleration, acquisition, label), members in group_rows(rows, group)
     ]
@@ -234,6 +241,29 @@ def _subtract(values: tuple[float, ...], base: tuple[float, ...]) -> tuple[float
 
 def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> dict[str, Interval]:
     """Mean and interval of each column of (volume, metric) values: SSIM, PSNR, NMSE."""
+    return dict(zip(("ssim", "psnr", "nmse"), _resampled(members, values, seed), strict=True))
+
+
+def _kspace_intervals(members: Sequence[VolumeScore], seed: int) -> dict[str, Interval]:
+    """The same of k-space, where all have it."""
+    values = [(row.kspace_nmse,) for row in members if row.kspace_nmse is not None]
+    return {"kspace_nmse": _resampled(members, values, seed)[0]} if len(values) == len(members) else {}
+
+
+def _resampled(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> list[Interval]:
     patients = [row.patient_id or row.path for row in members]
     weights = [float(row.num_counted) if SCORERS[row.scorer].is_leaderboard else 1.0 for row in members]
-    return dict(zip(("ssim", "psnr", "nmse"), resample(patients, values, weights, seed), strict=True))
+    return resample(patients, values, weights, seed)
+
+
+def _kspace_nmse_of_all(members: Sequence[VolumeScore]) -> float | None:
+    """One ratio, in which a bright volume counts more."""
+    found = [
+        (row.kspace_nmse * row.kspace_energy, row.kspace_energy)
+        for row in members
+        if row.kspace_nmse is not None and row.kspace_energy is not None
+    ]
+    if len(found) < len(members):
+        return None
+    error, energy = (math.fsum(column) for column in zip(*found, strict=True))
+    return error / energy if energy else 1.0

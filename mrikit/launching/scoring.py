@@ -69,6 +69,8 @@ def mask_words(config: "RunConfig") -> list[str]:
     words = ["--acceleration", f"{plan.acceleration:g}"]
     if plan.kind != default.kind:
         words += ["--mask", plan.kind]
+    if plan.is_learned:
+        return words  # its centre comes with it
     if plan.center_fraction != challenge_center_fraction(plan.acceleration):
         words += ["--center-fraction", f"{plan.center_fraction:g}"]
     return [*words, *setting_options(plan.settings)]

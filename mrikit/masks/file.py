@@ -64,7 +64,9 @@ def lines_of(order: npt.NDArray[np.int64], width: int, acceleration: float) -> n
     return lines
 
 
-def mask_file_bytes(mask: Mask, path: Path, rng: np.random.RandomState) -> dict[str, bytes]:
+def mask_file_bytes(
+    mask: Mask, path: Path, rng: np.random.RandomState, probabilities: npt.NDArray[np.float32] | None = None
+) -> dict[str, bytes]:
     """File names and contents of a mask.
 
     Args:
@@ -72,6 +74,7 @@ def mask_file_bytes(mask: Mask, path: Path, rng: np.random.RandomState) -> dict[
         path: Its suffix says the format.
         rng: Orders the lines of a `.json` file: the centre first, from its middle, then the others at random, so that
             any first few of them are a mask.
+        probabilities: (phase,) by which the others are ordered instead, the likeliest first.
 
     Raises:
         ConfigError: No such format, or a 2-D pattern as an order of lines.
@@ -91,9 +94,10 @@ def mask_file_bytes(mask: Mask, path: Path, rng: np.random.RandomState) -> dict[
         raise ConfigError(f"{path.name}: an order of lines cannot hold a 2-D pattern; .npy or .cfl would do")
     lines = rng.permutation(np.flatnonzero(mask.samples))
     distance = np.abs(lines - len(mask.samples) // 2)
-    # Outside the centre all keys are equal, and the sort leaves the random order.
+    # Outside the centre all keys are equal without probabilities, and the sort leaves the random order.
     key = np.where(distance <= mask.num_center_lines // 2, distance, len(mask.samples))
-    return {path.name: (json.dumps(lines[np.argsort(key, kind="stable")].tolist()) + "\n").encode()}
+    likely = np.zeros(len(lines)) if probabilities is None else -probabilities[lines]
+    return {path.name: (json.dumps(lines[np.lexsort((likely, key))].tolist()) + "\n").encode()}
 
 
 @functools.lru_cache(maxsize=16)

@@ -2,8 +2,9 @@
 
 from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.folder import ReconstructSummary, reconstruct_folder
+from mrikit.reconstruct.learned import settled_plan
 from mrikit.reconstruct.method import Method, ReconstructConfig, build_method
-from mrikit.reconstruct.routing import Routing, build_routing, choose_method
+from mrikit.reconstruct.routing import Routing, build_routing, choose_method, plan_for
 from mrikit.reconstruct.shard import Shard, launched_shard, parse_shard
 from mrikit.reconstruct.todo import Work
 from mrikit.reconstruct.volume import reconstruct_volume
@@ -21,6 +22,8 @@ __all__ = [
     "find_weights",
     "launched_shard",
     "parse_shard",
+    "plan_for",
     "reconstruct_folder",
     "reconstruct_volume",
+    "settled_plan",
 ]

@@ -15,7 +15,7 @@ from mrikit.reconstruct.claims import claimed
 from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.method import ReconstructConfig
 from mrikit.reconstruct.peak_memory import begin_peak, peak_facts
-from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing
+from mrikit.reconstruct.routing import Routing, build_routing, choose_method, describe_routing, plan_for
 from mrikit.reconstruct.shard import Shard
 from mrikit.reconstruct.shared_slices import HeldSlices
 from mrikit.reconstruct.todo import Item, Work, find_work
@@ -213,14 +213,15 @@ def _reconstruct(
         # What the classifier reads is there already for the network.
         volume = opened.replaced(kspace=HeldSlices(opened.kspace))
         method, config = choose_method(routing, volume, device), routing.config
-        result = reconstruct_volume(volume, method, config.mask, device=device, clock=clock, on_slice=on_slice)
+        plan = plan_for(routing, method, volume)
+        result = reconstruct_volume(volume, method, plan, device=device, clock=clock, on_slice=on_slice)
     described = result.config | ({} if config.task is None else {"task": config.task})
     described |= {"whiten": True} if config.whiten else {}
     described |= {"is_trained_on": True} if file.volume_id in routing.trained_on else {}
     write_reconstruction(item.target, replace(result, config=described, source_signature=file.source_signature))
     return _Done(
         num_slices=len(result.image),
-        has_own_mask=config.mask is not None and result.mask.kind == "stored",
+        has_own_mask=plan is not None and result.mask.kind == "stored",
         is_full=result.mask.kind == "full" and bool(method.record.get("masks")),
         is_single=len(result.image) == 1 < method.num_adjacent,
         is_rest=method is routing.rest,

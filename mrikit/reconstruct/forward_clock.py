@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 
 from mrikit.reconstruct.peak_memory import device_name
 from mrikit.volumes.reconstruction import Timing
+
+_T = TypeVar("_T")
 
 NUM_WARM_UP = 5
 """Slices at the beginning that are not counted."""
@@ -25,11 +28,11 @@ class ForwardClock:
         self._num_seen = self._num_slices = 0
         self._seconds = self._total_seconds = 0.0
 
-    def time(self, forward: Callable[[], torch.Tensor]) -> torch.Tensor:
+    def time(self, forward: Callable[[], _T]) -> _T:
         """What a forward pass of one slice computes, once the device has finished."""
         self._wait()
         start = self._clock()
-        image = forward()
+        made = forward()
         self._wait()
         seconds = self._clock() - start
         self._num_seen += 1
@@ -37,7 +40,7 @@ class ForwardClock:
         if self._num_seen > NUM_WARM_UP:
             self._num_slices += 1
             self._seconds += seconds
-        return image
+        return made
 
     def finish_volume(self) -> Timing:
         """The time of the slices since the last volume."""

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from mrikit import __version__
-from mrikit.checkpoint import Weights, build_trained_model, load_weights
+from mrikit.checkpoint import Weights, build_trained_model, build_trained_sampler, load_weights
+from mrikit.config import build_config
 from mrikit.data import MaskPlan
-from mrikit.errors import ConfigError
+from mrikit.errors import CheckpointError, ConfigError
+from mrikit.masks import LEARNED_KIND, Mask
 from mrikit.models import CLASSICAL, CLASSIFIERS, LEARNED, build_model, model_settings
 from mrikit.models.precision import PRECISIONS
 from mrikit.reconstruct.find_weights import find_one
@@ -42,7 +44,9 @@ class ReconstructConfig:
     whiten: bool = False
     """Whether coils are whitened by the noise scan in their file, references made from k-space too."""
     mask: MaskPlan | None = None
-    """How fully sampled volumes are undersampled; None keeps them full."""
+    """How fully sampled volumes are undersampled; None keeps them full, unless the weights have learned a mask."""
+    is_usual_kind: bool = False
+    """Whether nobody asked for the kind of `mask`: weights that have learned one of its acceleration then use it."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -78,6 +82,36 @@ class Method:
     """One of `mrikit.models.precision.PRECISIONS`."""
     flips: bool = False
     """Whether mirror images are reconstructed too."""
+    learned: Mapping[float, Mask] = field(default_factory=dict)
+    """The masks that were learned with the weights, by acceleration."""
+
+    @property
+    def source(self) -> str:
+        """The weights, or of a classical method its name, for messages."""
+        return str(self.weights.path) if self.weights else self.name
+
+    @property
+    def learned_plans(self) -> tuple[MaskPlan, ...]:
+        """The plans that its training learned; none where masks were drawn.
+
+        Raises:
+            CheckpointError: The weights say something else in their place.
+        """
+        plans = [mask for mask in self.record.get("masks") or () if mask.get("kind") == LEARNED_KIND]
+        try:
+            return tuple(build_config(MaskPlan, plan, "mask") for plan in plans)
+        except ConfigError as error:
+            raise CheckpointError(f"{self.source}: a learned mask that is not known here: {error}") from error
+
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether it chooses what to measure while it measures; see `mrikit.models.adaptive`."""
+        return hasattr(self.model, "acquire")
+
+    @property
+    def gives_kspace(self) -> bool:
+        """Whether it fills k-space."""
+        return bool(getattr(self.model, "gives_kspace", False))
 
     @property
     def record(self) -> Mapping[str, Any]:
@@ -166,9 +200,24 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
 
     Raises:
         CheckpointError: The weights fit no model.
+        ConfigError: Mirror images of what a network measures itself.
     """
     model = build_trained_model(weights).to(device)
-    return Method(name=weights.model, model=model, weights=weights, precision=config.precision, flips=config.flips)
+    sampler = build_trained_sampler(weights)
+    if config.flips and hasattr(model, "acquire"):
+        raise ConfigError(
+            f"{weights.path}: {weights.model} chooses lines by what it sees, others for mirror images; leave out "
+            f"--flips"
+        )
+    learned = {one: sampler.mask(level) for level, one in enumerate(sampler.accelerations)} if sampler else {}
+    return Method(
+        name=weights.model,
+        model=model,
+        weights=weights,
+        precision=config.precision,
+        flips=config.flips,
+        learned=learned,
+    )
 
 
 def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:

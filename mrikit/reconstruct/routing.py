@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import torch
 
 from mrikit import __version__
 from mrikit.checkpoint import Weights, load_weights, read_record
-from mrikit.data import choose_mask, make_example
+from mrikit.data import MaskPlan, choose_mask, make_example
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS
 from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, guess_anatomy
 from mrikit.reconstruct.find_weights import find_weights
+from mrikit.reconstruct.learned import settled_plan
 from mrikit.reconstruct.method import AUTO, Method, ReconstructConfig, build_method, describe_method, trained_method
 from mrikit.storage import shown
 from mrikit.volumes import Volume
@@ -59,10 +60,10 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
     Raises:
         CheckpointError: Weights are missing or damaged, or fit no model.
         ConfigError: See `mrikit.reconstruct.method.build_method`; or there are no weights of the task, or several that
-            suit the same volumes.
+            suit the same volumes, or those of the task have no learned mask that is asked for.
     """
     if config.task is None:
-        return Routing(methods=(build_method(config, device),), config=config)
+        return _of_one(build_method(config, device), config)
     files = find_weights(config.paths)
     records = {file: read_record(file) for file in files}
     networks = [file for file in files if records[file].get("model") not in CLASSIFIERS]
@@ -72,8 +73,7 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
             f"{_names(config.paths)} only {verb} anatomies apart; add the weights of a network that makes images"
         )
     if config.task != AUTO:
-        method = trained_method(load_weights(_of_task(networks, records, config.task)), config, device)
-        return Routing(methods=(method,), config=config)
+        return _of_one(trained_method(load_weights(_of_task(networks, records, config.task)), config, device), config)
     classifiers = [load_weights(file) for file in files if records[file].get("model") in CLASSIFIERS]
     if len(classifiers) > 1:
         first, second, *_ = classifiers
@@ -110,7 +110,7 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
                 f"it out, or give --task auto"
             )
         return method
-    acceleration = choose_mask(volume, routing.config.mask).acceleration
+    acceleration = _acceleration(volume, routing.config.mask)
     doubt = ""
     if anatomy is None and any(method.anatomy for method in routing.methods):
         anatomy, doubt = _classify(routing, volume, device)
@@ -124,6 +124,21 @@ def choose_method(routing: Routing, volume: Volume, device: torch.device | str =
     if len(nearest) > 1:
         raise DataError(f"{volume_id}: {_tie(nearest, anatomy or '', acceleration)}")
     return nearest[0]
+
+
+def plan_for(routing: Routing, method: Method, volume: Volume) -> MaskPlan | None:
+    """How a volume is undersampled for the model that suits it.
+
+    Raises:
+        DataError: Its weights did not learn the mask that is asked for.
+    """
+    config = routing.config
+    if config.task != AUTO or config.mask is None:
+        return config.mask
+    try:
+        return settled_plan(method, config.mask, is_usual_kind=config.is_usual_kind)
+    except ConfigError as error:
+        raise DataError(f"{volume.info.volume_id}: {error}") from error
 
 
 def describe_routing(routing: Routing) -> dict[str, Any]:
@@ -146,6 +161,18 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
         "weights_sha256": sorted(by_digest),
         "precision": config.precision,
     }
+
+
+def _of_one(method: Method, config: ReconstructConfig) -> Routing:
+    """One model for all volumes, which are undersampled as it has learned unless something else is asked for."""
+    plan = settled_plan(method, config.mask, is_usual_kind=config.is_usual_kind)
+    return Routing(methods=(method,), config=replace(config, mask=plan))
+
+
+def _acceleration(volume: Volume, plan: MaskPlan | None) -> float:
+    if plan is not None and plan.is_learned and volume.is_fully_sampled:
+        return plan.acceleration
+    return choose_mask(volume, plan).acceleration
 
 
 def _rest(config: ReconstructConfig, device: torch.device | str) -> Method | None:
@@ -212,7 +239,9 @@ def _classify(routing: Routing, volume: Volume, device: torch.device | str) -> t
         return None, f"{unknown}; give the weights of a classifier too (mrikit train --task anatomy)"
     num_slices = len(volume.kspace)
     count = min(num_slices, _NUM_CLASSIFIED)
-    mask = choose_mask(volume, routing.config.mask)
+    plan = routing.config.mask
+    # Which weights have learned the mask is not known yet.
+    mask = choose_mask(volume, None if plan is not None and plan.is_learned else plan)
     logits = []
     for position in range(count):
         index = (2 * position + 1) * num_slices // (2 * count)

@@ -4,46 +4,46 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from mrikit.data import (
     Example,
     MaskPlan,
+    ScanBatch,
     at_matrix,
-    center_crop,
     choose_mask,
     cropped_shape,
     in_window,
     make_example,
-    network_inputs,
+    make_scan,
     scored_window,
     window_before,
     with_uncounted_center,
 )
 from mrikit.errors import DataError, JobError
-from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
-from mrikit.models.precision import autocast, real_float32
+from mrikit.masks import Mask, center_lines
+from mrikit.models.precision import real_float32
 from mrikit.parallel import map_on_cores
-from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
+from mrikit.reconstruct.acquire import acquire_slices, adaptive_mask
 from mrikit.reconstruct.forward_clock import ForwardClock
+from mrikit.reconstruct.learned import mask_to_choose
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
+from mrikit.reconstruct.slices import Slice, reconstruct_slices
 from mrikit.volumes import ScanInfo, Volume
 from mrikit.volumes.geometry import centre_cropped
-from mrikit.volumes.reconstruction import Reconstruction
+from mrikit.volumes.reconstruction import Reconstruction, Timing
 
 OnSlice = Callable[[str, int], None]
 """Called after every slice with the volume and its number of slices."""
-Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-"""Masked k-space, mask and number of centre lines, as models take them."""
+Read = Example | ScanBatch
+"""What a method is given: what is measured of slices, or full k-space to be measured."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_ZERO_FILLED = ZeroFilled(ZeroFilledConfig())
 _SLICES_ON_GPU = 4
 
 
@@ -64,7 +64,8 @@ def reconstruct_volume(
     Args:
         volume: The scan, read slice by slice.
         method: The model, on the device.
-        plan: How a fully sampled volume is undersampled; None keeps it full.
+        plan: How a fully sampled volume is undersampled; None keeps it full. A learned one is that of the weights, and
+            of a network that chooses its lines itself, each slice is measured line by line.
         device: Where to compute.
         slices_at_a_time: Slices that a model is given together; 0 for 1 on each core of a CPU, and several on a GPU, or
             fewer where its memory does not suffice.
@@ -72,6 +73,7 @@ def reconstruct_volume(
         on_slice: Called after every slice with the volume and its number of slices.
 
     Raises:
+        ConfigError: The weights have no such learned mask.
         DataError: A slice is damaged, or the mask does not suit the model.
         JobError: The memory of the device does not suffice for one slice.
     """
@@ -83,65 +85,99 @@ def reconstruct_volume(
         held = HeldSlices(volume.kspace)
         volume = volume.replaced(kspace=held)
     info, volume_id = volume.info, volume.info.volume_id
-    mask = choose_mask(volume, plan, cropped_shape(info, method.max_readout))
     _warn_of_rows(info, method)
-    shown = with_uncounted_center(mask) if method.counts_stored_center else mask
-    has_reference = volume.reference is None and volume.is_fully_sampled
+    # Of a method that chooses its lines itself no mask is known before.
+    is_measured = method.is_adaptive and plan is not None and plan.is_learned and volume.is_fully_sampled
+    mask = None if is_measured else _mask(volume, method, plan)
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)
 
-    def read(indices: tuple[int, ...]) -> Example:
+    def read(indices: tuple[int, ...]) -> Read:
         with _named(volume_id, indices):
-            example = make_example(
-                volume,
-                indices,
-                shown,
-                device,
-                has_reference=has_reference,
-                num_adjacent=method.num_adjacent,
-                max_readout=method.max_readout,
-                num_coils=method.num_coils,
-            )
+            found = _read(volume, indices, mask, method, device)
         finished = readers.finish(indices)
         for slices in (held, source):
             slices.let_go(finished)
-        return in_window(example, window_before(volume.info)) if method.crops_before else example
+        return found
 
-    def compute(example: Example) -> list[_Slice]:
-        with _named(volume_id, tuple(facts.slice_index for facts in example.facts)):
-            return _reconstruct_slices(example, method, clock)
+    def compute(found: Read) -> list[Slice]:
+        with _named(volume_id, tuple(facts.slice_index for facts in found.facts)):
+            if isinstance(found, Example):
+                return reconstruct_slices(found, method, clock)
+            assert plan is not None  # that of the network
+            return acquire_slices(found, method, center_lines(found.shape[1], plan.center_fraction), clock)
 
-    slices: list[_Slice] = []
+    slices: list[Slice] = []
     with real_float32():
         size = 1 if clock else slices_at_a_time
         for done in _in_groups(read, compute, num_slices, size, device, is_alone=clock is not None):
             slices += done
             for _ in done:
                 on_slice(volume_id, num_slices)
+    return _reconstruction(volume, method, plan, mask, slices, clock.finish_volume() if clock else None)
+
+
+def _mask(volume: Volume, method: Method, plan: MaskPlan | None) -> Mask:
+    return choose_mask(volume, mask_to_choose(method, plan), cropped_shape(volume.info, method.max_readout))
+
+
+def _read(
+    volume: Volume, indices: tuple[int, ...], mask: Mask | None, method: Method, device: torch.device | str
+) -> Read:
+    """Slices undersampled by a mask, or full ones where the method itself is to measure them."""
+    has_reference = volume.reference is None and volume.is_fully_sampled
+    seen = {"num_adjacent": method.num_adjacent, "max_readout": method.max_readout, "num_coils": method.num_coils}
+    if mask is None:
+        return make_scan(volume, indices, device, has_reference=has_reference, **seen)
+    shown = with_uncounted_center(mask) if method.counts_stored_center else mask
+    keeps_full = method.gives_kspace and volume.is_fully_sampled
+    example = make_example(volume, indices, shown, device, keeps_full=keeps_full, has_reference=has_reference, **seen)
+    return in_window(example, window_before(volume.info)) if method.crops_before else example
+
+
+def _reconstruction(
+    volume: Volume,
+    method: Method,
+    plan: MaskPlan | None,
+    mask: Mask | None,
+    slices: Sequence[Slice],
+    timing: Timing | None,
+) -> Reconstruction:
+    info = volume.info
+    acquired = [done.acquired for done in slices if done.acquired is not None]
+    lines = None
+    if mask is None:
+        assert plan is not None  # that of the network, which chose
+        mask, lines = adaptive_mask([one.lines for one in acquired], plan, volume.acquired)
+    energies = [done.energies for done in slices if done.energies is not None]
+    has_reference = volume.reference is None and volume.is_fully_sampled
     return Reconstruction(
         image=np.stack([done.image for done in slices]),
         zero_filled=np.stack([done.zero_filled for done in slices]),
         reference=np.stack([done.reference for done in slices]) if has_reference else None,
-        volume_id=volume_id,
+        volume_id=info.volume_id,
         acquisition=info.acquisition,
         geometry=None if info.geometry is None else centre_cropped(info.geometry, info.matrix, scored_window(info)),
         mask=mask,
+        masks=lines,
+        chances=np.stack([one.chances for one in acquired]) if acquired else None,
+        kspace_energies=np.array(energies, np.float32) if energies else None,
         model=method.name,
         weights_sha256=method.weights.sha256 if method.weights else None,
         config=describe_method(method, plan),
-        timing=clock.finish_volume() if clock else None,
+        timing=timing,
     )
 
 
 def _in_groups(
-    read: Callable[[tuple[int, ...]], Example],
-    compute: Callable[[Example], "list[_Slice]"],
+    read: Callable[[tuple[int, ...]], Read],
+    compute: Callable[[Read], list[Slice]],
     num_slices: int,
     size: int,
     device: torch.device | str,
     *,
     is_alone: bool,
-) -> "Iterator[list[_Slice]]":
+) -> Iterator[list[Slice]]:
     """All slices in order: on the cores of a CPU at once, on a GPU while the next are read, or one after the other."""
     is_on_cpu = torch.device(device).type == "cpu"
     size = size or (1 if is_on_cpu else _SLICES_ON_GPU)
@@ -186,15 +222,6 @@ def _warn_of_rows(info: ScanInfo, method: Method) -> None:
         )
 
 
-class _Slice(NamedTuple):
-    """(y, x) float32 of one slice in the scored window."""
-
-    image: npt.NDArray[np.float32]
-    zero_filled: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.float32]
-    """Empty unless it was asked for."""
-
-
 @contextlib.contextmanager
 def _named(volume_id: str, indices: tuple[int, ...]) -> Iterator[None]:
     """Errors in the block name the volume and the slices."""
@@ -208,56 +235,3 @@ def _named(volume_id: str, indices: tuple[int, ...]) -> Iterator[None]:
             f"{volume_id}, {what}: the memory of the device does not suffice for one slice; try --precision bf16, or "
             f"--device cpu"
         ) from error
-
-
-@torch.inference_mode()
-def _reconstruct_slices(example: Example, method: Method, clock: ForwardClock | None) -> list[_Slice]:
-    inputs = network_inputs(example, crops_before=method.crops_before)
-
-    def forward() -> torch.Tensor:
-        images = [mirror(_image(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)]
-        return torch.stack(images).mean(0)
-
-    image, zero_filled = (
-        center_crop(full, example.crop).cpu().numpy()
-        for full in (
-            clock.time(forward) if clock else forward(),
-            _ZERO_FILLED(*_without_neighbours(network_inputs(example))),
-        )
-    )
-    reference = None if example.reference is None else example.reference.cpu().numpy()
-    return [
-        _Slice(
-            image=image[position],
-            zero_filled=zero_filled[position],
-            reference=np.empty(0, np.float32) if reference is None else reference[position],
-        )
-        for position in range(len(image))
-    ]
-
-
-def _flips(method: Method) -> tuple[tuple[int, ...], ...]:
-    return FLIPS if method.flips else FLIPS[:1]
-
-
-def _image(method: Method, inputs: Inputs) -> torch.Tensor:
-    """(batch, y, x) float32; where memory does not suffice, of half as many slices at a time, down to one."""
-    size = len(inputs[0])
-    while True:
-        try:
-            # Each thread needs its own: autocast belongs to one.
-            with autocast(inputs[0].device, method.precision):
-                parts = zip(*(tensor.split(size) for tensor in inputs), strict=True)
-                return torch.cat([method.model(*part).float() for part in parts])
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            size = (size + 1) // 2
-
-
-def _without_neighbours(inputs: Inputs) -> Inputs:
-    """The slices themselves, without a slice axis."""
-    masked_kspace, mask, num_center_lines = inputs
-    if masked_kspace.ndim == 4:
-        return inputs
-    return masked_kspace[:, masked_kspace.shape[1] // 2], mask[:, 0], num_center_lines

@@ -18,6 +18,8 @@ from mrikit.volumes.hdf5 import create_hdf5, open_file
 SLOW_VOLUME_S = 60.0
 """Seconds of forward passes above which the SNU challenge warns about a volume."""
 
+_WHERE_KNOWN = ("masks", "chances", "kspace_energies")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
@@ -49,6 +51,13 @@ class Reconstruction:
     geometry: Geometry | None = None
     """Where `image` lies in the patient, as far as that is known."""
     mask: Mask
+    """What was measured; where each slice was measured otherwise, what all share."""
+    masks: npt.NDArray[np.bool_] | None = None
+    """(slice, phase) True where measured, of a method that chose its lines while it measured; None of others."""
+    chances: npt.NDArray[np.float32] | None = None
+    """(slice, decision, phase) how likely each line was to be chosen by each decision; None likewise."""
+    kspace_energies: npt.NDArray[np.float32] | None = None
+    """(slice, 2) energy of the error of k-space and of full k-space, where a method fills it and both are known."""
     model: str
     weights_sha256: str | None = None
     """Digest of the weights; None for a classical method."""
@@ -65,7 +74,8 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     """Write one `.h5` file, whole or not at all.
 
     Datasets: `reconstruction`, `zero_filled` and where there is one `reference` (slice, y, x) float32, `mask` as in
-    `Mask.samples`; attribute `provenance` is JSON with everything else.
+    `Mask.samples`, and where there are some `masks`, `chances` and `kspace_energies`; attribute `provenance` is JSON
+    with everything else.
 
     Raises:
         StorageError: The path cannot be written or the disk is full.
@@ -92,6 +102,9 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         for name, image in images.items():
             file[name] = image
         file["mask"] = reconstruction.mask.samples
+        for name in _WHERE_KNOWN:
+            if getattr(reconstruction, name) is not None:
+                file[name] = getattr(reconstruction, name)
         file.attrs["provenance"] = json.dumps(provenance)
 
 
@@ -112,6 +125,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 acquisition=provenance.get("acquisition"),  # files of older versions have neither
                 geometry=load_geometry(provenance.get("geometry")),
                 mask=Mask(samples=file["mask"][()], **provenance["mask"]),
+                **{name: file[name][()] if name in file else None for name in _WHERE_KNOWN},
                 model=provenance["model"],
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],
@@ -121,6 +135,17 @@ def read_reconstruction(path: Path) -> Reconstruction:
     except (DataError, OSError, KeyError, TypeError, ValueError) as error:
         message = f"{path}: not a reconstruction of mrikit ({error}); write one with `mrikit reconstruct`"
         raise DataError(message) from error
+
+
+def read_chances(path: Path) -> npt.NDArray[np.float32] | None:
+    """`Reconstruction.chances` of a file, without its images; None where there are none.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    with open_file(path) as file:
+        found: npt.NDArray[np.float32] | None = file["chances"][()] if "chances" in file else None
+        return found
 
 
 def is_made_from(path: Path, signature: tuple[int, int]) -> bool:
