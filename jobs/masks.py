@@ -120,7 +120,9 @@ def search(
     ],
     out: Annotated[Path, typer.Option(help="The file: .npy, .cfl, or .json with the order of lines.")],
     kind: Annotated[str, typer.Option(help="lines, or tile: a small pattern that repeats.")] = "lines",
-    model: Annotated[str, typer.Option(help="The classical method whose error counts.")] = "zero_filled",
+    model: Annotated[
+        str, typer.Option(help="The method whose error counts: a classical one, or prediction of k-space by kernels.")
+    ] = "zero_filled",
     acceleration: Annotated[float, typer.Option(help="Of all samples together, with the centre.")] = 4.0,
     center: Annotated[int, typer.Option(min=0, help="Fully sampled lines in the middle; rows too, of a tile.")] = 0,
     tile: Annotated[str, typer.Option(help="Rows x columns of the tile.")] = "4x4",

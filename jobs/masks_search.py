@@ -1,4 +1,4 @@
-"""What `mrikit masks search` does: the mask with which a classical method errs least on training slices."""
+"""What `mrikit masks search` does: the mask with which a method errs least on training slices."""
 
 import math
 from collections import defaultdict
@@ -12,6 +12,7 @@ import torch
 
 from mrikit.commands.device import pick_device
 from mrikit.data import ScanBatch, SliceKey, network_inputs, prepare, undersample
+from mrikit.config import build_config
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import Mask, MaskPlan, measured, sample_mask, within
 from mrikit.masks.descent import coordinate_descent, num_errors
@@ -23,17 +24,17 @@ from mrikit.models.precision import real_float32
 from mrikit.physics.coils import rss
 from mrikit.physics.crop import center_crop
 from mrikit.physics.fft import ifft2c
+from mrikit.physics.linear_prediction import LinearPrediction, PredictionConfig
 from mrikit.randomness import generator
 from mrikit.storage import Location
 from mrikit.training import DataConfig, RunConfig, TrainingConfig
 from mrikit.training.volumes import open_study
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from mrikit.volumes import Volume
 
 KINDS = ("lines", "tile")
+PREDICTION = "prediction"
 Samples = npt.NDArray[np.bool_]
 
 
@@ -50,7 +51,8 @@ class SearchConfig:
     tile: tuple[int, int] = (4, 4)
     """Rows and columns of the tile."""
     model: str
-    """A name of `mrikit.models.CLASSICAL`."""
+    """A name of `mrikit.models.CLASSICAL`, whose image counts, or `prediction`: k-space that a linear kernel, fitted on
+    the slices, does not predict."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Fields of its configuration."""
     num_slices: int
@@ -65,9 +67,9 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"a search is for {' or '.join(KINDS)}, found {self.kind!r}")
-        if self.model not in CLASSICAL:
+        if self.model not in (*CLASSICAL, PREDICTION):
             found = f"found {self.model!r}; a network that learns its mask would do instead"
-            raise ConfigError(f"a mask is sought with one of {', '.join(CLASSICAL)}, {found}")
+            raise ConfigError(f"a mask is sought with one of {', '.join((*CLASSICAL, PREDICTION))}, {found}")
         if not 1 <= self.acceleration < math.inf:
             raise ConfigError(f"an acceleration is a number from 1, found {self.acceleration:g}")
 
@@ -119,8 +121,7 @@ def open_problem(config: SearchConfig, data: Location) -> Problem:
             f"nothing can move: the centre has all of {num_samples} samples, or all there are; a smaller centre or "
             f"another acceleration would do"
         )
-    model = build_model(config.model, config.settings).to(scan.kspace.device).eval()
-    error = _mean_nmse(scan, model)
+    error = _unpredicted(scan, config) if config.model == PREDICTION else _mean_nmse(scan, config)
     return Problem(
         error=lambda samples: error(as_mask(samples)),
         as_mask=as_mask,
@@ -178,8 +179,21 @@ def _shape_key(volume: "Volume") -> tuple[Any, ...]:
     return volume.kspace.shape[1:], volume.info.recon_matrix, volume.acquired
 
 
-def _mean_nmse(scan: ScanBatch, model: "nn.Module") -> Callable[[Mask], float]:
+def _unpredicted(scan: ScanBatch, config: SearchConfig) -> Callable[[Mask], float]:
+    """Mean over the slices of the share of k-space that kernels do not predict."""
+    settings = build_config(PredictionConfig, config.settings, PREDICTION)
+    prediction = LinearPrediction(scan.kspace[:, scan.kspace.shape[1] // 2], settings)
+
+    def error(mask: Mask) -> float:
+        samples = torch.from_numpy(np.atleast_2d(mask.samples)).to(scan.kspace.device)
+        return prediction.error(samples.expand(scan.shape))
+
+    return error
+
+
+def _mean_nmse(scan: ScanBatch, config: SearchConfig) -> Callable[[Mask], float]:
     """Mean over the slices of |image - reference|^2 / |reference|^2, against RSS of full k-space."""
+    model = build_model(config.model, config.settings).to(scan.kspace.device).eval()
     reference = center_crop(rss(ifft2c(scan.kspace[:, 0])), scan.crop)
     energy = reference.square().sum((-2, -1))
     if not bool((energy > 0).all()):

@@ -83,6 +83,16 @@ def test_a_tile_is_found_with_a_center_inside_the_budget(study, tmp_path):
     assert samples[22:27, 18:23].all()
 
 
+def test_a_tile_is_found_by_what_kernels_predict(study, tmp_path):
+    words = ["--kind", "tile", "--acceleration", 4, "--slices", 2, "--model", "prediction", "--set", "kernel=3"]
+    facts = json.loads(run("--data", study, *words, "--candidates", 0, "--out", tmp_path / "a.npy", "--json").stdout)
+    assert facts["errors"][-1] < facts["errors"][0] < 1
+    problem = open_problem(config(kind="tile", num_center_lines=0, model="prediction", settings={"kernel": "3"}), study)
+    clumps = np.zeros((4, 4), bool)
+    clumps[:2, :2] = True
+    assert facts["errors"][-1] < problem.error(clumps)
+
+
 def test_the_same_seed_finds_the_same_mask(study, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run("--data", study, *LINES, "--candidates", 2, "--seed", seed, "--out", tmp_path / f"{name}.npy")
@@ -144,6 +154,7 @@ def test_a_slice_of_zeros_is_named(study, tmp_path):
         (["--kind", "tile"], "a.json: an order of lines cannot hold a 2-D pattern; .npy or .cfl would do"),
         (["--model", "varnet"], "a mask is sought with one of zero_filled, .*, found 'varnet'; a network that learns"),
         (["--model", "cg_sense", "--set", "steps=3"], "cg_sense has no setting 'steps'"),
+        (["--model", "prediction", "--set", "kernel=4"], "prediction.kernel is odd rows and columns"),
         (["--acceleration", 0.5], "an acceleration is a number from 1, found 0.5"),
     ],
 )
