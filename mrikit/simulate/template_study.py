@@ -36,7 +36,7 @@ class TemplateStudy:
     deformation_mm: float = 3.0
     """Standard deviation of the bend of each volume along each axis, millimetres; 0 for the template itself."""
     coil_model: str = "loops"
-    """`loops` around the head, turned anew for each patient; an `array` of them that hardly moves; or point dipoles on an
+    """`loops` around the head, turned anew for each patient; an `array` of them that hardly moves; point dipoles on an
     `ellipse` further away, as in the learned-sampling study."""
     seed: int = 0
     """Decides every random number, together with the names of volume and purpose."""
