@@ -79,12 +79,25 @@ def knee_sampling(size: str) -> RunConfig:
     )
     if size == "full":
         return full
-    small = replace(full, size="small", training=replace(full.training, num_epochs=20, step_epochs=16))
+    small = replace(
+        full,
+        size="small",
+        model_config={**full.model_config, "num_channels": 9, "num_policy_channels": 8},
+        training=replace(full.training, num_epochs=20, step_epochs=16),
+    )
     if size == "small":
         return small
     return replace(
         small,
         size="tiny",
-        model_config={**full.model_config, "num_cascades": 3, "num_channels": 6, "num_pools": 2},
+        model_config={
+            **full.model_config,
+            "num_cascades": 3,
+            "num_channels": 6,
+            "num_pools": 2,
+            "num_sens_channels": 0,
+            "num_policy_channels": 4,
+            "policy_fc_size": 64,
+        },
         training=replace(small.training, num_epochs=10, step_epochs=8),
     )
