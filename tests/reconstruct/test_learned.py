@@ -134,7 +134,7 @@ def test_lines_come_with_the_number_of_their_centre(data, tmp_path):
     mask = sampler_of(LINES, ONE).mask(0)
     method = replace(trained(model, masks=plans(ONE)), learned={3.0: mask})
     made = reconstruct_volume(open_volume(data / "v0.h5"), method, learned(3.0))
-    assert made.mask.num_center_lines == mask.num_center_lines >= 6
+    assert made.mask.num_center_lines == mask.num_center_lines >= 4
     assert torch.equal(model.seen[0], kspace_of(data) * torch.from_numpy(mask.samples))
 
 
