@@ -35,6 +35,7 @@ def test_a_volume_has_the_error_of_all_its_slices_over_their_energy(folders):
         assert row.kspace_nmse == pytest.approx(energies[:, 0].sum() / energies[:, 1].sum(), rel=1e-12)
         assert row.kspace_energy == pytest.approx(energies[:, 1].sum(), rel=1e-12)
         assert 0 < row.kspace_nmse < 1
+        assert not any(setting.startswith("center_fraction") for setting in row.settings)
 
 
 def test_all_together_are_a_mean_over_volumes_and_one_ratio():

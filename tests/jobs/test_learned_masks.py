@@ -195,6 +195,8 @@ def test_a_learned_mask_is_asked_for_by_its_name(data, weights, tmp_path):
     )
     with pytest.raises(ConfigError, match="--mask learned: cg_sense learned no mask"):
         run("reconstruct", "--data", data, "--out", tmp_path / "other", "--mask", "learned", "--acceleration", "4")
+    with pytest.raises(ConfigError, match="--mask learned needs --acceleration; without either, weights use what"):
+        run("reconstruct", "--data", data, "--out", tmp_path / "other", "--mask", "learned")
 
 
 def test_data_of_another_matrix_are_one_line(tmp_path):
