@@ -254,11 +254,13 @@ def _plan(
     """How to undersample; None for not at all."""
     from mrikit.data import MaskPlan
     from mrikit.errors import ConfigError
-    from mrikit.masks import challenge_center_fraction, is_mask_file
+    from mrikit.masks import LEARNED_KIND, challenge_center_fraction, is_mask_file
 
     if acceleration is None and mask is not None and is_mask_file(mask):
         acceleration = 1.0  # all that the file holds
     if acceleration is None:
+        if mask == LEARNED_KIND:
+            raise ConfigError("--mask learned needs --acceleration; without either, weights use what they have learned")
         if mask is not None or center_fraction is not None or settings:
             raise ConfigError("--mask and --center-fraction say how to undersample; give --acceleration too")
         return None

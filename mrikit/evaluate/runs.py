@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mrikit.evaluate.scores import Scores
+from mrikit.masks import LEARNED_KIND
 from mrikit.volumes.reconstruction import Reconstruction
 
 _DIGEST_LENGTH = 8
@@ -12,9 +13,11 @@ _DIGEST_LENGTH = 8
 def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
     """What was chosen for a reconstruction besides model, kind of mask and acceleration, each as `name=value`."""
     mask = reconstruction.config.get("mask") or {}
-    # A volume that kept the mask it was acquired with has nothing of the one that was planned.
+    # A volume that kept the mask it was acquired with has nothing of the one that was planned; of a learned one the
+    # weights say all.
     planned = {name: mask[name] for name in mask if name not in ("kind", "acceleration")}
-    settings = planned if mask.get("kind") == reconstruction.mask.kind else {}
+    is_as_planned = mask.get("kind") == reconstruction.mask.kind != LEARNED_KIND
+    settings = planned if is_as_planned else {}
     config = reconstruction.config
     if config.get("task") == "auto":
         # Each volume has the weights that suit it; together they are one run.

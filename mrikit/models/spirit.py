@@ -73,6 +73,9 @@ class Spirit(nn.Module):
         its largest eigenvalue allows, takes that place; it never grows.
     """
 
+    gives_kspace = True
+    """Whether its Output holds k-space."""
+
     def __init__(self, config: SpiritConfig) -> None:
         super().__init__()
         self.config = config

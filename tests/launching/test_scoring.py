@@ -109,3 +109,7 @@ def test_the_mask_of_the_validation_is_said_with_its_settings():
     words = mask_words(config)
     assert words[words.index("--mask") + 1] == "poisson_disc"
     assert words[-2:] == ["--set", "mask.has_corners=True"]
+
+
+def test_a_learned_mask_is_that_of_the_weights():
+    assert mask_words(recipe("knee_sampling", "tiny")) == ["--acceleration", "8", "--mask", "learned"]

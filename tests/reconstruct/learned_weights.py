@@ -14,7 +14,7 @@ from mrikit.volumes import write_fastmri
 SHAPE = (32, 28)
 SPIRIT = {"num_coils": 2, "num_blocks": 2, "kernel": (3, 3)}
 POINTS = SamplerConfig(kind="global", directions=2, acs="square", num_acs=4, shape=SHAPE)
-LINES = SamplerConfig(kind="lines", acs="column", num_acs=6, shape=SHAPE)
+LINES = SamplerConfig(kind="lines", acs="column", num_acs=4, shape=SHAPE)
 ADAPTIVE = {
     "num_cascades": 3,
     "num_channels": 2,
