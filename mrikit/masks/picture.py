@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from mrikit.masks.mask import Mask
@@ -54,21 +55,42 @@ def in_words(facts: dict[str, Any]) -> str:
     )
 
 
-def draw_mask(mask: Mask, shape: tuple[int, int]) -> bytes:
-    """A PNG of pattern, density and point-spread function."""
+def draw_mask(mask: Mask, shape: tuple[int, int], probabilities: npt.NDArray[np.float32] | None = None) -> bytes:
+    """A PNG of pattern, density and point-spread function.
+
+    Args:
+        mask: Lines or a pattern.
+        shape: (readout, phase) of k-space.
+        probabilities: Of the shape of the samples, what a learned mask is made from; shown beside it.
+    """
     facts = mask_facts(mask, shape)
+    is_2d = mask.samples.ndim == 2
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(10.5, 4.4), layout="constrained")
+        num_parts = 3 if probabilities is None else 4
+        figure = Figure(figsize=(3.5 * num_parts, min(4.4, 0.9 + 2.8 * shape[0] / shape[1])), layout="constrained")
         figure.suptitle(in_words(facts), x=0.01, ha="left", fontsize=9.5, color=_INK)
-        pattern, density, spread = figure.subplots(1, 3)
-        full = mask.samples if mask.samples.ndim == 2 else np.tile(mask.samples, (shape[0], 1))
+        pattern, *learned, density, spread = figure.subplots(1, num_parts)
+        full = mask.samples if is_2d else np.tile(mask.samples, (shape[0], 1))
         pattern.imshow(full, cmap="gray", interpolation="nearest", aspect="equal")
         _name(pattern, "pattern", "phase", "readout")
-        draw = _draw_pattern if mask.samples.ndim == 2 else _draw_lines
-        draw(density, spread, mask)
+        if probabilities is not None:
+            (_draw_probabilities if is_2d else _draw_line_probabilities)(learned[0], probabilities)
+        (_draw_pattern if is_2d else _draw_lines)(density, spread, mask)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=_SHARPNESS)
     return buffer.getvalue()
+
+
+def _draw_probabilities(axes: "Axes", probabilities: npt.NDArray[np.float32]) -> None:
+    image = axes.imshow(probabilities, cmap="viridis", interpolation="nearest", aspect="equal")
+    axes.figure.colorbar(image, ax=axes, fraction=0.05)
+    _name(axes, "learned probabilities", "phase", "readout")
+
+
+def _draw_line_probabilities(axes: "Axes", probabilities: npt.NDArray[np.float32]) -> None:
+    axes.plot(probabilities, color=_ACCENT, linewidth=1)
+    axes.set_ylim(0, 1.05)
+    _name(axes, "learned probabilities", "phase", "")
 
 
 def _draw_lines(density: "Axes", spread: "Axes", mask: Mask) -> None:

@@ -27,6 +27,8 @@ SMOOTH_SHARE = 0.02
 MAX_MARKERS = 60
 """More points than these are a line without dots."""
 LOG_RATIO = 10.0
+LONG_NAME = 10
+"""Letters of a score's name beside which less of its best value has room."""
 STYLE: Any = {  # matplotlib types the names of its settings, but not in every version
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
@@ -89,6 +91,14 @@ def smooth(values: Sequence[float]) -> tuple[npt.NDArray[np.float64], int]:
     return (sums[center + reach + 1] - sums[center - reach]) / (2 * reach + 1), 2 * half + 1
 
 
+def mark_steps(axes: "Axes", places: Sequence[float]) -> None:
+    """Few whole numbers along an axis of steps or epochs; room around a single one."""
+    if len(places) == 1:
+        axes.set_xlim(places[0] - 1, places[0] + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+
+
 def _curve(
     name: str,
     alt: str,
@@ -120,7 +130,7 @@ def _draw_loss(axes: "Axes", loss: Sequence[Point]) -> None:
         axes.set_yscale("log")
     axes.set_title("Training loss")
     axes.set_xlabel("step")
-    _step_axis(axes, steps)
+    mark_steps(axes, steps)
     if len(axes.lines) > 1:
         for handle in axes.legend(loc="upper right", fontsize=8, labelcolor=INK).get_lines():
             handle.set_linewidth(1.8)
@@ -131,9 +141,10 @@ def _draw_score(axes: "Axes", score: Sequence[Point], best: Point, name: str) ->
     axes.plot(*best, color=WARM, marker="o", markersize=7, markerfacecolor="none", markeredgewidth=1.6)
     axes.axhline(best[1], color=WARM, linewidth=0.6, linestyle=(0, (4, 3)), zorder=0)
     axes.set_title(f"Validation {name}")
-    axes.set_title(f"best {best[1]:.4f} at epoch {best[0]:g}", loc="right", color=WARM, fontsize=8.5)
+    word = "best " if len(name) <= LONG_NAME else ""
+    axes.set_title(f"{word}{best[1]:.4f} at epoch {best[0]:g}", loc="right", color=WARM, fontsize=8.5)
     axes.set_xlabel("epoch")
-    _step_axis(axes, [epoch for epoch, _ in score])
+    mark_steps(axes, [epoch for epoch, _ in score])
 
 
 def _draw_rate(axes: "Axes", rate: Sequence[Point]) -> None:
@@ -142,14 +153,7 @@ def _draw_rate(axes: "Axes", rate: Sequence[Point]) -> None:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
     axes.set_title("Learning rate", loc="right")
     axes.set_xlabel("step")
-    _step_axis(axes, [step for step, _ in rate])
-
-
-def _step_axis(axes: "Axes", places: Sequence[float]) -> None:
-    if len(places) == 1:
-        axes.set_xlim(places[0] - 1, places[0] + 1)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    mark_steps(axes, [step for step, _ in rate])
 
 
 def _marker(points: Sequence[Point]) -> str:

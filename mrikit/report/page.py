@@ -12,6 +12,8 @@ from mrikit.errors import StorageError
 from mrikit.evaluate import DEFAULT_SCORER, score_files
 from mrikit.report.collect import ReconFolder, collect
 from mrikit.report.curves import draw_curves
+from mrikit.report.film import draw_learned
+from mrikit.report.over_acceleration import draw_over_acceleration
 from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp, data_uri
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
@@ -64,9 +66,10 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         date=dt.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         run_folder=shown(run_folder),
         facts=run_facts(folders) if folders else [],
-        training=[(_name(run.path, run_folder), run, draw_curves(run)) for run in training],
+        training=[(_name(run.path, run_folder), run, draw_curves(run), draw_learned(run)) for run in training],
         sections=sections,
         axis=make_axis(sections) if sections else None,
+        over_acceleration=draw_over_acceleration(folders),
         panels=panels,
         viewers=viewers,
         niivue=niivue() if any(viewers) else "",

@@ -56,6 +56,7 @@ def _join(members: list[TrainingRun]) -> TrainingRun:
         num_damaged=sum(run.num_damaged for run in members),
         stages=tuple(starts),
         snapshot=_last_snapshot(members),
+        masks=tuple(path for run in members for path in run.masks),
     )
 
 

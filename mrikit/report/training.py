@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from mrikit.errors import StorageError
 from mrikit.masks import setting_options
-from mrikit.run_files import CONFIG_FILE, METRICS_FILE, PICTURES
+from mrikit.run_files import CONFIG_FILE, MASKS, METRICS_FILE, PICTURES
 from mrikit.runs.picture import list_pictures
 from mrikit.storage import read_json
 
 CONFIG_KEYS = ("task", "size", "model")
+MASK_FILES = "epoch-*.npz"
 
 Point = tuple[float, float]
 
@@ -65,6 +66,8 @@ class TrainingRun:
     stages: tuple[StageStart, ...] = ()
     """Of a run that has stages."""
     snapshot: Snapshot | None = None
+    masks: tuple[Path, ...] = ()
+    """Files of what was measured, by epoch, where that was learned."""
 
     def points(self, kind: str, x: str, y: str) -> list[Point]:
         """What to plot: two fields of the rows of a kind, where both are finite."""
@@ -75,11 +78,17 @@ class TrainingRun:
     @property
     def score(self) -> RunScore:
         """What its validations choose by, as its objective says; of a run of stages, that of the last."""
-        said = _newest(self).get("score")
+        said = self.newest.get("score")
         if isinstance(said, dict):
             return RunScore(**said)
         former = (score for score in _FORMER_SCORES if any(score.name in row for row in self.validation))
         return next(former, RunScore("ssim", "SSIM"))
+
+    @property
+    def newest(self) -> dict[str, Any]:
+        """What `config.json` says; of a run of stages, that of the last."""
+        found: dict[str, Any] = self.config
+        return self.config.get(f"stage {self.stages[-1].number}", found) if self.stages else found
 
     @property
     def best(self) -> Point | None:
@@ -95,7 +104,7 @@ class TrainingRun:
 
 def undersampling(run: TrainingRun) -> str:
     """The options with which `mrikit reconstruct` undersamples as the run was validated; empty if it does not say."""
-    data = _newest(run).get("config", {}).get("data", {})
+    data = run.newest.get("config", {}).get("data", {})
     try:
         kind = data.get("validation_mask_kind") or data["mask_kind"]
         acceleration, fraction = data["accelerations"][0], data["center_fractions"][0]
@@ -124,14 +133,9 @@ def find_training_runs(folder: Path) -> list[TrainingRun]:
                 validation=_by_step(rows, "validation"),
                 num_damaged=num_damaged,
                 snapshot=_snapshot(path.parent / PICTURES),
+                masks=tuple(sorted((path.parent / MASKS).glob(MASK_FILES))),
             )
             found.append(run)
-    return found
-
-
-def _newest(run: TrainingRun) -> dict[str, Any]:
-    """What `config.json` of the last stage says."""
-    found: dict[str, Any] = run.config.get(f"stage {run.stages[-1].number}", run.config) if run.stages else run.config
     return found
 
 

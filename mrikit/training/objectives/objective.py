@@ -56,7 +56,8 @@ class Validated(NamedTuple):
     pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
     """Of a few fixed slices: name to (y, x) image, equal for each."""
     patterns: Mapping[str, npt.NDArray[np.float32]] = MappingProxyType({})
-    """What is measured by now where that is learned: name to (phase,) or (readout, phase), 1 where it always is."""
+    """What is measured by now where that is learned: name to (phase,) or (readout, phase), 1 where it always is; with
+    ` probabilities` behind a name what the mask of that name is made from."""
 
 
 class Draw(NamedTuple):

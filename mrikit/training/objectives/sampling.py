@@ -135,13 +135,17 @@ class SamplingObjective:
         return found._replace(patterns=patterns)
 
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """The mask of each acceleration, named such as `4x`; none of a network that chooses for each slice."""
+        """The mask of each acceleration, named such as `4x`, and the `4x probabilities` that it is made from.
+
+        None of a network that chooses for each slice.
+        """
         if _SAMPLER not in parts:
             return {}
-        return {
-            f"{acceleration:g}x": _sampler(parts).mask(level).samples.astype(np.float32)
-            for level, acceleration in enumerate(self.config.data.accelerations)
-        }
+        sampler, found = _sampler(parts), {}
+        for level, acceleration in enumerate(self.config.data.accelerations):
+            found[f"{acceleration:g}x"] = sampler.mask(level).samples.astype(np.float32)
+            found[f"{acceleration:g}x probabilities"] = sampler.probabilities(level).cpu().numpy()
+        return found
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """One shape, because a mask is for one.

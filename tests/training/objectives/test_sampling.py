@@ -81,6 +81,7 @@ def test_the_weights_rebuild_the_mask_that_was_validated(learned):
     best = saved[f"epoch-{weights.record['epoch']:04d}"]
     for level, name in enumerate(("3x", "6x")):
         assert np.array_equal(sampler.mask(level).samples, best[name] > 0)
+        assert np.array_equal(sampler.probabilities(level).numpy(), best[f"{name} probabilities"])
         assert best[name].sum() == round(SHAPE[0] * SHAPE[1] / float(name[:-1]))
 
 
