@@ -71,6 +71,11 @@ class Section:
     common: str = ""
     """Where all runs are compared on these volumes and some did others too, how many are left out of each."""
 
+    @property
+    def has_kspace(self) -> bool:
+        """Whether all runs have an error of k-space."""
+        return all(line.summary.kspace_nmse is not None for line in self.lines)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:

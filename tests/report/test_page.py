@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import html.parser
 import io
 import json
@@ -396,3 +397,16 @@ def test_runs_on_unequal_volumes_are_compared_on_what_they_share(study):
     write_scores(run / "acc4" / "net", evaluate(data, run / "acc4" / "net"))
     text = read(write_report(run)).text
     assert "compared on the 1 volume that all models did; left out are " in text
+
+
+def test_the_error_of_k_space_has_a_column_where_all_runs_have_it(study):
+    data, run, _ = study
+    assert "NMSE of k-space" not in read(write_report(run)).text
+    for model in ("cg_sense", "zero_filled"):
+        scores = evaluate(data, run / "acc4" / model)
+        rows = tuple(dataclasses.replace(row, kspace_nmse=0.1234, kspace_energy=1.0) for row in scores.rows)
+        write_scores(run / "acc4" / model, dataclasses.replace(scores, rows=rows))
+    table, rest = read(write_report(run)).text.split("8x equispaced_fraction")
+    assert "NMSE NMSE of k-space SSIM, difference" in table
+    assert table.count("0.1234 0.1234 to 0.1234") == 2
+    assert "NMSE of k-space" not in rest

@@ -94,3 +94,11 @@ def test_scores_of_different_scorers_stand_in_sections_of_their_own(tmp_path):
         "4x by scorer fastmri",
         "4x by scorer snu-2025",
     ]
+
+
+def test_the_error_of_k_space_is_shown_where_all_runs_have_it(tmp_path):
+    rows = [dataclasses.replace(score(0, 0.9, model=model), kspace_nmse=0.1) for model in ("a", "b")]
+    (section,) = make_sections([folder(tmp_path, rows)])
+    assert section.has_kspace
+    (section,) = make_sections([folder(tmp_path, [*rows, score(0, 0.9, model="c")])])
+    assert not section.has_kspace
