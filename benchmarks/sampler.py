@@ -29,8 +29,8 @@ from mrikit.training.objectives.image import output_of
 
 CASES = {
     "brain_sampling tiny, 8 slices of 8 x 72 x 60": ("brain_sampling", "tiny", (8, 8, 72, 60)),
-    "brain_sampling full, 2 slices of 8 x 145 x 121": ("brain_sampling", "full", (2, 8, 145, 121)),
     "digits_sampling tiny, 32 digits of 28 x 28": ("digits_sampling", "tiny", (32, 1, 28, 28)),
+    "brain_sampling full, 2 slices of 8 x 145 x 121": ("brain_sampling", "full", (2, 8, 145, 121)),
 }
 FIXED = ["sampler.kind=", "objective=image", "data.mask_kind=uniform_2d", "data.center_fractions=0"]
 SAMPLERS = {
@@ -61,7 +61,9 @@ def main() -> None:
         for kind, seconds in times.items():
             ms = 1e3 * statistics.median(seconds)
             whole, own = (overhead(seconds, times[base]) for base in ("fixed mask", "mask with a gradient"))
-            print(f"| {name}: {kind} | {ms:.1f} | {whole} | {own if kind in ('global', 'lines') else '-'} |")
+            print(
+                f"| {name}: {kind} | {ms:.1f} | {whole} | {own if kind in ('global', 'lines') else '-'} |", flush=True
+            )
 
 
 def overhead(seconds: list[float], others: list[float]) -> str:
