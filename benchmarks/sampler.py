@@ -36,7 +36,8 @@ FIXED = ["sampler.kind=", "objective=image", "data.mask_kind=uniform_2d", "data.
 SAMPLERS = {
     "global": [],
     "lines": ["sampler.kind=lines", "sampler.directions=1"],
-    "tile, 4 draws": ["sampler.kind=tile"],
+    "tile": ["sampler.kind=tile"],
+    "tile, 4 draws": ["sampler.kind=tile", "sampler.gradient=score"],
 }
 
 
@@ -62,7 +63,8 @@ def main() -> None:
             ms = 1e3 * statistics.median(seconds)
             whole, own = (overhead(seconds, times[base]) for base in ("fixed mask", "mask with a gradient"))
             print(
-                f"| {name}: {kind} | {ms:.1f} | {whole} | {own if kind in ('global', 'lines') else '-'} |", flush=True
+                f"| {name}: {kind} | {ms:.1f} | {whole} | {own if kind in ('global', 'lines', 'tile') else '-'} |",
+                flush=True,
             )
 
 
