@@ -129,6 +129,7 @@ def search(
     slices: Annotated[int, typer.Option(min=1, help="Training slices that the error is a mean over.")] = 4,
     passes: Annotated[int, typer.Option(min=1, help="Times that each line, or sample of the tile, is moved.")] = 1,
     candidates: Annotated[int, typer.Option(min=0, help="Places that each is tried at; all if 0.")] = 8,
+    starts: Annotated[int, typer.Option(min=1, help="First masks that it begins with; the best end is kept.")] = 1,
     seed: SeedOption = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the method, such as num_iterations=5; repeatable.")
@@ -152,17 +153,18 @@ def search(
         num_slices=slices,
         num_passes=passes,
         num_candidates=candidates,
+        num_starts=starts,
         seed=seed,
     )
     with Progress("searching", "masks") as progress:
         problem = open_problem(config, data)
-        first = problem.as_mask(problem.start)
+        first = problem.as_mask(problem.starts[0])
         mask_file_bytes(first, out, _rng(seed))  # says now, not in the end, that a format cannot hold it
         for note in problem.notes:
             progress.say(note)
-        problem.error(problem.start)  # the first one takes longer
+        problem.error(problem.starts[0])  # the first one takes longer
         begin = time.monotonic()
-        problem.error(problem.start)
+        problem.error(problem.starts[0])
         seconds = (time.monotonic() - begin) * problem.num_errors
         progress.say(
             f"search: up to {problem.num_errors} masks, about {in_time(seconds)}; the file is written in the end"

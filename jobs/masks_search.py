@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from mrikit.commands.device import pick_device
-from mrikit.data import ScanBatch, SliceKey, network_inputs, prepare, undersample
 from mrikit.config import build_config
+from mrikit.data import ScanBatch, SliceKey, network_inputs, prepare, undersample
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import Mask, MaskPlan, measured, sample_mask, within
 from mrikit.masks.descent import coordinate_descent, num_errors
@@ -61,6 +61,8 @@ class SearchConfig:
     """Times that each line, or sample of the tile, is tried."""
     num_candidates: int
     """Places that each is tried at; all if 0."""
+    num_starts: int = 1
+    """First masks, drawn at random, that it begins with one after the other; the best end is kept."""
     seed: int
     """Of all random choices."""
 
@@ -81,8 +83,8 @@ class Problem(NamedTuple):
     """Of lines or of a tile."""
     as_mask: Callable[[Samples], Mask]
     """The mask that lines or a tile are."""
-    start: Samples
-    """(phase,) bool lines, or the (rows, columns) bool tile."""
+    starts: list[Samples]
+    """(phase,) bool lines, or (rows, columns) bool tiles."""
     fixed: Samples
     """Of the same shape, what does not move."""
     shape: tuple[int, int]
@@ -113,10 +115,14 @@ def open_problem(config: SearchConfig, data: Location) -> Problem:
     """
     scan, notes = _read_slices(config, data)
     as_mask = _lines_of(config, scan) if config.kind == "lines" else _tile_of(config, scan)
-    start, fixed = _first_lines(config, scan) if config.kind == "lines" else _first_tile(config)
-    count = num_errors(start, fixed, config.num_passes, config.num_candidates)
+    seeds = range(config.seed, config.seed + config.num_starts)
+    first = [
+        _first_lines(config, scan, seed) if config.kind == "lines" else _first_tile(config, seed) for seed in seeds
+    ]
+    starts, fixed = [samples for samples, _ in first], first[0][1]
+    count = sum(num_errors(one, fixed, config.num_passes, config.num_candidates) for one in starts)
     if not count:
-        num_samples = int(as_mask(start).samples.sum())
+        num_samples = int(as_mask(starts[0]).samples.sum())
         raise ConfigError(
             f"nothing can move: the centre has all of {num_samples} samples, or all there are; a smaller centre or "
             f"another acceleration would do"
@@ -125,7 +131,7 @@ def open_problem(config: SearchConfig, data: Location) -> Problem:
     return Problem(
         error=lambda samples: error(as_mask(samples)),
         as_mask=as_mask,
-        start=start,
+        starts=starts,
         fixed=fixed,
         shape=scan.shape,
         notes=notes,
@@ -141,16 +147,28 @@ def search(config: SearchConfig, problem: Problem, on_error: Callable[[float], N
         problem: Where it begins.
         on_error: Called with the lowest error so far, after each one that was computed.
     """
-    samples, errors = coordinate_descent(
-        problem.error,
-        problem.start,
-        problem.fixed,
-        generator(config.seed, "masks search"),
-        config.num_passes,
-        config.num_candidates,
-        on_error,
-    )
-    return Found(problem.as_mask(samples), errors)
+    known: dict[bytes, float] = {}  # passes and starts come by the same masks again
+
+    def error(samples: Samples) -> float:
+        key = samples.tobytes()
+        if key not in known:
+            known[key] = problem.error(samples)
+        return known[key]
+
+    ends = [
+        coordinate_descent(
+            error,
+            start,
+            problem.fixed,
+            generator(config.seed + number, "masks search"),
+            config.num_passes,
+            config.num_candidates,
+            on_error,
+        )
+        for number, start in enumerate(problem.starts)
+    ]
+    best = min(ends, key=lambda end: end.errors[-1])
+    return Found(problem.as_mask(best.samples), best.errors)
 
 
 def _read_slices(config: SearchConfig, data: Location) -> tuple[ScanBatch, tuple[str, ...]]:
@@ -237,7 +255,7 @@ def _tile_of(config: SearchConfig, scan: ScanBatch) -> Callable[[Samples], Mask]
     return as_mask
 
 
-def _first_lines(config: SearchConfig, scan: ScanBatch) -> tuple[Samples, Samples]:
+def _first_lines(config: SearchConfig, scan: ScanBatch, seed: int) -> tuple[Samples, Samples]:
     """Lines of variable density, and those that stay: the centre, and what the scanner did not acquire."""
     width = scan.shape[1]
     plan = MaskPlan(
@@ -245,17 +263,17 @@ def _first_lines(config: SearchConfig, scan: ScanBatch) -> tuple[Samples, Sample
         acceleration=config.acceleration,
         center_fraction=min(config.num_center_lines / width, 1.0),
     )
-    first = within(sample_mask(plan, scan.shape, np.random.RandomState(config.seed)), scan.facts[0].acquired)
+    first = within(sample_mask(plan, scan.shape, np.random.RandomState(seed)), scan.facts[0].acquired)
     fixed = center_block(width, config.num_center_lines)
     left, right = scan.facts[0].acquired.columns
     fixed[:left] = fixed[right:] = True
     return first.samples, fixed
 
 
-def _first_tile(config: SearchConfig) -> tuple[Samples, Samples]:
+def _first_tile(config: SearchConfig, seed: int) -> tuple[Samples, Samples]:
     tile = np.zeros(config.tile, bool)
     num_samples = math.ceil(tile.size / config.acceleration)
-    tile.flat[np.random.RandomState(config.seed).permutation(tile.size)[:num_samples]] = True
+    tile.flat[np.random.RandomState(seed).permutation(tile.size)[:num_samples]] = True
     return tile, np.zeros_like(tile)
 
 

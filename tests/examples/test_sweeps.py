@@ -1,4 +1,4 @@
-"""Sweep files in `examples/`: the grids of the learned-sampling study, and small forms of them."""
+"""Sweep files in `examples/`: the grids of the learned-sampling study, small forms of them, and claims."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,6 +11,7 @@ from mrikit.recipes.choose import chosen_configs
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GRIDS = {"learned-brain": 864, "fixed-brain": 828, "learned-digits": 864, "fixed-digits": 990}
 SMALL = {"learned-brain-small": 8, "fixed-brain-small": 10, "learned-digits-small": 8, "fixed-digits-small": 10}
+CLAIMS = {"claim-brain": 55, "claim-digits": 90, "claim-knee": 30}
 
 
 def values_of(name):
@@ -24,7 +25,7 @@ def evenly(count, *values):
     return dict.fromkeys(values, count // len(values))
 
 
-@pytest.mark.parametrize(("name", "count"), [*GRIDS.items(), *SMALL.items()])
+@pytest.mark.parametrize(("name", "count"), [*GRIDS.items(), *SMALL.items(), *CLAIMS.items()])
 def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
     members = read_sweep(EXAMPLES / f"{name}.toml").members()
     assert len(members) == len({one.name for one in members}) == count
@@ -33,7 +34,7 @@ def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
 
 
 def test_every_file_of_the_folder_is_one_of_these():
-    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL}
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL, *CLAIMS}
 
 
 def test_the_learned_grids_have_the_axes_of_the_study():
@@ -92,3 +93,15 @@ def test_members_are_trainings_that_the_tasks_allow(name):
         (config,) = chosen_configs(member.task, sweep.size, None, settings, {})
         assert config.learns_masks == name.startswith("learned")
         assert config.data.validation_score == "kspace_nmse"
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_each_row_of_a_claim_is_a_training_with_five_seeds_at_one_budget(name):
+    sweep = read_sweep(EXAMPLES / f"{name}.toml")
+    assert values_of(name)["training.seed"] == evenly(CLAIMS[name], *"01234")
+    for member in sweep.members()[::5]:
+        settings = [f"{key}={value}" for key, value in member.settings.items()]
+        (config,) = chosen_configs(member.task, sweep.size, None, settings, {})
+        is_fixed = member.settings.get("sampler.kind") == "" or config.model == "varnet"
+        assert config.learns_masks != is_fixed
+        assert len(config.data.accelerations) == 1

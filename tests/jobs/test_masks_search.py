@@ -66,10 +66,10 @@ def test_the_error_is_that_of_a_reconstruction_of_the_training_slices(study):
             top, left = (whole.shape[0] - rows) // 2, (whole.shape[1] - columns) // 2
             return whole[top : top + rows, left : left + columns]
 
-        full, masked = image(kspace), image(kspace * problem.start)
+        full, masked = image(kspace), image(kspace * problem.starts[0])
         errors.append(np.sum((full - masked) ** 2) / np.sum(full**2))
     assert len(errors) == 2  # those to validate on have no part in it
-    assert problem.error(problem.start) == pytest.approx(np.mean(errors), rel=1e-4)
+    assert problem.error(problem.starts[0]) == pytest.approx(np.mean(errors), rel=1e-4)
 
 
 def test_a_tile_is_found_with_a_center_inside_the_budget(study, tmp_path):
@@ -91,6 +91,16 @@ def test_a_tile_is_found_by_what_kernels_predict(study, tmp_path):
     clumps = np.zeros((4, 4), bool)
     clumps[:2, :2] = True
     assert facts["errors"][-1] < problem.error(clumps)
+
+
+def test_more_starts_find_no_worse_a_tile(study):
+    words = {"kind": "tile", "num_center_lines": 0, "model": "prediction", "settings": {"kernel": "3"}}
+    found = []
+    for num_starts in (1, 3):
+        problem = open_problem(config(num_starts=num_starts, **words), study)
+        found.append(masks_search.search(config(num_starts=num_starts, **words), problem, lambda _: None))
+    assert len(problem.starts) == 3
+    assert found[1].errors[-1] <= found[0].errors[-1]
 
 
 def test_the_same_seed_finds_the_same_mask(study, tmp_path):
@@ -129,7 +139,7 @@ def test_volumes_of_another_shape_are_left_out_and_counted(study, tmp_path):
     write_fastmri(data / "multicoil_train" / "other.h5", make_volume(size=(48, 38), window=(24, 24)))
     problem = open_problem(config(), data)
     assert problem.notes[-1] == "1 of 3 volumes are left out: k-space of another shape"
-    assert problem.start.shape == (40,)
+    assert problem.starts[0].shape == (40,)
 
 
 def test_a_slice_of_zeros_is_named(study, tmp_path):

@@ -78,5 +78,5 @@ def test_bad_settings_are_one_line(settings, message):
 
 
 def test_a_kernel_larger_than_circular_kspace_is_refused():
-    with pytest.raises(ConfigError, match="prediction.kernel 9 x 9 is larger than k-space"):
+    with pytest.raises(ConfigError, match=r"prediction\.kernel 9 x 9 is larger than k-space"):
         predicted(random_kspace(1, 1, 3, 3), PredictionConfig(kernel=(9,)))
