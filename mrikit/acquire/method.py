@@ -93,4 +93,6 @@ class PolicyMethod:
 
 def _generator(draw: Draw) -> np.random.Generator:
     """A generator that depends on the next numbers of a draw alone."""
-    return generator(*(int(number) for number in np.float64(draw(4)) * 2**24))  # float32 numbers have 24 bits
+    return generator(
+        *(int(number) for number in np.asarray(draw(4), np.float64) * 2**24)
+    )  # float32 numbers have 24 bits

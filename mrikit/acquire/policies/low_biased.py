@@ -19,7 +19,7 @@ class RandomLowBiased:
     Source:
         random-lb of Pineda et al., Active MR k-space sampling with reinforcement learning, MICCAI 2020,
         arXiv:2007.10469. The published one is off in two cases: of odd widths the bell stands half a column beside the
-        zero frequency, and if not centred, it takes one column for another.
+        zero frequency, and there, if not centred, it takes one column for another.
     """
 
     acceleration: float = 3.0

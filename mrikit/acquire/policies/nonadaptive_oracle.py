@@ -8,15 +8,22 @@ from mrikit.errors import ConfigError
 
 
 def greedy_order(
-    score: ScoreMasks, start: torch.Tensor, num_images: int, budget: int, batch_size: int = 32
+    score: ScoreMasks,
+    start: torch.Tensor,
+    is_free: torch.Tensor,
+    *,
+    num_images: int,
+    budget: int,
+    batch_size: int = 32,
 ) -> FixedOrder:
     """Line after line, each the one with which the mean score of all images is highest.
 
-    It tries every free line on every image: about budget * phase * num_images reconstructions.
+    It tries every free line on every image: up to budget * phase * num_images reconstructions.
 
     Args:
         score: What masks of the training images are worth; their numbers are 0 to `num_images` - 1.
         start: (phase,) bool, the lines given in every episode.
+        is_free: (phase,) bool, the lines that may be chosen in every episode.
         num_images: At least 1.
         budget: Lines to choose.
         batch_size: Masks that are reconstructed and scored at once.
@@ -31,7 +38,7 @@ def greedy_order(
     Source:
         NA oracle of Bakker et al., Experimental design for MRI by greedy policy search, NeurIPS 2020, arXiv:2010.16262.
     """
-    num_free = int((~start).sum())
+    num_free = int(is_free.sum())
     if not 1 <= budget <= num_free:
         raise ConfigError(f"a budget is 1 to the {num_free} free of {len(start)} columns, found {budget}")
     if num_images < 1 or batch_size < 1:
@@ -39,7 +46,7 @@ def greedy_order(
     images = torch.arange(num_images, device=start.device)
     mask, order = start, []
     for _ in range(budget):
-        lines = (~mask).nonzero()[:, 0]
+        lines = (is_free & ~mask).nonzero()[:, 0]
         masks = with_line(mask.expand(len(lines), -1), lines).repeat_interleave(num_images, dim=0)
         scores = score_all(score, images.repeat(len(lines)), masks, batch_size)
         line = lines[scores.view(len(lines), num_images).mean(-1).argmax()]

@@ -85,14 +85,20 @@ def test_tried_lines_are_free_ones_drawn_by_each_images_generator():
 def test_an_order_for_all_images_adds_the_line_of_the_best_mean():
     mean = WORTH.mean(0)
     expected = sorted(set(range(WIDTH)) - {5}, key=lambda line: (-mean[line], line))
-    order = greedy_order(worth, masks_of([[5]], WIDTH)[0], num_images=2, budget=9, batch_size=4).order
+    start, free = masks_of([[5], set(range(WIDTH)) - {5}], WIDTH)
+    order = greedy_order(worth, start, free, num_images=2, budget=9, batch_size=4).order
     assert list(order) == expected
+
+
+def test_an_order_has_no_lines_that_the_scanner_cannot_measure():
+    start, free = masks_of([[5], [0, 3, 8]], WIDTH)
+    assert set(greedy_order(worth, start, free, num_images=2, budget=3).order) == {0, 3, 8}
 
 
 def test_the_order_is_better_than_any_single_change_of_its_first_line():
     kspace = torch.stack([make_kspace(2, (12, WIDTH)), make_kspace(2, (12, WIDTH)).flip(-2)])
     score, start = nmse_of(kspace), masks_of([[5]], WIDTH)[0]
-    order = greedy_order(score, start, num_images=2, budget=2).order
+    order = greedy_order(score, start, ~start, num_images=2, budget=2).order
     images = torch.arange(2)
 
     def mean(*lines):
@@ -107,12 +113,12 @@ def test_the_order_is_better_than_any_single_change_of_its_first_line():
 @pytest.mark.parametrize("budget", [0, 10])
 def test_a_budget_beyond_the_free_columns_is_refused(budget):
     with pytest.raises(ConfigError, match=f"1 to the 9 free of 10 columns, found {budget}"):
-        greedy_order(worth, masks_of([[5]], WIDTH)[0], num_images=2, budget=budget)
+        greedy_order(worth, *masks_of([[5], set(range(WIDTH)) - {5}], WIDTH), num_images=2, budget=budget)
 
 
 def test_an_order_needs_images():
     with pytest.raises(ConfigError, match="at least 1 image"):
-        greedy_order(worth, masks_of([[5]], WIDTH)[0], num_images=0, budget=2)
+        greedy_order(worth, *masks_of([[5], set(range(WIDTH)) - {5}], WIDTH), num_images=0, budget=2)
 
 
 @pytest.mark.parametrize("settings", [{"num_samples": 0}, {"batch_size": 0}])
