@@ -43,7 +43,7 @@ class Replay:
     """The last `capacity` transitions, from which any are drawn with the same chance.
 
     Images are left out: `volume_index`, `slice_index` and a mask are all that is needed to make one again. The
-    published buffer holds two images of float32 for each transition, of 640 x 368 about 3.8 MB, this one 70 bytes.
+    published buffer holds two images of float32 for each transition, of 640 x 368 about 3.8 MB, this one 67 bytes.
 
     Args:
         capacity: Transitions that are kept, at least 1; a further one takes the place of the oldest.
