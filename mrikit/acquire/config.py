@@ -44,8 +44,10 @@ class AcquireConfig:
     """Of SSIM and PSNR: the maximum of the `volume`, as elsewhere in mrikit, or of each `slice`, as published."""
     observation_scale: str = "first"
     """Unit of the observed image: the maximum of the `first` one of the episode, or that of the `data`."""
+    acquired: tuple[int, ...] = ()
+    """[left, right) columns that count as acquired in every volume; none for what its k-space shows."""
     marks_unacquired: bool = False
-    """Whether columns that the scanner filled with zeros count as measured in observed masks, as published."""
+    """Whether columns that the scanner did not acquire count as measured in observed masks, as published."""
     held_bytes: int = 2**30
     """K-space that is kept in memory once it was read."""
 
@@ -56,6 +58,8 @@ class AcquireConfig:
         for name in self.more_scores:
             if name not in SCORES:
                 raise ConfigError(f"more_scores are of {', '.join(SCORES)}, found {name!r}")
+        if self.acquired and not (len(self.acquired) == 2 and 0 <= self.acquired[0] < self.acquired[1]):
+            raise ConfigError(f"acquired is the first column and the one after the last, found {self.acquired}")
         if self.width < 0 or self.held_bytes < 0:
             raise ConfigError(f"width and held_bytes are at least 0, found {self.width} and {self.held_bytes}")
 

@@ -109,7 +109,7 @@ class Episodes:
         """
         for row, position, number in zip(rows, positions, num_lines, strict=True):
             scan = self.slices.read(position)
-            left, right = scan.facts[0].acquired.columns
+            left, right = self.config.acquired or scan.facts[0].acquired.columns
             is_acquired = np.zeros(self.mask.shape[1], np.bool_)
             is_acquired[left:right] = True
             mask = self.given.lines(number) & is_acquired

@@ -27,7 +27,13 @@ class Preset:
 
 
 _MICCAI: Final = MappingProxyType(
-    {"width": 368, "data_range": "slice", "marks_unacquired": True, "more_scores": ("psnr", "nmse", "mse")}
+    {
+        "width": 368,
+        "data_range": "slice",
+        "acquired": (18, 350),
+        "marks_unacquired": True,
+        "more_scores": ("psnr", "nmse", "mse"),
+    }
 )
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
@@ -40,8 +46,8 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
 Source:
     Pineda et al., Active MR k-space sampling with reinforcement learning, MICCAI 2020, arXiv:2007.10469: single-coil
     knees of 368 columns. There columns are numbered with the centre of k-space first; here it is in the middle, and
-    `published_column` turns one into the other. There columns 166 to 201 count as measured in every file; here those
-    that the scanner filled with zeros do, which in those files are the same.
+    `published_column` turns one into the other. There columns 166 to 201 count as measured in every file, here 18 at
+    the left and at the right, which are the same.
 """
 
 
