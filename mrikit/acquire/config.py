@@ -48,6 +48,9 @@ class AcquireConfig:
     """[left, right) columns that count as acquired in every volume; none for what its k-space shows."""
     marks_unacquired: bool = False
     """Whether columns that the scanner did not acquire count as measured in observed masks, as published."""
+    one_by_one: bool = False
+    """Whether slices are reconstructed one by one. In a batch convolutions may round in another way than alone; without
+    batches `AcquireVectorEnv` repeats single environments to the last bit with any network."""
     held_bytes: int = 2**30
     """K-space that is kept in memory once it was read."""
 

@@ -220,8 +220,9 @@ class Episodes:
         centers = torch.from_numpy(center_sizes(mask)).to(kspace.device)
         example = undersample_by(scan, samples[:, None, None], centers)
         inputs = network_inputs(example, crops_before=self._reconstructor.crops_before)
+        batches = zip(*(part.split(1 if self.config.one_by_one else len(kspace)) for part in inputs), strict=True)
         with real_float32(), autocast(kspace.device, self._reconstructor.precision):
-            image = self._reconstructor.function(*inputs).float()
+            image = torch.cat([self._reconstructor.function(*batch).float() for batch in batches])
         if self._reconstructor.crops_before:
             image = _in_the_middle(image, scan.shape)
         if image.shape != (len(kspace), *scan.shape):

@@ -21,9 +21,10 @@ Actions = npt.NDArray[np.int64]
 
 
 class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDArray[Any]]):
-    """The same as so many `AcquireEnv` one after the other, to the last bit, and faster.
+    """The same as so many `AcquireEnv` one after the other, and faster.
 
-    Row i of seed s is the environment of seed s + i.
+    Row i of seed s is the environment of seed s + i. All is equal to the last bit as far as the reconstructor rounds
+    alike in a batch and alone, as those without convolutions do; see `one_by_one` of `AcquireConfig` for the others.
 
     Args:
         data: As of `AcquireEnv`, like all that is not named here.
