@@ -34,7 +34,7 @@ class AcquireConfig:
     score: str = "ssim"
     """What the reward is made of: one of `mrikit.acquire.rewards.SCORES`."""
     more_scores: tuple[str, ...] = ()
-    """Further scores in `info["scores"]`; each takes time at every step."""
+    """Further scores in `info`; each takes time at every step."""
     reward: str = "gain"
     """`gain` for what each step adds to the score; `final` for the score itself, at the last step alone."""
     taken: str = "cost"

@@ -68,6 +68,11 @@ class FullSlices:
         self.matrix: tuple[int, int] = shape
         """(readout, phase) of k-space as the reconstructor sees it, and of its images."""
 
+    @property
+    def volume_ids(self) -> tuple[str, ...]:
+        """Names of the volumes, in the order in which `keys` count them."""
+        return tuple(volume.info.volume_id for volume in self.volumes)
+
     def __len__(self) -> int:
         return len(self.keys)
 

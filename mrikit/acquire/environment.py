@@ -1,6 +1,6 @@
 """AcquireEnv: one acquisition at a time, as a gymnasium environment."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,8 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
     """Measure one line of k-space at each step, and see the image that the lines so far give.
 
     Actions are columns of k-space, its centre in the middle. The end of the budget is part of the task: the episode is
-    terminated, never truncated. `info` has `action_mask`, (phase,) int8, 1 for columns that are worth a step; `scores`
-    by name; `volume`, `slice`, and `num_lines`, the lines measured.
+    terminated, never truncated. `info` has `action_mask`, (phase,) int8, 1 for columns that are worth a step; each
+    score under its name; `volume`, a position in `volume_ids`, and `slice`; and `num_lines`, the lines measured.
 
     Args:
         data: A folder of volumes, a file, volumes, or slices that another environment opened. All have to be fully
@@ -44,7 +44,7 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
         DataError: The data cannot be read, or do not suit.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(
         self,
@@ -99,9 +99,15 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
         (reward,) = self.episodes.measure(np.array([action]))
         return self._observation(), float(reward), bool(self.episodes.is_over[0]), False, row_info(self.episodes, 0)
 
+    @property
+    def volume_ids(self) -> tuple[str, ...]:
+        """Names of the volumes that `info["volume"]` counts."""
+        return self.episodes.slices.volume_ids
+
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(phase,) bool, the columns that are worth a step, as sb3-contrib asks for them."""
-        return self.episodes.action_mask[0]
+        free: npt.NDArray[np.bool_] = self.episodes.action_mask[0]
+        return free
 
     def try_actions(self, actions: npt.NDArray[np.integer]) -> Scores:
         """The scores that the next image would have with each of these columns; nothing is changed.

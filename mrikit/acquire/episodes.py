@@ -85,11 +85,6 @@ class Episodes:
         images = self.images.cpu().numpy() / self.unit[:, None, None]
         return {"reconstruction": images[:, None], "mask": mask.astype(np.int8)}
 
-    def place(self, row: int) -> tuple[str, int]:
-        """The volume and the slice of a row."""
-        (facts,) = self._scans[row].facts
-        return facts.volume_id, facts.slice_index
-
     def window(self, row: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """(y, x) float32 image and reference of a row, in the scored window."""
         scan = self._scans[row]
@@ -244,7 +239,8 @@ def center_sizes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     start = (width - counts + 1) // 2
     grows_left = np.diff(start, prepend=start[0] + 1) < 0
     order = np.where(grows_left, start, start + counts - 1)
-    return np.cumprod(mask[:, order], axis=1).sum(axis=1)
+    sizes: npt.NDArray[np.int64] = np.cumprod(mask[:, order], axis=1).sum(axis=1)
+    return sizes
 
 
 def _reference(scan: ScanBatch) -> torch.Tensor:

@@ -53,12 +53,12 @@ def begin_rows(
 
 
 def row_info(episodes: Episodes, row: int) -> dict[str, Any]:
-    """The `info` of one row."""
-    volume_id, slice_index = episodes.place(row)
+    """The `info` of one row: numbers alone and no parts, because TorchRL makes tensors of all."""
+    volume, slice_index = episodes.slices.keys[episodes.positions[row]]
     return {
         "action_mask": episodes.action_mask[row].astype(np.int8),
-        "scores": {name: float(score[row]) for name, score in episodes.scores.items()},
-        "volume": volume_id,
+        **{name: float(score[row]) for name, score in episodes.scores.items()},
+        "volume": volume,
         "slice": slice_index,
         "num_lines": int(episodes.mask[row].sum()),
     }

@@ -72,7 +72,8 @@ def published_images(kspace: torch.Tensor) -> torch.Tensor:
         (..., y, x) complex64, the inverse transform divided by the number of pixels and by `NORMALIZER`.
     """
     pixels = kspace.shape[-2] * kspace.shape[-1]
-    return ifft2c(kspace) / (pixels**0.5 * NORMALIZER)
+    images: torch.Tensor = ifft2c(kspace) / (pixels**0.5 * NORMALIZER)
+    return images
 
 
 def published_column(column: int, width: int) -> int:

@@ -47,7 +47,7 @@ def make_episodes(
     return Episodes(slices, ready, given_lines(initial, slices.matrix[1]), budget, config, num_rows)
 
 
-def observation_space(matrix: tuple[int, int]) -> gymnasium.spaces.Dict:
+def observation_space(matrix: tuple[int, int]) -> gymnasium.spaces.Space[Any]:
     """The space of one observation of this (readout, phase) matrix."""
     return gymnasium.spaces.Dict(
         {

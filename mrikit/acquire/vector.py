@@ -1,6 +1,6 @@
 """AcquireVectorEnv: many acquisitions at a time, one batched reconstruction a step."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
         DataError: Likewise.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
             raise ConfigError(f"num_envs is at least 1, found {num_envs}")
         self.render_mode = render_mode
         self.autoreset_mode = _mode(autoreset_mode)
-        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.episodes = make_episodes(
             data, reconstructor, budget, initial, preset=preset, device=device, num_rows=num_envs, settings=settings
         )
@@ -139,6 +139,11 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
         if is_reset:
             observation = self.episodes.observation
         return observation, rewards, is_over, np.zeros(self.num_envs, np.bool_), infos
+
+    @property
+    def volume_ids(self) -> tuple[str, ...]:
+        """Names of the volumes that `info["volume"]` counts."""
+        return self.episodes.slices.volume_ids
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """(row, phase) bool, the columns that are worth a step."""

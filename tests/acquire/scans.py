@@ -1,10 +1,10 @@
 """Small scans and the environments on them."""
 
 import numpy as np
+from phantoms import make_volume
 
 from mrikit.acquire.environment import AcquireEnv
 from mrikit.acquire.vector import AcquireVectorEnv
-from phantoms import make_volume
 
 SIZE = (32, 28)
 WINDOW = (24, 20)
@@ -12,9 +12,7 @@ WINDOW = (24, 20)
 
 def make_scans(num_volumes=2, num_coils=3, size=SIZE, num_slices=2):
     return [
-        make_volume(
-            num_slices=num_slices, num_coils=num_coils, size=size, window=WINDOW, volume_id=f"file{number}"
-        )
+        make_volume(num_slices=num_slices, num_coils=num_coils, size=size, window=WINDOW, volume_id=f"file{number}")
         for number in range(num_volumes)
     ]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
 from acquire.scans import SIZE, WINDOW, make_env, make_scans
+
 from mrikit.data import center_crop
 from mrikit.errors import ConfigError, DataError
 from mrikit.metrics import nmse, psnr, ssim
@@ -20,7 +20,7 @@ def test_an_episode_begins_with_the_middle_lines_and_the_image_that_they_give():
     scans = make_scans()
     env = make_env(scans, initial=6, observation_scale="data")
     observation, info = env.reset(seed=1, options={"volume": "file1", "slice": 1})
-    assert (info["volume"], info["slice"], info["num_lines"]) == ("file1", 1, 6)
+    assert (env.volume_ids[info["volume"]], info["slice"], info["num_lines"]) == ("file1", 1, 6)
     assert np.flatnonzero(observation["mask"]).tolist() == [11, 12, 13, 14, 15, 16]
     expected = zero_filled(scans[1], 1, observation["mask"].astype(bool))
     np.testing.assert_allclose(observation["reconstruction"][0], expected, rtol=1e-5, atol=1e-6)
@@ -55,7 +55,7 @@ def test_the_reward_is_the_gain_of_the_score_that_mrikit_measures(score):
         return measures[score](center_crop(image[None], WINDOW))
 
     before = by_hand(observation)
-    assert info["scores"][score] == pytest.approx(before, rel=1e-5)
+    assert info[score] == pytest.approx(before, rel=1e-5)
     observation, reward, *_ = env.step(10)
     sign = -1 if score in ("nmse", "mse") else 1
     assert reward == pytest.approx(sign * (by_hand(observation) - before), rel=1e-3, abs=1e-6)
@@ -65,7 +65,7 @@ def test_the_reward_is_the_gain_of_the_score_that_mrikit_measures(score):
 def test_the_gains_of_an_episode_add_up_to_what_the_score_gained():
     env = make_env()
     _, info = env.reset(seed=1)
-    first = info["scores"]["ssim"]
+    first = info["ssim"]
     rewards = [env.step(column)[1] for column in (10, 17, 9, 18)]
     assert sum(rewards) == pytest.approx(env.episodes.scores["ssim"][0] - first, abs=1e-9)
 
@@ -77,7 +77,7 @@ def test_the_final_reward_is_the_last_score_alone(score, sign):
     assert env.step(10)[1] == 0
     _, reward, is_over, _, info = env.step(17)
     assert is_over
-    assert reward == sign * info["scores"][score]
+    assert reward == sign * info[score]
 
 
 def test_the_end_of_the_budget_is_terminated_and_never_truncated():
@@ -95,8 +95,8 @@ def test_with_all_columns_the_image_is_the_reference():
     while (free := np.flatnonzero(env.action_masks())).size:
         _, _, is_over, _, info = env.step(free[0])
     assert is_over
-    assert info["scores"]["ssim"] == pytest.approx(1, abs=1e-6)
-    assert info["scores"]["nmse"] < 1e-10
+    assert info["ssim"] == pytest.approx(1, abs=1e-6)
+    assert info["nmse"] < 1e-10
 
 
 def test_legal_actions_are_told_in_two_ways():
@@ -146,7 +146,7 @@ def test_trying_columns_tells_what_a_step_would_score_and_changes_nothing():
     tried = env.try_actions(np.arange(20))
     assert (env.episodes.mask == mask).all()
     assert tried["ssim"].shape == (20,)
-    assert env.step(9)[4]["scores"]["ssim"] == pytest.approx(tried["ssim"][9], abs=1e-6)
+    assert env.step(9)[4]["ssim"] == pytest.approx(tried["ssim"][9], abs=1e-6)
 
 
 def test_a_number_of_given_lines_can_be_drawn_for_each_episode():

@@ -35,9 +35,7 @@ def volumes_of(arrays, split):
 
 def volume_of(kspace, volume_id):
     rows, columns = kspace.shape
-    info = ScanInfo(
-        volume_id=volume_id, matrix=(rows, columns), recon_matrix=(rows, columns), padding=(0, columns)
-    )
+    info = ScanInfo(volume_id=volume_id, matrix=(rows, columns), recon_matrix=(rows, columns), padding=(0, columns))
     return Volume(kspace=kspace[None, None], info=info)
 
 
@@ -83,9 +81,9 @@ def test_episodes_have_the_published_images_lines_rewards_and_scores(arrays, con
 def check_episode(env, run, arrays):
     rows = slice(len(run["fname"]))  # the published last batch of a split is smaller; ours goes on from the beginning
     _, info = env.reset()
-    assert info["volume"][rows].tolist() == run["fname"]
+    assert names(env, info)[rows] == run["fname"]
     assert columns(env)[rows] == run["initial_columns"]
-    check_scores(info["scores"], run["initial_scores"], rows)
+    check_scores(info, run["initial_scores"], rows)
     check_tried(env, run["try_action"], rows)
     for step in run["steps"]:
         actions = np.zeros(env.num_envs, np.int64)
@@ -94,7 +92,7 @@ def check_episode(env, run, arrays):
         np.testing.assert_allclose(rewards[rows], step["reward"], atol=2e-6)
         assert is_over[rows].tolist() == step["done"]
         assert columns(env)[rows] == step["columns"]
-        check_scores(info["scores"], step["scores"], rows)
+        check_scores(info, step["scores"], rows)
     if run["episode"] == 0 and run["metric"] == "mse":
         last = arrays[f"last_reconstruction::{run['split']}"]
         np.testing.assert_allclose(observation["reconstruction"][rows, 0], last, rtol=1e-5, atol=1e-6)
@@ -105,6 +103,10 @@ def check_tried(env, tried, rows):
     scores = env.try_actions(np.arange(env.num_envs)[rows], np.array(tried["actions"]))
     check_scores(scores, tried["scores"])
     assert (env.episodes.mask == before).all()
+
+
+def names(env, info):
+    return [env.volume_ids[volume] for volume in info["volume"]]
 
 
 def columns(env):
@@ -121,10 +123,10 @@ def test_an_evaluation_begins_with_the_published_images_and_scores(arrays, confi
     env = make_env(arrays, "ssim", "test", OfSplit(PublishedChance(config["seed"]), "test"))
     for first, seed in ((0, evaluation["seed"]), (2, None)):
         _, info = env.reset(seed=seed)
-        found = list(zip(info["volume"], info["slice"].tolist(), strict=True))
+        found = list(zip(names(env, info), info["slice"].tolist(), strict=True))
         assert found == [(name, 0) for name, _ in evaluation["images"][first : first + 2]]
         expected = {name: arrays[f"evaluate::low_to_high::{name}"][first : first + 2, 0] for name in METRICS}
-        check_scores(info["scores"], expected)
+        check_scores(info, expected)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
