@@ -44,7 +44,7 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
         DataError: The data cannot be read, or do not suit.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012 - gymnasium's own type
 
     def __init__(
         self,

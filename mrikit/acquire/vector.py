@@ -47,7 +47,7 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
         DataError: Likewise.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012 - gymnasium's own type
 
     def __init__(
         self,

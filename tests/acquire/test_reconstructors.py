@@ -47,7 +47,8 @@ def test_classical_methods_beat_zero_filling_where_they_can(name):
 
 
 def test_weights_of_a_network_are_a_reconstructor(tmp_path):
-    weights = save_unet(tmp_path / "weights.safetensors")
+    weights = tmp_path / "weights.safetensors"
+    save_unet(weights)
     env = make_env(make_scans(), weights, observation_scale="data")
     observation, _ = env.reset(seed=1)
     image = observation["reconstruction"]
