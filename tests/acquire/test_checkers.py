@@ -3,7 +3,6 @@
 import warnings
 
 import gymnasium
-import pytest
 from acquire.scans import make_env, make_scans, make_vector
 from gymnasium.utils.env_checker import check_env
 
@@ -25,8 +24,9 @@ def test_gymnasium_makes_it_by_name_with_its_own_wrappers():
 def test_stable_baselines3_finds_nothing_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says that the image is no picture of 0 to 255
-        checker = pytest.importorskip("stable_baselines3.common.env_checker")
-        checker.check_env(make_env(render_mode="rgb_array"), warn=True, skip_render_check=False)
+        from stable_baselines3.common import env_checker
+
+        env_checker.check_env(make_env(render_mode="rgb_array"), warn=True, skip_render_check=False)
 
 
 def test_torchrl_finds_nothing_wrong():
@@ -37,3 +37,16 @@ def test_torchrl_finds_nothing_wrong():
         check_env_specs(GymWrapper(make_env()))
         for mode in ("SAME_STEP", "DISABLED"):
             check_env_specs(GymWrapper(make_vector(num_envs=2, autoreset_mode=mode)))
+
+
+def test_maskable_ppo_of_sb3_contrib_learns_on_it():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import sb3_contrib
+
+        env = make_env(budget=4, taken="refuse")
+        policy = sb3_contrib.MaskablePPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, seed=1)
+        policy.learn(16)
+    observation, _ = env.reset(seed=1)
+    column, _ = policy.predict(observation, action_masks=env.action_masks())
+    assert env.action_masks()[column]
