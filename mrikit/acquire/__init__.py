@@ -1,5 +1,14 @@
 """Active acquisition: environments in which a policy chooses the next line of k-space to measure.
 
-`gymnasium` finds `mrikit/Acquire-v0` by itself and reads this file whenever it is imported, so nothing is loaded here.
-The environments are in `environment.py` and `vector.py`.
+Importing this registers `mrikit/Acquire-v0` with gymnasium, and loads nothing else, no torch either. The environments
+are in `environment.py` and `vector.py`.
 """
+
+import contextlib
+
+from mrikit.acquire.registration import ENV_ID, register
+
+__all__ = ["ENV_ID", "register"]
+
+with contextlib.suppress(ModuleNotFoundError):  # without the extra `rl` the rest of the room still works
+    register()

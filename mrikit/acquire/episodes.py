@@ -1,0 +1,262 @@
+"""Episodes: the state of a batch of acquisitions, each on its slice, and what a chosen line makes of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn.functional import pad
+
+from mrikit.acquire.config import AcquireConfig
+from mrikit.acquire.data import FullSlices
+from mrikit.acquire.reconstructors import Reconstructor
+from mrikit.acquire.rewards import Scores, gain, measure_scores, value
+from mrikit.acquire.starts import Given
+from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
+from mrikit.errors import ConfigError, DataError
+from mrikit.models.precision import autocast, real_float32
+
+_TRIED_AT_A_TIME = 16
+
+
+class Episodes:
+    """A batch of acquisitions; both environments are a face of it.
+
+    A row is one episode. Rows begin and end on their own; what is computed for several is computed in one batch.
+
+    Args:
+        slices: What is acquired.
+        reconstructor: Makes the images.
+        given: What is measured at the start.
+        budget: Lines to choose.
+        config: The rules.
+        num_rows: Episodes at a time.
+
+    Raises:
+        ConfigError: The budget is larger than the columns that are not given.
+    """
+
+    def __init__(
+        self,
+        slices: FullSlices,
+        reconstructor: Reconstructor,
+        given: Given,
+        budget: int,
+        config: AcquireConfig,
+        num_rows: int,
+    ) -> None:
+        rows, width = slices.matrix
+        if budget < 1:
+            raise ConfigError(f"the budget is at least one line, found {budget}")
+        _require_free(width - given.num_lines[1], budget, f"of {width}")
+        self.slices, self.given, self.budget, self.config = slices, given, budget, config
+        self.mask = np.zeros((num_rows, width), np.bool_)
+        """(row, phase) bool, what is measured."""
+        self.is_acquired = np.zeros((num_rows, width), np.bool_)
+        """(row, phase) bool, what the scanner can measure."""
+        self.images = torch.zeros((num_rows, rows, width), device=slices.device)
+        """(row, y, x) float32, in the scale of the data."""
+        self.unit = np.ones(num_rows, np.float32)
+        """(row,) what the observed image is divided by."""
+        self.num_steps = np.zeros(num_rows, np.int64)
+        """(row,) lines chosen so far, or steps that were lost."""
+        self.is_over = np.ones(num_rows, np.bool_)
+        """(row,) whether the episode has ended, or none has begun."""
+        self.scores: Scores = {name: np.zeros(num_rows) for name in config.scores}
+        """Of the images, by name."""
+        self.positions = np.zeros(num_rows, np.int64)
+        """(row,) of the slice."""
+        self._reconstructor = reconstructor
+        self._scans: list[ScanBatch] = [slices.read(0)] * num_rows
+        self._ranges = np.ones(num_rows)
+        self._stacked: torch.Tensor | None = None  # k-space of all rows, while they stay
+
+    @property
+    def action_mask(self) -> npt.NDArray[np.bool_]:
+        """(row, phase) bool, the columns that are worth a step."""
+        free: npt.NDArray[np.bool_] = self.is_acquired & ~self.mask
+        return free
+
+    @property
+    def observation(self) -> dict[str, npt.NDArray[np.generic]]:
+        """`reconstruction` (row, 1, y, x) float32 and `mask` (row, phase) int8; copies."""
+        mask = self.mask | ~self.is_acquired if self.config.marks_unacquired else self.mask
+        images = self.images.cpu().numpy() / self.unit[:, None, None]
+        return {"reconstruction": images[:, None], "mask": mask.astype(np.int8)}
+
+    def window(self, row: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """(y, x) float32 image and reference of a row, in the scored window."""
+        scan = self._scans[row]
+        image = center_crop(self.images[row], scan.crop)
+        return image.cpu().numpy(), _reference(scan)[0].cpu().numpy()
+
+    def begin(self, rows: Sequence[int], positions: Sequence[int], num_lines: Sequence[int]) -> None:
+        """Start new episodes in some rows.
+
+        Args:
+            rows: Where.
+            positions: The slice of each.
+            num_lines: Given lines of each.
+
+        Raises:
+            ConfigError: The budget is larger than the free columns of a slice.
+        """
+        for row, position, number in zip(rows, positions, num_lines, strict=True):
+            scan = self.slices.read(position)
+            left, right = self.config.acquired or scan.facts[0].acquired.columns
+            is_acquired = np.zeros(self.mask.shape[1], np.bool_)
+            is_acquired[left:right] = True
+            mask = self.given.lines(number) & is_acquired
+            free = int(is_acquired.sum() - mask.sum())
+            _require_free(free, self.budget, f"in {scan.facts[0].volume_id}, of {right - left} acquired")
+            self._scans[row], self.positions[row] = scan, position
+            self.is_acquired[row], self.mask[row] = is_acquired, mask
+            self.num_steps[row], self.is_over[row] = 0, False
+            self._ranges[row] = self._data_range(scan)
+        self._stacked = None
+        self._look(rows)
+        if self.config.observation_scale == "first":
+            largest = self.images[list(rows)].amax((-2, -1)).cpu().numpy()
+            self.unit[list(rows)] = np.where(largest > 0, largest, 1)
+
+    def measure(self, columns: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Measure a line in every row.
+
+        Args:
+            columns: (row,) the line of each.
+
+        Returns:
+            (row,) rewards.
+
+        Raises:
+            DataError: A line is out of range or, where that is refused, taken; or an episode is over.
+        """
+        rows = range(len(self.mask))
+        if self.is_over.any():
+            raise DataError(f"the episode of row {int(self.is_over.argmax())} is over; reset it before the next step")
+        self._require_allowed(rows, columns)
+        before = {name: score.copy() for name, score in self.scores.items()}
+        is_new = ~self.mask[rows, columns]
+        self.mask[rows, columns] = True
+        self.mask &= self.is_acquired
+        self.num_steps += 1
+        changed = np.flatnonzero(is_new & self.is_acquired[rows, columns])
+        if len(changed):
+            self._look(changed.tolist())
+        self.is_over = (self.num_steps >= self.budget) | ~self.action_mask.any(-1)
+        name = self.config.score
+        if self.config.reward == "final":
+            return np.where(self.is_over, value(name, self.scores[name]), 0.0)
+        return gain(name, before[name], self.scores[name])
+
+    def try_columns(self, rows: Sequence[int], columns: Sequence[int]) -> Scores:
+        """The scores that rows would have with one more line each; nothing is changed.
+
+        Args:
+            rows: (n,) a row may come more than once.
+            columns: (n,) a line for each.
+
+        Returns:
+            (n,) float64 by name.
+
+        Raises:
+            DataError: A line is out of range.
+        """
+        self._require_allowed(rows, np.asarray(columns), is_tried=True)
+        parts = []
+        for first in range(0, len(rows), _TRIED_AT_A_TIME):
+            some, lines = list(rows[first : first + _TRIED_AT_A_TIME]), columns[first : first + _TRIED_AT_A_TIME]
+            mask = self.mask[some]
+            mask[range(len(some)), lines] = True
+            parts.append(self._compute(some, mask & self.is_acquired[some])[1])
+        return {name: np.concatenate([part[name] for part in parts]) for name in self.scores}
+
+    def _require_allowed(
+        self, rows: Sequence[int], columns: npt.NDArray[np.integer], *, is_tried: bool = False
+    ) -> None:
+        width = self.mask.shape[1]
+        wrong = columns[(columns < 0) | (columns >= width)]
+        if len(wrong):
+            raise DataError(f"an action is a column from 0 to {width - 1}, found {int(wrong[0])}")
+        if self.config.taken == "refuse" and not is_tried:
+            for row, column in zip(rows, columns.tolist(), strict=True):
+                if not self.action_mask[row, column]:
+                    why = "measured already" if self.mask[row, column] else "not acquired by the scanner"
+                    raise DataError(f"column {column} is {why}; choose one that the action mask allows")
+
+    def _look(self, rows: Sequence[int]) -> None:
+        """Reconstruct and score some rows as they are now."""
+        images, scores = self._compute(rows, self.mask[list(rows)])
+        self.images[list(rows)] = images
+        for name, score in scores.items():
+            self.scores[name][list(rows)] = score
+
+    def _compute(self, rows: Sequence[int], mask: npt.NDArray[np.bool_]) -> tuple[torch.Tensor, Scores]:
+        """(n, y, x) images and their scores, of the slices of some rows, in one batch."""
+        images = self._reconstruct(self._kspace(rows), mask)
+        window = center_crop(images, self._scans[0].crop)
+        reference = torch.cat([_reference(self._scans[row]) for row in rows])
+        return images, measure_scores(window, reference, self._ranges[list(rows)].tolist(), self.config.scores)
+
+    def _kspace(self, rows: Sequence[int]) -> torch.Tensor:
+        """(n, slice, coil, readout, phase) complex64, full."""
+        if list(rows) != list(range(len(self.mask))):
+            return torch.cat([self._scans[row].kspace for row in rows])
+        if self._stacked is None:
+            self._stacked = torch.cat([scan.kspace for scan in self._scans])
+        return self._stacked
+
+    @torch.inference_mode()
+    def _reconstruct(self, kspace: torch.Tensor, mask: npt.NDArray[np.bool_]) -> torch.Tensor:
+        """(n, y, x) float32 images of the full field of view."""
+        scan = replace(self._scans[0], kspace=kspace, reference=None, data_range=None)
+        samples = torch.from_numpy(mask).to(kspace.device)
+        centers = torch.from_numpy(center_sizes(mask)).to(kspace.device)
+        example = undersample_by(scan, samples[:, None, None], centers)
+        inputs = network_inputs(example, crops_before=self._reconstructor.crops_before)
+        batches = zip(*(part.split(1 if self.config.one_by_one else len(kspace)) for part in inputs), strict=True)
+        with real_float32(), autocast(kspace.device, self._reconstructor.precision):
+            image = torch.cat([self._reconstructor.function(*batch).float() for batch in batches])
+        if self._reconstructor.crops_before:
+            image = _in_the_middle(image, scan.shape)
+        if image.shape != (len(kspace), *scan.shape):
+            expected, found = (" x ".join(map(str, size)) for size in ((len(kspace), *scan.shape), image.shape))
+            raise DataError(f"{self._reconstructor.name} made images of {found}; {expected} would do: batch, y, x")
+        return image
+
+    def _data_range(self, scan: ScanBatch) -> float:
+        largest = _reference(scan).amax() if self.config.data_range == "slice" else scan.data_range
+        assert largest is not None
+        return float(largest)
+
+
+def center_sizes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(row,) int64 columns that are measured without a gap in the middle of (row, phase) masks."""
+    width = mask.shape[1]
+    # The order in which a growing centre, placed as mask functions place it, takes columns in: right, left, right ...
+    counts = np.arange(1, width + 1)
+    start = (width - counts + 1) // 2
+    grows_left = np.diff(start, prepend=start[0] + 1) < 0
+    order = np.where(grows_left, start, start + counts - 1)
+    sizes: npt.NDArray[np.int64] = np.cumprod(mask[:, order], axis=1).sum(axis=1)
+    return sizes
+
+
+def _reference(scan: ScanBatch) -> torch.Tensor:
+    assert scan.reference is not None
+    return scan.reference
+
+
+def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """(n, y, x) images with zeros around them, so that the centre crop gives them back."""
+    height, width = image.shape[-2:]
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return pad(image, (left, shape[1] - left - width, top, shape[0] - top - height))
+
+
+def _require_free(free: int, budget: int, where: str) -> None:
+    if budget > free:
+        raise ConfigError(
+            f"a budget of {budget} lines, but only {free} columns {where} are free; a budget of at most {free} would do"
+        )

@@ -1,0 +1,91 @@
+"""Reconstructor: anything that makes images of masked k-space, with what it has to be given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mrikit.errors import ConfigError
+from mrikit.models import CLASSICAL
+from mrikit.reconstruct import Method, ReconstructConfig, build_method
+
+Reconstruct = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Masked k-space, mask and number of centre lines to the (batch, y, x) float32 magnitude, as `mrikit.models` has it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconstructor:
+    """A function from masked k-space to images, on its device."""
+
+    name: str
+    """For messages."""
+    function: Reconstruct
+    """Without gradients, and the same for each batch element whatever else is in the batch."""
+    precision: str = "fp32"
+    """One of `mrikit.models.precision.PRECISIONS`."""
+    num_adjacent: int = 1
+    """Slices that it sees together."""
+    crops_before: bool = False
+    """Whether it sees the scored window alone."""
+    max_readout: int = 0
+    """Rows of the image that it sees at most; 0 for all."""
+    num_coils: int = 0
+    """Virtual coils that it sees; 0 for the files' own."""
+    matrix: tuple[int, int] | None = None
+    """(readout, phase) that volumes are cropped to; None for their own."""
+
+
+def as_reconstructor(
+    what: "str | Path | Method | nn.Module | Reconstruct | Reconstructor", device: torch.device | str = "cpu"
+) -> Reconstructor:
+    """A reconstructor of whatever names or is one.
+
+    Args:
+        what: The name of a classical method, weights or the run folder of a network, a method, a model, or a function.
+        device: Where it computes.
+
+    Raises:
+        CheckpointError: The weights are damaged, or fit no model.
+        ConfigError: Nothing is called so.
+    """
+    if isinstance(what, Reconstructor):
+        return what
+    if isinstance(what, str | Path):
+        what = _named(what, device)
+    if isinstance(what, Method):
+        return _of_method(what)
+    if isinstance(what, nn.Module):
+        return _of_method(Method(name=type(what).__name__, model=what.to(device).eval()))
+    if callable(what):
+        return Reconstructor(name=getattr(what, "__name__", type(what).__name__), function=what)
+    raise ConfigError(f"a reconstructor is a name, a path of weights, a model or a function; found {what!r}")
+
+
+def _named(what: str | Path, device: torch.device | str) -> Method:
+    if str(what) in CLASSICAL:
+        return build_method(ReconstructConfig(model=str(what)), device)
+    if not Path(what).exists():
+        raise ConfigError(
+            f"no reconstructor is called {str(what)!r}, and no file either; there are {', '.join(CLASSICAL)}, and the "
+            f"weights or run folders of networks"
+        )
+    return build_method(ReconstructConfig(weights=Path(what)), device)
+
+
+def _of_method(method: Method) -> Reconstructor:
+    if method.flips:
+        raise ConfigError(f"{method.name}: an environment takes no mirror images; leave out flips")
+    # A model need have no configuration, which `Method` asks for what it is given.
+    has_config = hasattr(method.model, "config")
+    return Reconstructor(
+        name=method.name,
+        function=method.model,
+        precision=method.precision,
+        num_adjacent=method.num_adjacent if has_config else 1,
+        crops_before=method.crops_before if has_config else False,
+        max_readout=method.max_readout,
+        num_coils=method.num_coils,
+        matrix=method.matrix,
+    )
