@@ -1,0 +1,143 @@
+"""The evaluator of CVPR'19's active acquisition: how well each line of k-space was reconstructed."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mrikit.errors import ConfigError, DataError
+from mrikit.models.cvpr19 import init_normal, root_mean_square
+from mrikit.physics.fft import fft1c, ifft1c
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluatorConfig:
+    """Settings of the evaluator."""
+
+    width: int
+    """Lines of k-space."""
+    num_channels: int = 128
+    """Channels of the first convolution; doubled at each but the last."""
+    num_layers: int = 4
+    """Convolutions that halve the size, at least 2."""
+    num_given: int = 0
+    """Lines in the middle, even, that are measured always and have no score of their own."""
+    num_embedded: int = 0
+    """Numbers of the reconstructor's map of the mask that it is given too; 0 for none."""
+    adds_mask: bool = False
+    """Whether 1 is added to the image of a line that was measured."""
+    bounds_scores: bool = False
+    """Whether scores are between 0 and 1, by a sigmoid."""
+    divisor: float = 0.0
+    """What images are divided by first; 0 for the root mean square of each."""
+    misplaces_mask: bool = False
+    """Whether `adds_mask` meets other lines' images than it should, as in the published network."""
+    pools_square: bool = False
+    """Whether only as many rows of features as columns count, from the top, as in the published SS-DDQN: of a matrix of
+    640 x 368 it never sees the lower 43 %."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.num_channels < 1 or self.num_layers < 2 or self.num_embedded < 0:
+            found = f"{self.width}, {self.num_channels}, {self.num_layers} and {self.num_embedded}"
+            raise ConfigError(
+                "an evaluator needs width >= 1, num_channels >= 1, num_layers >= 2 and num_embedded >= 0, "
+                f"found {found}"
+            )
+        if self.num_given % 2 or not 0 <= self.num_given < self.width:
+            raise ConfigError(f"an evaluator needs num_given even, 0 to below {self.width}, found {self.num_given}")
+        if not 0 <= self.divisor < float("inf"):
+            raise ConfigError(f"an evaluator needs divisor >= 0, found {self.divisor}")
+
+
+class Evaluator(nn.Module):
+    """A convolutional network on the images that each line alone gives.
+
+    Source:
+        Zhang et al., Reducing uncertainty in undersampled MRI reconstruction with active acquisition, CVPR 2019,
+        arXiv:1902.03051.
+    """
+
+    waves: torch.Tensor
+    """(phase, x) complex64, what each line alone adds to a row of the image."""
+
+    def __init__(self, config: EvaluatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        num_lines, num = config.width, config.num_channels
+        widths = [num * 2**level for level in range(config.num_layers - 1)]
+        widths = [2 * num_lines + config.num_embedded, *widths, widths[-1]]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(*pair, kernel_size=4, stride=2, padding=1) for pair in itertools.pairwise(widths)
+        )
+        self.output = nn.Linear(widths[-1], num_lines - config.num_given)
+        self.apply(init_normal)
+        self.register_buffer("waves", ifft1c(torch.eye(num_lines), dim=-1), persistent=False)
+
+    def forward(
+        self, image: torch.Tensor, mask: torch.Tensor, embedded: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The score of each line: 1 where it was measured or is as if it were, near 0 where it is wrong.
+
+        Args:
+            image: (batch, y, x) complex64 reconstruction, or float32 magnitude.
+            mask: (batch, phase) bool, the lines measured.
+            embedded: (batch, num_embedded) float32, the reconstructor's map of the mask.
+
+        Returns:
+            (batch, phase) float32; the lines given always have 1.
+
+        Raises:
+            DataError: Images of another width or too small, or an embedding of another size.
+        """
+        self._check(image, embedded)
+        image = image / (self.config.divisor or root_mean_square(image))
+        channels = self._line_images(image, mask)
+        if embedded is not None:
+            planes = embedded[..., None, None].expand(-1, -1, *image.shape[-2:])
+            channels = torch.cat([channels, planes], dim=1)
+        for layer, conv in enumerate(self.convs):
+            channels = conv(channels)
+            channels = nn.functional.instance_norm(channels) if layer else channels
+            channels = nn.functional.leaky_relu(channels, 0.2)
+        if self.config.pools_square:
+            channels = channels[..., : channels.shape[-1], :]
+        scores = self.output(channels.mean((-2, -1))).float()
+        return self._with_given(torch.sigmoid(scores) if self.config.bounds_scores else scores)
+
+    def _line_images(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(batch, y, x) to (batch, 2 phase, y, x) float32: real and imaginary part of what each line alone gives."""
+        # A line alone varies along a row as one wave; its values down the rows are those of the transform along rows.
+        lines = fft1c(image, dim=-1).transpose(-1, -2)
+        parts = torch.view_as_real(lines[..., None] * self.waves[:, None]).movedim(-1, 2)
+        if self.config.adds_mask:
+            parts = parts + self._added(mask.float())[..., None, None]
+        return parts.flatten(1, 2)
+
+    def _added(self, mask: torch.Tensor) -> torch.Tensor:
+        """(batch, phase) to what is added to the (batch, phase, 2) parts."""
+        if not self.config.misplaces_mask:
+            return mask.unsqueeze(-1)
+        # There real and imaginary parts alternate, lines begin with the middle one, and channel j gets mask[j % phase].
+        there = torch.fft.ifftshift(mask, dim=-1)
+        return torch.fft.fftshift(torch.cat([there, there], dim=-1).unflatten(-1, (-1, 2)), dim=-2)
+
+    def _with_given(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scores of the other lines, and 1 for those in the middle."""
+        num_before = self.config.width // 2 - self.config.num_given // 2
+        given = scores.new_ones(len(scores), self.config.num_given)
+        return torch.cat([scores[:, :num_before], given, scores[:, num_before:]], dim=-1)
+
+    def _check(self, image: torch.Tensor, embedded: torch.Tensor | None) -> None:
+        size, smallest = image.shape[-2:], 2**self.config.num_layers
+        found = " x ".join(map(str, size))
+        if size[1] != self.config.width:
+            raise DataError(f"an evaluator of {self.config.width} lines needs images as wide, found {found}")
+        if min(size) < smallest or max(size) < 2 * smallest:
+            raise DataError(
+                f"an evaluator of {self.config.num_layers} layers needs images of {smallest} x {2 * smallest} or more, "
+                f"found {found}"
+            )
+        num_found = 0 if embedded is None else embedded.shape[-1]
+        if num_found != self.config.num_embedded:
+            raise DataError(f"an evaluator for {self.config.num_embedded} embedded numbers was given {num_found}")
