@@ -34,8 +34,8 @@ class EvaluatorConfig:
     misplaces_mask: bool = False
     """Whether `adds_mask` meets other lines' images than it should, as in the published network."""
     pools_square: bool = False
-    """Whether only as many rows of features as columns count, from the top, as in the published SS-DDQN: of a matrix of
-    640 x 368 it never sees the lower 43 %."""
+    """Whether only as many rows of features as columns are averaged, from the top, as in the published SS-DDQN: of a
+    matrix of 640 x 368 the lower 43 % are left out."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.num_channels < 1 or self.num_layers < 2 or self.num_embedded < 0:
