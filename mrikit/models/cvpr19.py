@@ -30,8 +30,8 @@ class Cvpr19Config:
     dropout: float = 0.2
     """Probability of a value between two convolutions of a residual block to be 0 during training, below 1."""
     num_embedded: int = 0
-    """Numbers that a learned map makes of the mask, and every pixel is given; 0 for none. They are for the evaluator: here
-    the instance norm behind the first convolution takes out again whatever is the same in every pixel."""
+    """Numbers that a learned map makes of the mask, and every pixel is given; 0 for none. They are for the evaluator:
+    here the instance norm behind the first convolution takes out again whatever is the same in every pixel."""
     width: int = 0
     """Lines of k-space that the map of the mask is for; not needed without one."""
     divisor: float = 0.0

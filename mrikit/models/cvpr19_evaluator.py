@@ -74,9 +74,7 @@ class Evaluator(nn.Module):
         self.apply(init_normal)
         self.register_buffer("waves", ifft1c(torch.eye(num_lines), dim=-1), persistent=False)
 
-    def forward(
-        self, image: torch.Tensor, mask: torch.Tensor, embedded: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, mask: torch.Tensor, embedded: torch.Tensor | None = None) -> torch.Tensor:
         """The score of each line: 1 where it was measured or is as if it were, near 0 where it is wrong.
 
         Args:

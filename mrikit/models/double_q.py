@@ -41,9 +41,7 @@ class Update(NamedTuple):
     """Mean of what the network said of the actions."""
 
 
-def double_q_targets(
-    online: nn.Module, target: nn.Module, transitions: Transitions, discount: float
-) -> torch.Tensor:
+def double_q_targets(online: nn.Module, target: nn.Module, transitions: Transitions, discount: float) -> torch.Tensor:
     """What the actions were worth, by their reward and by the best line that comes next.
 
     Args:
@@ -87,7 +85,7 @@ def update_double_q(
     values = online(transitions.image, transitions.mask).gather(-1, transitions.action.unsqueeze(-1)).squeeze(-1)
     loss = nn.functional.smooth_l1_loss(values, expected)
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     weights = list(online.parameters())
     norm = torch.nn.utils.get_total_norm([weight.grad for weight in weights if weight.grad is not None])
     nn.utils.clip_grad_value_(weights, largest_gradient)

@@ -32,7 +32,9 @@ def in_places(lines):
 
 def test_the_loss_with_uncertainty_and_its_gradients_equal_the_published_ones(case):
     arrays, config = case
-    reconstruction, log_variance = (arrays[name].clone().requires_grad_() for name in ("reconstruction", "log_variance"))
+    reconstruction, log_variance = (
+        arrays[name].clone().requires_grad_() for name in ("reconstruction", "log_variance")
+    )
     loss = uncertainty_loss(as_complex(reconstruction).abs(), log_variance[:, 0], as_complex(arrays["target"]).abs())
     assert relative_error(loss.detach(), arrays["nll_map"][:, 0]) < OUTPUTS
     assert float(loss.detach().mean()) == pytest.approx(config["nll"], rel=OUTPUTS)

@@ -190,7 +190,10 @@ def test_masks_that_the_embedding_does_not_know_are_refused():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_channels": 3}, "cvpr19 needs an even num_channels, num_residual_blocks >= 0 and num_cascades >= 1, found"),
+        (
+            {"num_channels": 3},
+            "cvpr19 needs an even num_channels, num_residual_blocks >= 0 and num_cascades >= 1, found",
+        ),
         ({"num_cascades": 0}, "cvpr19 needs an even num_channels"),
         ({"num_residual_blocks": -1}, "cvpr19 needs an even num_channels"),
         ({"dropout": 1.0}, "cvpr19 needs 0 <= dropout < 1 and divisor >= 0, found 1.0 and 0.0"),

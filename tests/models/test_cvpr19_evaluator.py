@@ -119,7 +119,10 @@ def test_images_that_do_not_fit_are_refused(size, embedded, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_layers": 1}, "an evaluator needs width >= 1, num_channels >= 1, num_layers >= 2 and num_embedded >= 0, f"),
+        (
+            {"num_layers": 1},
+            "an evaluator needs width >= 1, num_channels >= 1, num_layers >= 2 and num_embedded >= 0, f",
+        ),
         ({"num_embedded": -1}, "an evaluator needs width >= 1"),
         ({"num_given": 3}, "an evaluator needs num_given even, 0 to below 16, found 3"),
         ({"num_given": 16}, "an evaluator needs num_given even, 0 to below 16, found 16"),

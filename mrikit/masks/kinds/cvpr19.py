@@ -38,16 +38,15 @@ def symmetric(width: int, num_low: int, num_high: int, rng: np.random.RandomStat
     """
     _check(width, num_low, num_high)
     side, num_outside = width // 2, width // 2 - num_low // 2
-    half = np.arange(side) >= num_outside
+    half: npt.NDArray[np.bool_] = np.arange(side) >= num_outside
     half[rng.choice(num_outside, min(num_high // 2, num_outside), replace=False)] = True
     return np.concatenate([half, np.ones(width % 2, bool), half[::-1]])
 
 
 def low_to_high(width: int, num_low: int, num_high: int, _rng: np.random.RandomState) -> npt.NDArray[np.bool_]:
-    """The middle alone, of all lines together, rounded down to an even number."""
+    """The middle alone, of as many lines as both numbers together."""
     _check(width, num_low, num_high)
-    side = (num_low + num_high) // 2
-    return np.abs(np.arange(width) - width // 2 + 0.5) < side
+    return center_block(width, num_low + num_high)
 
 
 def grid(width: int, num_low: int, num_high: int, rng: np.random.RandomState) -> npt.NDArray[np.bool_]:
@@ -56,16 +55,19 @@ def grid(width: int, num_low: int, num_high: int, rng: np.random.RandomState) ->
     step = int(rng.choice(_STEPS))
     from_middle = np.zeros(width, bool)
     from_middle[step::step] = True
-    return _with_middle(from_middle, num_low)
+    return np.fft.fftshift(from_middle) | center_block(width, num_low)
 
 
 def symmetric_grid(width: int, num_low: int, num_high: int, rng: np.random.RandomState) -> npt.NDArray[np.bool_]:
-    """The middle, and every 4th, 8th or 16th line from it, with their mirror images; `num_high` does not matter."""
+    """The middle, and every 4th, 8th or 16th line from it, with their mirror images; `num_high` does not matter.
+
+    Of an odd width the last line has no partner and is never one of them.
+    """
     _check(width, num_low, num_high)
     step = int(rng.choice(_STEPS))
     half = np.zeros(width // 2, bool)
     half[step::step] = True
-    return _with_middle(np.concatenate([half, np.zeros(width % 2, bool), half[::-1]]), num_low)
+    return np.concatenate([half[::-1], half, np.zeros(width % 2, bool)]) | center_block(width, num_low)
 
 
 FAMILIES: Final[dict[str, Family]] = {
@@ -100,16 +102,8 @@ def published_counts(
     return chosen, int(rng.beta(*beta) * (width - chosen) // 2) * 2
 
 
-def _with_middle(from_middle: npt.NDArray[np.bool_], num_low: int) -> npt.NDArray[np.bool_]:
-    """Lines that begin with the middle one, brought to their places, and `num_low` in the middle, rounded down to even.
-
-    Counted from the middle the lowest are the first and the last.
-    """
-    side = num_low // 2
-    from_middle[:side] = from_middle[len(from_middle) - side :] = True
-    return np.fft.fftshift(from_middle)
-
-
 def _check(width: int, num_low: int, num_high: int) -> None:
     if num_low < 0 or num_high < 0 or num_low + num_high > width:
-        raise ConfigError(f"a mask of {width} lines has 0 or more in the middle and outside, found {num_low}, {num_high}")
+        raise ConfigError(
+            f"a mask of {width} lines has 0 or more in the middle and outside, found {num_low}, {num_high}"
+        )
