@@ -2,13 +2,16 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.models.cvpr19 import init_normal, root_mean_square
-from mrikit.physics.fft import fft1c, ifft1c
+from mrikit.models.spectral_conv import SpectralConv
+
+_SLOPE: Final = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,21 +61,15 @@ class Evaluator(nn.Module):
         arXiv:1902.03051.
     """
 
-    waves: torch.Tensor
-    """(phase, x) complex64, what each line alone adds to a row of the image."""
-
     def __init__(self, config: EvaluatorConfig) -> None:
         super().__init__()
         self.config = config
-        num_lines, num = config.width, config.num_channels
-        widths = [num * 2**level for level in range(config.num_layers - 1)]
-        widths = [2 * num_lines + config.num_embedded, *widths, widths[-1]]
-        self.convs = nn.ModuleList(
-            nn.Conv2d(*pair, kernel_size=4, stride=2, padding=1) for pair in itertools.pairwise(widths)
-        )
-        self.output = nn.Linear(widths[-1], num_lines - config.num_given)
+        widths = [config.num_channels * 2**level for level in range(config.num_layers - 1)]
+        pairs = itertools.pairwise([*widths, widths[-1]])
+        self.first = SpectralConv(config.width, config.num_embedded, widths[0])
+        self.convs = nn.ModuleList(nn.Conv2d(*pair, kernel_size=4, stride=2, padding=1) for pair in pairs)
+        self.output = nn.Linear(widths[-1], config.width - config.num_given)
         self.apply(init_normal)
-        self.register_buffer("waves", ifft1c(torch.eye(num_lines), dim=-1), persistent=False)
 
     def forward(self, image: torch.Tensor, mask: torch.Tensor, embedded: torch.Tensor | None = None) -> torch.Tensor:
         """The score of each line: 1 where it was measured or is as if it were, near 0 where it is wrong.
@@ -90,35 +87,25 @@ class Evaluator(nn.Module):
         """
         self._check(image, embedded)
         image = image / (self.config.divisor or root_mean_square(image))
-        channels = self._line_images(image, mask)
-        if embedded is not None:
-            planes = embedded[..., None, None].expand(-1, -1, *image.shape[-2:])
-            channels = torch.cat([channels, planes], dim=1)
-        for layer, conv in enumerate(self.convs):
-            channels = conv(channels)
-            channels = nn.functional.instance_norm(channels) if layer else channels
-            channels = nn.functional.leaky_relu(channels, 0.2)
+        added = self._added(mask.float())
+        constants = added if embedded is None else torch.cat([added, embedded], dim=-1)
+        channels = nn.functional.leaky_relu(self.first(image, constants), _SLOPE)
+        for conv in self.convs:
+            channels = nn.functional.leaky_relu(nn.functional.instance_norm(conv(channels)), _SLOPE)
         if self.config.pools_square:
             channels = channels[..., : channels.shape[-1], :]
         scores = self.output(channels.mean((-2, -1))).float()
         return self._with_given(torch.sigmoid(scores) if self.config.bounds_scores else scores)
 
-    def _line_images(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(batch, y, x) to (batch, 2 phase, y, x) float32: real and imaginary part of what each line alone gives."""
-        # A line alone varies along a row as one wave; its values down the rows are those of the transform along rows.
-        lines = fft1c(image, dim=-1).transpose(-1, -2)
-        parts = torch.view_as_real(lines[..., None] * self.waves[:, None]).movedim(-1, 2)
-        if self.config.adds_mask:
-            parts = parts + self._added(mask.float())[..., None, None]
-        return parts.flatten(1, 2)
-
     def _added(self, mask: torch.Tensor) -> torch.Tensor:
-        """(batch, phase) to what is added to the (batch, phase, 2) parts."""
+        """(batch, phase) to what is added to the (batch, 2 phase) parts of the images of lines."""
+        if not self.config.adds_mask:
+            return mask.new_zeros(len(mask), 2 * mask.shape[-1])
         if not self.config.misplaces_mask:
-            return mask.unsqueeze(-1)
+            return mask.repeat_interleave(2, dim=-1)
         # There real and imaginary parts alternate, lines begin with the middle one, and channel j gets mask[j % phase].
         there = torch.fft.ifftshift(mask, dim=-1)
-        return torch.fft.fftshift(torch.cat([there, there], dim=-1).unflatten(-1, (-1, 2)), dim=-2)
+        return torch.fft.fftshift(torch.cat([there, there], dim=-1).unflatten(-1, (-1, 2)), dim=-2).flatten(1)
 
     def _with_given(self, scores: torch.Tensor) -> torch.Tensor:
         """Scores of the other lines, and 1 for those in the middle."""

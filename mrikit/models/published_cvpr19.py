@@ -44,6 +44,25 @@ def reconstructor_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Te
     return _require(found, "cascades.0.output.weight", "reconstructor of CVPR'19")
 
 
+def reconstructor_settings(tensors: Mapping[str, torch.Tensor]) -> dict[str, int]:
+    """Settings of `Cvpr19Config` that names and shapes tell; `divisor` and `dropout` are not among them.
+
+    Args:
+        tensors: From `reconstructor_state`.
+    """
+    first = tensors["cascades.0.encoder.0.weight"]
+    embedding = tensors.get("embedding.weight")
+    return {
+        "num_channels": first.shape[0],
+        "num_residual_blocks": sum(
+            bool(re.match(r"cascades\.0\.residuals\.\d+\.first\.bias", name)) for name in tensors
+        ),
+        "num_cascades": sum(name.endswith(".output.weight") for name in tensors),
+        "num_embedded": first.shape[1] - 2,
+        "width": 0 if embedding is None else embedding.shape[1],
+    }
+
+
 def evaluator_state(state: Mapping[str, torch.Tensor], width: int) -> dict[str, torch.Tensor]:
     """The evaluator or an SS-DDQN in a state dict, with the names of `mrikit.models.cvpr19_evaluator.Evaluator`.
 
@@ -61,11 +80,11 @@ def evaluator_state(state: Mapping[str, torch.Tensor], width: int) -> dict[str, 
         match = matches[name]
         if match:
             place = layers.index(int(match["layer"]))
-            owner = "output" if place == len(layers) - 1 else f"convs.{place}"
+            owner = "first" if place == 0 else "output" if place == len(layers) - 1 else f"convs.{place - 1}"
             found[f"{owner}.{match['part']}"] = tensor
-    _require(found, "convs.1.weight", "evaluator of CVPR'19")
-    if found["convs.0.weight"].shape[1] < 2 * width:
-        inputs = found["convs.0.weight"].shape[1]
+    _require(found, "convs.0.weight", "evaluator of CVPR'19")
+    if found["first.weight"].shape[1] < 2 * width:
+        inputs = found["first.weight"].shape[1]
         raise CheckpointError(f"holds an evaluator of {inputs} inputs, too few for the 2 of each of {width} lines")
     return found | _moved(found, width)
 
@@ -117,13 +136,13 @@ def _reconstructor_name(match: re.Match[str]) -> str:
 
 def _moved(found: Mapping[str, torch.Tensor], width: int) -> dict[str, torch.Tensor]:
     """First and last layer of an evaluator, whose inputs and outputs are two and one per line."""
-    of_lines, of_others = found["convs.0.weight"].tensor_split([2 * width], dim=1)
+    of_lines, of_others = found["first.weight"].tensor_split([2 * width], dim=1)
     of_lines = torch.fft.fftshift(of_lines.unflatten(1, (width, 2)), dim=1).flatten(1, 2)
     weight, bias = found["output.weight"].flatten(1), found["output.bias"]
     # Lines given always are the first and the last there, and left out.
     num_before = width // 2 - (width - len(bias)) // 2
     return {
-        "convs.0.weight": torch.cat([of_lines, of_others], dim=1),
+        "first.weight": torch.cat([of_lines, of_others], dim=1),
         "output.weight": weight.roll(num_before, dims=0),
         "output.bias": bias.roll(num_before, dims=0),
     }

@@ -9,7 +9,7 @@ from helpers import relative_error
 
 from mrikit.models.cvpr19 import Cvpr19, Cvpr19Config
 from mrikit.models.cvpr19_evaluator import Evaluator, EvaluatorConfig
-from mrikit.models.published_cvpr19 import evaluator_state, reconstructor_state
+from mrikit.models.published_cvpr19 import evaluator_state, reconstructor_settings, reconstructor_state
 from mrikit.physics.fft import fft2c
 
 OUTPUTS = 1e-5
@@ -46,17 +46,17 @@ def weights(arrays):
 @torch.inference_mode()
 def test_the_reconstructor_equals_the_published_one(load, number, tolerance):
     arrays, config = load("reconstructor", number)
-    model = Cvpr19(
-        Cvpr19Config(
-            num_channels=config["number_of_filters"],
-            num_residual_blocks=config["number_of_layers_residual_bottleneck"],
-            num_cascades=config["number_of_cascade_blocks"],
-            num_embedded=config["mask_embed_dim"],
-            width=config["img_width"],
-            divisor=1.0,
-        )
-    ).eval()
-    model.load_state_dict(reconstructor_state(weights(arrays)), strict=True)
+    tensors = reconstructor_state(weights(arrays))
+    settings = reconstructor_settings(tensors)
+    assert settings == {
+        "num_channels": config["number_of_filters"],
+        "num_residual_blocks": config["number_of_layers_residual_bottleneck"],
+        "num_cascades": config["number_of_cascade_blocks"],
+        "num_embedded": config["mask_embed_dim"],
+        "width": config["img_width"] if config["mask_embed_dim"] else 0,
+    }
+    model = Cvpr19(Cvpr19Config(divisor=1.0, **settings)).eval()
+    model.load_state_dict(tensors, strict=True)
     mask = centred(arrays["mask"])[:, None, None]
     zero_filled = as_complex(arrays["zero_filled"])
     output = model.compute(fft2c(zero_filled)[:, None], mask, torch.zeros(2, dtype=torch.int64))
