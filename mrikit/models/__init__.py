@@ -16,6 +16,7 @@ from mrikit.models import (
     adaptive_varnet_config,
     anatomy_classifier,
     classical,
+    cvpr19,
     prompt_unet,
     promptmr,
     promptmr_config,
@@ -40,6 +41,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "promptmr": (promptmr.PromptMR, promptmr_config.PromptMRConfig),
     "spirit_net": (spirit_net.SpiritNet, spirit_net.SpiritNetConfig),
     "adaptive_varnet": (adaptive_varnet.AdaptiveVarNet, adaptive_varnet_config.AdaptiveVarNetConfig),
+    "cvpr19": (cvpr19.Cvpr19, cvpr19.Cvpr19Config),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 
