@@ -11,7 +11,7 @@ from mrikit.recipes.choose import chosen_configs
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GRIDS = {"learned-brain": 864, "fixed-brain": 828, "learned-digits": 864, "fixed-digits": 990}
 SMALL = {"learned-brain-small": 8, "fixed-brain-small": 10, "learned-digits-small": 8, "fixed-digits-small": 10}
-CLAIMS = {"claim-brain": 55, "claim-digits": 90, "claim-knee": 30}
+CLAIMS = {"claim-brain": 65, "claim-digits": 90, "claim-knee": 30}
 
 
 def values_of(name):
