@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks.kinds.tiles import fit_samples
 from mrikit.masks.mask import center_size
 from mrikit.models.samplers import Sampler, SamplerConfig, score_loss
 from mrikit.physics.sampling import keep
@@ -77,19 +78,27 @@ def test_a_tile_of_any_size_meets_the_budget_to_one_sample(shape, tile, accelera
     assert samples(sampler(rngs(seed, seed + 1), [0, 0], 0.0)) == [budget, budget]
 
 
-def test_a_tile_is_repeated_and_one_entry_at_most_is_cut_at_the_rim():
+def test_a_tile_is_repeated_and_cut_at_the_rim_as_a_fixed_one_is():
     sampler = make((4.0,), kind="tile", acs="square", num_acs=5)
-    outside = torch.from_numpy(~sampler._center[0].numpy())
-    mask = sampler.mask(0).samples
-    shares = [mask[row::4, column::4][outside[row::4, column::4]].mean() for row in range(4) for column in range(4)]
-    assert sum(0 < share < 1 for share in shares) == 1
-    row, column = divmod(next(entry for entry, share in enumerate(shares) if 0 < share < 1), 4)
-    places = np.argwhere(outside.numpy()[row::4, column::4])
-    distance = np.hypot(
-        (places[:, 0] * 4 + row - SHAPE[0] // 2) / SHAPE[0], (places[:, 1] * 4 + column - SHAPE[1] // 2) / SHAPE[1]
-    )
-    is_kept = mask[row::4, column::4][outside[row::4, column::4]]
-    assert distance[is_kept].max() <= distance[~is_kept].min()
+    center, mask = sampler._center[0].numpy(), sampler.mask(0).samples
+    entries = [(row, column) for row in range(4) for column in range(4)]
+    is_chosen = np.zeros((4, 4), bool)
+    for row, column in entries:
+        is_chosen[row, column] = (mask & ~center)[row::4, column::4].any()
+    assert is_chosen.sum() == 4
+    whole = np.tile(is_chosen, (SHAPE[0] // 4 + 1, SHAPE[1] // 4 + 1))[: SHAPE[0], : SHAPE[1]]
+    assert np.array_equal(mask, fit_samples(whole, center, mask.sum() - center.sum()))
+
+
+@pytest.mark.parametrize("num_acs", [4, 7])
+def test_a_searched_tile_with_a_centre_is_what_a_sampler_begins_with(tmp_path, num_acs):
+    tile = np.zeros((4, 4), bool)
+    tile[[0, 2, 1, 3], [0, 0, 2, 2]] = True
+    np.save(tmp_path / "tile.npy", tile)
+    sampler = make(kind="tile", start=str(tmp_path / "tile.npy"), acs="square", num_acs=num_acs)
+    center, mask = sampler._center[0].numpy(), sampler.mask(0).samples
+    whole = np.tile(tile, (SHAPE[0] // 4 + 1, SHAPE[1] // 4 + 1))[: SHAPE[0], : SHAPE[1]]
+    assert np.array_equal(mask, fit_samples(whole, center, mask.sum() - center.sum()))
 
 
 def test_a_fixed_tile_is_a_point_that_a_learned_one_can_stand_at(tmp_path):

@@ -4,9 +4,10 @@ A sampler chooses on a grid: (1, phase) for lines, else (readout, phase). Its bu
 round(grid / acceleration), and the centre is part of it. The entries that it learns are the grid itself, or a tile that
 is repeated over the grid and cropped.
 
-The samples outside the centre are taken in the order of their scores until the budget is spent. All repeats of an entry
-of a tile have the same score, and of equals those nearer to the middle of k-space come first. So at most one entry of a
-tile is sampled in the middle of k-space and not at its rim, and the number is exact to one sample whatever the sizes.
+The samples outside the centre are taken in the order of their scores until the budget is spent. Of a tile as many
+entries are chosen as the budget needs, the best first, and of all their samples those nearest to the middle of k-space
+are taken, as fixed tiles are laid out; of nested tiles each entry is exhausted before the next. So the number is exact
+to one sample whatever the sizes.
 """
 
 from collections.abc import Sequence

@@ -49,6 +49,23 @@ def keep_largest(scores: torch.Tensor, taken: torch.Tensor, counts: Sequence[int
     return mask.view_as(scores)
 
 
+def choose_entries(entries: torch.Tensor, sizes: torch.Tensor, needed: torch.Tensor) -> torch.Tensor:
+    """The largest entries of a tile, as many as it takes to have enough samples.
+
+    Args:
+        entries: (batch, rows, columns) float32 scores.
+        sizes: The same shape, int64, samples that each entry would add.
+        needed: (batch,) int64, samples that are wanted.
+
+    Returns:
+        (batch, rows, columns) float32, 1 for those.
+    """
+    ranked = entries.detach().flatten(1).argsort(dim=1, descending=True, stable=True)
+    added = sizes.flatten(1).gather(1, ranked)
+    is_chosen = added.cumsum(1) - added < needed[:, None]
+    return torch.zeros_like(entries.flatten(1)).scatter(1, ranked, is_chosen.to(entries.dtype)).view_as(entries)
+
+
 def keep_ties(scores: torch.Tensor, counts: torch.Tensor, slope: float) -> torch.Tensor:
     """All scores from the `counts`-th largest on, as the study keeps them.
 

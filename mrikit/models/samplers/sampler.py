@@ -59,6 +59,8 @@ class Sampler(nn.Module):
         budgets = budget.grid_budgets(config, self.accelerations)
         grid, entries = budget.grid_shape(config), budget.entry_shape(config)
         self._grid = grid
+        # Nested masks rank samples one by one: the rim of a sparser one might lie outside that of a denser one.
+        self._ranks_entries = config.kind == "tile" and not config.is_nested
         self._limit = grid[1] if grid[0] == 1 else min(grid)
         self.logits = nn.Parameter(torch.empty(1 if config.is_nested else len(budgets), *entries))
         bound = (entries[0] * entries[1]) ** -0.5
@@ -189,11 +191,23 @@ class Sampler(nn.Module):
         return num_center + (self._num_samples[level] - num_center) * step // self.config.num_steps
 
     def _top_k(self, entries: torch.Tensor, taken: torch.Tensor, counts: Sequence[int], slope: float) -> torch.Tensor:
-        scores = self._on_grid(entries)
-        kept = estimators.keep_largest(scores, taken, counts, self._order)
+        scores = ranked = self._on_grid(entries)
+        if self._ranks_entries:
+            needed = torch.tensor(counts, device=taken.device) - taken.sum((1, 2))
+            # All chosen entries rank alike, so that each loses its samples at the rim, as a fixed tile does.
+            ranked = self._on_grid(estimators.choose_entries(entries, self._sizes(~taken), needed))
+        kept = estimators.keep_largest(ranked, taken, counts, self._order)
         if self.config.gradient == "score":
             return kept
-        return estimators.straight_through(kept, self._smooth(scores, kept, taken, slope))
+        decided = ranked if self._ranks_entries else kept
+        return estimators.straight_through(kept, self._smooth(scores, decided, taken, slope))
+
+    def _sizes(self, is_free: torch.Tensor) -> torch.Tensor:
+        """(batch, tile rows, tile columns) int64 repeats of each entry that are free."""
+        rows, columns = self.logits.shape[1:]
+        below, right = (-size % one for size, one in zip(self._grid, (rows, columns), strict=True))
+        padded = torch.nn.functional.pad(is_free.long(), (0, right, 0, below))
+        return padded.unflatten(2, (-1, columns)).unflatten(1, (-1, rows)).sum((1, 3))
 
     def _smooth(self, scores: torch.Tensor, kept: torch.Tensor, taken: torch.Tensor, slope: float) -> torch.Tensor:
         if self.config.gradient == "kept":
