@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 GRIDS = {"learned-brain": 864, "fixed-brain": 828, "learned-digits": 864, "fixed-digits": 990}
 SMALL = {"learned-brain-small": 8, "fixed-brain-small": 10, "learned-digits-small": 8, "fixed-digits-small": 10}
 CLAIMS = {"claim-brain": 65, "claim-digits": 90, "claim-knee": 30}
+NESTED = {"nested-digits": 10}
 
 
 def values_of(name):
@@ -25,7 +26,7 @@ def evenly(count, *values):
     return dict.fromkeys(values, count // len(values))
 
 
-@pytest.mark.parametrize(("name", "count"), [*GRIDS.items(), *SMALL.items(), *CLAIMS.items()])
+@pytest.mark.parametrize(("name", "count"), [*GRIDS.items(), *SMALL.items(), *CLAIMS.items(), *NESTED.items()])
 def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
     members = read_sweep(EXAMPLES / f"{name}.toml").members()
     assert len(members) == len({one.name for one in members}) == count
@@ -34,7 +35,7 @@ def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
 
 
 def test_every_file_of_the_folder_is_one_of_these():
-    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL, *CLAIMS}
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL, *CLAIMS, *NESTED}
 
 
 def test_the_learned_grids_have_the_axes_of_the_study():
@@ -105,3 +106,13 @@ def test_each_row_of_a_claim_is_a_training_with_five_seeds_at_one_budget(name):
         is_fixed = member.settings.get("sampler.kind") == "" or config.model == "varnet"
         assert config.learns_masks != is_fixed
         assert len(config.data.accelerations) == 1
+
+
+def test_nested_masks_are_compared_with_free_ones_at_both_accelerations():
+    sweep = read_sweep(EXAMPLES / "nested-digits.toml")
+    assert values_of("nested-digits")["sampler.is_nested"] == evenly(10, "true", "false")
+    for member in sweep.members()[::5]:
+        settings = [f"{key}={value}" for key, value in member.settings.items()]
+        (config,) = chosen_configs(member.task, sweep.size, None, settings, {})
+        assert config.data.accelerations == (4.0, 8.0)
+        assert config.learns_masks
