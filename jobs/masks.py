@@ -101,6 +101,7 @@ def make(
         mask, learned = _draw(_plan(kind, size, acceleration, center, settings), size, rng), None
     else:
         _require_undrawn(context)
+        _require_own_file(probabilities, out)
         mask, learned, size = _learned(weights, acceleration)
     _write(mask, out, rng, learned)
     if probabilities is not None and learned is not None:
@@ -274,6 +275,18 @@ def _require_undrawn(context: typer.Context) -> None:
         raise ConfigError(f"--weights bring a mask of their own, and {words} draws one; leave either out")
 
 
+def _require_own_file(probabilities: Path | None, out: Path) -> None:
+    """Refuse probabilities that cannot be written as asked for, before the mask is."""
+    from mrikit.errors import ConfigError
+
+    if probabilities is None:
+        return
+    if probabilities.suffix != ".npy":
+        raise ConfigError(f"probabilities are a .npy file, found --probabilities {probabilities}")
+    if probabilities.resolve() == out.resolve():
+        raise ConfigError(f"--out and --probabilities are both {out}; name another file for one of them")
+
+
 def _learned(weights: Location, acceleration: float | None) -> "tuple[Mask, npt.NDArray[np.float32], tuple[int, int]]":
     """The mask that weights have learned, its probabilities, and the (readout, phase) it is for."""
     from mrikit.checkpoint import build_trained_sampler, level_of, load_weights
@@ -298,11 +311,8 @@ def _write_array(array: "npt.NDArray[np.float32]", out: Path) -> None:
 
     import numpy as np
 
-    from mrikit.errors import ConfigError
     from mrikit.storage import atomic_path
 
-    if out.suffix != ".npy":
-        raise ConfigError(f"probabilities are a .npy file, found --probabilities {out}")
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     with atomic_path(out, buffer.tell()) as temporary:

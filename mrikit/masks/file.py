@@ -46,7 +46,7 @@ def read_mask_file(path: Path) -> MaskFile:
     """
     try:
         return _READERS[path.suffix](path, path.stat().st_mtime_ns)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: not a mask file ({reason}); `mrikit masks make` writes one") from error
 
@@ -103,6 +103,9 @@ def mask_file_bytes(
 @functools.lru_cache(maxsize=16)
 def _read_npy(path: Path, _version: int) -> MaskFile:
     samples = np.load(path, allow_pickle=False)
+    if not isinstance(samples, np.ndarray):
+        samples.close()
+        raise ValueError("several arrays are packed in it")
     if samples.dtype != np.bool_ or samples.ndim not in (1, 2):
         raise ValueError(f"bool of (phase,) or (readout, phase) is needed, found {samples.dtype} of {samples.shape}")
     return MaskFile(samples=_sampled(samples))
@@ -122,7 +125,10 @@ def _read_order(path: Path, _version: int) -> MaskFile:
 def _read_cfl(path: Path, _version: int) -> MaskFile:
     # A tiny reader: those of `mrikit.volumes` stand above the masks.
     lines = path.with_suffix(".hdr").read_text().splitlines()
-    sizes = [int(word) for word in next(line for line in lines if line and not line.startswith("#")).split()]
+    said = next((line for line in lines if line and not line.startswith("#")), "")
+    if not said.strip():
+        raise ValueError("its header names no sizes")
+    sizes = [int(word) for word in said.split()]
     array = np.fromfile(path, "<c8").reshape(sizes, order="F")
     samples = (array != 0).reshape(*array.shape[:2], -1).any(-1)
     return MaskFile(samples=_sampled(samples[0] if len(samples) == 1 else samples))

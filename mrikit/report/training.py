@@ -15,7 +15,7 @@ from mrikit.runs.picture import list_pictures
 from mrikit.storage import read_json
 
 CONFIG_KEYS = ("task", "size", "model")
-MASK_FILES = "epoch-*.npz"
+MASK_FILES = "epoch-[0-9]*.npz"
 
 Point = tuple[float, float]
 

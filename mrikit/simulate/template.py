@@ -1,6 +1,7 @@
 """An average head as six tissue probabilities, 1.5 mm: from nilearn's files, or from one of one's own."""
 
 import importlib.util
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def _load(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     try:
         image: Any = nib.load(path)
         return np.asarray(image.dataobj), np.asarray(image.affine)
-    except (ImageFileError, OSError, EOFError, ValueError) as error:
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(f"{path}: no NIfTI file that can be read ({error}); name a .nii or .nii.gz") from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from mrikit.data import SliceDataset, at_matrix, cropped_shape, open_training_volumes, split_patients
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import is_mask_file, sample_mask
+from mrikit.masks.file import read_mask_file
 from mrikit.randomness import generator
 from mrikit.storage import Location
 from mrikit.training.config import RunConfig
@@ -147,7 +148,9 @@ def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequ
         for plan, shape in itertools.product(own, {cropped_shape(one.info, data.max_readout) for one in volumes}):
             sample_mask(plan, shape, np.random.RandomState(0))
         files |= {plan.kind for plan in own}
-    files |= {config.sampler.start} if config.sampler.start else set()
+    if config.sampler.start:
+        read_mask_file(Path(config.sampler.start))
+        files.add(config.sampler.start)
     contents = b"".join(hashlib.sha256(Path(name).read_bytes()).digest() for name in sorted(files))
     return hashlib.sha256(contents).hexdigest()[:16] if files else ""
 

@@ -167,13 +167,16 @@ def test_probabilities_are_written_beside(tmp_path):
         (["--shape", "32x28", "--set", "power=2"], "and --shape, --set draws one"),
         (["--acceleration", "5"], "no mask of 5x was learned; these weights have 3x, 6x; give --acceleration"),
         (["--probabilities", "a.txt"], "probabilities are a .npy file, found --probabilities a.txt"),
+        (["--probabilities", "a.npy"], "a.npy; name another file for one of them"),
     ],
 )
-def test_masks_that_weights_do_not_have_are_refused_on_one_line(weights, tmp_path, words, message):
+def test_masks_that_weights_do_not_have_are_refused_on_one_line(weights, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError) as caught:
         run("masks", "make", "--weights", weights, "--out", tmp_path / "a.npy", *words)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert not (tmp_path / "a.npy").exists()
 
 
 def test_weights_without_one_mask_have_no_file(tmp_path):

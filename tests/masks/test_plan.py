@@ -99,6 +99,8 @@ def test_a_file_of_another_shape_is_one_clear_line(tmp_path):
         ("a.json", b"[]", "a list of column numbers from 0 is needed"),
         ("a.json", b"[1, 1]", "a column is named twice"),
         ("a.json", b"[1,", "not a mask file"),
+        ("a.json", b"[1, 999999999999999999999999]", "not a mask file"),
+        ("a.json", b"[" * 100_000, "not a mask file"),
         ("a.cfl", b"12345678", "No such file or directory"),
         ("missing.npy", None, "No such file or directory"),
     ],
@@ -109,6 +111,21 @@ def test_a_file_that_is_no_mask_is_one_clear_line(tmp_path, name, content, messa
     with pytest.raises(DataError, match=f"{name}: not a mask file.*`mrikit masks make` writes one") as raised:
         from_file(str(tmp_path / name))
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize("header", ["", "# Dimensions\n", "# Dimensions\n \n"])
+def test_a_bart_header_without_sizes_is_one_clear_line(tmp_path, header):
+    (tmp_path / "a.cfl").write_bytes(b"12345678")
+    (tmp_path / "a.hdr").write_text(header)
+    with pytest.raises(DataError, match=r"a.cfl: not a mask file \(its header names no sizes\)"):
+        from_file(str(tmp_path / "a.cfl"))
+
+
+def test_several_arrays_under_the_name_of_one_are_refused(tmp_path):
+    with (tmp_path / "a.npy").open("wb") as file:
+        np.savez(file, mask=pattern())
+    with pytest.raises(DataError, match=r"a.npy: not a mask file \(several arrays are packed in it\)"):
+        from_file(str(tmp_path / "a.npy"))
 
 
 @pytest.mark.parametrize("samples", [np.zeros(40, bool), np.ones(40), np.ones((2, 3, 4), bool)])

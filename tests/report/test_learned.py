@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from trained_run import train_row, validation_row, write_run
@@ -87,13 +89,39 @@ def test_a_stage_of_another_matrix_begins_anew(tmp_path):
     assert eight.changes(since_start=True) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04 cut short"])
+def _npy_bytes():
+    buffer = io.BytesIO()
+    np.save(buffer, LINES[0])
+    return buffer.getvalue()
+
+
+def _packed_with_damage():
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{"4x": np.arange(64.0).reshape(8, 8)})
+    content = bytearray(buffer.getvalue())
+    begin = content.find(b".npy") + 30
+    content[begin : begin + 40] = b"\xff" * 40
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing", b"PK\x03\x04 cut short", _npy_bytes(), _packed_with_damage()],
+    ids=["empty", "text", "cut short", "one array", "overwritten"],
+)
 def test_a_damaged_file_is_an_error_on_one_line(tmp_path, content):
     run = run_of(tmp_path, {0: {"4x": LINES[0]}})
     run.masks[0].write_bytes(content)
     with pytest.raises(DataError, match=r"epoch-0000\.npz: not the masks of an epoch \(") as caught:
         learned_patterns(run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_without_an_epoch_in_its_name_is_none_of_the_run_s(tmp_path):
+    run_of(tmp_path, {0: {"4x": LINES[0]}})
+    (tmp_path / "run" / "masks" / "epoch-last.npz").write_bytes(b"")
+    (run,) = find_training_runs(tmp_path)
+    assert [path.name for path in run.masks] == ["epoch-0000.npz"]
 
 
 def test_a_mask_of_three_axes_is_an_error(tmp_path):

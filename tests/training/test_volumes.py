@@ -72,6 +72,14 @@ def test_nothing_is_validated_where_nothing_is_asked_for(tmp_path):
     assert (names_of(study.training), names_of(study.validation)) == (["a", "b"], [])
 
 
+def test_a_start_of_the_sampler_that_is_no_mask_is_one_clear_line(tmp_path):
+    write(tmp_path / "multicoil_train", ["a", "b"])
+    start = str(tmp_path / "missing.npy")
+    settings = {"sampler__kind": "lines", "sampler__acs": "column", "sampler__num_acs": 2, "sampler__start": start}
+    with pytest.raises(DataError, match=r"missing\.npy: not a mask file \(No such file or directory\)"):
+        open_study(configured(data__num_validation=0, **settings), tmp_path)
+
+
 def test_validation_data_may_be_named(tmp_path):
     write(tmp_path / "data" / "multicoil_train", ["a", "b"])
     write(tmp_path / "data" / "multicoil_val", ["c"])

@@ -55,7 +55,8 @@ def grid_budgets(config: SamplerConfig, accelerations: Sequence[float]) -> list[
     """The budget of each acceleration.
 
     Raises:
-        ConfigError: An acceleration out of range, or a centre that exceeds k-space or the budget.
+        ConfigError: An acceleration out of range, or a centre that exceeds k-space or the budget, or more
+            steps than samples.
     """
     grid = grid_shape(config)
     size = grid[0] * grid[1]
@@ -69,6 +70,11 @@ def grid_budgets(config: SamplerConfig, accelerations: Sequence[float]) -> list[
         else:
             outside = Budget(acceleration=acceleration, center_fraction=0).num_outside(center)
             num_samples = outside + int(center.sum())
+            if config.num_steps > max(outside, 1):
+                raise ConfigError(
+                    f"sampler.num_steps={config.num_steps}, but acceleration {acceleration:g} leaves {outside} samples "
+                    f"outside the centre to take; at most {max(outside, 1)} steps would do"
+                )
         budgets.append(GridBudget(num_samples=num_samples, center=center))
     return budgets
 
