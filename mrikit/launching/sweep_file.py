@@ -150,7 +150,8 @@ def _with_tables(found: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     files = [files] if isinstance(files, str) else files
     if not isinstance(files, list) or not all(isinstance(one, str) for one in files):
         raise ConfigError(f"sweep.table is the path of a CSV file, from the sweep's folder; found {found['table']}")
-    is_one = isinstance(rows, list) and rows and not all(isinstance(one, list) for one in rows)
+    # No rows at all are a table that lacks them, which is refused.
+    is_one = "rows" in found and isinstance(rows, list) and not (rows and all(isinstance(one, list) for one in rows))
     tables = [rows] if is_one or not isinstance(rows, list) else rows
     rest = {key: value for key, value in found.items() if key != "table"}
     return {**rest, "rows": [*tables, *(read_table(folder / one) for one in files)]}

@@ -105,7 +105,7 @@ def _read_npy(path: Path, _version: int) -> MaskFile:
     samples = np.load(path, allow_pickle=False)
     if not isinstance(samples, np.ndarray):
         samples.close()
-        raise ValueError("several arrays are packed in it")
+        raise ValueError("several arrays are packed in it")  # noqa: TRY004 - what its caller words
     if samples.dtype != np.bool_ or samples.ndim not in (1, 2):
         raise ValueError(f"bool of (phase,) or (readout, phase) is needed, found {samples.dtype} of {samples.shape}")
     return MaskFile(samples=_sampled(samples))

@@ -98,9 +98,13 @@ def _load(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
     """Voxels and what takes them to millimetres."""
     try:
         image: Any = nib.load(path)
-        return np.asarray(image.dataobj), np.asarray(image.affine)
+        voxels, affine = np.asarray(image.dataobj), np.asarray(image.affine)
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{path}: no NIfTI file that can be read ({error}); name a .nii or .nii.gz") from error
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: no NIfTI file that can be read ({reason}); name a .nii or .nii.gz") from error
+    if not np.isfinite(affine).all() or not np.linalg.det(affine):
+        raise DataError(f"{path}: its affine maps voxels to no place in space; take the file as SPM wrote it")
+    return voxels, affine
 
 
 def _resampled(array: npt.NDArray[Any], affine: npt.NDArray[np.float64]) -> FloatArray:

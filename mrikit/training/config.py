@@ -62,7 +62,8 @@ class DataConfig:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
             raise ConfigError(
-                f"each acceleration needs its centre fraction, found {found}; give as many data.center_fractions as data.accelerations"
+                f"each acceleration needs its centre fraction, found {found}; give as many "
+                f"data.center_fractions as data.accelerations"
             )
         _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim", "kspace_nmse"))
         for name in ("num_validation", "num_volumes", "max_readout", "num_coils"):

@@ -98,7 +98,7 @@ def test_too_many_members_of_rows_and_products_are_refused(tmp_path):
     [
         (ROWS + '[settings]\n"data.mask_kind" = ["uniform"]', "row 1 of the sweep sets data.mask_kind, and so does"),
         (HEAD + "rows = [{}]", "row 1 of the sweep is empty"),
-        (HEAD + "rows = []", "names nothing that members differ in"),
+        (HEAD + "rows = []", r"sweep.rows is a list of rows, such as \[{key = 1}, {key = 2}\]; found none"),
         (HEAD + "rows = [[]]", r"sweep.rows is a list of rows, such as \[{key = 1}, {key = 2}\]; found none"),
         (HEAD + "rows = [[{a = 1}], [{b = 2}, {a = 2}]]", "row 2 of table 2 of the sweep sets a, and so does table 1"),
         (HEAD + "rows = [{training.seed = 1}]", 'row 1 of the sweep: write "training.seed" in quotes'),

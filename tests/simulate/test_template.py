@@ -98,6 +98,15 @@ def test_a_file_that_is_no_template_is_one_line(tmp_path):
     for name in ("text.nii", "missing.nii"):
         with pytest.raises(DataError, match=rf"{name}: no NIfTI file that can be read .*; name a \.nii or \.nii\.gz"):
             read_template(tmp_path / name)
+    content = write_template(tmp_path / "cut.nii").read_bytes()
+    (tmp_path / "cut.nii").write_bytes(content[: len(content) // 2])
+    with pytest.raises(DataError, match=r"cut\.nii: no NIfTI file that can be read .*damaged.*; name a") as caught:
+        read_template(tmp_path / "cut.nii")
+    assert "\n" not in str(caught.value)
+    # The first row of the affine, where SPM's header says that it counts.
+    (tmp_path / "flat.nii").write_bytes(content[:280] + bytes(16) + content[296:])
+    with pytest.raises(DataError, match=r"flat\.nii: its affine maps voxels to no place in space"):
+        read_template(tmp_path / "flat.nii")
 
 
 def test_no_two_volumes_share_shape_contrast_coils_or_noise(classes, tmp_path):

@@ -63,12 +63,18 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
         (
             DataConfig,
             {"accelerations": (4.0, 8.0)},
-            "each acceleration needs its centre fraction, found 2 and 1; give as many data.center_fractions as data.accelerations",
+            (
+                "each acceleration needs its centre fraction, found 2 and 1; give as many "
+                "data.center_fractions as data.accelerations"
+            ),
         ),
         (
             DataConfig,
             {"accelerations": (), "center_fractions": ()},
-            "each acceleration needs its centre fraction, found 0 and 0; give as many data.center_fractions as data.accelerations",
+            (
+                "each acceleration needs its centre fraction, found 0 and 0; give as many "
+                "data.center_fractions as data.accelerations"
+            ),
         ),
         (DataConfig, {"num_validation": -1.0}, "data.num_validation is 0 or more, found -1"),
         (DataConfig, {"num_volumes": -1}, "data.num_volumes is 0 or more, found -1"),
