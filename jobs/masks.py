@@ -130,7 +130,9 @@ def search(
     slices: Annotated[int, typer.Option(min=1, help="Training slices that the error is a mean over.")] = 4,
     passes: Annotated[int, typer.Option(min=1, help="Times that each line, or sample of the tile, is moved.")] = 1,
     candidates: Annotated[int, typer.Option(min=0, help="Places that each is tried at; all if 0.")] = 8,
-    starts: Annotated[int, typer.Option(min=1, help="First masks that it begins with; the best end is kept.")] = 1,
+    starts: Annotated[
+        int, typer.Option(min=1, max=1000, help="First masks that it begins with; the best end is kept.")
+    ] = 1,
     seed: SeedOption = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the method, such as num_iterations=5; repeatable.")

@@ -173,3 +173,9 @@ def test_bad_input_is_one_clear_line(study, tmp_path, words, message):
         run("--data", study, "--out", tmp_path / "a.json", *words)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_more_starts_than_can_be_drawn_are_wrong_usage(study, tmp_path):
+    result = run("--data", study, "--out", tmp_path / "mask.npy", "--starts", 100_000_000)
+    assert result.exit_code == 2
+    assert "less than or equal to 1000" in result.output
