@@ -92,8 +92,10 @@ def _pattern(name: str, epochs: Sequence[int], found: dict[int, dict[str, _Array
 
 def _read(path: Path) -> dict[str, _Array]:
     try:
-        # A ZipFile first, because np.load takes other files too.
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as packed, np.load(packed.fp, allow_pickle=False) as file:
+        content = io.BytesIO(path.read_bytes())
+        zipfile.ZipFile(content).close()  # np.load takes other files too
+        content.seek(0)
+        with np.load(content, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name], np.float32) for name in file.files}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not the masks of an epoch ({error}); the report does without it if it is gone") from (
