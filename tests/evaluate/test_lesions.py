@@ -198,8 +198,10 @@ def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
     json_path, csv_path = write_scores(recon, scores)
     assert read_scores(json_path) == scores
     header, first, *_ = csv_path.read_text().splitlines()
-    assert header.endswith("scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds")
-    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0")
+    assert header.endswith(
+        "scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds,kspace_nmse,kspace_energy"
+    )
+    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0,,")
     lesions = describe_scores(scores)["lesions"]
     assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
 
