@@ -70,10 +70,10 @@ def grid_budgets(config: SamplerConfig, accelerations: Sequence[float]) -> list[
         else:
             outside = Budget(acceleration=acceleration, center_fraction=0).num_outside(center)
             num_samples = outside + int(center.sum())
-            if config.num_steps > max(outside, 1):
+            if config.num_steps > outside and not center.any():  # the first step would have nothing
                 raise ConfigError(
                     f"sampler.num_steps={config.num_steps}, but acceleration {acceleration:g} leaves {outside} samples "
-                    f"outside the centre to take; at most {max(outside, 1)} steps would do"
+                    f"to take and no centre to begin with; at most {outside} steps would do"
                 )
         budgets.append(GridBudget(num_samples=num_samples, center=center))
     return budgets
