@@ -72,6 +72,9 @@ class PromptMR(nn.Module):
         Rethinking deep unrolled model for accelerated MRI reconstruction, ECCV 2024 (PromptMR+).
     """
 
+    needs_center = True
+    """Whether masks have to sample the middle of k-space."""
+
     def __init__(self, config: PromptMRConfig) -> None:
         super().__init__()
         self.config = config

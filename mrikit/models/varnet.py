@@ -63,6 +63,9 @@ class VarNet(nn.Module):
         are sampled, because what happens to lines and readout does not mix. The numbers are the same.
     """
 
+    needs_center = True
+    """Whether masks have to sample the middle of k-space."""
+
     def __init__(self, config: VarNetConfig) -> None:
         super().__init__()
         self.config = config

@@ -241,9 +241,10 @@ class RunConfig:
                 f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
             )
         self._settle_masks()
-        if self.objective in ("", "image", "sampling"):  # which of both follows from what is learned
-            usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
-            object.__setattr__(self, "objective", self.objective if usual == "anatomy" and self.objective else usual)
+        usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
+        # Which of image and sampling it is follows from what is learned.
+        if not self.objective or {self.objective, usual} <= {"image", "sampling"}:
+            object.__setattr__(self, "objective", usual)
         needs = "training.loss" if needs_kspace(self.training.loss) else "data.validation_score"
         compares = needs_kspace(self.training.loss) or self.data.validation_score == "kspace_nmse"
         if compares and not getattr(models[self.model][0], "gives_kspace", False):
@@ -260,19 +261,26 @@ class RunConfig:
 
     def _settle_masks(self) -> None:
         """Masks are learned where the run learns some, and nowhere else."""
-        kind = self.data.mask_kind
+        kind, usual = self.data.mask_kind, DataConfig()
         if not self.learns_masks:
             if kind == LEARNED_KIND:
                 raise ConfigError("data.mask_kind=learned needs a sampler; set sampler.kind, or another data.mask_kind")
             return
         if self.sampler.kind and self.is_adaptive:
             raise ConfigError(f"{self.model} chooses lines itself; leave sampler.kind={self.sampler.kind} out")
-        if kind not in (LEARNED_KIND, DataConfig().mask_kind):
+        if kind not in (LEARNED_KIND, usual.mask_kind):
             raise ConfigError(
-                f"masks are learned here, and data.mask_kind={kind} draws others; leave it out, or sampler.kind empty; "
-                f"sampler.start begins with the mask of a file"
+                f"masks are learned here, and data.mask_kind={kind} draws others; set it to {LEARNED_KIND}, or "
+                f"sampler.kind to nothing; sampler.start begins with the mask of a file"
             )
-        data = replace(self.data, mask_kind=LEARNED_KIND, mask_settings={}, validation_mask_kind="")
+        if self.data.validation_mask_kind:
+            raise ConfigError(
+                f"masks are learned here and validated, and data.validation_mask_kind="
+                f"{self.data.validation_mask_kind} draws others; set it to nothing"
+            )
+        # The centre of a sampler is a setting of its own.
+        fractions = (0.0,) * len(self.data.accelerations) if self.sampler.kind else self.data.center_fractions
+        data = replace(self.data, mask_kind=LEARNED_KIND, mask_settings={}, center_fractions=fractions)
         object.__setattr__(self, "data", data)
 
     @property

@@ -120,9 +120,9 @@ def composed_loss(words: str) -> Callable[[Output, Example], Losses]:
     parsed = parse_loss(words)
 
     def term(name: str, output: Output, example: Example) -> torch.Tensor:
-        found = output.kspace if name in KSPACE_LOSSES else output.image
-        assert found is not None  # objectives refuse networks that do not give it
-        return (LOSSES | KSPACE_LOSSES)[name](found, example)
+        losses, found = (KSPACE_LOSSES, output.kspace) if name in KSPACE_LOSSES else (LOSSES, output.image)
+        assert found is not None  # runs with networks that do not give it are refused
+        return losses[name](found, example)
 
     def losses(output: Output, example: Example) -> Losses:
         terms = {name: term(name, output, example) for _, name in parsed}

@@ -20,6 +20,7 @@ from mrikit.data import (
 )
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import center_lines
+from mrikit.models import LEARNED
 from mrikit.models.adaptive import keyed_draws, scan_of
 from mrikit.models.output import Output
 from mrikit.models.samplers import Drawn, Sampler, score_loss
@@ -41,7 +42,6 @@ from mrikit.training.objectives.objective import Draw, Group, Validated, decayin
 from mrikit.volumes import Volume
 
 _SAMPLER = "sampler"
-_NEEDS_CENTER = ("varnet", "promptmr")
 
 
 class SamplingObjective:
@@ -60,7 +60,7 @@ class SamplingObjective:
     max_zero_stage = 2  # a sampler is asked for its mask between steps, when ZeRO 3 has no whole weights
 
     def __init__(self, config: RunConfig) -> None:
-        if config.model in _NEEDS_CENTER and config.sampler.acs == "none":
+        if getattr(LEARNED[config.model][0], "needs_center", False) and config.sampler.acs == "none":
             raise ConfigError(
                 f"{config.model} finds coil sensitivities in the centre of k-space, which learned masks may leave out; "
                 f"set sampler.acs=column and sampler.num_acs"
@@ -88,11 +88,12 @@ class SamplingObjective:
             keys = [(draw.seed, draw.epoch, one.volume_id, one.slice_index, "acquire") for one in scan.facts]
             output, example = _acquire(parts["network"], scan, self._start(scan), keys, keeps_full=self._keeps_full)
             return self._loss(output, example)
-        num_draws = self.config.sampler.draws
-        drawn = self._draw(_sampler(parts), scan, draw)
+        sampler = _sampler(parts)
+        num_draws = self.config.sampler.draws if sampler.training else 1
+        drawn = self._draw(sampler, scan, draw, num_draws)
         found = [
             self._loss(output_of(parts["network"], example), example)
-            for example in self._examples(_sampler(parts), _repeated(scan, num_draws), drawn)
+            for example in self._examples(sampler, _repeated(scan, num_draws), drawn)
         ]
         return _summed_up(found, drawn, num_draws)
 
@@ -122,7 +123,8 @@ class SamplingObjective:
 
         def slices(position: int) -> Iterator[tuple[Output, Example]]:
             for output, example in self._validated(parts, dataset, position, process.device):
-                measured.append(_samples(example))
+                if _SAMPLER not in parts:
+                    measured.append(_samples(example))
                 yield output, example
 
         found = validate_images(slices, dataset, self.config.data, process, stop)
@@ -157,21 +159,21 @@ class SamplingObjective:
         self._images.check(volumes, where, is_training=is_training)
         shape = one_shape(self.config, volumes, where)
         if self.config.is_adaptive and shape is not None:
+            self._require_matrix(shape)
             self._require_budget(shape[1])
 
     def describe(self, numbers: Mapping[str, float]) -> str:
         """As the image objective."""
         return self._images.describe(numbers)
 
-    def _draw(self, sampler: Sampler, scan: ScanBatch, draw: Draw) -> Drawn:
+    def _draw(self, sampler: Sampler, scan: ScanBatch, draw: Draw, num_draws: int) -> Drawn:
         """Masks of each slice, those of one slice next to one another."""
         config = self.config
         levels = [int(rng.integers(len(config.data.accelerations))) for rng in draw.generators(scan, "acceleration")]
         epochs = max(config.training.num_epochs - 1, 1)
         progress = min((draw.epoch - config.training.first_epoch) / epochs, 1.0)
-        rngs, num_draws = draw.generators(scan, "mask"), config.sampler.draws
         return sampler.draw(
-            [rng for rng in rngs for _ in range(num_draws)],
+            [rng for rng in draw.generators(scan, "mask") for _ in range(num_draws)],
             [level for level in levels for _ in range(num_draws)],
             progress,
         )
@@ -201,6 +203,15 @@ class SamplingObjective:
         """(batch, 1, 1, phase) bool, the lines of the centre."""
         lines = center_lines(scan.shape[1], self.config.data.center_fractions[0])
         return torch.from_numpy(lines).to(scan.kspace.device).expand(len(scan.facts), 1, 1, -1)
+
+    def _require_matrix(self, shape: tuple[int, int]) -> None:
+        own = self.config.model_config["matrix"]
+        if self.config.model_config["policy"] != "none" and tuple(own) != shape:
+            found, wanted = (" x ".join(map(str, one)) for one in (own, shape))
+            raise ConfigError(
+                f"model_config.matrix is {found}, and k-space is masked at {wanted}; set model_config.matrix="
+                f"{','.join(map(str, shape))}, or another data.matrix"
+            )
 
     def _require_budget(self, width: int) -> None:
         data, budget = self.config.data, int(self.config.model_config["budget"])

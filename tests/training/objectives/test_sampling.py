@@ -180,6 +180,7 @@ def test_a_shape_that_is_not_that_of_the_data_is_refused(plain, tmp_path):
     [
         ({"data.mask_kind": "random"}, "masks are learned here, and data.mask_kind=random draws others"),
         ({"sampler.kind": ""}, "data.mask_kind=learned needs a sampler"),
+        ({"data.validation_mask_kind": "random"}, "data.validation_mask_kind=random draws others; set it to nothing"),
         ({"model": "unet", "model_config": {}}, "kspace_nmse compares k-space, and unet gives an image alone"),
     ],
 )
@@ -241,6 +242,17 @@ def test_a_budget_that_is_not_the_acceleration_is_refused(plain, tmp_path):
 def test_two_accelerations_of_a_network_that_chooses_are_refused(plain, tmp_path):
     with pytest.raises(ConfigError, match="adaptive_varnet is trained for one acceleration, found 2"):
         run(plain, tmp_path, config=ADAPTIVE, data__accelerations=(4.0, 8.0), data__center_fractions=(0.1, 0.1))
+
+
+def test_a_matrix_that_is_not_that_of_the_policies_is_refused_before_the_start(plain, tmp_path):
+    with pytest.raises(ConfigError, match=r"model_config\.matrix is 16 x 16, and k-space is masked at 32 x 28"):
+        run(plain, tmp_path / "run", config=ADAPTIVE, model_config__matrix=(16, 16))
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_the_centre_of_a_sampler_is_not_that_of_drawn_masks():
+    config = change_config(POINTS, {"data.center_fractions": "0.08,0.04"}, "train")
+    assert [plan.facts["center_fraction"] for plan in config.data.plans] == [0.0, 0.0]
 
 
 def test_a_sampler_beside_a_network_that_chooses_is_refused():
