@@ -1,6 +1,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from scored_study import write_volumes
@@ -12,6 +13,9 @@ from mrikit.data import SliceDataset, load_training_volumes
 from mrikit.errors import DataError
 from mrikit.evaluate import evaluate
 from mrikit.models.classical import ZeroFilled
+from mrikit.models.output import Output
+from mrikit.physics.coils import rss
+from mrikit.physics.fft import ifft2c
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
@@ -139,3 +143,23 @@ def test_validation_changes_nothing_in_the_network(study, finished):
     validate(network, dataset, DataConfig(center_fractions=(0.16,)), ALONE, StopRequest())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_the_error_of_kspace_is_that_of_all_slices_of_a_volume_together(study):
+    config = replace(CONFIG, data=replace(CONFIG.data, num_validation=2))
+    dataset = open_study(config, study).validation
+    data = replace(config.data, validation_score="kspace_nmse")
+
+    def slices(position):
+        for number, example in enumerate(validation_examples(dataset, position, data, ALONE.device)):
+            full = example.full_kspace
+            # The first slice is a tenth off, the others are right.
+            yield Output(rss(ifft2c(full)), full * (0.9 if number == 0 else 1.0)), example
+
+    found = validate_images(slices, dataset, data, ALONE, StopRequest())
+    energies = [
+        [float(np.square(np.abs(np.asarray(volume.kspace[index]))).sum()) for index in range(len(volume.kspace))]
+        for volume in dataset.volumes
+    ]
+    expected = np.mean([0.01 * first / (first + sum(rest)) for first, *rest in energies])
+    assert found.numbers["kspace_nmse"] == pytest.approx(expected, rel=1e-4)

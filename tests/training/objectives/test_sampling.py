@@ -12,9 +12,14 @@ from training.test_train import stop_at
 
 from mrikit.checkpoint import load_weights
 from mrikit.config import change_config
+from mrikit.data import undersample
 from mrikit.errors import ConfigError, DataError
+from mrikit.models.adaptive import keyed_draws
 from mrikit.models.samplers import Sampler, SamplerConfig
 from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
+from mrikit.training.objectives import sampling
+from mrikit.training.objectives.image import validation_plan
+from mrikit.training.schedule import learning_rate
 from mrikit.volumes import write_fastmri
 
 SHAPE = (32, 28)
@@ -154,12 +159,36 @@ def test_the_sampler_begins_in_its_epoch_at_its_own_rate(plain, tmp_path):
     states = [load_file(path)["parts/sampler/logits"] for path in sorted((tmp_path / "checkpoints").glob("*"))]
     assert torch.equal(states[0], states[3])
     moved = (states[4] - states[3]).abs().max().item()
-    assert 0 < moved < 3 * 1e-2 * 1.5
+    # Adam's steps are about as long as the rate, and the network's alone is a third of this.
+    rate = 3 * learning_rate(4, 4, POINTS.training)
+    assert rate / 2 < moved < 1.5 * rate
+
+
+def test_masks_are_drawn_from_the_first_epoch_of_the_schedule_to_its_last(plain, tmp_path, monkeypatch):
+    found, draw = [], Sampler.draw
+    monkeypatch.setattr(
+        Sampler, "draw", lambda own, rngs, levels, progress: found.append(progress) or draw(own, rngs, levels, progress)
+    )
+    run(plain, tmp_path, config=POINTS, training__num_epochs=3, training__first_epoch=5)
+    assert found == [0.0] * 4 + [0.5] * 4 + [1.0] * 4
+
+
+def test_each_volume_is_validated_with_the_mask_of_its_acceleration(plain, tmp_path, monkeypatch):
+    found = {}
+
+    def spy(scan, masks, **settings):
+        found.update({one.volume_id: mask.acceleration for one, mask in zip(scan.facts, masks, strict=True)})
+        return undersample(scan, masks, **settings)
+
+    monkeypatch.setattr(sampling, "undersample", spy)
+    run(plain, tmp_path, config=POINTS, training__num_epochs=1, data__num_validation=4)
+    assert found == {name: validation_plan(name, POINTS.data).acceleration for name in found}
+    assert set(found.values()) == {3.0, 6.0}
 
 
 def test_a_tile_learns_from_several_draws_of_each_slice(plain, tmp_path):
     settings = {"sampler__kind": "tile", "sampler__acs": "none", "sampler__num_acs": 0, "sampler__num_draws": 3}
-    run(plain, tmp_path, config=POINTS, **settings)
+    run(plain, tmp_path, config=POINTS, sampler__gradient="score", **settings)
     assert newest_state(tmp_path)["exp_avg/sampler/logits"].abs().max() > 0
     pattern = patterns_of(tmp_path)["epoch-0002"]["6x"]
     assert pattern.sum() == round(SHAPE[0] * SHAPE[1] / 6)
@@ -232,6 +261,14 @@ def test_a_network_that_chooses_its_lines_learns_to(plain, tmp_path, policy):
     assert pattern["acquired"].sum() == pytest.approx(12)
     assert (pattern["acquired"][12:16] == 1).all()
     assert 0 < rows[-1]["ssim"] < 1
+
+
+def test_lines_are_drawn_anew_in_each_epoch(plain, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(sampling, "keyed_draws", lambda keys: found.extend(keys) or keyed_draws(keys))
+    run(plain, tmp_path, config=ADAPTIVE, training__num_epochs=2, data__num_validation=1)
+    trained = [key for key in found if "acquire" in key and len(key) > 3]
+    assert len(set(trained)) == len(trained) == 2 * 4 * 2
 
 
 def test_a_budget_that_is_not_the_acceleration_is_refused(plain, tmp_path):
