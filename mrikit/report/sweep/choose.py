@@ -37,7 +37,7 @@ class Choice:
     """The members of these settings, one for each seed."""
     validation: SeedMean
     test: Mapping[str, SeedMean]
-    """Of the same members, by the names of `TEST_SCORES`; nothing was chosen by it. Empty unless all were tested."""
+    """Of the same members, by those of `TEST_SCORES` that all have; nothing was chosen by it."""
     num_settings: int
     """Settings that were compared: those with the most seeds."""
     num_fewer: int
@@ -112,13 +112,13 @@ def _best(group: Mapping[str, str], members: Sequence[SweepRun]) -> Choice:
     compared = [found for found in settings.values() if len(found) == most]
     pick = max if score.higher_is_better else min
     chosen = pick(compared, key=lambda found: seed_mean(_validations(found)).mean)
-    is_tested = all(run.test for run in chosen)
+    tested = [name for name in TEST_SCORES if all(name in run.test for run in chosen)]
     return Choice(
         group=group,
         score=score,
         runs=tuple(chosen),
         validation=seed_mean(_validations(chosen)),
-        test={name: seed_mean([run.test[name] for run in chosen]) for name in TEST_SCORES} if is_tested else {},
+        test={name: seed_mean([run.test[name] for run in chosen]) for name in tested},
         num_settings=len(compared),
         num_fewer=len(settings) - len(compared),
     )

@@ -11,8 +11,8 @@ from mrikit.report.training import RunScore, TrainingRun, find_training_runs
 
 SEED = "training.seed"
 """The setting whose values are repetitions of one training, and no choice."""
-TEST_SCORES = ("ssim", "psnr", "nmse")
-"""Fields of a volume's score."""
+TEST_SCORES = ("ssim", "psnr", "nmse", "kspace_nmse")
+"""Fields of a volume's score; the last one is known of networks that fill k-space alone."""
 _USUAL = RunScore("ssim", "SSIM")
 
 
@@ -43,7 +43,7 @@ class SweepRun:
     seconds: float = 0.0
     """Of all its steps and validations."""
     test: Mapping[str, float] = field(default_factory=dict)
-    """Means over all slices of the test data, by the names of `TEST_SCORES`; empty if it was not tested."""
+    """Means over all slices of the test data, by those of `TEST_SCORES` that are known; empty if it was not tested."""
 
     @property
     def repeated(self) -> tuple[tuple[str, str], ...]:
@@ -70,7 +70,7 @@ def found_training(folder: Path) -> tuple[TrainingRun | None, float]:
 def mean_test_scores(folder: Path) -> dict[str, float]:
     """Scores of test data: the mean over all slices, so that a volume counts by its slices; empty if there are none.
 
-    SSIM is a mean over slices in each volume already; PSNR and NMSE are those of whole volumes.
+    SSIM is a mean over slices in each volume already; PSNR and both NMSE are those of whole volumes.
 
     Args:
         folder: Of reconstructions that were scored.
@@ -84,7 +84,9 @@ def mean_test_scores(folder: Path) -> dict[str, float]:
     weights = [row.num_counted for row in rows]
     if not sum(weights):
         return {}
-    return {name: float(np.average([getattr(row, name) for row in rows], weights=weights)) for name in TEST_SCORES}
+    columns = {name: [getattr(row, name) for row in rows] for name in TEST_SCORES}
+    known = {name: values for name, values in columns.items() if None not in values}
+    return {name: float(np.average(values, weights=weights)) for name, values in known.items()}
 
 
 def _seconds(run: TrainingRun, kind: str) -> Sequence[tuple[float, float]]:

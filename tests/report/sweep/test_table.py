@@ -20,8 +20,9 @@ def test_each_member_is_a_row_and_what_it_has_not_is_empty(tmp_path):
     assert first == {
         "member": "m-1", "task": "t", "data.mask_kind": "a,b", "training.max_lr": "", "seed": "3", "state": "succeeded",
         "score": "ssim", "validation": "0.8125", "test_ssim": "0.75", "test_psnr": "31.5", "test_nmse": "0.02",
-        "epoch": "7", "seconds": "12.5", "out": "runs/m/m-1",
+        "test_kspace_nmse": "", "epoch": "7", "seconds": "12.5", "out": "runs/m/m-1",
     }  # fmt: skip
     assert (second["state"], second["training.max_lr"]) == ("new", "0.1")
-    empty = {"seed", "score", "validation", "test_ssim", "test_psnr", "test_nmse", "epoch", "seconds", "out"}
+    empty = {"seed", "score", "validation", "test_ssim", "test_psnr", "test_nmse"}
+    empty |= {"test_kspace_nmse", "epoch", "seconds", "out"}
     assert {key for key, value in second.items() if not value} == empty | {"data.mask_kind"}
