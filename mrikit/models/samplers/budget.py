@@ -18,10 +18,9 @@ import numpy.typing as npt
 
 from mrikit.errors import ConfigError
 from mrikit.masks.kinds import Budget
+from mrikit.masks.kinds.acs import study_lines
 from mrikit.masks.kinds.center import center_rectangle
 from mrikit.models.samplers.config import SamplerConfig
-
-_STUDY_ACS = 40  # lines of the study's centre without acceleration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +79,8 @@ def grid_budgets(config: SamplerConfig, accelerations: Sequence[float]) -> list[
 
 
 def num_acs(config: SamplerConfig, acceleration: float) -> int:
-    """Columns of the centre, and rows of a square one: as set, or 2 * (int(40 / acceleration) // 2) + 1."""
-    return config.num_acs or 2 * (int(_STUDY_ACS / acceleration) // 2) + 1
+    """Columns of the centre, and rows of a square one: as set, or the study's."""
+    return config.num_acs or study_lines(acceleration)
 
 
 def study_centers(
@@ -95,7 +94,7 @@ def study_centers(
         return np.stack([one.center for one in budgets])
     centers = np.zeros((len(budgets), *entry_shape(config)), bool)
     for center, acceleration in zip(centers, accelerations, strict=True):
-        half = (config.num_acs or int(_STUDY_ACS / acceleration)) // 2
+        half = num_acs(config, acceleration) // 2
         # A start below 0 counts from the end, as in the study.
         rows, columns = (slice(size // 2 - half, size // 2 + half + 1) for size in config.tile)
         center[rows if config.acs == "square" else slice(None), columns] = config.acs_in_tile
