@@ -84,15 +84,15 @@ def center_size(samples: npt.NDArray[np.bool_]) -> int:
 
 def center_of(samples: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Rows and columns of the largest block in the middle of a (readout, phase) pattern that is fully sampled."""
-    nested = samples[np.ix_(*(_from_middle(size) for size in samples.shape))]
+    nested = samples[np.ix_(*(block_order(size) for size in samples.shape))]
     # How many columns, from the middle, the first rows have without a gap.
     columns = np.minimum.accumulate(nested.cumprod(axis=1).sum(axis=1))
     rows = int(np.argmax(columns * np.arange(1, len(columns) + 1)))
     return (rows + 1, int(columns[rows])) if columns[rows] else (0, 0)
 
 
-def _from_middle(size: int) -> npt.NDArray[np.int64]:
-    """Places in the order in which a growing block takes them in."""
+def block_order(size: int) -> npt.NDArray[np.int64]:
+    """(size,) int64 places in the order in which a block in the middle takes them in as it grows."""
     counts = np.arange(1, size + 1)
     first = (size - counts + 1) // 2
     is_at_left = np.diff(first, prepend=first[0] + 1) < 0

@@ -20,6 +20,7 @@ from mrikit.errors import ConfigError
 from mrikit.masks.kinds import Budget
 from mrikit.masks.kinds.acs import study_lines
 from mrikit.masks.kinds.center import center_rectangle
+from mrikit.masks.mask import block_order
 from mrikit.models.samplers.config import SamplerConfig
 
 
@@ -114,20 +115,13 @@ def from_middle(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
 
 
 def rings(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """(1 or readout, phase) number of the ring about the middle, as blocks grow in `mrikit.masks.mask.center_size`.
+    """(1 or readout, phase) number of the ring about the middle, as blocks grow in `mrikit.masks.mask.block_order`.
 
     A mask without a gap in rings 0 to n - 1 has a centre of size n.
     """
-    rows, columns = (_steps(size) for size in grid)
+    rows, columns = (np.argsort(block_order(size)) for size in grid)
     # A single row is lines, whose blocks grow along the phase alone.
     return np.broadcast_to(columns, grid).copy() if grid[0] == 1 else np.maximum.outer(rows, columns)
-
-
-def _steps(size: int) -> npt.NDArray[np.int64]:
-    """In which step a growing block takes in each place: odd sizes go to the right first, even ones to the left."""
-    distance = np.arange(size) - size // 2
-    is_first = distance > 0 if size % 2 else distance < 0
-    return 2 * np.abs(distance) - is_first
 
 
 def _center(config: SamplerConfig, grid: tuple[int, int], lines: int) -> npt.NDArray[np.bool_]:
