@@ -90,6 +90,14 @@ def test_a_tile_is_repeated_and_cut_at_the_rim_as_a_fixed_one_is():
     assert np.array_equal(mask, fit_samples(whole, center, mask.sum() - center.sum()))
 
 
+def test_of_places_equally_far_from_the_middle_it_takes_those_of_a_fixed_tile():
+    """Rounding decides between them, so both have to round alike."""
+    mask = make((6.7,), kind="tile", shape=(320, 320)).mask(0).samples
+    whole = np.tile(mask[160:164, 160:164], (80, 80))
+    assert whole.sum() > mask.sum()
+    assert np.array_equal(mask, fit_samples(whole, np.zeros((320, 320), bool), mask.sum()))
+
+
 @pytest.mark.parametrize("num_acs", [4, 7])
 def test_a_searched_tile_with_a_centre_is_what_a_sampler_begins_with(tmp_path, num_acs):
     tile = np.zeros((4, 4), bool)

@@ -168,14 +168,19 @@ def fit_samples(
         center: Of the same shape, fully sampled.
         num_outside: At most as many as lie outside the centre.
     """
-    axes = np.ogrid[tuple(slice(size) for size in pattern.shape)]
-    distance = sum(((axis - size // 2) / size) ** 2 for axis, size in zip(axes, pattern.shape, strict=True))
+    distance = squared_distance(pattern.shape)
     # The centre first, then the pattern from the middle outwards, then the rest from the rim inwards.
     order = np.where(pattern, distance, -distance)
     rank = np.lexsort((order.ravel(), ~pattern.ravel(), ~center.ravel()))
     samples = np.zeros(pattern.size, bool)
     samples[rank[: int(center.sum()) + num_outside]] = True
     return samples.reshape(pattern.shape)
+
+
+def squared_distance(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Of each place of k-space from the middle, squared and relative to the size of each axis, of this shape."""
+    axes = np.ogrid[tuple(slice(size) for size in shape)]
+    return np.asarray(sum(((axis - size // 2) / size) ** 2 for axis, size in zip(axes, shape, strict=True)))
 
 
 def require_sizes(name: str, sizes: tuple[int, ...], example: str) -> None:

@@ -20,6 +20,7 @@ from mrikit.errors import ConfigError
 from mrikit.masks.kinds import Budget
 from mrikit.masks.kinds.acs import study_lines
 from mrikit.masks.kinds.center import center_rectangle
+from mrikit.masks.kinds.tiles import squared_distance
 from mrikit.masks.mask import block_order
 from mrikit.models.samplers.config import SamplerConfig
 
@@ -110,8 +111,7 @@ def entries_kept(config: SamplerConfig, budget: GridBudget) -> int:
 
 def from_middle(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
     """Flat places of the grid, the nearest to the middle of k-space first."""
-    rows, columns = ((np.arange(size) - size // 2) / size for size in grid)
-    return np.argsort(np.hypot.outer(rows, columns), axis=None, kind="stable")
+    return np.argsort(squared_distance(grid), axis=None, kind="stable")
 
 
 def rings(grid: tuple[int, int]) -> npt.NDArray[np.int64]:
