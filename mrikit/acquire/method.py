@@ -10,7 +10,7 @@ from torch import nn
 from mrikit.acquire.policies.policy import Observation, Policy, line_chances
 from mrikit.errors import ConfigError, DataError
 from mrikit.models.adaptive import Draw, Measure
-from mrikit.models.output import Output, compute
+from mrikit.models.output import Output, compute, image_of
 from mrikit.models.sensitivity import count_center_lines
 from mrikit.randomness import generator
 
@@ -70,9 +70,7 @@ class PolicyMethod:
         if getattr(self.policy, "ignores_image", False):
             image = torch.zeros((len(lines), 0, 1, lines.shape[-1]), device=lines.device)
         else:
-            found = self._reconstruct(measure, lines).image
-            assert found is not None
-            image = found[:, None]
+            image = image_of(self._reconstruct(measure, lines))[:, None]
         counts = torch.full((len(lines),), num_decisions, device=lines.device)
         return Observation(reconstruction=image, mask=lines, is_free=~lines, num_decisions=counts)
 

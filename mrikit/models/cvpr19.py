@@ -9,7 +9,7 @@ from torch import nn
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.models.blocks import PreciseConv, channels_to_complex, complex_to_channels, pad_to_multiple, unpad
-from mrikit.models.output import Output
+from mrikit.models.output import Output, image_of
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import fft2c, ifft2c
 
@@ -74,9 +74,7 @@ class Cvpr19(nn.Module):
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
         """Masked k-space to the (batch, y, x) magnitude; the arguments are those of `compute`."""
-        image = self.compute(masked_kspace, mask, num_center_lines).image
-        assert image is not None
-        return image
+        return image_of(self.compute(masked_kspace, mask, num_center_lines))
 
     def compute(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
         """The image, and how far it may be wrong.

@@ -21,6 +21,12 @@ class Output(NamedTuple):
     """Whatever else it computes, by name, such as `logits`, a log-variance or a mask."""
 
 
+def image_of(output: Output) -> torch.Tensor:
+    """The (batch, y, x) float32 magnitude of a model that makes one."""
+    assert output.image is not None
+    return output.image
+
+
 def compute(
     model: nn.Module, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor
 ) -> Output:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.models.output import Output
+from mrikit.models.output import Output, image_of
 from mrikit.physics.cg import conjugate_gradient
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import fft2c, ifft2c
@@ -82,9 +82,7 @@ class Spirit(nn.Module):
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
         """Masked k-space to the (batch, y, x) magnitude; the arguments are those of `compute`."""
-        image = self.compute(masked_kspace, mask, num_center_lines).image
-        assert image is not None
-        return image
+        return image_of(self.compute(masked_kspace, mask, num_center_lines))
 
     def compute(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
         """Filled k-space, and its root sum of squares.

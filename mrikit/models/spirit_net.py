@@ -7,7 +7,7 @@ from torch import nn
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.models.blocks import channels_to_complex, complex_to_channels
-from mrikit.models.output import Output
+from mrikit.models.output import Output, image_of
 from mrikit.physics.coils import compress_coils, rss
 from mrikit.physics.fft import ifft2c
 
@@ -64,9 +64,7 @@ class SpiritNet(nn.Module):
 
     def forward(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> torch.Tensor:
         """Masked k-space to the (batch, y, x) magnitude; the arguments are those of `compute`."""
-        image = self.compute(masked_kspace, mask, num_center_lines).image
-        assert image is not None
-        return image
+        return image_of(self.compute(masked_kspace, mask, num_center_lines))
 
     def compute(self, masked_kspace: torch.Tensor, mask: torch.Tensor, num_center_lines: torch.Tensor) -> Output:
         """Filled k-space, and its image.

@@ -11,7 +11,7 @@ from mrikit.data import MaskPlan, ScanBatch, undersample_by
 from mrikit.masks import AcquiredRegion, Mask
 from mrikit.masks.mask import acquired_over_measured, center_size, cut
 from mrikit.models.adaptive import AdaptiveMethod, keyed_draws, scan_of
-from mrikit.models.output import Output
+from mrikit.models.output import Output, image_of
 from mrikit.models.precision import autocast
 from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.method import Method
@@ -41,8 +41,7 @@ def acquire_slices(
     def work(part: slice) -> Output:
         with autocast(kspace.device, method.precision):
             found = model.acquire(scan_of(kspace[part]), begin[part], keyed_draws(keys[part]))
-        assert found.image is not None  # methods make images
-        return found._replace(image=found.image.float())
+        return found._replace(image=image_of(found).float())
 
     def forward() -> list[Output]:
         return in_parts(len(kspace), work)

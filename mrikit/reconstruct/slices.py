@@ -10,7 +10,7 @@ import torch
 from mrikit.data import Example, center_crop, network_inputs
 from mrikit.metrics import kspace_energies
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
-from mrikit.models.output import Output, compute
+from mrikit.models.output import Output, compute, image_of
 from mrikit.models.precision import autocast
 from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
 from mrikit.reconstruct.forward_clock import ForwardClock
@@ -52,7 +52,7 @@ def reconstruct_slices(example: Example, method: Method, clock: ForwardClock | N
 
     def forward() -> Output:
         made = [_mirrored(_output(method, mirror_inputs(inputs, dims)), dims) for dims in _flips(method)]
-        image = torch.stack([one.image for one in made if one.image is not None]).mean(0)
+        image = torch.stack([image_of(one) for one in made]).mean(0)
         kspaces = [one.kspace for one in made if one.kspace is not None]
         return Output(image, torch.stack(kspaces).mean(0) if kspaces and example.full_kspace is not None else None)
 
@@ -61,10 +61,9 @@ def reconstruct_slices(example: Example, method: Method, clock: ForwardClock | N
 
 def slices_of(output: Output, example: Example) -> list[Slice]:
     """Slices in the scored window, beside what their measurement shows without a reconstruction."""
-    assert output.image is not None  # methods make images
     image, zero_filled = (
         center_crop(full, example.crop).cpu().numpy()
-        for full in (output.image, _ZERO_FILLED(*_without_neighbours(network_inputs(example))))
+        for full in (image_of(output), _ZERO_FILLED(*_without_neighbours(network_inputs(example))))
     )
     reference = None if example.reference is None else example.reference.cpu().numpy()
     energies = _energies(output.kspace, example.full_kspace)
@@ -108,8 +107,7 @@ def _output(method: Method, inputs: Inputs) -> Output:
         # Each thread needs its own: autocast belongs to one.
         with autocast(inputs[0].device, method.precision):
             found = compute(method.model, inputs[0][part], inputs[1][part], inputs[2][part])
-        assert found.image is not None  # methods make images
-        return Output(found.image.float(), found.kspace)
+        return Output(image_of(found).float(), found.kspace)
 
     parts = in_parts(len(inputs[0]), work)
     return Output(joined([part.image for part in parts]), joined([part.kspace for part in parts]))

@@ -26,7 +26,7 @@ from mrikit.data import (
 from mrikit.errors import DataError
 from mrikit.metrics import kspace_energies, measure_masked, measure_volume
 from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
-from mrikit.models.output import Output
+from mrikit.models.output import Output, image_of
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.process import Process
@@ -209,9 +209,8 @@ def _collect(slices: Iterator[tuple[Output, Example]], num_slices: int) -> _Made
     images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
     error = energy = 0.0
     for slice_index, (output, example) in enumerate(slices):
-        assert output.image is not None  # networks here make images
         assert example.reference is not None  # prepare makes one
-        images.append(center_crop(output.image, example.crop)[0].float().cpu())
+        images.append(center_crop(image_of(output), example.crop)[0].float().cpu())
         references.append(example.reference[0].cpu())
         if slice_index == num_slices // 2:
             picture = _picture(images[-1], references[-1], example)
