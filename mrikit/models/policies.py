@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from mrikit.errors import DataError
 from mrikit.models.adaptive import Draw
+from mrikit.models.samplers import estimators
 
 _NUM_POOLS: Final = 4
 _MOST_TRIES: Final = 1000
@@ -109,25 +109,7 @@ def line_probabilities(
         chances = chances / largest.clamp(min=torch.finfo(torch.float32).tiny)
     else:
         chances = torch.sigmoid(slope * logits)
-    return rescale_to_budget(chances * (1 - mask), mask == 0, num_lines)
-
-
-def rescale_to_budget(probabilities: torch.Tensor, is_free: torch.Tensor, num_lines: int) -> torch.Tensor:
-    """Bring the sum over free lines to `num_lines`: scale probabilities down, or what they lack to 1.
-
-    Args:
-        probabilities: (batch, phase) float32 in [0, 1].
-        is_free: (batch, phase) bool; other lines stay as they are.
-        num_lines: At most as many as are free.
-    """
-    num_free = is_free.sum(-1, keepdim=True)
-    wanted = num_lines / num_free
-    mean = torch.where(is_free, probabilities, 0.0).sum(-1, keepdim=True) / num_free
-    is_too_much = wanted <= mean
-    # Each branch divides by 0 where the other one counts, and gradients would see it.
-    down = probabilities * (wanted / torch.where(is_too_much, mean, 1.0))
-    up = 1 - (1 - probabilities) * ((1 - wanted) / torch.where(is_too_much, 1.0, 1 - mean))
-    return torch.where(is_free, torch.where(is_too_much, down, up), probabilities)
+    return estimators.rescale_to_budget(chances * (1 - mask), mask == 0, num_lines)
 
 
 def draw_lines(
@@ -149,8 +131,9 @@ def draw_lines(
     """
     rows = probabilities.detach().cpu()
     uniforms = torch.stack([_accepted(row, draw) for row, draw in zip(rows, draws, strict=True)])
-    accepted = uniforms.to(probabilities)
-    chosen: torch.Tensor = _StraightThrough.apply(probabilities, accepted, slope, clamps_gradient)  # type: ignore[no-untyped-call]
+    chosen = estimators.draw(probabilities, uniforms.to(probabilities), slope)
+    if clamps_gradient and chosen.requires_grad:
+        chosen.register_hook(lambda gradient: gradient.clamp(-1, 1))
     return chosen
 
 
@@ -178,30 +161,6 @@ def _accepted(row: torch.Tensor, draw: Draw) -> torch.Tensor:
         f"{_MOST_TRIES} draws did not give {float(expected):.2f} lines; a policy's probabilities add up to a whole "
         f"number"
     )
-
-
-class _StraightThrough(torch.autograd.Function):
-    """1 where a probability exceeds its uniform number, with the gradient of a steep sigmoid."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 - torch gives its type no name
-        probabilities: torch.Tensor,
-        uniforms: torch.Tensor,
-        slope: float,
-        clamps_gradient: bool,
-    ) -> torch.Tensor:
-        ctx.save_for_backward(probabilities, uniforms)
-        ctx.slope, ctx.clamps_gradient = slope, clamps_gradient
-        return (probabilities > uniforms).to(probabilities.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:  # noqa: ANN401
-        probabilities, uniforms = ctx.saved_tensors
-        soft = torch.sigmoid(ctx.slope * (probabilities - uniforms))
-        gradient = gradient.clamp(-1, 1) if ctx.clamps_gradient else gradient
-        return ctx.slope * soft * (1 - soft) * gradient, None, None, None
 
 
 def _require_size(what: str, found: tuple[int, ...], expected: tuple[int, ...]) -> None:

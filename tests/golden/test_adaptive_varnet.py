@@ -10,8 +10,9 @@ from helpers import relative_error
 
 from mrikit.models.adaptive_varnet import AdaptiveVarNet
 from mrikit.models.adaptive_varnet_config import AdaptiveVarNetConfig
-from mrikit.models.policies import draw_lines, rescale_to_budget
+from mrikit.models.policies import draw_lines
 from mrikit.models.published_adaptive import convert
+from mrikit.models.samplers.estimators import rescale_to_budget
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
 

@@ -9,8 +9,8 @@ from mrikit.models.policies import (
     draw_lines,
     likeliest_lines,
     line_probabilities,
-    rescale_to_budget,
 )
+from mrikit.models.samplers.estimators import rescale_to_budget
 
 
 def taken(width, *lines, batch=1):

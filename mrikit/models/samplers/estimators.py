@@ -155,7 +155,7 @@ def score_loss(scores: torch.Tensor, losses: torch.Tensor, num_draws: int) -> to
 
 
 def rescale(probabilities: torch.Tensor, taken: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """Probabilities whose sum is the budget: lowered towards 0 or raised towards 1, all by one factor.
+    """Probabilities whose sum is the budget, by `rescale_to_budget`.
 
     Args:
         probabilities: (batch, rows, columns) float32 in [0, 1].
@@ -166,25 +166,40 @@ def rescale(probabilities: torch.Tensor, taken: torch.Tensor, counts: torch.Tens
         (batch, rows, columns) float32, 1 where taken; differentiable, so that a gradient which is the same everywhere
         changes nothing.
     """
-    is_free = ~taken
-    num_free = is_free.sum((1, 2), keepdim=True).clamp_min(1)
-    target = (counts.view(-1, 1, 1) - taken.sum((1, 2), keepdim=True)).clamp_min(0) / num_free
-    mean = torch.where(is_free, probabilities, 0.0).sum((1, 2), keepdim=True) / num_free
-    lowered = probabilities * (target / mean.clamp_min(_TINY))
-    raised = 1 - (1 - probabilities) * ((1 - target) / (1 - mean).clamp_min(_TINY))
-    return torch.where(taken, 1.0, torch.where(target <= mean, lowered, raised))
+    num_wanted = (counts[:, None] - taken.sum((1, 2))[:, None]).clamp_min(0)
+    scaled = rescale_to_budget(probabilities.flatten(1), ~taken.flatten(1), num_wanted)
+    return torch.where(taken, 1.0, scaled.view_as(probabilities))
+
+
+def rescale_to_budget(
+    probabilities: torch.Tensor, is_free: torch.Tensor, num_wanted: torch.Tensor | int
+) -> torch.Tensor:
+    """Bring the sum over what is free to a number: scale probabilities down, or what they lack to 1.
+
+    Args:
+        probabilities: (batch, n) float32 in [0, 1].
+        is_free: (batch, n) bool; others stay as they are.
+        num_wanted: (batch, 1) int64, or the same for all; at most as many as are free.
+    """
+    num_free = is_free.sum(-1, keepdim=True).clamp_min(1)
+    wanted = num_wanted / num_free
+    mean = torch.where(is_free, probabilities, 0.0).sum(-1, keepdim=True) / num_free
+    # Each branch divides by 0 where the other one counts, and gradients would see it.
+    lowered = probabilities * (wanted / mean.clamp_min(_TINY))
+    raised = 1 - (1 - probabilities) * ((1 - wanted) / (1 - mean).clamp_min(_TINY))
+    return torch.where(is_free, torch.where(wanted <= mean, lowered, raised), probabilities)
 
 
 def draw(probabilities: torch.Tensor, uniforms: torch.Tensor, slope: float) -> torch.Tensor:
     """Independent draws, 1 where the probability exceeds its uniform number.
 
     Args:
-        probabilities: (batch, rows, columns) float32.
+        probabilities: (...) float32, of any shape.
         uniforms: The same shape, in [0, 1).
         slope: Of the sigmoid whose gradient is taken at the difference.
 
     Returns:
-        (batch, rows, columns) float32, 0 or 1.
+        The same shape, float32, 0 or 1.
     """
     difference = probabilities - uniforms
     return straight_through((difference > 0).to(difference.dtype), torch.sigmoid(slope * difference))
