@@ -194,7 +194,7 @@ def show(
     """Draw pattern, density and point-spread function of a mask as a PNG."""
     from mrikit.errors import ConfigError
     from mrikit.masks.picture import draw_mask
-    from mrikit.storage import atomic_path
+    from mrikit.storage import write_bytes
 
     out = out or Path("mask.png")
     if out.suffix != ".png":
@@ -204,9 +204,7 @@ def show(
     else:
         size = _shape_of_file(source, _shape(shape))
         mask = _draw(_plan(source, size, acceleration, center, settings), size, _rng(seed))
-    content = draw_mask(mask, size)
-    with atomic_path(out, len(content)) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(out, draw_mask(mask, size))
     _say(mask, size, out, is_json=is_json)
 
 
@@ -313,23 +311,21 @@ def _write_array(array: "npt.NDArray[np.float32]", out: Path) -> None:
 
     import numpy as np
 
-    from mrikit.storage import atomic_path
+    from mrikit.storage import write_bytes
 
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    with atomic_path(out, buffer.tell()) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_bytes(out, buffer.getvalue())
 
 
 def _write(
     mask: "Mask", out: Path, rng: "np.random.RandomState", probabilities: "npt.NDArray[np.float32] | None" = None
 ) -> None:
     from mrikit.masks.file import mask_file_bytes
-    from mrikit.storage import atomic_path
+    from mrikit.storage import write_bytes
 
     for name, content in mask_file_bytes(mask, out, rng, probabilities).items():
-        with atomic_path(out.with_name(name), len(content)) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(out.with_name(name), content)
 
 
 def _say(
