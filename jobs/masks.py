@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mrikit.commands.places import AS_LOCATION, Location, weights_of
+from mrikit.commands.places import AS_LOCATION, Location
 from mrikit.commands.progress import Progress
 from mrikit.words import in_time
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from mrikit.masks import Mask, MaskPlan
+    from mrikit.masks import Mask
 
 app = typer.Typer(
     name="masks",
@@ -98,11 +98,13 @@ def make(
         if probabilities is not None:
             raise ConfigError("--probabilities are those that weights have learned; give --weights too")
         size = _shape(shape)
-        mask, learned = _draw(_plan(kind, size, acceleration, center, settings), size, rng), None
+        mask, learned = _drawn(kind, size, acceleration, center, settings, rng), None
     else:
-        _require_undrawn(context)
-        _require_own_file(probabilities, out)
-        mask, learned, size = _learned(weights, acceleration)
+        from mrikit.commands.masks_learned import learned_mask, require_own_file, require_undrawn
+
+        require_undrawn(context)
+        require_own_file(probabilities, out)
+        mask, learned, size = learned_mask(weights, acceleration)
     _write(mask, out, rng, learned)
     if probabilities is not None and learned is not None:
         _write_array(learned, probabilities)
@@ -203,16 +205,21 @@ def show(
         mask, size = _of_volume(Path(source))
     else:
         size = _shape_of_file(source, _shape(shape))
-        mask = _draw(_plan(source, size, acceleration, center, settings), size, _rng(seed))
+        mask = _drawn(source, size, acceleration, center, settings, _rng(seed))
     write_bytes(out, draw_mask(mask, size))
     _say(mask, size, out, is_json=is_json)
 
 
-def _plan(
-    kind: str, shape: tuple[int, int], acceleration: float | None, center: str | None, settings: list[str] | None
-) -> "MaskPlan":
+def _drawn(
+    kind: str,
+    shape: tuple[int, int],
+    acceleration: float | None,
+    center: str | None,
+    settings: list[str] | None,
+    rng: "np.random.RandomState",
+) -> "Mask":
     from mrikit.config import parse_assignments
-    from mrikit.masks import MASK_KINDS, MaskPlan, challenge_center_fraction, is_mask_file
+    from mrikit.masks import MASK_KINDS, MaskPlan, challenge_center_fraction, is_mask_file, sample_mask
 
     acceleration = acceleration or (1.0 if is_mask_file(kind) else 4.0)
     given: dict[str, Any] = dict(parse_assignments(settings or []))
@@ -230,12 +237,7 @@ def _plan(
             given["num_center_lines"] = sizes[-1]
         else:
             fraction = sizes[-1] / shape[1]
-    return MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction, settings=given)
-
-
-def _draw(plan: "MaskPlan", shape: tuple[int, int], rng: "np.random.RandomState") -> "Mask":
-    from mrikit.masks import sample_mask
-
+    plan = MaskPlan(kind=kind, acceleration=acceleration, center_fraction=fraction, settings=given)
     return sample_mask(plan, shape, rng)
 
 
@@ -259,51 +261,6 @@ def _shape_of_file(source: str, shape: tuple[int, int]) -> tuple[int, int]:
 
     samples = read_mask_file(Path(source)).samples if is_mask_file(source) else None
     return shape if samples is None else (samples.shape[0] if samples.ndim == 2 else shape[0], samples.shape[-1])
-
-
-def _require_undrawn(context: typer.Context) -> None:
-    """Refuse what says how to draw a mask, because none is drawn."""
-    from mrikit.errors import ConfigError
-
-    given = [
-        name
-        for name in ("kind", "shape", "center", "seed", "settings")
-        if getattr(context.get_parameter_source(name), "name", "") not in ("DEFAULT", "")
-    ]
-    if given:
-        words = ", ".join("--set" if name == "settings" else f"--{name}" for name in given)
-        raise ConfigError(f"--weights bring a mask of their own, and {words} draws one; leave either out")
-
-
-def _require_own_file(probabilities: Path | None, out: Path) -> None:
-    """Refuse probabilities that cannot be written as asked for, before the mask is."""
-    from mrikit.errors import ConfigError
-
-    if probabilities is None:
-        return
-    if probabilities.suffix != ".npy":
-        raise ConfigError(f"probabilities are a .npy file, found --probabilities {probabilities}")
-    if probabilities.resolve() == out.resolve():
-        raise ConfigError(f"--out and --probabilities are both {out}; name another file for one of them")
-
-
-def _learned(weights: Location, acceleration: float | None) -> "tuple[Mask, npt.NDArray[np.float32], tuple[int, int]]":
-    """The mask that weights have learned, its probabilities, and the (readout, phase) it is for."""
-    from mrikit.checkpoint import build_trained_sampler, level_of, load_weights
-    from mrikit.errors import ConfigError
-    from mrikit.storage import named_as_locations, pulled
-
-    with named_as_locations():
-        found = load_weights(pulled(weights, weights_of))
-        sampler = build_trained_sampler(found)
-    if sampler is None:
-        raise ConfigError(
-            f"{weights}: these weights of {found.model} hold no learned mask; name a run that was trained with "
-            f"sampler.kind=lines, global or tile"
-        )
-    level = level_of(sampler.accelerations, acceleration)
-    readout, phase = sampler.config.shape
-    return sampler.mask(level), sampler.probabilities(level).cpu().numpy(), (readout, phase)
 
 
 def _write_array(array: "npt.NDArray[np.float32]", out: Path) -> None:
