@@ -21,9 +21,7 @@ from mrikit.masks.kinds.kind import Budget
 from mrikit.masks.kinds.tiles import fit_samples, lay_tile
 from mrikit.models import CLASSICAL, build_model
 from mrikit.models.precision import real_float32
-from mrikit.physics.coils import rss
 from mrikit.physics.crop import center_crop
-from mrikit.physics.fft import ifft2c
 from mrikit.physics.linear_prediction import LinearPrediction, PredictionConfig
 from mrikit.randomness import generator
 from mrikit.storage import Location
@@ -189,7 +187,7 @@ def _read_slices(config: SearchConfig, data: Location) -> tuple[ScanBatch, tuple
     chosen = [keys[place] for place in sorted(order.tolist())]
     batch = study.training.read(chosen, has_reference=False)
     device = pick_device("auto")
-    scan = prepare(batch, [volumes[key.volume] for key in chosen], device, has_reference=False)
+    scan = prepare(batch, [volumes[key.volume] for key in chosen], device)
     return scan, (*study.notes, *left_out)
 
 
@@ -212,7 +210,8 @@ def _unpredicted(scan: ScanBatch, config: SearchConfig) -> Callable[[Mask], floa
 def _mean_nmse(scan: ScanBatch, config: SearchConfig) -> Callable[[Mask], float]:
     """Mean over the slices of |image - reference|^2 / |reference|^2, against RSS of full k-space."""
     model = build_model(config.model, config.settings).to(scan.kspace.device).eval()
-    reference = center_crop(rss(ifft2c(scan.kspace[:, 0])), scan.crop)
+    reference = scan.reference
+    assert reference is not None
     energy = reference.square().sum((-2, -1))
     if not bool((energy > 0).all()):
         empty = scan.facts[int(energy.argmin())]
@@ -240,7 +239,7 @@ def _lines_of(config: SearchConfig, scan: ScanBatch) -> Callable[[Samples], Mask
 def _tile_of(config: SearchConfig, scan: ScanBatch) -> Callable[[Samples], Mask]:
     size = (config.num_center_lines,) * 2
     center = center_rectangle(scan.shape, size)
-    num_outside = _budget(config).num_outside(center)
+    num_outside = Budget(acceleration=config.acceleration, center_fraction=0).num_outside(center)
 
     def as_mask(tile: Samples) -> Mask:
         mask = measured(
@@ -275,7 +274,3 @@ def _first_tile(config: SearchConfig, seed: int) -> tuple[Samples, Samples]:
     num_samples = math.ceil(tile.size / config.acceleration)
     tile.flat[np.random.RandomState(seed).permutation(tile.size)[:num_samples]] = True
     return tile, np.zeros_like(tile)
-
-
-def _budget(config: SearchConfig) -> Budget:
-    return Budget(acceleration=config.acceleration, center_fraction=0)
