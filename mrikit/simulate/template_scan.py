@@ -64,14 +64,14 @@ def scan_template(plan: TemplatePlan, template: FloatArray) -> SimulatedScan:
 
 
 def draw_contrast(plan: TemplatePlan) -> FloatArray:
-    """(class,) float32 signal of each tissue, above 0 and at most 20, in steps of 0.1; bone and air have none.
+    """(class,) float32 signal of each tissue, from 0 to 20 in steps of 0.1; bone and air have none.
 
     Source:
         The brain simulator of the learned-sampling study: round(20 - 20 U, 1).
     """
     drawn = np.round(BRIGHTEST - BRIGHTEST * generator(*plan.key, "contrast").random(len(CLASSES)), 1)
     drawn[[CLASSES.index("skull"), CLASSES.index("air")]] = 0
-    return np.asarray(np.maximum(drawn, 0), np.float32)
+    return np.asarray(drawn, np.float32)
 
 
 def slice_heights(num_slices: int) -> list[float]:
