@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrikit.randomness import generator
-from mrikit.simulate.coils import coil_maps, coil_positions
+from mrikit.simulate.coils import array_positions, coil_maps, coil_positions
 from mrikit.simulate.noise import correlated_noise, noise_covariance
 
 AXIS = np.linspace(-60, 60, 61, dtype=np.float32)
@@ -110,3 +110,15 @@ def test_noise_does_not_depend_on_the_number_of_threads():
         for num_threads in ("1", "2")
     }
     assert len(digests) == 1
+
+
+def test_an_array_hardly_moves_from_patient_to_patient_and_begins_behind_the_head():
+    found = np.stack([array_positions(8, (0, "brain", patient)) for patient in range(200)])
+    angles = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    ring = np.stack([118 * 1.03 * np.cos(angles), 100 * 1.03 * np.sin(angles), np.zeros(8)], axis=1)
+    np.testing.assert_allclose(found.mean(0), ring, atol=1.5)
+    assert 3 < found.std(0).min() < found.std(0).max() < 8
+    turns = np.rad2deg(np.arctan2(found[:, 0, 1] - found[:, 4, 1], found[:, 0, 0] - found[:, 4, 0]))
+    assert 1.5 < np.std(turns) < 3.5  # those of 4 degrees at most, and of each loop's own place
+    loops = np.stack([coil_positions("brain", 8, (0, "brain", patient)) for patient in range(200)])
+    assert loops.std(0).max() > 50

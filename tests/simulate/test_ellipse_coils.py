@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrikit.simulate.ellipse_coils import ellipse_coil_maps
+from mrikit.simulate.ellipse_coils import _dipole, ellipse_coil_maps
 
 PLACE = np.linspace(-60, 60, 13, dtype=np.float32)
 
@@ -24,6 +24,20 @@ def test_a_coil_on_its_own_axis_has_the_dipole_s_field():
     ratio = np.abs(found[:, 6, 6])
     assert ratio[0] == pytest.approx(ratio[1])
     np.testing.assert_allclose(np.angle(found[:, 6, 6]), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, 2.5, 4.0])
+def test_a_coil_sees_both_parts_of_the_field_of_its_dipole(angle):
+    height, width, z = 120.0, 90.0, 30.0
+    moment = np.array([np.cos(angle), np.sin(angle), 0])
+    aside = np.array([-np.sin(angle), np.cos(angle), 0])
+    coil = np.array([height, width, 0]) * moment
+    place = np.stack(np.meshgrid(PLACE, PLACE / 2, [z], indexing="ij"), -1)[:, :, 0] - coil
+    distance = np.linalg.norm(place, axis=-1, keepdims=True)
+    towards = place / distance
+    field = (3 * (towards @ moment)[..., None] * towards - moment) / (distance / height) ** 3
+    found = _dipole(angle, PLACE, PLACE / 2, z, (height, width))
+    np.testing.assert_allclose(found, field @ moment + 1j * (field @ aside), rtol=1e-5, atol=1e-6)
 
 
 def test_away_from_their_plane_they_see_less():

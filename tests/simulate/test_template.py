@@ -176,6 +176,16 @@ def test_the_noise_comes_after_the_coils_with_the_stored_covariance_and_the_phas
     assert np.std(np.angle(image[inside])) > 0.1
 
 
+def test_the_first_coil_of_an_array_sees_the_back_of_every_head_best(classes, tmp_path):
+    for model, is_always in (("array", True), ("loops", False), ("ellipse", False)):
+        found = plans(tmp_path, num_volumes=9, num_slices=1, num_coils=(4,), coil_model=model)
+        kspace = np.stack([scan_template(plan, classes).volume.kspace[0, 0] for plan in found])
+        images = ifft2c(torch.from_numpy(kspace)).abs()
+        sees_back = images[:, 18:].sum((1, 2)) > 1.5 * images[:, :18].sum((1, 2))
+        assert sees_back.all().item() == is_always, model
+        assert sees_back.any()
+
+
 def test_files_are_fastmri_s_full_in_every_split_and_the_same_bytes_again(own, tmp_path):
     for folder, num_workers in (("a", 1), ("b", 2)):
         simulate_study(study(tmp_path / folder, template=own), num_workers=num_workers)
