@@ -13,7 +13,9 @@ from mrikit.masks import Mask
 from mrikit.storage import Location, named_as_locations, pulled
 
 
-def learned_mask(weights: Location, acceleration: float | None) -> tuple[Mask, npt.NDArray[np.float32], tuple[int, int]]:
+def learned_mask(
+    weights: Location, acceleration: float | None
+) -> tuple[Mask, npt.NDArray[np.float32], tuple[int, int]]:
     """The mask, its probabilities, and the (readout, phase) it is for.
 
     Args:
