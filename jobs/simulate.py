@@ -33,10 +33,13 @@ _FIELDS = {
     DIGITS: ("num_volumes", "num_slices", "source"),
 }
 """What decides a study of each kind."""
+_OF_TEMPLATE = ("template", "deformation", "coil_model")
+_NOT_OF_DIGITS = ("coils", "size", "matrix", "seed", *_OF_TEMPLATE)
 _NUM_VOLUMES = 8
 
 
 def simulate(
+    context: typer.Context,
     anatomy: Annotated[str, typer.Argument(help="brain or knee; or digits.")],
     out: Annotated[
         Location,
@@ -79,8 +82,8 @@ def simulate(
     """Simulate a study: k-space with references, in splits that no patient straddles."""
     from mrikit.storage import everything, mirrored, nothing
 
-    own = {"template": template, "deformation": deformation != 3.0, "coil_model": coil_model != "loops"}
-    _require_kind(anatomy, form, {name for name, is_given in own.items() if is_given}, source, layout)
+    given = [name for name in _NOT_OF_DIGITS if getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"]
+    _require_kind(anatomy, form, given, source, layout)
     config = _config(
         anatomy,
         form,
@@ -146,15 +149,16 @@ def run(
         typer.echo(f"{split}: {count} volumes in {shown(folder)}")
 
 
-def _require_kind(anatomy: str, form: str, of_template: set[str], source: Path | None, layout: str) -> None:
+def _require_kind(anatomy: str, form: str, given: list[str], source: Path | None, layout: str) -> None:
     """Refuse options that belong to another kind of study."""
     if form not in (PHANTOM, TEMPLATE):
         raise typer.BadParameter(f"{form!r} is neither {PHANTOM} nor {TEMPLATE}", param_hint="--anatomy")
     if form == TEMPLATE and anatomy != "brain":
         raise typer.BadParameter(f"the template is a brain, not a {anatomy}", param_hint="--anatomy")
-    if form == PHANTOM and of_template:
-        hint = f"--{min(of_template).replace('_', '-')}"
-        raise typer.BadParameter("goes with brain --anatomy template", param_hint=hint)
+    elsewhere = [name for name in given if anatomy == DIGITS or (form == PHANTOM and name in _OF_TEMPLATE)]
+    if elsewhere:
+        said = "says nothing of digits" if anatomy == DIGITS else "goes with brain --anatomy template"
+        raise typer.BadParameter(said, param_hint=f"--{elsewhere[0].replace('_', '-')}")
     if (source is None) == (anatomy == DIGITS):
         said = "names the file of digits" if source is None else f"goes with digits, not with {anatomy}"
         raise typer.BadParameter(said, param_hint="--from")

@@ -82,6 +82,9 @@ def test_digits_are_written_as_many_as_the_file_has(tmp_path):
         (["brain", "--anatomy", "real"], "'real' is neither phantom nor template"),
         (["brain", "--template", "x"], "goes with brain --anatomy template"),
         (["brain", "--deformation", "1"], "goes with brain --anatomy template"),
+        (["brain", "--coil-model", "loops"], "Invalid value for --coil-model: goes with brain --anatomy template"),
+        (["digits", "--from", "x", "--seed", "1"], "Invalid value for --seed: says nothing of digits"),
+        (["digits", "--from", "x", "--coil-model", "array"], "for --coil-model: says nothing of digits"),
         (["brain", "--anatomy", "template", "--layout", "snu"], "are written as fastMRI writes"),
     ],
 )
