@@ -108,6 +108,13 @@ def test_each_row_of_a_claim_is_a_training_with_five_seeds_at_one_budget(name):
         assert len(config.data.accelerations) == 1
 
 
+def test_knees_are_tested_on_whole_volumes_of_another_study():
+    """Those of `multicoil_test` of a phantom study are undersampled, so that no mask can be tried on them."""
+    sweep = read_sweep(EXAMPLES / "claim-knee.toml")
+    assert Path(sweep.test_data).name == "multicoil_val"
+    assert Path(sweep.test_data).parent != Path(sweep.data)
+
+
 def test_nested_masks_are_compared_with_free_ones_at_both_accelerations():
     sweep = read_sweep(EXAMPLES / "nested-digits.toml")
     assert values_of("nested-digits")["sampler.is_nested"] == evenly(10, "true", "false")
