@@ -94,28 +94,42 @@ def show_expected(
     Returns:
         One for each stage.
     """
-    from mrikit.forecast import describe_prediction, predict_run
+    from mrikit.forecast import describe_prediction
 
-    is_here = runs_on in ("cpu", "cuda")
     predictions = []
     for config in configs:
         training, validation, why = shapes_of(config, data, validation_data, patients)
         stage = f", stage {config.stage}" if config.stage else ""
         typer.echo(f"expected of {config.task} ({config.size}{stage}), {why}:")
-        prediction = predict_run(
-            config,
-            training,
-            validation,
-            device=runs_on if is_here else "cuda",
-            gpu="" if is_here else runs_on,
-            world_size=1 if runs_on == "cpu" else num_processes,
-            price_per_hour=price_per_hour,
-            say=say,
-        )
+        prediction = expected_run(config, training, validation, runs_on, num_processes, price_per_hour)
         predictions.append(prediction)
         for line in describe_prediction(prediction):
             typer.echo(line)
     return predictions
+
+
+def expected_run(
+    config: "RunConfig",
+    training: Sequence["BatchShape"],
+    validation: Sequence["BatchShape"],
+    runs_on: str,
+    num_processes: int,
+    price_per_hour: float | None = None,
+) -> "Prediction":
+    """What one stage needs on a device as `show_expected` names it."""
+    from mrikit.forecast import predict_run
+
+    is_here = runs_on in ("cpu", "cuda")
+    return predict_run(
+        config,
+        training,
+        validation,
+        device=runs_on if is_here else "cuda",
+        gpu="" if is_here else runs_on,
+        world_size=1 if runs_on == "cpu" else num_processes,
+        price_per_hour=price_per_hour,
+        say=say,
+    )
 
 
 def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[str, Any]) -> None:

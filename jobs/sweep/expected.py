@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mrikit.commands.output import messages_console
-from mrikit.commands.training_plan import shapes_of
+from mrikit.commands.training_plan import expected_run, shapes_of
 from mrikit.launching.sweep_file import Member, Sweep
 from mrikit.storage import parse_location
 from mrikit.words import counted, in_time
@@ -17,16 +16,17 @@ if TYPE_CHECKING:
 
 _FREE = ("training.seed", "training.max_lr", "data.mask_kind", "data.accelerations", "data.center_fractions")
 _FREE_OF_SAMPLER = tuple(f"sampler.{name}" for name in ("kind", "acs", "noise_std", "noise_end", "lr_scale"))
-"""Settings that change what is learned, and not how long it takes."""
+"""Settings that change what is learned, and hardly how long it takes."""
 
 
-def show_expected(found: Sweep, members: Sequence[Member], runs_on: str) -> None:
+def show_expected(found: Sweep, members: Sequence[Member], runs_on: str, num_processes: int) -> None:
     """Print how long all members train, one after the other; each kind of them is timed once.
 
     Args:
         found: The sweep.
         members: All of it.
         runs_on: `cpu` or `cuda` of this machine, or a GPU whose speed is known; empty where nobody knows.
+        num_processes: Of each member, each with a device of its own; on a CPU all share it.
     """
     import torch
 
@@ -47,27 +47,16 @@ def show_expected(found: Sweep, members: Sequence[Member], runs_on: str) -> None
     for name, alike in kinds.items():
         settings = [f"{key}={value}" for key, value in alike[0].settings.items()]
         params = {"task": alike[0].task, "size": found.size, "stage": found.stage or None, "settings": settings}
-        seconds = sum(_seconds(config, data, runs_on) for config in training_configs(params))
+        seconds = sum(_seconds(config, data, runs_on, num_processes) for config in training_configs(params))
         total += seconds * len(alike)
         typer.echo(f"expected of {name}: {in_time(seconds)} for each of {counted(len(alike), 'member')}")
     more = "starts and tests" if found.test_data else "starts"
     typer.echo(f"expected of all members, one after the other: {in_time(total)}; their {more} come on top")
 
 
-def _seconds(config: "RunConfig", data: Path, runs_on: str) -> float:
-    from mrikit.forecast import predict_run
-
-    is_here = runs_on in ("cpu", "cuda")
+def _seconds(config: "RunConfig", data: Path, runs_on: str, num_processes: int) -> float:
     training, validation, _ = shapes_of(config, [data], None, None)
-    prediction = predict_run(
-        config,
-        training,
-        validation,
-        device=runs_on if is_here else "cuda",
-        gpu="" if is_here else runs_on,
-        say=messages_console().print,
-    )
-    return 3600 * prediction.hours
+    return 3600 * expected_run(config, training, validation, runs_on, num_processes).hours
 
 
 def _is_free(key: str) -> bool:

@@ -99,7 +99,8 @@ def sweep(
         for member, spec in members.values():
             words = [member.task] if len(found.task) > 1 else []
             typer.echo(f"{spec.name}: {', '.join([*words, in_words(member.settings)])}")
-        show_expected(found, [member for member, _ in members.values()], known_gpu(gpu) or plans[0].runs_on)
+        runs_on = known_gpu(gpu) or plans[0].runs_on
+        show_expected(found, [member for member, _ in members.values()], runs_on, specs[0].num_processes)
         return
     if traits_of(on).has_queue:
         _submit(backend, specs, at_once or 1, again)

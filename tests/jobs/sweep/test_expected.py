@@ -27,8 +27,8 @@ def timed(monkeypatch, tmp_path):
     (tmp_path / "DATA").mkdir()
     asked = []
 
-    def seconds(config, data, runs_on):
-        asked.append((config.model_config["num_cascades"], data.name, runs_on))
+    def seconds(config, data, runs_on, num_processes):
+        asked.append((config.model_config["num_cascades"], data.name, runs_on, num_processes))
         return 60.0 * config.model_config["num_cascades"] * config.training.num_epochs
 
     monkeypatch.setattr(expected, "_seconds", seconds)
@@ -48,12 +48,18 @@ def test_each_kind_of_member_is_timed_once_and_all_are_summed(backend, timed, tm
         "expected of knee_multicoil, model_config.num_cascades=4, training.num_epochs=5: 20 min for each of 6 members",
         "expected of all members, one after the other: 3 h 0 min; their starts come on top",
     ]
-    assert timed == [(2, "DATA", "cpu"), (4, "DATA", "cpu")]
+    assert timed == [(2, "DATA", "cpu", 1), (4, "DATA", "cpu", 1)]
 
 
 def test_a_gpu_that_is_not_here_may_be_named(backend, timed):
     expected_lines("--gpu", "H100")
-    assert {runs_on for _, _, runs_on in timed} == {"h100"}
+    assert {runs_on for _, _, runs_on, _ in timed} == {"h100"}
+
+
+def test_gpus_of_a_member_share_its_work(backend, timed, tmp_path):
+    (tmp_path / "rates.toml").write_text(GRID + '"training.batch_size" = [4]\n')
+    expected_lines("--gpu", "H100", "--gpus", "4")
+    assert {num_processes for *_, num_processes in timed} == {4}
 
 
 def test_a_test_is_said_to_come_on_top(backend, timed, tmp_path):
