@@ -15,6 +15,7 @@ from mrikit.acquire.rewards import Scores, gain, measure_scores, value
 from mrikit.acquire.starts import Given
 from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks.mask import center_sizes
 from mrikit.models.precision import autocast, real_float32
 
 _TRIED_AT_A_TIME = 16
@@ -229,18 +230,6 @@ class Episodes:
         largest = _reference(scan).amax() if self.config.data_range == "slice" else scan.data_range
         assert largest is not None
         return float(largest)
-
-
-def center_sizes(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """(row,) int64 columns that are measured without a gap in the middle of (row, phase) masks."""
-    width = mask.shape[1]
-    # The order in which a growing centre, placed as mask functions place it, takes columns in: right, left, right ...
-    counts = np.arange(1, width + 1)
-    start = (width - counts + 1) // 2
-    grows_left = np.diff(start, prepend=start[0] + 1) < 0
-    order = np.where(grows_left, start, start + counts - 1)
-    sizes: npt.NDArray[np.int64] = np.cumprod(mask[:, order], axis=1).sum(axis=1)
-    return sizes
 
 
 def _reference(scan: ScanBatch) -> torch.Tensor:

@@ -9,9 +9,9 @@ from torch import nn
 
 from mrikit.acquire.policies.policy import Observation, Policy, line_chances
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks.mask import center_sizes
 from mrikit.models.adaptive import Draw, Measure
 from mrikit.models.output import Output, compute, image_of
-from mrikit.models.sensitivity import count_center_lines
 from mrikit.randomness import generator
 
 
@@ -76,7 +76,8 @@ class PolicyMethod:
 
     def _reconstruct(self, measure: Measure, lines: torch.Tensor) -> Output:
         mask = lines[:, None, None]
-        return compute(self.reconstructor, measure(mask), mask, count_center_lines(mask))
+        centers = torch.from_numpy(center_sizes(lines.numpy(force=True))).to(lines.device)
+        return compute(self.reconstructor, measure(mask), mask, centers)
 
     def _check(self, start: torch.Tensor) -> None:
         if start.shape[-2] != 1:

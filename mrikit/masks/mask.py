@@ -82,6 +82,12 @@ def center_size(samples: npt.NDArray[np.bool_]) -> int:
     return size
 
 
+def center_sizes(lines: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(mask,) `center_size` of each of some (mask, phase) line masks."""
+    sizes: npt.NDArray[np.int64] = lines[:, block_order(lines.shape[1])].cumprod(axis=1).sum(axis=1)
+    return sizes
+
+
 def center_of(samples: npt.NDArray[np.bool_]) -> tuple[int, int]:
     """Rows and columns of the largest block in the middle of a (readout, phase) pattern that is fully sampled."""
     nested = samples[np.ix_(*(block_order(size) for size in samples.shape))]

@@ -5,13 +5,13 @@ from episodes import masks_of
 from phantoms import make_kspace
 
 from mrikit.acquire.method import PolicyMethod
-from mrikit.acquire.policies import LowToHigh, OneStepOracle, RandomLine, RandomLowBiased
+from mrikit.acquire.policies import FixedOrder, LowToHigh, OneStepOracle, RandomLine, RandomLowBiased
 from mrikit.errors import ConfigError, DataError
+from mrikit.masks.mask import center_sizes
 from mrikit.metrics.adaptivity import measure_adaptivity
 from mrikit.models import build_model
 from mrikit.models.adaptive import keyed_draws, scan_of
 from mrikit.models.output import compute
-from mrikit.models.sensitivity import count_center_lines
 
 WIDTH = 20
 STARTS = [[9, 10], [8, 9, 10, 11]]
@@ -35,6 +35,10 @@ def acquire(method, seed=0, starts=STARTS):
     return method.acquire(scan_of(scans()), start, keyed_draws([(seed, index) for index in range(2)]))
 
 
+def reconstruct(model, mask):
+    return compute(model, scan_of(scans())(mask), mask, torch.from_numpy(center_sizes(mask[:, 0, 0].numpy())))
+
+
 class Brightest:
     """Looks: the free column of the image that is brightest in the mean."""
 
@@ -52,7 +56,7 @@ def test_the_image_is_that_of_the_lines_measured_in_the_end(name):
     output = acquire(PolicyMethod(policy=RandomLine(), reconstructor=model, budget=5))
     mask = output.extras["mask"].bool()
     assert mask.sum((1, 2, 3)).tolist() == [7, 9]
-    expected = compute(model, scan_of(scans())(mask), mask, count_center_lines(mask))
+    expected = reconstruct(model, mask)
     assert torch.equal(output.image, expected.image)
     assert (output.kspace is None) == (expected.kspace is None)
 
@@ -65,10 +69,23 @@ def test_the_policy_sees_the_reconstruction_of_the_lines_so_far(name):
     assert [observation.num_decisions.tolist() for observation in policy.seen] == [[0, 0], [1, 1], [2, 2]]
     for mask, observation in zip(masks, policy.seen, strict=False):
         lines = mask[:, None, None]
-        expected = compute(model, scan_of(scans())(lines), lines, count_center_lines(lines)).image
+        expected = reconstruct(model, lines).image
         assert torch.equal(observation.mask, mask)
         assert torch.equal(observation.reconstruction[:, 0], expected)
         assert not observation.reconstruction.requires_grad
+
+
+def test_the_model_is_told_a_centre_that_grows_to_either_side():
+    told = []
+
+    class Told(torch.nn.Module):
+        def forward(self, masked_kspace, mask, num_center_lines):
+            told.append(num_center_lines.tolist())
+            return masked_kspace.abs().sum(1)
+
+    order = FixedOrder(order=(8, 11, 12))
+    acquire(PolicyMethod(policy=order, reconstructor=Told(), budget=2), starts=[[9, 10], [9, 10, 11]])
+    assert told == [[4, 5]]
 
 
 def test_masks_grow_by_one_line_each_and_chances_are_of_free_lines():

@@ -4,11 +4,9 @@ import torch
 from acquire.scans import SIZE, WINDOW, make_env, make_scans
 from reconstruct.networks import save_unet
 
-from mrikit.acquire.episodes import center_sizes
 from mrikit.acquire.reconstructors import Reconstructor, as_reconstructor
 from mrikit.data import center_crop
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks.mask import center_size
 from mrikit.models import build_model
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import ifft2c
@@ -91,13 +89,6 @@ def test_what_a_reconstructor_has_to_see_is_what_it_is_given():
     assert seen["shape"] == (1, 3, 20, 16)
     image_of(Reconstructor(name="watch", function=watch, max_readout=24))
     assert seen["shape"] == (1, 3, 24, SIZE[1])
-
-
-def test_the_centre_that_a_model_is_told_grows_with_the_lines():
-    rng = np.random.default_rng(0)
-    masks = rng.random((50, 11)) < 0.8
-    assert center_sizes(masks).tolist() == [center_size(mask) for mask in masks]
-    assert center_sizes(np.ones((1, 10), bool)).tolist() == [10]
 
 
 @pytest.mark.parametrize(
