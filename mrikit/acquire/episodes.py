@@ -137,7 +137,8 @@ class Episodes:
         if self.is_over.any():
             raise DataError(f"the episode of row {int(self.is_over.argmax())} is over; reset it before the next step")
         self._require_allowed(rows, columns)
-        before = {name: score.copy() for name, score in self.scores.items()}
+        name = self.config.score
+        before = self.scores[name].copy()
         is_new = ~self.mask[rows, columns]
         self.mask[rows, columns] = True
         self.mask &= self.is_acquired
@@ -145,11 +146,10 @@ class Episodes:
         changed = np.flatnonzero(is_new & self.is_acquired[rows, columns])
         if len(changed):
             self._look(changed.tolist())
-        self.is_over = (self.num_steps >= self.budget) | ~self.action_mask.any(-1)
-        name = self.config.score
+        self.is_over = self.num_steps >= self.budget  # a free column is left until then, as `begin` has seen to
         if self.config.reward == "final":
             return np.where(self.is_over, value(name, self.scores[name]), 0.0)
-        return gain(name, before[name], self.scores[name])
+        return gain(name, before, self.scores[name])
 
     def try_columns(self, rows: Sequence[int], columns: Sequence[int]) -> Scores:
         """The scores that rows would have with one more line each; nothing is changed.
