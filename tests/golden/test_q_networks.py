@@ -7,8 +7,8 @@ import pytest
 import torch
 from helpers import relative_error
 
+from mrikit.acquire.double_q import SeenTransitions, exploration, update_double_q
 from mrikit.models.cvpr19_evaluator import EvaluatorConfig
-from mrikit.models.double_q import Transitions, exploration, update_double_q
 from mrikit.models.published_cvpr19 import evaluator_state, step_q_state
 from mrikit.models.q_networks import TAKEN, SpectralQ, StepQ, StepQConfig
 
@@ -102,10 +102,10 @@ def test_a_step_of_learning_equals_the_published_one(case):
         networks[name] = StepQ(StepQConfig(width=config["image_width"], budget=config["budget"]))
         networks[name].load_state_dict(step_q_state(weights(arrays, f"update::{name}")), strict=True)
     width, nothing = config["image_width"], torch.zeros(len(facts["actions"]))
-    transitions = Transitions(
+    transitions = SeenTransitions(
         image=nothing,
         mask=in_places(arrays["update::mask"]),
-        action=(torch.tensor(facts["actions"]) + width // 2) % width,
+        line=(torch.tensor(facts["actions"]) + width // 2) % width,
         reward=torch.tensor(facts["rewards"]),
         next_image=nothing,
         next_mask=in_places(arrays["update::next_mask"]),

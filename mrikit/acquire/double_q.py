@@ -11,15 +11,15 @@ import torch
 from torch import nn
 
 
-class Transitions(NamedTuple):
-    """Steps of episodes: what was seen, what was done, what came of it."""
+class SeenTransitions(NamedTuple):
+    """Transitions, such as of a `Replay`, with what a Q network looks at."""
 
     image: torch.Tensor
     """What a Q network looks at, (batch, ...)."""
     mask: torch.Tensor
     """(batch, phase) bool, the lines measured before."""
-    action: torch.Tensor
-    """(batch,) int64, the line measured then."""
+    line: torch.Tensor
+    """(batch,) int64, the line chosen."""
     reward: torch.Tensor
     """(batch,) float32."""
     next_image: torch.Tensor
@@ -27,7 +27,7 @@ class Transitions(NamedTuple):
     next_mask: torch.Tensor
     """(batch, phase) bool, the lines measured afterwards."""
     is_done: torch.Tensor
-    """(batch,) bool, whether the episode ended there."""
+    """(batch,) bool, whether the episode ended with it."""
 
 
 class Update(NamedTuple):
@@ -41,13 +41,15 @@ class Update(NamedTuple):
     """Mean of what the network said of the actions."""
 
 
-def double_q_targets(online: nn.Module, target: nn.Module, transitions: Transitions, discount: float) -> torch.Tensor:
+def double_q_targets(
+    online: nn.Module, target: nn.Module, transitions: SeenTransitions, discount: float
+) -> torch.Tensor:
     """What the actions were worth, by their reward and by the best line that comes next.
 
     Args:
         online: The Q network that learns; it says which line is best.
         target: An older copy of it; it says what that line is worth.
-        transitions: Steps of episodes.
+        transitions: Some decisions and what came of them.
         discount: How much a reward counts one step later, 0 to 1.
 
     Returns:
@@ -66,7 +68,7 @@ def update_double_q(
     online: nn.Module,
     target: nn.Module,
     optimizer: torch.optim.Optimizer,
-    transitions: Transitions,
+    transitions: SeenTransitions,
     *,
     discount: float,
     largest_gradient: float = 1.0,
@@ -77,12 +79,12 @@ def update_double_q(
         online: The Q network that learns; its weights change.
         target: An older copy of it, which stays.
         optimizer: Of the online network's weights.
-        transitions: Steps of episodes.
+        transitions: Some decisions and what came of them.
         discount: How much a reward counts one step later, 0 to 1.
         largest_gradient: Where each single gradient is cut, either side of 0.
     """
     expected = double_q_targets(online, target, transitions, discount)
-    values = online(transitions.image, transitions.mask).gather(-1, transitions.action.unsqueeze(-1)).squeeze(-1)
+    values = online(transitions.image, transitions.mask).gather(-1, transitions.line.unsqueeze(-1)).squeeze(-1)
     loss = nn.functional.smooth_l1_loss(values, expected)
     optimizer.zero_grad()
     loss.backward()

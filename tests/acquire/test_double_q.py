@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mrikit.models.double_q import Transitions, double_q_targets, exploration, update_double_q
+from mrikit.acquire.double_q import SeenTransitions, double_q_targets, exploration, update_double_q
 
 
 class Table(nn.Module):
@@ -20,10 +20,10 @@ class Table(nn.Module):
 
 def transitions(reward=(1.0, 2.0), is_done=(False, True)):
     mask = torch.tensor([[True, False, False, False]] * 2)
-    return Transitions(
+    return SeenTransitions(
         image=torch.zeros(2),
         mask=mask,
-        action=torch.tensor([1, 2]),
+        line=torch.tensor([1, 2]),
         reward=torch.tensor(reward),
         next_image=torch.zeros(2),
         next_mask=mask | nn.functional.one_hot(torch.tensor([1, 2]), 4).bool(),
