@@ -1,10 +1,8 @@
 """CVPR'19's reconstructor and evaluator (golden/active_mri_networks.npz), two configurations of each."""
 
-import json
-
-import numpy as np
 import pytest
 import torch
+from golden.active_mri import as_complex, in_places
 from helpers import relative_error
 
 from mrikit.models.cvpr19 import Cvpr19, Cvpr19Config
@@ -20,22 +18,12 @@ its float32 golden numbers are 1.6e-4 away from the same network in float64."""
 
 
 @pytest.fixture
-def load(golden):
+def load(load_golden):
     def read(kind, number):
-        with np.load(golden / "active_mri_networks.npz") as file:
-            prefix = f"{kind}{number}::"
-            arrays = {key.removeprefix(prefix): torch.from_numpy(file[key]) for key in file if key.startswith(prefix)}
-            return arrays, json.loads(str(file["config"]))[kind][number]
+        arrays, config = load_golden("active_mri_networks", f"{kind}{number}::")
+        return arrays, config[kind][number]
 
     return read
-
-
-def as_complex(channels):
-    return torch.complex(channels[:, 0], channels[:, 1])
-
-
-def centred(lines):
-    return torch.fft.fftshift(lines, dim=-1)
 
 
 def weights(arrays):
@@ -57,7 +45,7 @@ def test_the_reconstructor_equals_the_published_one(load, number, tolerance):
     }
     model = Cvpr19(Cvpr19Config(divisor=1.0, **settings)).eval()
     model.load_state_dict(tensors, strict=True)
-    mask = centred(arrays["mask"])[:, None, None]
+    mask = in_places(arrays["mask"])[:, None, None]
     zero_filled = as_complex(arrays["zero_filled"])
     output = model.compute(fft2c(zero_filled)[:, None], mask, torch.zeros(2, dtype=torch.int64))
     expected = as_complex(arrays["reconstruction"])
@@ -88,7 +76,7 @@ def build_evaluator(arrays, config, **settings):
 
 def score(model, arrays):
     given = model.config.num_given // 2
-    image, mask = as_complex(arrays["image"]), centred(arrays["mask"])
+    image, mask = as_complex(arrays["image"]), in_places(arrays["mask"])
     scores = model(image, mask, arrays.get("mask_embedding"))
     scores = torch.fft.ifftshift(scores, dim=-1)
     return scores[:, given : scores.shape[-1] - given]

@@ -1,10 +1,9 @@
 """Losses of the CVPR'19 trainer (golden/active_mri_losses.npz)."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
+from golden.active_mri import as_complex, in_places
 from helpers import relative_error
 
 from mrikit.models.cvpr19_losses import evaluator_targets, least_squares, line_errors, uncertainty_loss
@@ -15,19 +14,8 @@ OUTPUTS, GRADIENTS = 1e-5, 1e-4
 
 
 @pytest.fixture(scope="module")
-def case(golden):
-    with np.load(golden / "active_mri_losses.npz") as file:
-        arrays = {key: torch.from_numpy(file[key]) for key in file if key != "config"}
-        return arrays, json.loads(str(file["config"]))
-
-
-def as_complex(channels):
-    return torch.complex(channels[:, 0], channels[:, 1])
-
-
-def in_places(lines):
-    """Lines of a file, the middle one first, in the order here."""
-    return torch.fft.fftshift(lines, dim=-1)
+def case(load_golden):
+    return load_golden("active_mri_losses")
 
 
 def test_the_loss_with_uncertainty_and_its_gradients_equal_the_published_ones(case):

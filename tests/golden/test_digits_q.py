@@ -1,6 +1,5 @@
 """The digits agent's Q network, in evaluation and in training (golden/mnist_rl.npz)."""
 
-import json
 import math
 
 import numpy as np
@@ -18,10 +17,9 @@ BUFFERS = ("running_mean", "running_covar")
 
 
 @pytest.fixture(scope="module")
-def arrays(golden):
-    with np.load(golden / "mnist_rl.npz") as file:
-        found = {key: torch.from_numpy(file[key]) for key in file if key != "config"}
-        return found | {"config": json.loads(str(file["config"]))["q_network"]}
+def arrays(load_golden):
+    found, config = load_golden("mnist_rl")
+    return found | {"config": config["q_network"]}
 
 
 def draw(number, name, shape, arrays):

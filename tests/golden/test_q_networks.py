@@ -2,9 +2,9 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
+from golden.active_mri import in_places
 from helpers import relative_error
 
 from mrikit.acquire.double_q import SeenTransitions, exploration, update_double_q
@@ -17,20 +17,13 @@ OUTPUTS, GRADIENTS = 1e-5, 1e-4
 
 
 @pytest.fixture(scope="module")
-def case(golden):
-    with np.load(golden / "active_mri_q_networks.npz") as file:
-        arrays = {key: torch.from_numpy(file[key]) for key in file if key != "config"}
-        return arrays, json.loads(str(file["config"]))
+def case(load_golden):
+    return load_golden("active_mri_q_networks")
 
 
 def weights(arrays, owner):
     prefix = f"{owner}::w::"
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-
-def in_places(lines):
-    """Lines of a file, the middle one first, in the order here."""
-    return torch.fft.fftshift(lines, dim=-1)
 
 
 def assert_values(found, expected, mask):
@@ -121,11 +114,9 @@ def test_a_step_of_learning_equals_the_published_one(case):
         assert relative_error(weight.detach(), expected[name]) < GRADIENTS, name
 
 
-def test_exploration_falls_as_it_was_published(golden):
+def test_exploration_falls_as_it_was_published(golden, load_golden):
     for case in json.loads((golden / "active_mri_baselines.json").read_text())["epsilon"]:
         found = exploration(case["steps"], first=case["start"], last=case["end"], decay_steps=case["decay"])
         assert found == pytest.approx(case["epsilon"], rel=1e-9)
-    with np.load(golden / "mnist_rl.npz") as file:
-        digits = json.loads(str(file["config"]))["epsilon"]
-    for case in digits:
+    for case in load_golden("mnist_rl")[1]["epsilon"]:
         assert exploration(case["updates"], decay_steps=0.996) == pytest.approx(case["epsilon"], rel=1e-9)
