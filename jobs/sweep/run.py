@@ -1,7 +1,9 @@
 """`mrikit sweep FILE`: every member trained once, on any back end, and the best by validation."""
 
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -23,6 +25,7 @@ from mrikit.words import counted
 
 _WITH_MEMORY = " or ".join(one.name for one in BACKENDS.values() if "memory" in one.resources)
 _SECONDS_BETWEEN_LOOKS = 2.0
+_THREADS = "OMP_NUM_THREADS"
 
 
 def sweep(
@@ -105,13 +108,22 @@ def sweep(
     if traits_of(on).has_queue:
         _submit(backend, specs, at_once or 1, again)
     else:
-        _run(backend, specs, at_once or (len(specs) if gpus else 1), again)
+        most = at_once or (len(specs) if gpus else 1)
+        _run(backend, [_with_threads(spec, most) for spec in specs], most, again)
     runs = []
     for member, spec in members.values():
         record = load_record(spec.name)
         status = backend.status(record.spec, record.handle) if record else JobStatus(state=NEW)
         runs.append(read_run(member, spec.outputs, status))
     print_members(runs, on, as_json=as_json)
+
+
+def _with_threads(spec: JobSpec, at_once: int) -> JobSpec:
+    """A member with its share of the processor's cores: threads that outnumber them wait for each other."""
+    if at_once == 1 or spec.gpus_per_node or _THREADS in os.environ:
+        return spec
+    share = len(os.sched_getaffinity(0)) // (at_once * spec.processes_per_node)
+    return replace(spec, env={_THREADS: str(max(1, share)), **spec.env})
 
 
 def _submit(backend: Backend, specs: Sequence[JobSpec], at_once: int, again: Again) -> None:

@@ -160,6 +160,18 @@ def test_every_member_is_trained_once_and_the_best_stands_first(backend):
     assert len(backend.submitted) == 6
 
 
+def test_members_that_run_at_once_share_the_cores_unless_the_user_has_said_how_many(backend, monkeypatch, tmp_path):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: range(8))
+    sweep("rates.toml", "--at-once", "3")
+    assert {spec.env["OMP_NUM_THREADS"] for spec in backend.submitted} == {"2"}
+    (tmp_path / "alone.toml").write_text(GRID)
+    sweep("alone.toml")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    (tmp_path / "own.toml").write_text(GRID)
+    sweep("own.toml", "--at-once", "3")
+    assert [dict(spec.env) for spec in backend.submitted[6:]] == [{}] * 12
+
+
 def test_a_sweep_has_as_many_members_going_as_have_free_gpus(backend, tmp_path, monkeypatch):
     gpu_machine(tmp_path / "machine", monkeypatch, 3)
     backend.num_looks = 50
