@@ -1,0 +1,1 @@
+"""Learning a policy: the run, its loop, and one learner in each file."""
