@@ -61,7 +61,8 @@ def double_q_targets(
         best = online(transitions.next_image, transitions.next_mask).argmax(-1)
         values = target(transitions.next_image, transitions.next_mask)
         later = values.gather(-1, best.unsqueeze(-1)).squeeze(-1).masked_fill(transitions.is_done, 0.0)
-    return transitions.reward + discount * later
+        expected: torch.Tensor = transitions.reward + discount * later
+    return expected
 
 
 def update_double_q(
