@@ -162,6 +162,7 @@ def test_every_member_is_trained_once_and_the_best_stands_first(backend):
 
 def test_members_that_run_at_once_share_the_cores_unless_the_user_has_said_how_many(backend, monkeypatch, tmp_path):
     monkeypatch.setattr("os.sched_getaffinity", lambda _process: range(8))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     sweep("rates.toml", "--at-once", "3")
     assert {spec.env["OMP_NUM_THREADS"] for spec in backend.submitted} == {"2"}
     (tmp_path / "alone.toml").write_text(GRID)
