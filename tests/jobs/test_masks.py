@@ -43,6 +43,15 @@ def test_the_same_seed_makes_the_same_file(tmp_path):
     assert one == same != other
 
 
+def test_a_mask_of_an_episode_is_made_and_shown(tmp_path):
+    words = ["--shape", "48x40", "--set", "num_given=4", "--set", "budget=8", "--set", "families=low_to_high", "--json"]
+    made = json.loads(run("make", "--kind", "episode", *words, "--out", tmp_path / "a.json").stdout)
+    assert 4 <= made["num_samples"] <= 12
+    assert made["num_center_samples"] == made["num_samples"] == len(json.loads((tmp_path / "a.json").read_text()))
+    shown = json.loads(run("show", "episode", *words, "--out", tmp_path / "a.png").stdout)
+    assert (shown["true_acceleration"], shown["acceleration"]) == (40 / made["num_samples"], 4)
+
+
 @pytest.mark.parametrize(("center", "columns"), [("0.1", 37), ("30", 30)])
 def test_a_center_is_a_share_or_a_number_of_lines(tmp_path, center, columns):
     made = run("make", "--kind", "variable_density", "--center", center, "--out", tmp_path / "a.npy", "--json")

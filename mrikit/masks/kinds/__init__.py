@@ -1,6 +1,6 @@
 """Kinds of masks, one file for each family, and their table."""
 
-from mrikit.masks.kinds import center, fastmri, gaussian, poisson, snu, tiles, variable_density
+from mrikit.masks.kinds import center, episode, fastmri, gaussian, poisson, snu, tiles, variable_density
 from mrikit.masks.kinds.kind import Budget, Drawn, Kind, Shape
 
 __all__ = ["MASK_KINDS", "Budget", "Drawn", "Kind", "Shape"]
@@ -43,6 +43,11 @@ MASK_KINDS: dict[str, Kind] = {
         settings=gaussian.PatternSettings,
         is_2d=True,
     ),
+    "episode": Kind(
+        draw=episode.lines,
+        summary="any step of an acquisition: the middle, and a random number of lines around it",
+        settings=episode.EpisodeSettings,
+    ),
     "uniform": Kind(
         draw=tiles.uniform,
         summary="every R-th column, with or without an ACS",
@@ -70,4 +75,5 @@ MASK_KINDS: dict[str, Kind] = {
         is_2d=True,
     ),
 }
-"""Name to kind: fastMRI's five, the SNU challenge's three, ours, and those of the learned-sampling study."""
+"""Name to kind: fastMRI's five, the SNU challenge's three, ours, that of active acquisition, and those of the
+learned-sampling study."""

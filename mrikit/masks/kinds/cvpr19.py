@@ -64,10 +64,14 @@ def symmetric_grid(width: int, num_low: int, num_high: int, rng: np.random.Rando
     Of an odd width the last line has no partner and is never one of them.
     """
     _check(width, num_low, num_high)
-    step = int(rng.choice(_STEPS))
+    return symmetric_grid_lines(width, int(rng.choice(_STEPS))) | center_block(width, num_low)
+
+
+def symmetric_grid_lines(width: int, step: int) -> npt.NDArray[np.bool_]:
+    """(phase,) bool, every so many lines from the middle to one side, and their mirror images."""
     half = np.zeros(width // 2, bool)
     half[step::step] = True
-    return np.concatenate([half[::-1], half, np.zeros(width % 2, bool)]) | center_block(width, num_low)
+    return np.concatenate([half[::-1], half, np.zeros(width % 2, bool)])
 
 
 FAMILIES: Final[dict[str, Family]] = {
