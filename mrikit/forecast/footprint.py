@@ -88,8 +88,8 @@ class _Step:
 
 def _key(config: RunConfig) -> str:
     data, training = config.data, config.training
-    sampler = asdict(config.sampler)
-    parts = (config.objective, config.model, config.model_config, sampler, training.precision, training.loss)
+    beside = (asdict(config.sampler), asdict(config.evaluator))
+    parts = (config.objective, config.model, config.model_config, *beside, training.precision, training.loss)
     return json.dumps([*parts, training.micro_batch_size, data.anatomy, *map(asdict, data.plans)], default=str)
 
 

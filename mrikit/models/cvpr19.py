@@ -65,6 +65,9 @@ class Cvpr19(nn.Module):
         one coil, sizes that 8 divides, and one constant scale.
     """
 
+    gives_uncertainty = True
+    """Whether its Output holds a log-variance, and the images of coils."""
+
     def __init__(self, config: Cvpr19Config) -> None:
         super().__init__()
         self.config = config

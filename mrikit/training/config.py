@@ -14,7 +14,8 @@ from mrikit.models.precision import PRECISIONS
 from mrikit.models.samplers import SamplerConfig
 from mrikit.run_files import CONFIG_FILE
 from mrikit.storage import read_json
-from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, parse_loss
+from mrikit.training.evaluator_config import EvaluatorTraining
+from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, needs_uncertainty, parse_loss
 
 SCHEDULES = ("cosine", "step")
 MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
@@ -118,7 +119,8 @@ class TrainingConfig:
     """Slices that a process computes at a time; batch_size is a multiple of it times the processes."""
     loss: str = "ssim"
     """Terms and their weights, such as `ssim + 0.01 l1`: `ssim`; `ssim_body`, inside the body only; `l1` in units of
-    the volume's maximum; `kspace_nmse`, of networks that fill k-space. `cross_entropy` of classes stands alone."""
+    the volume's maximum; `kspace_nmse`, of networks that fill k-space; `uncertainty`, the negative log-likelihood of
+    networks that give a variance. `cross_entropy` of classes stands alone."""
     max_lr: float = 3e-4
     """Learning rate after the warm-up."""
     schedule: str = "cosine"
@@ -222,11 +224,13 @@ class RunConfig:
     """A name of `mrikit.models.LEARNED` or `CLASSIFIERS`."""
     objective: str = ""
     """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` of a classifier, `sampling`
-    where it is learned what to measure, else `image`."""
+    where it is learned what to measure, else `image`. `evaluator` trains `cvpr19` beside an evaluator of its lines."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     """What is learned to be measured; nothing if it has no kind."""
+    evaluator: EvaluatorTraining = field(default_factory=EvaluatorTraining)
+    """What is trained beside the network where the objective is `evaluator`."""
     data: DataConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig
@@ -249,6 +253,7 @@ class RunConfig:
         compares = needs_kspace(self.training.loss) or self.data.validation_score == "kspace_nmse"
         if compares and not getattr(models[self.model][0], "gives_kspace", False):
             raise ConfigError(f"{needs}: kspace_nmse compares k-space, and {self.model} gives an image alone; try ssim")
+        self._check_uncertainty()
         if (self.objective == "anatomy") != (self.model in CLASSIFIERS):
             raise ConfigError(
                 f"the objective anatomy is for {', '.join(CLASSIFIERS)} and no other model; found {self.objective} for "
@@ -258,6 +263,18 @@ class RunConfig:
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))
         object.__setattr__(self, "model_config", settings)
+
+    def _check_uncertainty(self) -> None:
+        """Variances, and scores of lines, are those of networks that give them."""
+        is_given = self.model in LEARNED and getattr(LEARNED[self.model][0], "gives_uncertainty", False)
+        if needs_uncertainty(self.training.loss) and not is_given:
+            raise ConfigError(
+                f"training.loss: uncertainty needs a network that gives a variance, such as cvpr19, and {self.model} "
+                f"gives none; try ssim"
+            )
+        if self.objective == "evaluator" and (self.learns_masks or not is_given):
+            what = f"{self.model} with masks that are learned" if self.learns_masks else self.model
+            raise ConfigError(f"the objective evaluator is for cvpr19 with masks that are drawn; found {what}")
 
     def _settle_masks(self) -> None:
         """Masks are learned where the run learns some, and nowhere else."""

@@ -11,7 +11,8 @@ import torch
 from mrikit.data import Example, SliceFacts, center_crop
 from mrikit.errors import ConfigError, DataError
 from mrikit.metrics import BODY_THRESHOLDS, body_mask, kspace_nmse, slice_ssim_loss
-from mrikit.models.output import Output
+from mrikit.models import cvpr19_losses
+from mrikit.models.output import Output, image_of
 
 Loss = Callable[[torch.Tensor, Example], torch.Tensor]
 """What a network put out, an image (batch, y, x) float32 of the full field of view or k-space, and its example with
@@ -75,12 +76,31 @@ def kspace_nmse_loss(kspace: torch.Tensor, example: Example) -> torch.Tensor:
     return kspace_nmse(kspace, example.full_kspace)
 
 
+def uncertainty_loss(output: Output, example: Example) -> torch.Tensor:
+    """Negative log-likelihood of the scored window if errors are normal, in units of the maximum of the volume.
+
+    Args:
+        output: Its extra `log_variance` says how far the image may be wrong.
+        example: Its `reference` and `data_range` are needed.
+
+    Returns:
+        (batch,) float32, the mean over pixels; below 0 where variances are small.
+    """
+    image, reference, data_range = _scored(image_of(output), example)
+    log_variance = center_crop(output.extras["log_variance"], example.crop)
+    unit = torch.where(data_range > 0, data_range, 1.0)[:, None, None]
+    return cvpr19_losses.uncertainty_loss(image, log_variance, reference, unit).mean((-2, -1))
+
+
 CROSS_ENTROPY = "cross_entropy"
 """The loss of classes, which no other goes with."""
 LOSSES: dict[str, Loss] = {"ssim": ssim_loss, "l1": l1_loss, "ssim_body": ssim_body_loss}
 """Name to function (image, example) -> (batch,)."""
 KSPACE_LOSSES: dict[str, Loss] = {"kspace_nmse": kspace_nmse_loss}
 """Name to function (k-space, example) -> (batch,), for networks that fill k-space."""
+UNCERTAINTY = "uncertainty"
+"""The loss of networks that tell how far each pixel may be wrong."""
+_TERMS = (*LOSSES, *KSPACE_LOSSES, UNCERTAINTY)
 
 
 class Losses(NamedTuple):
@@ -101,8 +121,8 @@ def parse_loss(words: str) -> tuple[tuple[float, str], ...]:
     terms: list[tuple[float, str]] = []
     for part in re.split(r"(?<!\d[eE])\+", words):
         *weight, name = part.replace("*", " ").split() or [""]
-        if name not in LOSSES | KSPACE_LOSSES:
-            known = ", ".join(LOSSES | KSPACE_LOSSES)
+        if name not in _TERMS:
+            known = ", ".join(_TERMS)
             raise ConfigError(f"training.loss: no term is called {name!r}, known: {known}; try 'ssim + 0.01 l1'")
         if any(name == known for _, known in terms):
             raise ConfigError(f"training.loss: {name} stands twice in {words!r}; give it one weight")
@@ -115,11 +135,18 @@ def needs_kspace(words: str) -> bool:
     return words != CROSS_ENTROPY and any(name in KSPACE_LOSSES for _, name in parse_loss(words))
 
 
+def needs_uncertainty(words: str) -> bool:
+    """Whether a loss in words has a term that compares errors with what a network says of them."""
+    return words != CROSS_ENTROPY and any(name == UNCERTAINTY for _, name in parse_loss(words))
+
+
 def composed_loss(words: str) -> Callable[[Output, Example], Losses]:
     """The weighted sum of the terms of a loss in words, see `parse_loss`."""
     parsed = parse_loss(words)
 
     def term(name: str, output: Output, example: Example) -> torch.Tensor:
+        if name == UNCERTAINTY:
+            return uncertainty_loss(output, example)
         losses, found = (KSPACE_LOSSES, output.kspace) if name in KSPACE_LOSSES else (LOSSES, output.image)
         assert found is not None  # runs with networks that do not give it are refused
         return losses[name](found, example)

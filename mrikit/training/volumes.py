@@ -18,7 +18,7 @@ from mrikit.masks.file import read_mask_file
 from mrikit.randomness import generator
 from mrikit.storage import Location
 from mrikit.training.config import RunConfig
-from mrikit.training.objectives import objective_of, one_shape, with_shape
+from mrikit.training.objectives import needs_shape, objective_of, one_shape, with_shape
 from mrikit.training.sides import choose_sides
 from mrikit.volumes import Volume, VolumeFile
 from mrikit.volumes.anatomy import anatomy_of
@@ -102,13 +102,13 @@ def open_study(
 
 
 def for_study(config: RunConfig, study: Study) -> RunConfig:
-    """The run with what it has to know of its volumes: the matrix of masks that are learned.
+    """The run with what it has to know of its volumes: the matrix of learned masks, or the lines of an evaluator.
 
     Raises:
         ConfigError: It names another matrix.
-        DataError: A learned mask, and volumes of several matrices.
+        DataError: A learned mask or an evaluator, and volumes of several matrices.
     """
-    if not config.sampler.kind:
+    if not needs_shape(config):
         return config
     return with_shape(config, one_shape(config, [*study.training.volumes, *study.validation.volumes], "data"))
 

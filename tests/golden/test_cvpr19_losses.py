@@ -6,8 +6,12 @@ import torch
 from golden.active_mri import as_complex, in_places
 from helpers import relative_error
 
+from mrikit.data import Example
 from mrikit.models.cvpr19_losses import evaluator_targets, least_squares, line_errors, uncertainty_loss
+from mrikit.models.output import Output
 from mrikit.physics.crop import center_crop
+from mrikit.physics.fft import fft2c
+from mrikit.training.objectives.evaluator import line_errors_of
 
 OUTPUTS, GRADIENTS = 1e-5, 1e-4
 """Largest difference, relative to the largest value."""
@@ -73,3 +77,22 @@ def test_raw_data_are_compared_within_their_windows(case):
     errors = line_errors(*(as_complex(center_crop(channels, (320, 368))) for channels in (reconstruction, target)))
     fake = evaluator_targets(errors, in_places(mask)[None], raw["gamma"])
     assert relative_error(fake, in_places(arrays["raw_target_fake"])) < OUTPUTS
+
+
+def test_the_objective_finds_the_published_errors_of_lines_in_any_scale(case):
+    arrays, config = case
+    made, true = (as_complex(arrays[name])[:, None] for name in ("reconstruction", "target"))
+    unit = 3e-5
+    example = Example(
+        masked_kspace=torch.zeros_like(true),
+        mask=in_places(arrays["mask"])[:, None, None],
+        num_center_lines=torch.zeros(len(true), dtype=torch.int64),
+        reference=true[:, 0].abs() * unit,
+        data_range=torch.full((len(true),), unit),
+        crop=(true.shape[-2], true.shape[-1]),
+        facts=(),
+        full_kspace=fft2c(true * unit),
+    )
+    errors = line_errors_of(Output(image=None, extras={"coil_images": made * unit}), example)
+    fake = evaluator_targets(errors, example.mask[:, 0, 0], config["gamma"])
+    assert relative_error(fake, in_places(arrays["target_fake"])) < OUTPUTS

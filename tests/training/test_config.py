@@ -15,7 +15,10 @@ from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConf
         (
             TrainingConfig,
             {"loss": "l2"},
-            "training.loss: no term is called 'l2', known: ssim, l1, ssim_body, kspace_nmse; try 'ssim + 0.01 l1'",
+            (
+                "training.loss: no term is called 'l2', known: ssim, l1, ssim_body, kspace_nmse, uncertainty; "
+                "try 'ssim + 0.01 l1'"
+            ),
         ),
         (TrainingConfig, {"schedule": "flat"}, "training.schedule is one of cosine, step, found 'flat'"),
         (TrainingConfig, {"precision": "fp16"}, "training.precision is one of fp32, bf16, found 'fp16'"),

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -193,3 +194,23 @@ def test_a_loss_that_makes_no_sense_is_refused_by_its_term(words, message):
         TrainingConfig(loss=words)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_loss_with_uncertainty_is_that_of_the_window_in_any_scale():
+    image, reference = pair()
+    log_variance = torch.linspace(-6, 1, image.numel()).view_as(image)
+    found = []
+    for unit in (1.0, 2e-5):
+        example = make_example(unit * reference, data_range=torch.full((3,), unit))
+        extras = {"log_variance": embed(log_variance + 2 * math.log(unit))}
+        output = Output(image=embed(unit * image), extras=extras)
+        found.append(composed_loss("uncertainty")(output, example).total)
+    expected = ((image - reference).square() * torch.exp(-log_variance) + log_variance).mean((-2, -1)) / 2
+    torch.testing.assert_close(found[0], expected)
+    torch.testing.assert_close(found[1], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_volume_of_zeros_has_a_finite_loss_with_uncertainty():
+    zeros = torch.zeros(1, *WINDOW)
+    output = Output(image=embed(zeros), extras={"log_variance": embed(zeros)})
+    assert composed_loss("uncertainty")(output, make_example(zeros)).total == 0

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from mrikit.errors import ConfigError
 from mrikit.training.config import RunConfig
 from mrikit.training.objectives.anatomy import AnatomyObjective
+from mrikit.training.objectives.evaluator import EvaluatorObjective
 from mrikit.training.objectives.image import ImageObjective
 from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
-from mrikit.training.objectives.sampling import SamplingObjective, one_shape, with_shape
+from mrikit.training.objectives.sampling import SamplingObjective
+from mrikit.training.objectives.shape import needs_shape, one_shape, with_shape
 
 OBJECTIVES: dict[str, Callable[[RunConfig], Objective]] = {
     "image": ImageObjective,
     "anatomy": AnatomyObjective,
     "sampling": SamplingObjective,
+    "evaluator": EvaluatorObjective,
 }
 """Name to what makes the objective of a run."""
 
@@ -42,6 +45,7 @@ __all__ = [
     "Score",
     "Validated",
     "decaying_groups",
+    "needs_shape",
     "objective_of",
     "one_shape",
     "with_shape",

@@ -18,7 +18,7 @@ from mrikit.data import (
     undersample,
     undersample_by,
 )
-from mrikit.errors import ConfigError, DataError
+from mrikit.errors import ConfigError
 from mrikit.masks import center_lines
 from mrikit.models import LEARNED
 from mrikit.models.adaptive import keyed_draws, scan_of
@@ -39,6 +39,7 @@ from mrikit.training.objectives.image import (
     validation_scans,
 )
 from mrikit.training.objectives.objective import Draw, Group, Validated, decaying_groups
+from mrikit.training.objectives.shape import one_shape
 from mrikit.volumes import Volume
 
 _SAMPLER = "sampler"
@@ -223,36 +224,6 @@ class SamplingObjective:
                 f"{data.accelerations[0]:g}x of {width} lines is {wanted}, and {given} of the centre with "
                 f"model_config.budget={budget} are {given + budget}; set model_config.budget={wanted - given}"
             )
-
-
-def one_shape(config: RunConfig, volumes: Sequence[Volume], where: str) -> tuple[int, int] | None:
-    """The (readout, phase) size that all volumes have when they are masked; None without volumes.
-
-    Raises:
-        DataError: There are several sizes.
-    """
-    shapes = {cropped_shape(volume.info, config.data.max_readout): volume.info.volume_id for volume in volumes}
-    if len(shapes) > 1:
-        found = ", ".join(f"{rows} x {columns} ({name})" for (rows, columns), name in sorted(shapes.items())[:3])
-        raise DataError(
-            f"{where}: a learned mask is for one matrix, and the volumes have {len(shapes)}: {found}; choose one, "
-            f"or set data.matrix"
-        )
-    return next(iter(shapes), None)
-
-
-def with_shape(config: RunConfig, shape: tuple[int, int] | None) -> RunConfig:
-    """The run with its sampler's masks of this (readout, phase) size; as it is where it has no sampler.
-
-    Raises:
-        ConfigError: It names another size.
-    """
-    if not config.sampler.kind or shape is None or config.sampler.shape == shape:
-        return config
-    if config.sampler.shape:
-        found, own = (" x ".join(map(str, one)) for one in (shape, config.sampler.shape))
-        raise ConfigError(f"sampler.shape is {own}, and k-space is masked at {found}; leave sampler.shape out")
-    return replace(config, sampler=replace(config.sampler, shape=shape))
 
 
 def _sampler(parts: nn.ModuleDict) -> Sampler:
