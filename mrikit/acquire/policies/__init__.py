@@ -1,6 +1,7 @@
 """Policies: which line to measure next, one file each."""
 
 from mrikit.acquire.policies.equispaced import Equispaced
+from mrikit.acquire.policies.evaluator import LowestScore, load_evaluator
 from mrikit.acquire.policies.fixed_order import FixedOrder, order_of_probabilities, read_order
 from mrikit.acquire.policies.low_biased import RandomLowBiased
 from mrikit.acquire.policies.low_to_high import LowToHigh
@@ -13,6 +14,7 @@ __all__ = [
     "Equispaced",
     "FixedOrder",
     "LowToHigh",
+    "LowestScore",
     "Observation",
     "OneStepOracle",
     "Policy",
@@ -21,6 +23,7 @@ __all__ = [
     "ScoreMasks",
     "greedy_order",
     "line_chances",
+    "load_evaluator",
     "order_of_probabilities",
     "read_order",
 ]

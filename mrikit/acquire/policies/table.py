@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mrikit.acquire.policies.equispaced import Equispaced
+from mrikit.acquire.policies.evaluator import EvaluatorPolicyConfig, load_evaluator
 from mrikit.acquire.policies.low_biased import RandomLowBiased
 from mrikit.acquire.policies.low_to_high import LowToHigh
 from mrikit.acquire.policies.oracle import ScoreMasks
@@ -43,11 +45,16 @@ def _as_it_is(config: Policy, _setting: PolicySetting) -> Policy:
     return config
 
 
+def _evaluator(config: EvaluatorPolicyConfig, setting: PolicySetting) -> Policy:
+    return load_evaluator(Path(config.run), setting.matrix[1])
+
+
 POLICIES: Final[dict[str, PolicyKind]] = {
     "random": PolicyKind(RandomLine, _as_it_is),
     "random_low_biased": PolicyKind(RandomLowBiased, _as_it_is),
     "low_to_high": PolicyKind(LowToHigh, _as_it_is),
     "equispaced": PolicyKind(Equispaced, _as_it_is),
+    "evaluator": PolicyKind(EvaluatorPolicyConfig, _evaluator),
 }
 """Name to how it is made."""
 
