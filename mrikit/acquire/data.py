@@ -4,6 +4,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from mrikit.acquire.config import AcquireConfig
@@ -94,6 +96,22 @@ class FullSlices:
             of = f"slice {slice_index} of a {what}" if slice_index is not None else what
             raise DataError(f"there is no {of} in this split; it has {known}{more}")
         return found
+
+    def positions_of(
+        self, volume_index: npt.NDArray[np.integer], slice_index: npt.NDArray[np.integer]
+    ) -> npt.NDArray[np.int64]:
+        """(n,) positions of slices, which are named as in `keys`, by (n,) volumes and (n,) slices of them."""
+        firsts = np.cumsum([0, *(len(volume.kspace) for volume in self.volumes[:-1])])
+        found: npt.NDArray[np.int64] = firsts[volume_index] + slice_index
+        return found
+
+    def acquired(self, positions: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """(n, phase) bool, the columns that the scanner acquired of the slices at (n,) positions."""
+        is_acquired = np.zeros((len(positions), self.matrix[1]), np.bool_)
+        for row, position in zip(is_acquired, positions.tolist(), strict=True):
+            left, right = self.volumes[self.keys[position].volume].acquired.columns
+            row[left:right] = True
+        return is_acquired
 
     def read(self, position: int) -> ScanBatch:
         """One slice on the device: full k-space, its reference and facts."""

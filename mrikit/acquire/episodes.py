@@ -173,6 +173,18 @@ class Episodes:
             parts.append(self._compute(some, mask & self.is_acquired[some])[1])
         return {name: np.concatenate([part[name] for part in parts]) for name in self.scores}
 
+    def images_of(self, positions: Sequence[int], mask: npt.NDArray[np.bool_]) -> torch.Tensor:
+        """Images of slices with what some masks measure of them; no row is changed.
+
+        Args:
+            positions: (n,) of the slices.
+            mask: (n, phase) bool.
+
+        Returns:
+            (n, y, x) float32 in the scale of the data.
+        """
+        return self._reconstruct(torch.cat([self.slices.read(position).kspace for position in positions]), mask)
+
     def _require_allowed(
         self, rows: Sequence[int], columns: npt.NDArray[np.integer], *, is_tried: bool = False
     ) -> None:

@@ -155,15 +155,19 @@ def find_checkpoints(run: Path) -> list[Path]:
     return sorted((run / CHECKPOINTS).glob("step-*.safetensors"))
 
 
-def last_stage(run: Path) -> Path | None:
+def last_stage(run: Path, of: str = "model") -> Path | None:
     """The stage of a run whose weights are the run's: the highest finished one, or if none is the highest with weights.
 
     A stage that is passed over because it is not finished is named in a warning.
 
+    Args:
+        run: Folder of the run.
+        of: What the weights are of: a `model`, or a `policy` that one stage learns for the model of another.
+
     Returns:
-        Its folder; None if no stage has weights.
+        Its folder; None if no stage has such weights.
     """
-    stages = [folder for folder in _stages(run) if (folder / WEIGHTS_FILE).exists()]
+    stages = [folder for folder in _stages(run) if _has_weights(folder, of)]
     finished = next((folder for folder in stages if not _progress(folder)), None)
     if finished is None:
         return stages[0] if stages else None
@@ -224,6 +228,17 @@ def _stages(run: Path) -> list[Path]:
     """The folders of a run's stages, the highest first."""
     found = [folder for folder in run.glob("stage-*") if stage_number(folder) and folder.is_dir()]
     return sorted(found, key=stage_number, reverse=True)
+
+
+def _has_weights(stage: Path, of: str) -> bool:
+    """Whether there are weights of this kind; damaged ones count, as reading them will say."""
+    file = stage / WEIGHTS_FILE
+    if not file.exists():
+        return False
+    try:
+        return ("policy" in read_record(file)) == (of == "policy")
+    except CheckpointError:
+        return True
 
 
 def _progress(stage: Path) -> str:

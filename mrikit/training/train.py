@@ -3,7 +3,6 @@
 import contextlib
 import datetime as dt
 import hashlib
-import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from mrikit.config import build_config
 from mrikit.errors import ConfigError, DataError, JobError
 from mrikit.models.precision import real_float32
 from mrikit.run_files import CONFIG_FILE
+from mrikit.runs.determinism import deterministic
 from mrikit.runs.interrupts import stop_requests
 from mrikit.runs.position import Position, State, find_state
 from mrikit.runs.process import Process, joined, told_once
@@ -31,7 +31,6 @@ from mrikit.training.initial_weights import load_start, start_identity
 from mrikit.training.objectives import objective_of
 from mrikit.training.volumes import Study, for_study, open_study
 
-_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
 _LONGEST_INDEX = dt.timedelta(hours=12)
 
@@ -97,7 +96,7 @@ def train(
         joined(device) as process,
         told_once(process),
         _one_line_if_it_dies(process, folder),
-        _deterministic(config.execution.deterministic),
+        deterministic(config.execution.deterministic),
         real_float32(),
         contextlib.ExitStack() as held,
     ):
@@ -298,21 +297,6 @@ def _first_goes_ahead(process: Process) -> Iterator[None]:
     finally:
         if process.is_first:
             process.store.set("first is ready", "yes")
-
-
-@contextlib.contextmanager
-def _deterministic(is_asked: bool) -> Iterator[None]:
-    """Only algorithms that give the same bits every time, if asked for."""
-    if not is_asked:
-        yield
-        return
-    was = torch.are_deterministic_algorithms_enabled()
-    os.environ.setdefault(_CUBLAS, ":4096:8")
-    torch.use_deterministic_algorithms(mode=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(mode=was)
 
 
 @contextlib.contextmanager

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mrikit.acquire.rewards import SCORES
+from mrikit.config import build_config
 from mrikit.errors import ConfigError
+from mrikit.models import CLASSICAL
+from mrikit.run_files import CONFIG_FILE
+from mrikit.storage import read_json
 from mrikit.training import DataConfig, ExecutionConfig
 
 
@@ -47,11 +52,16 @@ class LearningConfig:
     """Adam's rate."""
     seed: int = 0
     """Of weights, of the order of slices, and of all that is drawn."""
+    split_seed: int = 0
+    """Of the choice of patients who are held out: `training.seed` of the reconstructor's run, so that they are the same
+    whatever the seed of the policy."""
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "num_rows", "validation_steps"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"learning.{name} is at least 1, found {getattr(self, name)}")
+        if self.split_seed < 0:
+            raise ConfigError(f"learning.split_seed is 0 or more, found {self.split_seed}")
         if not 0 < self.max_lr < float("inf"):
             raise ConfigError(f"learning.max_lr is above 0, found {self.max_lr:g}")
 
@@ -79,7 +89,35 @@ class PolicyRunConfig:
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
     """Checkpoints; a policy learns in one process."""
 
+    def __post_init__(self) -> None:
+        from mrikit.acquire.policies.table import POLICIES, policy_kind, policy_settings  # they import their settings
+
+        if not policy_kind(self.policy).learns:
+            learning = ", ".join(name for name, kind in POLICIES.items() if kind.learns)
+            raise ConfigError(f"the policy {self.policy} needs no training; those that learn are {learning}")
+        if self.reconstructor and self.reconstructor not in CLASSICAL:
+            raise ConfigError(
+                f"reconstructor is one of {', '.join(CLASSICAL)}, or empty for weights; found {self.reconstructor!r}"
+            )
+        # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
+        object.__setattr__(self, "policy_config", policy_settings(self.policy, self.policy_config))
+
     @property
     def name(self) -> str:
         """What distinguishes it from other runs: task, policy, size and stage."""
         return f"{self.task}-{self.policy}-{self.size}-stage-{self.stage}"
+
+
+def load_policy_config(folder: Path) -> PolicyRunConfig:
+    """The configuration that a run was started with.
+
+    Raises:
+        ConfigError: It is of another version.
+        StorageError: There is none.
+    """
+    return build_config(PolicyRunConfig, read_json(folder / CONFIG_FILE)["config"], str(folder / CONFIG_FILE))
+
+
+def is_free(name: str) -> bool:
+    """Whether a setting, such as `execution.keep`, decides only how a run is computed."""
+    return name.startswith("execution.") or name == "policy_config.cache_mb"

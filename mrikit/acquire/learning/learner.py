@@ -8,6 +8,7 @@ from torch import nn
 
 from mrikit.acquire.episodes import Episodes
 from mrikit.acquire.policies.policy import Policy
+from mrikit.errors import CheckpointError
 
 
 class Round(NamedTuple):
@@ -35,7 +36,8 @@ class Learner(Protocol):
         """Play the next steps of some episodes and learn from them.
 
         Args:
-            episodes: Of the training slices; the learner begins new ones where they are over.
+            episodes: Of the training slices; the learner begins new ones where they are over. The loop saves and
+                restores those under way.
 
         Raises:
             DataError: A loss is not finite.
@@ -43,13 +45,26 @@ class Learner(Protocol):
         ...
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All that it needs to go on, by name: weights, moments, replay, counts, and the episodes under way."""
+        """All that it needs to go on, by name: weights, moments, replay, counts."""
         ...
 
-    def restore(self, state: Mapping[str, torch.Tensor], episodes: Episodes) -> None:
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from what `state` gave.
 
         Raises:
             CheckpointError: Something is missing, or of another shape.
         """
         ...
+
+
+def require_alike(state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a state that lacks a tensor, or has one of another shape.
+
+    Raises:
+        CheckpointError: It does.
+    """
+    for name, value in wanted.items():
+        found = state.get(name)
+        if found is None or found.shape != value.shape:
+            what = "missing" if found is None else f"of shape {tuple(found.shape)}, not {tuple(value.shape)}"
+            raise CheckpointError(f"the checkpoint's {name} is {what}; go on with the settings it was made with")

@@ -1,19 +1,26 @@
 """Policies by name, each made of settings and of what it is for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mrikit.acquire.policies.ds_ddqn import StepDoubleQ, build_ds_ddqn
 from mrikit.acquire.policies.equispaced import Equispaced
 from mrikit.acquire.policies.evaluator import EvaluatorPolicyConfig, load_evaluator
+from mrikit.acquire.policies.highest_value import HighestValue
 from mrikit.acquire.policies.low_biased import RandomLowBiased
 from mrikit.acquire.policies.low_to_high import LowToHigh
 from mrikit.acquire.policies.oracle import ScoreMasks
 from mrikit.acquire.policies.policy import Policy
 from mrikit.acquire.policies.random_line import RandomLine
+from mrikit.acquire.policies.ss_ddqn import SpectralDoubleQ, build_ss_ddqn
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mrikit.acquire.learning.config import PolicyRunConfig
+    from mrikit.acquire.learning.learner import Learner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +44,13 @@ class PolicyKind(NamedTuple):
     """The dataclass of its settings."""
     build: Callable[[Any, PolicySetting], Policy]
     """Its settings and what it is for, to a policy; one that learns begins with weights of torch's random state."""
-    learns: bool = False
-    """Whether it has a network that `mrikit train` trains."""
+    learner: "Callable[[Any, Any, PolicySetting, PolicyRunConfig], Learner] | None" = None
+    """A new policy, its settings, what it is for and the run, to how it learns; None where there is nothing to learn."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether it has a network that `mrikit train` trains."""
+        return self.learner is not None
 
 
 def _as_it_is(config: Policy, _setting: PolicySetting) -> Policy:
@@ -49,12 +61,24 @@ def _evaluator(config: EvaluatorPolicyConfig, setting: PolicySetting) -> Policy:
     return load_evaluator(Path(config.run), setting.matrix[1])
 
 
+def _double_q(
+    policy: HighestValue, settings: Any, setting: PolicySetting, config: "PolicyRunConfig"  # noqa: ANN401 - DoubleQConfig
+) -> "Learner":
+    from mrikit.acquire.learning.double_q_learner import DoubleQLearner  # needs the extra `rl`
+
+    return DoubleQLearner(policy, settings, config, setting.matrix[1])
+
+
 POLICIES: Final[dict[str, PolicyKind]] = {
     "random": PolicyKind(RandomLine, _as_it_is),
     "random_low_biased": PolicyKind(RandomLowBiased, _as_it_is),
     "low_to_high": PolicyKind(LowToHigh, _as_it_is),
     "equispaced": PolicyKind(Equispaced, _as_it_is),
     "evaluator": PolicyKind(EvaluatorPolicyConfig, _evaluator),
+    "ss_ddqn": PolicyKind(SpectralDoubleQ, lambda config, of: build_ss_ddqn(config, of.matrix), _double_q),
+    "ds_ddqn": PolicyKind(
+        StepDoubleQ, lambda config, of: build_ds_ddqn(config, of.matrix[1], of.num_given, of.budget), _double_q
+    ),
 }
 """Name to how it is made."""
 
@@ -70,7 +94,25 @@ def build_policy(name: str, settings: Mapping[str, Any], setting: PolicySetting)
     Raises:
         ConfigError: There is no such policy or setting, or it does not fit what it is for.
     """
+    kind = policy_kind(name)
+    return kind.build(build_config(kind.config, settings, f"policy {name}"), setting)
+
+
+def policy_settings(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a policy, typed, those that are not given with their defaults.
+
+    Raises:
+        ConfigError: There is no such policy or setting.
+    """
+    return asdict(build_config(policy_kind(name).config, settings, "policy_config"))
+
+
+def policy_kind(name: str) -> PolicyKind:
+    """How policies of this name are made.
+
+    Raises:
+        ConfigError: There is none.
+    """
     if name not in POLICIES:
         raise ConfigError(f"no policy is called {name!r}; there are {', '.join(POLICIES)}")
-    kind = POLICIES[name]
-    return kind.build(build_config(kind.config, settings, f"policy {name}"), setting)
+    return POLICIES[name]
