@@ -84,9 +84,7 @@ def save_trained(
     return write_tensors(path, network.state_dict(), {**facts, **record})
 
 
-def policy_facts(
-    config: PolicyRunConfig, matrix: tuple[int, int], reconstructor: ReconstructorInfo
-) -> dict[str, Any]:
+def policy_facts(config: PolicyRunConfig, matrix: tuple[int, int], reconstructor: ReconstructorInfo) -> dict[str, Any]:
     """What weights and checkpoints of a policy say of its run, JSON."""
     return {
         "task": config.task,
@@ -115,7 +113,9 @@ def load_trained(path: Path, device: torch.device | str = "cpu") -> TrainedPolic
     record = read_record(file)
     if "policy" not in record:
         of = f"the network {record['model']}" if record.get("model") else "something else"
-        raise CheckpointError(f"{file}: weights of {of}, not of a policy; `mrikit train --task knee_acquire` learns one")
+        raise CheckpointError(
+            f"{file}: weights of {of}, not of a policy; `mrikit train --task knee_acquire` learns one"
+        )
     try:
         episode = build_config(EpisodeConfig, record["episode"], "episode")
         matrix = (int(record["matrix"][0]), int(record["matrix"][1]))
@@ -169,8 +169,8 @@ def require_reconstructor(trained: TrainedPolicy, used: ReconstructorInfo) -> No
     wanted = trained.reconstructor
     if wanted != used:
         raise ConfigError(
-            f"{trained.path}: {trained.name} was learned with {_words(wanted)}, not with {_words(used)}; name that one, "
-            f"or learn a policy for this one"
+            f"{trained.path}: {trained.name} was learned with {_words(wanted)}, not with {_words(used)}; name that "
+            f"one, or learn a policy for this one"
         )
 
 

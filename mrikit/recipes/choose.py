@@ -1,23 +1,26 @@
 """The runs that a command line asks for: a task's recipes with what it changes of them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.config import change_config, parse_assignments
-from mrikit.recipes import recipe, recipes
+from mrikit.errors import ConfigError
+from mrikit.recipes.tasks import AnyRunConfig, recipe, recipes, with_policy
 from mrikit.training import RunConfig, TrainingConfig
 
 
 def chosen_configs(
     task: str, size: str, stage: int | None, settings: Sequence[str], execution: Mapping[str, Any]
-) -> list[RunConfig]:
+) -> list[AnyRunConfig]:
     """The runs of a task with what the command line changes of them.
 
     Args:
         task: A name of `mrikit tasks`.
         size: One of its sizes.
         stage: One of its stages; None for all.
-        settings: Assignments, such as `training.max_lr=1e-4`.
+        settings: Assignments, such as `training.max_lr=1e-4`; each counts for the stages that have it.
         execution: Settings that have options of their own; None where they are not given.
 
     Raises:
@@ -27,7 +30,60 @@ def chosen_configs(
     extent = _take_extent(changes)
     given = {f"execution.{name}": value for name, value in execution.items() if value is not None}
     stages = recipes(task, size, **extent) if stage is None else (recipe(task, size, stage, **extent),)
-    return [change_config(change_config(config, changes, "train"), given, "train") for config in stages]
+    _require_known(stages, [*changes, *(f"training.{name}" for name in extent)])
+    chosen = [change_config(_changed(config, changes), given, "train") for config in stages]
+    _require_one_episode(chosen)
+    return chosen
+
+
+def run_name(configs: Sequence[AnyRunConfig]) -> str:
+    """What the folder of a run is called by default: its task, what it trains, and its size."""
+    first, last = configs[0], configs[-1]
+    what = last.policy if isinstance(last, PolicyRunConfig) else first.model  # type: ignore[union-attr] - both are of one task
+    return f"{first.task}-{what}-{first.size}"
+
+
+def _changed(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
+    """With those changes that it has."""
+    own = {name: value for name, value in changes.items() if _has(config, name)}
+    if isinstance(config, PolicyRunConfig):
+        if "policy" in own:
+            config = with_policy(config, own.pop("policy"))
+        # The seed of the reconstructor's run has chosen who is held out.
+        if "training.seed" in changes:
+            own = {"learning.split_seed": changes["training.seed"], **own}
+    return change_config(config, own, "train")
+
+
+def _has(config: AnyRunConfig, name: str) -> bool:
+    """Whether a run has the setting, or the group that it would be of."""
+    return name.partition(".")[0] in {field.name for field in dataclasses.fields(config)}
+
+
+def _require_known(stages: Sequence[AnyRunConfig], names: Sequence[str]) -> None:
+    """Refuse a setting that no stage has.
+
+    Raises:
+        ConfigError: There is one; the message names the nearest of the last stage.
+    """
+    for name in names:
+        if not any(_has(config, name) for config in stages):
+            change_config(stages[-1], {name: ""}, "train")
+
+
+def _require_one_episode(configs: Sequence[AnyRunConfig]) -> None:
+    """Refuse a reconstructor that is not trained for the steps of the policy's episodes."""
+    for first in configs:
+        for second in configs:
+            if not isinstance(first, RunConfig) or not isinstance(second, PolicyRunConfig):
+                continue
+            drawn, episode = first.data.mask_settings, second.episode
+            for name in ("num_given", "budget"):
+                if name in drawn and drawn[name] != getattr(episode, name):
+                    raise ConfigError(
+                        f"episode.{name} is {getattr(episode, name)}, and the reconstructor is trained for {drawn[name]}; "
+                        f"set data.mask_settings.{name} to the same"
+                    )
 
 
 def _of_model(changes: dict[str, Any]) -> dict[str, Any]:

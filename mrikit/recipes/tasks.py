@@ -5,9 +5,13 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.errors import ConfigError
-from mrikit.recipes import baselines, challenge, classifier, sampling
+from mrikit.recipes import acquisition_policy, baselines, challenge, classifier, sampling
 from mrikit.training import RunConfig
+
+AnyRunConfig = RunConfig | PolicyRunConfig
+"""A run of a network, or of a policy on one."""
 
 SIZES = {
     "tiny": "minutes on a laptop's CPU, for small or simulated data",
@@ -21,28 +25,43 @@ SIZES = {
 class Task(NamedTuple):
     """Something to train."""
 
-    make: Callable[[str, int | None, float | None], tuple[RunConfig, ...]]
+    make: Callable[[str, int | None, float | None], tuple[AnyRunConfig, ...]]
     """Size, epochs and rate, both None for those of the recipe, to its runs: one, or one for each stage."""
     sizes: tuple[str, ...]
     """Those that it has, smallest first."""
+    with_policy: Callable[[str, str], PolicyRunConfig] | None = None
+    """Size and policy to its last stage; None where no policy is learned."""
 
 
 def _one(make: Callable[[str], RunConfig], sizes: tuple[str, ...] = ("tiny", "small", "full")) -> Task:
-    def changed(size: str, num_epochs: int | None, max_lr: float | None) -> tuple[RunConfig, ...]:
-        config = make(size)
-        training = config.training
-        return (
-            replace(
-                config,
-                training=replace(
-                    training,
-                    num_epochs=training.num_epochs if num_epochs is None else num_epochs,
-                    max_lr=training.max_lr if max_lr is None else max_lr,
-                ),
-            ),
-        )
+    def changed(size: str, num_epochs: int | None, max_lr: float | None) -> tuple[AnyRunConfig, ...]:
+        return (_with_extent(make(size), num_epochs, max_lr),)
 
     return Task(changed, sizes)
+
+
+def _with_extent(config: RunConfig, num_epochs: int | None, max_lr: float | None) -> RunConfig:
+    training = config.training
+    return replace(
+        config,
+        training=replace(
+            training,
+            num_epochs=training.num_epochs if num_epochs is None else num_epochs,
+            max_lr=training.max_lr if max_lr is None else max_lr,
+        ),
+    )
+
+
+def _acquire(
+    make: Callable[..., tuple[RunConfig, PolicyRunConfig]], sizes: tuple[str, ...] = ("tiny", "small", "full")
+) -> Task:
+    """A reconstructor, then a policy on it; epochs and rate are the reconstructor's."""
+
+    def changed(size: str, num_epochs: int | None, max_lr: float | None) -> tuple[AnyRunConfig, ...]:
+        first, second = make(size)
+        return _with_extent(first, num_epochs, max_lr), second
+
+    return Task(changed, sizes, lambda size, policy: make(size, policy)[1])
 
 
 def _staged(anatomy: str, acceleration: int) -> Task:
@@ -60,6 +79,7 @@ TASKS: dict[str, Task] = {
     "brain_sampling": _one(sampling.brain_sampling),
     "digits_sampling": _one(sampling.digits_sampling, ("tiny", "full")),
     "knee_sampling": _one(sampling.knee_sampling),
+    "knee_acquire": _acquire(acquisition_policy.knee_acquire),
     "anatomy": _one(classifier.anatomy, ("tiny",)),
 }
 """Name to what is trained under it."""
@@ -67,7 +87,7 @@ TASKS: dict[str, Task] = {
 
 def recipes(
     task: str, size: str, *, num_epochs: int | None = None, max_lr: float | None = None
-) -> tuple[RunConfig, ...]:
+) -> tuple[AnyRunConfig, ...]:
     """The runs of a task in their order: one for each stage, or a single one of stage 0.
 
     Args:
@@ -90,7 +110,7 @@ def recipes(
 
 def recipe(
     task: str, size: str, stage: int = 0, *, num_epochs: int | None = None, max_lr: float | None = None
-) -> RunConfig:
+) -> AnyRunConfig:
     """One run of a task.
 
     Args:
@@ -108,3 +128,14 @@ def recipe(
         known = ", ".join(map(str, runs)) if 0 not in runs else "no stages"
         raise ConfigError(f"{task} has {'stages ' if 0 not in runs else ''}{known}, found stage {stage or 'none'}")
     return runs[stage]
+
+
+def with_policy(config: PolicyRunConfig, policy: str) -> PolicyRunConfig:
+    """The same stage of the same recipe for another policy, with that one's settings.
+
+    Raises:
+        ConfigError: There is no such policy, or it needs no training.
+    """
+    make = TASKS[config.task].with_policy
+    assert make is not None
+    return make(config.size, policy)

@@ -58,9 +58,7 @@ class DoubleQ:
         self, network: nn.Module, *, discount: float, rate: float, target_steps: int, largest_gradient: float = 1.0
     ) -> None:
         self.network = network
-        actor = QValueActor(
-            network, in_keys=["image", "mask"], action_space="categorical", action_mask_key="is_free"
-        )
+        actor = QValueActor(network, in_keys=["image", "mask"], action_space="categorical", action_mask_key="is_free")
         self._loss = DQNLoss(
             actor, loss_function="smooth_l1", double_dqn=True, delay_value=True, action_space="categorical"
         )

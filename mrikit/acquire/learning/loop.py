@@ -199,7 +199,9 @@ def _added(sums: Mapping[str, float], done: Round) -> dict[str, float]:
     new = {"rounds": 1.0, "steps": float(done.num_steps)}
     for name, value in done.numbers.items():
         new |= {name: value, f"num_{name}": 1.0}
-    return {name: sums.get(name, 0.0) + new.get(name, 0.0) for name in (*sums, *(key for key in new if key not in sums))}
+    return {
+        name: sums.get(name, 0.0) + new.get(name, 0.0) for name in (*sums, *(key for key in new if key not in sums))
+    }
 
 
 def _means(sums: Mapping[str, float]) -> dict[str, float]:

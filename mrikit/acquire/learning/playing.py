@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 
 from mrikit.acquire.episodes import Episodes
-from mrikit.acquire.policies.policy import Observation
 from mrikit.acquire.learning.learner import require_alike
+from mrikit.acquire.policies.policy import Observation
 from mrikit.randomness import generator
 
 _PREFIX = "episodes/"
@@ -48,9 +48,7 @@ def observe(episodes: Episodes) -> Observation:
     )
 
 
-def look_at(
-    episodes: Episodes, positions: npt.NDArray[np.integer], mask: npt.NDArray[np.bool_]
-) -> Observation:
+def look_at(episodes: Episodes, positions: npt.NDArray[np.integer], mask: npt.NDArray[np.bool_]) -> Observation:
     """What a policy sees of slices with what masks measure of them; no row is changed.
 
     Args:

@@ -160,6 +160,7 @@ def _plan_line(config: PolicyRunConfig, material: Material, loop: Loop) -> str:
     num_validation = len(material.validation) if material.validation else 0
     weights = sum(weight.numel() for weight in loop.learner.network.parameters())
     return (
-        f"{begin} {num_steps} lines: {config.policy} with {weights:,} weights, {len(material.training)} slices to learn "
-        f"from and {num_validation} to validate on, images by {material.info.name}, {material.training.device.type}"
+        f"{begin} {num_steps} lines: {config.policy} with {weights:,} weights, {len(material.training)} slices to "
+        f"learn from and {num_validation} to validate on, images by {material.info.name}, "
+        f"{material.training.device.type}"
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from mrikit.acquire.learning.double_q_config import DoubleQConfig
 from mrikit.acquire.policies.ds_ddqn import StepDoubleQ, build_ds_ddqn
 from mrikit.acquire.policies.equispaced import Equispaced
 from mrikit.acquire.policies.evaluator import EvaluatorPolicyConfig, load_evaluator
@@ -45,7 +46,7 @@ class PolicyKind(NamedTuple):
     build: Callable[[Any, PolicySetting], Policy]
     """Its settings and what it is for, to a policy; one that learns begins with weights of torch's random state."""
     learner: "Callable[[Any, Any, PolicySetting, PolicyRunConfig], Learner] | None" = None
-    """A new policy, its settings, what it is for and the run, to how it learns; None where there is nothing to learn."""
+    """A new policy, its settings, what it is for and the run, to how it learns; None where nothing can be learned."""
 
     @property
     def learns(self) -> bool:
@@ -62,7 +63,7 @@ def _evaluator(config: EvaluatorPolicyConfig, setting: PolicySetting) -> Policy:
 
 
 def _double_q(
-    policy: HighestValue, settings: Any, setting: PolicySetting, config: "PolicyRunConfig"  # noqa: ANN401 - DoubleQConfig
+    policy: HighestValue, settings: DoubleQConfig, setting: PolicySetting, config: "PolicyRunConfig"
 ) -> "Learner":
     from mrikit.acquire.learning.double_q_learner import DoubleQLearner  # needs the extra `rl`
 

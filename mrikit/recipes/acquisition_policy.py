@@ -1,0 +1,75 @@
+"""Runs that learn which line to measure next: a reconstructor for every step of an episode, then a policy on it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from mrikit.acquire.learning.config import EpisodeConfig, LearningConfig, PolicyRunConfig
+from mrikit.recipes.sampling import knee_sampling
+from mrikit.training import DataConfig, RunConfig, TrainingConfig
+
+DOUBLE_Q: Final[Mapping[str, Any]] = {
+    "batch_size": 16,
+    "burn_in": 1_000,
+    "target_steps": 100,
+    "decay_steps": 2_000.0,
+    "last_exploration": 0.05,
+}
+"""Double Q-learning in minutes instead of weeks: of the published values the discount, the replay and the cut stay."""
+QUICK: Final[Mapping[str, Mapping[str, Any]]] = {
+    "ss_ddqn": {**DOUBLE_Q, "num_channels": 8},
+    "ds_ddqn": {**DOUBLE_Q, "batch_size": 64},
+}
+"""Policy to its settings where minutes have to do; of others the defaults count."""
+
+
+def knee_acquire(size: str, policy: str = "ss_ddqn") -> tuple[RunConfig, PolicyRunConfig]:
+    """Knees: a reconstructor, then a policy.
+
+    Source:
+        `full` is Pineda et al., Active MR k-space sampling with reinforcement learning, MICCAI 2020, arXiv:2007.10469,
+        in its normal scenario, with as many steps. The smaller sizes have the matrix, coils and lines of
+        `knee_sampling`.
+    """
+    first = _knee_reconstructor(size)
+    if size == "full":
+        episode = EpisodeConfig(num_given=30, budget=70)
+        learning = LearningConfig(num_steps=5_000_000, num_rows=1, validation_steps=100_000, max_lr=1e-4)
+        return first, _policy(first, policy, {}, episode, learning)
+    episode = EpisodeConfig(num_given=4, budget=12)
+    learning = LearningConfig(num_steps=16_000)
+    if size == "small":
+        learning = replace(learning, num_steps=200_000, validation_steps=20_000)
+    return first, _policy(first, policy, QUICK.get(policy, {}), episode, learning)
+
+
+def _policy(
+    first: RunConfig, policy: str, settings: Mapping[str, Any], episode: EpisodeConfig, learning: LearningConfig
+) -> PolicyRunConfig:
+    """The stage after a reconstructor, on the same data."""
+    return PolicyRunConfig(
+        task=first.task,
+        stage=2,
+        size=first.size,
+        policy=policy,
+        policy_config=settings,
+        episode=episode,
+        learning=learning,
+        data=first.data,
+    )
+
+
+def _knee_reconstructor(size: str) -> RunConfig:
+    data = DataConfig(anatomy="knee", challenge="singlecoil")
+    if size != "full":
+        data = replace(knee_sampling(size).data, mask_kind=DataConfig().mask_kind)
+    channels = {"tiny": 8, "small": 32, "full": 256}[size]
+    return RunConfig(
+        task="knee_acquire",
+        stage=1,
+        size=size,
+        model="unet",
+        model_config={"num_channels": channels, "num_pools": 3},
+        data=data,
+        training=TrainingConfig(num_epochs=10, max_lr=2e-3, batch_size=4, micro_batch_size=4),
+    )
