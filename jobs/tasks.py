@@ -9,7 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mrikit.commands.training_kinds import is_policy
+
 if TYPE_CHECKING:
+    from mrikit.recipes.tasks import AnyRunConfig
     from mrikit.training import RunConfig
 
 _WIDTH = 130
@@ -40,12 +43,13 @@ def tasks(
     typer.echo(f"next: mrikit train --task {task or 'knee_acc8'} --size tiny --data DATA")
 
 
-def _whole(configs: Sequence["RunConfig"]) -> dict[str, str]:
+def _whole(configs: Sequence["AnyRunConfig"]) -> dict[str, str]:
     """A task and size in one line."""
     from mrikit.training import count_weights
 
-    first, last = configs[0], configs[-1]
-    kinds = dict.fromkeys(config.data.mask_kind for config in configs)
+    networks = [config for config in configs if not is_policy(config)]
+    first, last = networks[0], networks[-1]
+    kinds = dict.fromkeys(config.data.mask_kind for config in networks)
     return {
         "task": first.task,
         "size": first.size,
@@ -59,8 +63,19 @@ def _whole(configs: Sequence["RunConfig"]) -> dict[str, str]:
     }
 
 
-def _stage(config: "RunConfig") -> dict[str, str]:
+def _stage(config: "AnyRunConfig") -> dict[str, str]:
     """A stage in one line."""
+    if is_policy(config):
+        return {
+            "task": config.task,
+            "size": config.size,
+            "stage": str(config.stage),
+            "masks": f"chosen by {config.policy}",
+            "augmented": "no",
+            "rate": f"{config.learning.max_lr:.3g}",
+            "epochs": f"{config.learning.num_steps:,} lines",
+            "cosine to": "-",
+        }
     epoch = config.training.first_epoch
     return {
         "task": config.task,

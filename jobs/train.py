@@ -12,6 +12,7 @@ import typer
 from mrikit.commands.natural import AS_ALL_DATA, require_writable, say
 from mrikit.commands.on import words_of
 from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
+from mrikit.commands.training_kinds import is_policy
 from mrikit.commands.training_plan import fitted, show_plan
 from mrikit.commands.training_run import is_first, leave_the_word_to_another, num_processes, run
 from mrikit.commands.training_test import planned_test, score_run
@@ -21,8 +22,8 @@ from mrikit.run_files import CONFIG_FILE, METRICS_FILE
 from mrikit.words import in_shell
 
 if TYPE_CHECKING:
+    from mrikit.recipes.tasks import AnyRunConfig
     from mrikit.storage import Place
-    from mrikit.training import RunConfig
 
 
 def train(
@@ -106,7 +107,7 @@ def train(
     """Train a network; the same command again goes on. Several processes: `torchrun --no-python mrikit train ...`."""
     from mrikit.commands.device import pick_device
     from mrikit.forecast import known_gpu
-    from mrikit.recipes.choose import chosen_configs
+    from mrikit.recipes.choose import chosen_configs, run_name
     from mrikit.runs.tracking import require_trackers
     from mrikit.storage import mirrored, nothing, pulled
 
@@ -124,9 +125,10 @@ def train(
                     "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what "
                     "it names with --set"
                 )
+            _require_one_process(configs)
             if start is not None and len(configs) > 1:
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
-            base = out or Path("runs") / f"{task}-{configs[0].model}-{size}"
+            base = out or Path("runs") / run_name(configs)
             test = planned_test(configs[-1], base, stage, test_data, device)
             device = pick_device(device)
             if not dry_run:
@@ -164,12 +166,12 @@ def train(
         _show_mlflow(places)
 
 
-def stage_places(configs: Sequence["RunConfig"], base: "Place") -> list["Place"]:
+def stage_places(configs: Sequence["AnyRunConfig"], base: "Place") -> list["Place"]:
     """Where the stages of a run lie; a run without stages is the folder itself."""
     return [replace(base, folder=base.folder / f"stage-{config.stage}") if config.stage else base for config in configs]
 
 
-def _require_own_folder(config: "RunConfig", base: Path) -> None:
+def _require_own_folder(config: "AnyRunConfig", base: Path) -> None:
     """Stop before stages are mixed with a run that has none: nobody could say which of them the folder means."""
     has_run, has_stages = (base / CONFIG_FILE).exists(), any(base.glob(f"stage-*/{CONFIG_FILE}"))
     if (has_run and config.stage) or (has_stages and not config.stage):
@@ -178,7 +180,7 @@ def _require_own_folder(config: "RunConfig", base: Path) -> None:
 
 
 def run_stages(
-    configs: Sequence["RunConfig"],
+    configs: Sequence["AnyRunConfig"],
     places: Sequence["Place"],
     data: Location | Sequence[Location],
     *,
@@ -210,13 +212,24 @@ def run_stages(
         start = place.folder
 
 
-def _previous_stage(context: typer.Context, config: "RunConfig", folder: Path, base: Location) -> Path | None:
+def _require_one_process(configs: Sequence["AnyRunConfig"]) -> None:
+    """Refuse to learn a policy in several processes, before a stage ahead of it is trained for hours."""
+    for config in filter(is_policy, configs):
+        from mrikit.acquire.learning.train import require_one_process
+
+        require_one_process(config)
+
+
+def _previous_stage(context: typer.Context, config: "AnyRunConfig", folder: Path, base: Location) -> Path | None:
     """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
     from mrikit.checkpoint import find_checkpoints
     from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
 
-    if config.stage < 2 or find_checkpoints(folder / f"stage-{config.stage}"):
+    if config.stage < 2 or getattr(config, "reconstructor", ""):
+        return None
+    # A policy needs its reconstructor also where it goes on.
+    if find_checkpoints(folder / f"stage-{config.stage}") and not is_policy(config):
         return None
     previous = folder / f"stage-{config.stage - 1}"
     if not (previous / WEIGHTS_FILE).exists():
@@ -230,8 +243,12 @@ def _previous_stage(context: typer.Context, config: "RunConfig", folder: Path, b
     return previous
 
 
-def _show_next(config: "RunConfig", base: Location, data: Location, validation_data: Location | None) -> None:
+def _show_next(config: "AnyRunConfig", base: Location, data: Location, validation_data: Location | None) -> None:
     words: list[object]
+    if is_policy(config):
+        words = ["--weights", base, "--data", validation_data or data, "--out", beside(base, "-recon")]
+        typer.echo(f"next: {in_shell('acquire', *words)}")
+        return
     if config.objective == "anatomy":
         words = ["--task", "auto", "--weights", base, "--weights", "RUNS", "--data", "DATA", "--out", "RECON"]
     else:

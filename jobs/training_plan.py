@@ -10,18 +10,21 @@ from rich.console import Console
 
 from mrikit.commands.natural import say
 from mrikit.commands.places import Location
+from mrikit.commands.policy_plan import policy_sides, show_policy_plan, show_policy_prediction
+from mrikit.commands.training_kinds import is_policy
 from mrikit.commands.training_run import num_processes
 
 if TYPE_CHECKING:
     from mrikit.data import BatchShape
     from mrikit.forecast import Prediction
+    from mrikit.forecast.policy import PolicyPrediction
     from mrikit.launching.job import JobPlan, JobSpec
     from mrikit.launching.scoring import Scoring
-    from mrikit.training import RunConfig
+    from mrikit.recipes.tasks import AnyRunConfig
 
 
 def show_plan(
-    configs: Sequence["RunConfig"],
+    configs: Sequence["AnyRunConfig"],
     data: Sequence[Location],
     validation_data: Location | None,
     patients: Path | None,
@@ -36,8 +39,14 @@ def show_plan(
     from mrikit.storage import shown
     from mrikit.training import plan_run
 
-    predictions = []
+    predictions: list[Prediction | PolicyPrediction] = []
     for config, folder in zip(configs, folders, strict=True):
+        if is_policy(config):
+            found = show_policy_plan(
+                config, configs, data, validation_data, patients, folder, device, gpu, price_per_hour
+            )
+            predictions += [found] if found else []
+            continue
         plan = plan_run(config, data, validation_data, patients)
         training = config.training
         # The best one, where it is kept, lies beside the others.
@@ -71,7 +80,7 @@ def show_plan(
 
 
 def show_expected(
-    configs: Sequence["RunConfig"],
+    configs: Sequence["AnyRunConfig"],
     data: Sequence[Location],
     validation_data: Location | None,
     patients: Path | None,
@@ -79,7 +88,7 @@ def show_expected(
     runs_on: str,
     num_processes: int,
     price_per_hour: float | None,
-) -> list["Prediction"]:
+) -> list["Prediction | PolicyPrediction"]:
     """Print what each stage of a job is expected to need.
 
     Args:
@@ -96,11 +105,15 @@ def show_expected(
     """
     from mrikit.forecast import describe_prediction
 
-    predictions = []
+    predictions: list[Prediction | PolicyPrediction] = []
     for config in configs:
         training, validation, why = shapes_of(config, data, validation_data, patients)
         stage = f", stage {config.stage}" if config.stage else ""
         typer.echo(f"expected of {config.task} ({config.size}{stage}), {why}:")
+        if is_policy(config):
+            found = show_policy_prediction(config, configs, (training, validation), runs_on, price_per_hour)
+            predictions += [found] if found else []
+            continue
         prediction = expected_run(config, training, validation, runs_on, num_processes, price_per_hour)
         predictions.append(prediction)
         for line in describe_prediction(prediction):
@@ -109,7 +122,7 @@ def show_expected(
 
 
 def expected_run(
-    config: "RunConfig",
+    config: "AnyRunConfig",
     training: Sequence["BatchShape"],
     validation: Sequence["BatchShape"],
     runs_on: str,
@@ -143,7 +156,7 @@ def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[st
     configs = training_configs(params)
     planned = [(spec, plan) for spec, plan in planned if spec.command[0] == "train"]
     stages = [configs] if len(planned) == 1 else [[config] for config in configs]
-    predictions: list[Prediction] = []
+    predictions: list[Prediction | PolicyPrediction] = []
     for (spec, plan), jobs_own in zip(planned, stages, strict=True):
         runs_on = known_gpu(params["gpu"]) or plan.runs_on
         if not runs_on or (runs_on == "cuda" and not torch.cuda.is_available()):
@@ -166,7 +179,7 @@ def show_jobs(planned: Sequence[tuple["JobSpec", "JobPlan"]], params: Mapping[st
     show_sum(predictions)
 
 
-def show_sum(predictions: Sequence["Prediction"]) -> None:
+def show_sum(predictions: Sequence["Prediction | PolicyPrediction"]) -> None:
     """Print what several stages need together; nothing of one."""
     if len(predictions) < 2:
         return
@@ -177,15 +190,19 @@ def show_sum(predictions: Sequence["Prediction"]) -> None:
 
 
 def shapes_of(
-    config: "RunConfig", data: Sequence[Location], validation_data: Location | None, patients: Path | None
+    config: "AnyRunConfig", data: Sequence[Location], validation_data: Location | None, patients: Path | None
 ) -> tuple[Sequence["BatchShape"], Sequence["BatchShape"], str]:
     """Shapes of the volumes on both sides, and in words where they are from."""
     from mrikit.data import published_shapes, shape_at_matrix
     from mrikit.training import plan_run
 
     if all(isinstance(place, Path) and place.is_dir() for place in data):
-        plan = plan_run(config, data, validation_data, patients)
-        training, validation, found = plan.training, plan.validation, "found in the data"
+        if is_policy(config):
+            training, validation, _ = policy_sides(config, data, validation_data, patients)
+        else:
+            plan = plan_run(config, data, validation_data, patients)
+            training, validation = plan.training, plan.validation
+        found = "found in the data"
     else:
         whole, val = (published_shapes(config.data.challenge, config.data.anatomy, side) for side in ("train", "val"))
         if config.data.matrix:
@@ -202,13 +219,13 @@ def _size(num_bytes: float) -> str:
 
 
 def fitted(
-    configs: Sequence["RunConfig"],
+    configs: Sequence["AnyRunConfig"],
     data: Sequence[Location],
     validation_data: Location | None,
     patients: Path | None,
     limit: str,
     device: str,
-) -> list["RunConfig"]:
+) -> list["AnyRunConfig"]:
     """The same runs with settings that need no more memory than the limit; what was changed goes to stderr.
 
     Raises:
@@ -221,6 +238,9 @@ def fitted(
     limit_bytes = parse_bytes(limit)
     chosen = []
     for config in configs:
+        if is_policy(config):
+            chosen.append(config)
+            continue
         plan = plan_run(config, data, validation_data, patients)
         changed, lines = fit(config, plan.training + plan.validation, limit_bytes, device=device)
         chosen.append(changed)

@@ -11,16 +11,18 @@ import typer
 
 from mrikit.commands.places import Location
 from mrikit.commands.progress import Progress
+from mrikit.commands.training_kinds import kind_of
 
 if TYPE_CHECKING:
+    from mrikit.recipes.tasks import AnyRunConfig
     from mrikit.storage import Place
-    from mrikit.training import RunConfig, TrainSummary
+    from mrikit.training import TrainSummary
 
 _LONGEST_WORD_S = 30.0
 
 
 def run(
-    config: "RunConfig",
+    config: "AnyRunConfig",
     data: Location | Sequence[Location],
     place: "Place",
     *,
@@ -46,8 +48,8 @@ def run(
         MrikitError: See `mrikit.training.train`.
     """
     from mrikit.runs.process import ToldElsewhereError
-    from mrikit.training import train as train_network
 
+    kind = kind_of(config)
     progress = Progress(_title(config), "steps")
     is_counting = False
     with progress if is_first() else contextlib.nullcontext():
@@ -55,17 +57,17 @@ def run(
         def show(row: Mapping[str, Any], num_steps: int) -> None:
             place.check()
             if row["kind"] == "validation":
-                progress.say(_validation_line(row, config))
+                progress.say(kind.validation(row, config))
             if row["kind"] != "train":
                 return
             nonlocal is_counting
             if not is_counting:  # the steps of earlier commands are not the rate of this one
                 progress.begin(_title(config), "steps", num_steps, done=row["step"])
                 is_counting = True
-            progress.show(row["step"], num_steps, note=_numbers(row))
+            progress.show(row["step"], num_steps, note=kind.numbers(row))
 
         try:
-            summary = train_network(
+            summary = kind.train(
                 config,
                 data,
                 place.folder,
@@ -105,15 +107,14 @@ def num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _title(config: "RunConfig") -> str:
+def _title(config: "AnyRunConfig") -> str:
     stage = f" stage {config.stage}" if config.stage else ""
     return f"{config.task} {config.size}{stage}"
 
 
-def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> None:
+def _show_result(summary: "TrainSummary", config: "AnyRunConfig", folder: Path) -> None:
     from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
-    from mrikit.training.objectives import objective_of
 
     position = summary.position
     stage = f"stage {config.stage}: " if config.stage else ""
@@ -124,24 +125,5 @@ def _show_result(summary: "TrainSummary", config: "RunConfig", folder: Path) -> 
         return
     if summary.resumed_step == summary.num_steps:
         typer.echo(f"{stage}all {summary.num_steps} steps of this run were done before")
-    epoch = config.training.first_epoch + position.best_step // summary.steps_per_epoch
-    score = objective_of(config).score
-    # A classifier's has a little of its confidence in it, which decides between equal ones.
-    value = min(position.best_score, 1) if score.name == "accuracy" else position.best_score
-    best = (
-        f"{score.words} {value:.4f} of held-out volumes after epoch {epoch}"
-        if position.best_step
-        else "nothing was held out to validate on"
-    )
+    best = kind_of(config).best(summary, config) if position.best_step else "nothing was held out to validate on"
     typer.echo(f"{stage}{best}; weights in {shown(folder / WEIGHTS_FILE)}")
-
-
-def _numbers(row: Mapping[str, Any]) -> str:
-    return f"loss {row['loss']:.4f}, {row['slices_per_second']:.1f} slices/s"
-
-
-def _validation_line(row: Mapping[str, Any], config: "RunConfig") -> str:
-    from mrikit.training.objectives import objective_of
-
-    best = ", the best so far" if row["is_best"] else ""
-    return f"epoch {row['epoch']}: {objective_of(config).describe(row)} of {row['num_volumes']} volumes{best}"

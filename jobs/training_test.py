@@ -11,11 +11,11 @@ from mrikit.launching.scoring import Scoring, scoring
 from mrikit.words import in_shell
 
 if TYPE_CHECKING:
-    from mrikit.training import RunConfig
+    from mrikit.recipes.tasks import AnyRunConfig
 
 
 def planned_test(
-    config: "RunConfig", run: Location, stage: int | None, data: Location | None, device: str
+    config: "AnyRunConfig", run: Location, stage: int | None, data: Location | None, device: str
 ) -> Scoring | None:
     """How a run will be scored; what is wrong with the data is told before hours of training.
 
@@ -39,7 +39,7 @@ def planned_test(
     return test
 
 
-def score_run(config: "RunConfig", test: Scoring, device: str) -> None:
+def score_run(config: "AnyRunConfig", test: Scoring, device: str) -> None:
     """Reconstruct test data with all processes and score them with the first; what is done is skipped.
 
     Raises:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mrikit.commands.policy_plan import expected_policy
+from mrikit.commands.training_kinds import is_policy
 from mrikit.commands.training_plan import expected_run, shapes_of
 from mrikit.launching.sweep_file import Member, Sweep
 from mrikit.storage import parse_location
 from mrikit.words import counted, in_time
 
 if TYPE_CHECKING:
-    from mrikit.training import RunConfig
+    from mrikit.recipes.tasks import AnyRunConfig
 
 _FREE = ("training.seed", "training.max_lr", "data.mask_kind", "data.accelerations", "data.center_fractions")
 _FREE_OF_SAMPLER = tuple(f"sampler.{name}" for name in ("kind", "acs", "noise_std", "noise_end", "lr_scale"))
@@ -47,16 +49,24 @@ def show_expected(found: Sweep, members: Sequence[Member], runs_on: str, num_pro
     for name, alike in kinds.items():
         settings = [f"{key}={value}" for key, value in alike[0].settings.items()]
         params = {"task": alike[0].task, "size": found.size, "stage": found.stage or None, "settings": settings}
-        seconds = sum(_seconds(config, data, runs_on, num_processes) for config in training_configs(params))
+        stages = training_configs(params)
+        seconds = sum(_seconds(config, stages, data, runs_on, num_processes) for config in stages)
         total += seconds * len(alike)
         typer.echo(f"expected of {name}: {in_time(seconds)} for each of {counted(len(alike), 'member')}")
     more = "starts and tests" if found.test_data else "starts"
     typer.echo(f"expected of all members, one after the other: {in_time(total)}; their {more} come on top")
 
 
-def _seconds(config: "RunConfig", data: Path, runs_on: str, num_processes: int) -> float:
+def _seconds(
+    config: "AnyRunConfig", stages: Sequence["AnyRunConfig"], data: Path, runs_on: str, num_processes: int
+) -> float:
     training, validation, _ = shapes_of(config, [data], None, None)
-    return 3600 * expected_run(config, training, validation, runs_on, num_processes).hours
+    if not is_policy(config):
+        return 3600 * expected_run(config, training, validation, runs_on, num_processes).hours
+    if runs_on not in ("cpu", "cuda"):
+        typer.echo(f"time: nobody knows how fast a policy learns on {runs_on}; it is not in the sum")
+        return 0.0
+    return 3600 * expected_policy(config, stages, (training, validation), runs_on).hours
 
 
 def _is_free(key: str) -> bool:

@@ -16,7 +16,7 @@ from mrikit.launching.scoring import Scoring, scoring
 from mrikit.storage import Location, parse_location
 
 if TYPE_CHECKING:
-    from mrikit.training import RunConfig
+    from mrikit.recipes.tasks import AnyRunConfig
 
 _COMPUTING = ("train", "reconstruct")
 """Commands that a GPU makes faster."""
@@ -42,7 +42,7 @@ def job_chain(
         ConfigError: It makes no sense there, or the command itself would refuse it there.
     """
     traits = traits_of(chosen.on or "")
-    stages, configs, test = [""], list["RunConfig"](), None
+    stages, configs, test = [""], list["AnyRunConfig"](), None
     if words[0] == "train":
         configs = training_configs(params)
         out, stages = _training(configs, params, chosen)
@@ -83,10 +83,12 @@ def job_chain(
             )
         )
     placed = [_placed(spec, chosen) for spec in specs]
+    if len(configs) == len(placed) > 1:
+        placed = [_alone(spec) if _is_policy(config) else spec for spec, config in zip(placed, configs, strict=True)]
     if test and is_apart:
         placed += _scoring_jobs(test, placed[-1], _label(words, params, ""), chosen, origin)
-    for config in configs:
-        _require_shared(config, placed[0].num_processes, params)
+    for number, config in enumerate(configs):
+        _require_shared(config, placed[number if len(placed) >= len(configs) else 0].num_processes, params)
     return placed
 
 
@@ -103,13 +105,24 @@ def _scoring_jobs(test: Scoring, after: JobSpec, label: str, chosen: Chosen, ori
     return [jobs[0], replace(jobs[1], nodes=1, processes_per_node=1)]
 
 
+def _is_policy(config: "AnyRunConfig") -> bool:
+    from mrikit.training import RunConfig
+
+    return not isinstance(config, RunConfig)
+
+
+def _alone(spec: JobSpec) -> JobSpec:
+    """A job of one process, with one GPU at most: a policy learns so."""
+    return replace(spec, nodes=1, processes_per_node=1, gpus_per_node=min(spec.gpus_per_node, 1))
+
+
 def _without(words: Sequence[str], option: str) -> tuple[str, ...]:
     """A command without an option and its value."""
     start = list(words).index(option)
     return (*words[:start], *words[start + 2 :])
 
 
-def training_configs(params: Mapping[str, Any]) -> list["RunConfig"]:
+def training_configs(params: Mapping[str, Any]) -> list["AnyRunConfig"]:
     """What a training would train, stage by stage, with the settings that decide its result.
 
     Args:
@@ -133,19 +146,29 @@ def _placed(spec: JobSpec, chosen: Chosen) -> JobSpec:
     return replace(spec, gpus_per_node=gpus, processes_per_node=processes)
 
 
-def _require_shared(config: "RunConfig", num_processes: int, params: Mapping[str, Any]) -> None:
+def _require_shared(config: "AnyRunConfig", num_processes: int, params: Mapping[str, Any]) -> None:
     """Refuse here what would be refused there, after it has waited for its machines."""
-    from mrikit.training import accumulation_steps
+    from mrikit.training import RunConfig, accumulation_steps
 
-    accumulation_steps(config.training, num_processes)
+    if isinstance(config, RunConfig):
+        accumulation_steps(config.training, num_processes)
+    elif num_processes > 1:
+        raise ConfigError(
+            f"{config.name}: a policy learns in one process, found {num_processes}; submit --stage {config.stage} with "
+            f"one, after the stages before it"
+        )
     if params.get("fit") and num_processes > 1:
         raise ConfigError(f"--fit {params['fit']} is for one process; ask here with --dry-run, and give what it names")
 
 
-def _training(configs: Sequence["RunConfig"], params: Mapping[str, Any], chosen: Chosen) -> tuple[Location, list[str]]:
+def _training(
+    configs: Sequence["AnyRunConfig"], params: Mapping[str, Any], chosen: Chosen
+) -> tuple[Location, list[str]]:
     """Where the run of a training lies, also if nobody says so, and the stages that are jobs of their own."""
+    from mrikit.recipes.choose import run_name
+
     traits = traits_of(chosen.on or "")
-    run = traits.default_runs / f"{configs[0].task}-{configs[0].model}-{configs[0].size}"
+    run = traits.default_runs / run_name(configs)
     is_chain = traits.has_stage_jobs and params["stage"] is None and len(configs) > 1
     if params.get("start") and params["stage"] is None and len(configs) > 1:
         raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")

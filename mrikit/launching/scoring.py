@@ -7,6 +7,7 @@ from mrikit.errors import ConfigError
 from mrikit.storage import Location
 
 if TYPE_CHECKING:
+    from mrikit.recipes.tasks import AnyRunConfig
     from mrikit.training import RunConfig
 
 
@@ -28,7 +29,7 @@ class Scoring:
     """A name of `mrikit.evaluate.SCORERS`: what the run was validated by."""
 
 
-def scoring(config: "RunConfig", run: Location, stage: int | None, data: Location, device: str = "auto") -> Scoring:
+def scoring(config: "AnyRunConfig", run: Location, stage: int | None, data: Location, device: str = "auto") -> Scoring:
     """How a run is scored on test data: undersampled as it was validated.
 
     Args:
@@ -41,6 +42,13 @@ def scoring(config: "RunConfig", run: Location, stage: int | None, data: Locatio
     Raises:
         ConfigError: It makes no images.
     """
+    from mrikit.training import RunConfig
+
+    if not isinstance(config, RunConfig):
+        raise ConfigError(
+            f"--test-data {data}: {config.task} learns what to measure; `mrikit acquire` measures test data so, and "
+            f"`mrikit evaluate` scores them"
+        )
     if config.objective == "anatomy":
         raise ConfigError(f"--test-data {data}: {config.task} tells anatomies apart and makes no image to score")
     weights = run / f"stage-{stage}" if stage else run

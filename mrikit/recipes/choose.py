@@ -33,6 +33,11 @@ def chosen_configs(
     _require_known(stages, [*changes, *(f"training.{name}" for name in extent)])
     chosen = [change_config(_changed(config, changes), given, "train") for config in stages]
     _require_one_episode(chosen)
+    if len(chosen) > 1 and getattr(chosen[-1], "reconstructor", ""):
+        raise ConfigError(
+            f"reconstructor={chosen[-1].reconstructor} is ready, and the stages before are for another; name the "
+            f"policy's stage with --stage {chosen[-1].stage}"
+        )
     return chosen
 
 
@@ -81,8 +86,8 @@ def _require_one_episode(configs: Sequence[AnyRunConfig]) -> None:
             for name in ("num_given", "budget"):
                 if name in drawn and drawn[name] != getattr(episode, name):
                     raise ConfigError(
-                        f"episode.{name} is {getattr(episode, name)}, and the reconstructor is trained for {drawn[name]}; "
-                        f"set data.mask_settings.{name} to the same"
+                        f"episode.{name} is {getattr(episode, name)}, and the reconstructor is trained for "
+                        f"{drawn[name]}; set data.mask_settings.{name} to the same"
                     )
 
 

@@ -29,8 +29,6 @@ class Task(NamedTuple):
     """Size, epochs and rate, both None for those of the recipe, to its runs: one, or one for each stage."""
     sizes: tuple[str, ...]
     """Those that it has, smallest first."""
-    with_policy: Callable[[str, str], PolicyRunConfig] | None = None
-    """Size and policy to its last stage; None where no policy is learned."""
 
 
 def _one(make: Callable[[str], RunConfig], sizes: tuple[str, ...] = ("tiny", "small", "full")) -> Task:
@@ -61,7 +59,7 @@ def _acquire(
         first, second = make(size)
         return _with_extent(first, num_epochs, max_lr), second
 
-    return Task(changed, sizes, lambda size, policy: make(size, policy)[1])
+    return Task(changed, sizes)
 
 
 def _staged(anatomy: str, acceleration: int) -> Task:
@@ -83,6 +81,10 @@ TASKS: dict[str, Task] = {
     "anatomy": _one(classifier.anatomy, ("tiny",)),
 }
 """Name to what is trained under it."""
+POLICY_STAGES: dict[str, Callable[[str, str], tuple[RunConfig, PolicyRunConfig]]] = {
+    "knee_acquire": acquisition_policy.knee_acquire,
+}
+"""Task that learns a policy to its runs, by size and name of the policy."""
 
 
 def recipes(
@@ -136,6 +138,4 @@ def with_policy(config: PolicyRunConfig, policy: str) -> PolicyRunConfig:
     Raises:
         ConfigError: There is no such policy, or it needs no training.
     """
-    make = TASKS[config.task].with_policy
-    assert make is not None
-    return make(config.size, policy)
+    return POLICY_STAGES[config.task](config.size, policy)[1]
