@@ -105,18 +105,18 @@ def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
     """Runs of two networks of one size, in as many epochs, on other patients than those that are reconstructed."""
     from mrikit.commands.device import pick_device
     from mrikit.commands.train import run_stages, stage_places
-    from mrikit.recipes import recipe, recipes
+    from mrikit.recipes import networks, recipes
     from mrikit.storage import Place
 
     study = _simulate(out / "training-data", NUM_TRAINING_VOLUMES, NUM_TRAINING_SLICES, seed=1)
-    stages = recipes("knee_acc8", "tiny")
+    stages = networks(recipes("knee_acc8", "tiny"))
     accelerations = tuple(plan.acceleration for plan in plans)
     fractions = tuple(plan.center_fraction for plan in plans)
     promptmr = [
         replace(config, data=replace(config.data, accelerations=accelerations, center_fractions=fractions))
         for config in stages
     ]
-    tiny = recipe("knee_multicoil", "tiny")
+    (tiny,) = networks(recipes("knee_multicoil", "tiny"))
     num_epochs = sum(config.training.num_epochs for config in stages)
     varnet = replace(
         tiny, task="knee_acc8", data=promptmr[0].data, training=replace(tiny.training, num_epochs=num_epochs)

@@ -226,7 +226,7 @@ def _previous_stage(context: typer.Context, config: "AnyRunConfig", folder: Path
     from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
 
-    if config.stage < 2 or getattr(config, "reconstructor", ""):
+    if config.stage < 2 or (is_policy(config) and config.reconstructor):
         return None
     # A policy needs its reconstructor also where it goes on.
     if find_checkpoints(folder / f"stage-{config.stage}") and not is_policy(config):

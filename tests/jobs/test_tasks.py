@@ -3,6 +3,7 @@ import json
 
 from typer.testing import CliRunner
 
+from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.commands.app import app
 from mrikit.config import build_config
 from mrikit.recipes import TASKS, recipes
@@ -42,6 +43,11 @@ def test_a_task_without_stages_has_one():
     assert rows_of("--task", "anatomy")[1][:3] == ["anatomy", "tiny", "1"]
 
 
+def test_a_stage_that_learns_a_policy_says_which():
+    lines = [" ".join(row) for row in rows_of("--task", "knee_acquire")]
+    assert "knee_acquire full 2 chosen by ss_ddqn no 0.0001 5,000,000 lines -" in lines
+
+
 def test_an_unknown_task_is_one_clear_line():
     done = CliRunner().invoke(app, ["tasks", "--task", "knees"])
     assert str(done.exception).startswith("no task is called 'knees'; there are knee_acc4, ")
@@ -50,5 +56,6 @@ def test_an_unknown_task_is_one_clear_line():
 def test_a_program_gets_whole_configurations():
     found = json.loads(CliRunner().invoke(app, ["tasks", "--json"]).stdout)
     wanted = [config for task, (_, sizes) in TASKS.items() for size in sizes for config in recipes(task, size)]
-    assert [build_config(RunConfig, config, "task") for config in found] == wanted
+    kinds = [PolicyRunConfig if "policy" in config else RunConfig for config in found]
+    assert [build_config(kind, config, "task") for kind, config in zip(kinds, found, strict=True)] == wanted
     assert found[0].keys() == {field.name for field in dataclasses.fields(RunConfig)}

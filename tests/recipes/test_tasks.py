@@ -6,7 +6,7 @@ import torch
 from mrikit.data.augment import probability as augment_probability
 from mrikit.errors import ConfigError
 from mrikit.models import build_model
-from mrikit.recipes import SIZES, TASKS, recipe, recipes
+from mrikit.recipes import SIZES, TASKS, networks, recipe, recipes
 
 NAMES = [(task, size) for task, (_, sizes) in TASKS.items() for size in sizes]
 CHALLENGE = [f"{anatomy}_acc{acceleration}" for anatomy in ("brain", "knee") for acceleration in (4, 8)]
@@ -20,9 +20,9 @@ def num_weights(config):
 
 @pytest.mark.parametrize(("task", "size"), NAMES)
 def test_every_recipe_builds_at_every_size(task, size):
-    for config in recipes(task, size):
-        assert (config.task, config.size) == (task, size)
-        assert num_weights(config) > 0
+    runs = recipes(task, size)
+    assert all((config.task, config.size) == (task, size) for config in runs)
+    assert all(num_weights(config) > 0 for config in networks(runs))
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if len(TASKS[task].sizes) > 1])

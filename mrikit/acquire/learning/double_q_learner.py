@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from mrikit.acquire.double_q import exploration
 from mrikit.acquire.episodes import Episodes
 from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.acquire.learning.double_q_config import DoubleQConfig
 from mrikit.acquire.learning.double_q_loss import DoubleQ, SeenTransitions
+from mrikit.acquire.learning.exploration import exploration
 from mrikit.acquire.learning.learner import Round, require_alike
 from mrikit.acquire.learning.playing import begin_ended, observe
 from mrikit.acquire.learning.seen import ReplayedViews
@@ -28,8 +28,10 @@ _REPLAY = "replay/"
 class ValuePolicy(Policy, Protocol):
     """A policy that takes the line of the highest value."""
 
-    network: nn.Module
-    """`network(seen, mask)` is the values of all lines, (batch, phase) float32."""
+    @property
+    def network(self) -> nn.Module:
+        """`network(seen, mask)` is the values of all lines, (batch, phase) float32."""
+        ...
 
     def seen(self, observation: Observation) -> torch.Tensor:
         """What its network looks at, (batch, ...)."""
