@@ -123,7 +123,7 @@ def load_trained(path: Path, device: torch.device | str = "cpu") -> TrainedPolic
         policy = build_policy(record["policy"], record["policy_config"], setting)
         data = build_config(DataConfig, record["data"], "data")
         reconstructor = build_config(ReconstructorInfo, record["reconstructor"], "reconstructor")
-    except (ConfigError, KeyError) as error:
+    except (ConfigError, KeyError, TypeError) as error:
         raise CheckpointError(f"{file}: weights of a policy that is not known here: {error}") from error
     network: nn.Module = getattr(policy, "network")  # noqa: B009 - of policies that learn
     _load(network, read_tensors(file), file)
