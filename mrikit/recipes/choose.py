@@ -10,6 +10,8 @@ from mrikit.errors import ConfigError
 from mrikit.recipes.tasks import AnyRunConfig, networks, recipe, recipes, with_policy
 from mrikit.training import RunConfig, TrainingConfig
 
+_SPLIT_SEED = "training.seed"  # of the reconstructor's run: it chooses who is held out, in the policy's stage too
+
 
 def chosen_configs(
     task: str, size: str, stage: int | None, settings: Sequence[str], execution: Mapping[str, Any]
@@ -55,9 +57,8 @@ def _changed(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
     if isinstance(config, PolicyRunConfig):
         if "policy" in own:
             config = with_policy(config, own.pop("policy"))
-        # The seed of the reconstructor's run has chosen who is held out.
-        if "training.seed" in changes:
-            own = {"learning.split_seed": changes["training.seed"], **own}
+        if _SPLIT_SEED in changes:
+            own = {"learning.split_seed": changes[_SPLIT_SEED], **own}
     return change_config(config, own, "train")
 
 
@@ -72,8 +73,9 @@ def _require_known(stages: Sequence[AnyRunConfig], names: Sequence[str]) -> None
     Raises:
         ConfigError: There is one; the message names the nearest of the last stage.
     """
+    learns_policy = any(isinstance(config, PolicyRunConfig) for config in stages)
     for name in names:
-        if not any(_has(config, name) for config in stages):
+        if not any(_has(config, name) for config in stages) and not (name == _SPLIT_SEED and learns_policy):
             change_config(stages[-1], {name: ""}, "train")
 
 

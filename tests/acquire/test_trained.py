@@ -101,7 +101,7 @@ def test_damaged_weights_are_refused_on_one_line(learned, tmp_path, changes, mes
         ({"policy_config": {"last_exploration": -0.1}}, "policy_config.last_exploration is from 0 to 1"),
         ({"policy_config": {"cache_mb": -1.0}}, "policy_config.cache_mb is 0 or more, found -1"),
         ({"policy_config": {"burn_in": 9, "replay_size": 8}}, "burn_in 9 is more than replay_size 8"),
-        ({"policy_config": {"num_channels": 0}}, "an evaluator needs width >= 1, num_channels >= 1"),
+        ({"policy_config": {"num_channels": 0, "num_layers": 2}}, "an evaluator needs width >= 1, num_channels >= 1"),
         ({"policy": "ds_ddqn", "policy_config": {"num_hidden": 0}}, "num_hidden >= 1"),
     ],
 )

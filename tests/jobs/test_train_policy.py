@@ -142,7 +142,7 @@ def test_nobody_knows_how_fast_a_policy_learns_elsewhere(study, tmp_path):
         (["--set", "learn.num_steps=9"], "train has no setting 'learn'; "),
         (["--set", "policy_config.discount=2"], "policy_config.discount is from 0 to 1, found 2"),
         (["--set", "reconstructor=grapp"], "reconstructor is one of "),
-        (["--stage", 2, "--set", "training.max_lr=1"], "train has no setting 'training'"),
+        (["--stage", 2, "--set", "training.max_lr=1"], "train has no setting 'model'"),
         (["--set", "learning.split_seed=-1"], "learning.split_seed is 0 or more"),
     ],
 )
