@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mrikit.acquire.learning.config import EpisodeConfig, LearningConfig, PolicyRunConfig
-from mrikit.recipes.sampling import knee_sampling
-from mrikit.training import DataConfig, RunConfig, TrainingConfig
+from mrikit.recipes.acquisition import knee_reconstructor
+from mrikit.training import RunConfig
 
 DOUBLE_Q: Final[Mapping[str, Any]] = {
     "batch_size": 16,
@@ -31,7 +31,7 @@ def knee_acquire(size: str, policy: str = "ss_ddqn") -> tuple[RunConfig, PolicyR
         in its normal scenario, with as many steps. The smaller sizes have the matrix, coils and lines of
         `knee_sampling`; a thousand lines of `tiny` take about 30 s of one core, of which two thirds make images.
     """
-    first = _knee_reconstructor(size)
+    first = knee_reconstructor(size)
     if size == "full":
         episode = EpisodeConfig(num_given=30, budget=70)
         learning = LearningConfig(num_steps=5_000_000, num_rows=1, validation_steps=100_000, max_lr=1e-4)
@@ -56,20 +56,4 @@ def _policy(
         episode=episode,
         learning=learning,
         data=first.data,
-    )
-
-
-def _knee_reconstructor(size: str) -> RunConfig:
-    data = DataConfig(anatomy="knee", challenge="singlecoil")
-    if size != "full":
-        data = replace(knee_sampling(size).data, mask_kind=DataConfig().mask_kind)
-    channels = {"tiny": 8, "small": 32, "full": 256}[size]
-    return RunConfig(
-        task="knee_acquire",
-        stage=1,
-        size=size,
-        model="unet",
-        model_config={"num_channels": channels, "num_pools": 3},
-        data=data,
-        training=TrainingConfig(num_epochs=10, max_lr=2e-3, batch_size=4, micro_batch_size=4),
     )

@@ -14,7 +14,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
 
 
-def chain(on="slurm", stage=None, settings=("training.batch_size=8",), **chosen):
+def chain(on="slurm", stage=None, settings=("training.batch_size=32",), **chosen):
     words = ["train", "--task", "knee_acquire", "--data", "D", *(["--stage", str(stage)] if stage else [])]
     params = {"task": "knee_acquire", "size": "tiny", "stage": stage, "out": None, "device": "auto"}
     params |= {"data": parse_location("D"), "settings": list(settings)}

@@ -9,9 +9,11 @@ def chosen(*settings, task="knee_acquire", stage=None):
 
 
 def test_a_setting_counts_for_the_stages_that_have_it():
-    first, second = chosen("data.num_validation=3", "training.batch_size=8", "learning.num_rows=2", "training.max_lr=1")
+    first, second = chosen(
+        "data.num_validation=3", "training.batch_size=16", "learning.num_rows=2", "training.max_lr=1"
+    )
     assert first.data.num_validation == second.data.num_validation == 3
-    assert (first.training.batch_size, first.training.max_lr, second.learning.num_rows) == (8, 1, 2)
+    assert (first.training.batch_size, first.training.max_lr, second.learning.num_rows) == (16, 1, 2)
     assert first.execution.keep == second.execution.keep == 5
     assert second.learning.max_lr < 1
 
@@ -49,6 +51,7 @@ def test_a_run_is_called_by_its_policy():
         (["learn.num_steps=3"], "train has no setting 'learn'"),
         (["policy=random"], "the policy random needs no training"),
         (["policy_config=3"], "policy_config is a group of settings"),
+        (["episode.budget=9"], "episode.budget is 9, and the reconstructor is trained for 12; set data.mask_settings"),
         (["reconstructor=zero_filled"], "reconstructor=zero_filled is ready"),
     ],
 )
