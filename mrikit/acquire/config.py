@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from mrikit.acquire.rewards import SCORES
+from mrikit.acquire.rewards import SCORE_NAMES
 from mrikit.errors import ConfigError
 
 SPLITS: Final = ("all", "train", "val", "test")
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "split": SPLITS,
-    "score": tuple(SCORES),
+    "score": SCORE_NAMES,
     "reward": ("gain", "final"),
     "taken": ("cost", "refuse"),
     "data_range": ("volume", "slice"),
@@ -32,7 +32,7 @@ class AcquireConfig:
     width: int = 0
     """Columns of k-space that a volume needs to be used; 0 for any, if all have the same."""
     score: str = "ssim"
-    """What the reward is made of: one of `mrikit.acquire.rewards.SCORES`."""
+    """What the reward is made of: one of `mrikit.acquire.rewards.SCORE_NAMES`."""
     more_scores: tuple[str, ...] = ()
     """Further scores in `info`; each takes time at every step."""
     reward: str = "gain"
@@ -59,8 +59,8 @@ class AcquireConfig:
             if getattr(self, field) not in known:
                 raise ConfigError(f"{field} is {' or '.join(known)}, found {getattr(self, field)!r}")
         for name in self.more_scores:
-            if name not in SCORES:
-                raise ConfigError(f"more_scores are of {', '.join(SCORES)}, found {name!r}")
+            if name not in SCORE_NAMES:
+                raise ConfigError(f"more_scores are of {', '.join(SCORE_NAMES)}, found {name!r}")
         if self.acquired and not (len(self.acquired) == 2 and 0 <= self.acquired[0] < self.acquired[1]):
             raise ConfigError(f"acquired is the first column and the one after the last, found {self.acquired}")
         if self.width < 0 or self.held_bytes < 0:

@@ -11,11 +11,12 @@ from torch.nn.functional import pad
 from mrikit.acquire.config import AcquireConfig
 from mrikit.acquire.data import FullSlices
 from mrikit.acquire.reconstructors import Reconstructor
-from mrikit.acquire.rewards import Scores, gain, measure_scores, value
+from mrikit.acquire.rewards import KSPACE_SCORES, SCORES, Scores, gain, measure_kspace, measure_scores, value
 from mrikit.acquire.starts import Given
 from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks.mask import center_sizes
+from mrikit.models.output import Output, image_of
 from mrikit.models.precision import autocast, real_float32
 
 _TRIED_AT_A_TIME = 16
@@ -35,7 +36,8 @@ class Episodes:
         num_rows: Episodes at a time.
 
     Raises:
-        ConfigError: The budget is larger than the columns that are not given.
+        ConfigError: The budget is larger than the columns that are not given, or a score is of k-space, which the
+            reconstructor does not fill.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Episodes:
         if budget < 1:
             raise ConfigError(f"the budget is at least one line, found {budget}")
         _require_free(width - given.num_lines[1], budget, f"of {width}")
+        _require_filled(reconstructor, config.scores)
         self.slices, self.given, self.budget, self.config = slices, given, budget, config
         self.mask = np.zeros((num_rows, width), np.bool_)
         """(row, phase) bool, what is measured."""
@@ -58,6 +61,8 @@ class Episodes:
         """(row, phase) bool, what the scanner can measure."""
         self.images = torch.zeros((num_rows, rows, width), device=slices.device)
         """(row, y, x) float32, in the scale of the data."""
+        self.kspace: torch.Tensor | None = None
+        """(row, coil, readout, phase) complex64 as it was filled; None of reconstructors that make images alone."""
         self.unit = np.ones(num_rows, np.float32)
         """(row,) what the observed image is divided by."""
         self.num_steps = np.zeros(num_rows, np.int64)
@@ -173,15 +178,15 @@ class Episodes:
             parts.append(self._compute(some, mask & self.is_acquired[some])[1])
         return {name: np.concatenate([part[name] for part in parts]) for name in self.scores}
 
-    def images_of(self, positions: Sequence[int], mask: npt.NDArray[np.bool_]) -> torch.Tensor:
-        """Images of slices with what some masks measure of them; no row is changed.
+    def outputs_of(self, positions: Sequence[int], mask: npt.NDArray[np.bool_]) -> Output:
+        """What is reconstructed of slices with what some masks measure of them; no row is changed.
 
         Args:
             positions: (n,) of the slices.
             mask: (n, phase) bool.
 
         Returns:
-            (n, y, x) float32 in the scale of the data.
+            (n, y, x) float32 images in the scale of the data, and k-space where it is filled.
         """
         return self._reconstruct(torch.cat([self.slices.read(position).kspace for position in positions]), mask)
 
@@ -200,17 +205,27 @@ class Episodes:
 
     def _look(self, rows: Sequence[int]) -> None:
         """Reconstruct and score some rows as they are now."""
-        images, scores = self._compute(rows, self.mask[list(rows)])
-        self.images[list(rows)] = images
+        output, scores = self._compute(rows, self.mask[list(rows)])
+        self.images[list(rows)] = image_of(output)
+        if output.kspace is not None:
+            if self.kspace is None:
+                self.kspace = torch.zeros((len(self.mask), *output.kspace.shape[1:])).to(output.kspace)
+            self.kspace[list(rows)] = output.kspace
         for name, score in scores.items():
             self.scores[name][list(rows)] = score
 
-    def _compute(self, rows: Sequence[int], mask: npt.NDArray[np.bool_]) -> tuple[torch.Tensor, Scores]:
-        """(n, y, x) images and their scores, of the slices of some rows, in one batch."""
-        images = self._reconstruct(self._kspace(rows), mask)
-        window = center_crop(images, self._scans[0].crop)
+    def _compute(self, rows: Sequence[int], mask: npt.NDArray[np.bool_]) -> tuple[Output, Scores]:
+        """What the reconstructor makes of the slices of some rows, in one batch, and its scores."""
+        kspace = self._kspace(rows)
+        output = self._reconstruct(kspace, mask)
+        window = center_crop(image_of(output), self._scans[0].crop)
         reference = torch.cat([_reference(self._scans[row]) for row in rows])
-        return images, measure_scores(window, reference, self._ranges[list(rows)].tolist(), self.config.scores)
+        names = [name for name in self.config.scores if name in SCORES]
+        scores = measure_scores(window, reference, self._ranges[list(rows)].tolist(), names)
+        if of_kspace := [name for name in self.config.scores if name in KSPACE_SCORES]:
+            assert output.kspace is not None
+            scores |= measure_kspace(output.kspace, kspace[:, kspace.shape[1] // 2], of_kspace)
+        return output, scores
 
     def _kspace(self, rows: Sequence[int]) -> torch.Tensor:
         """(n, slice, coil, readout, phase) complex64, full."""
@@ -221,8 +236,8 @@ class Episodes:
         return self._stacked
 
     @torch.inference_mode()
-    def _reconstruct(self, kspace: torch.Tensor, mask: npt.NDArray[np.bool_]) -> torch.Tensor:
-        """(n, y, x) float32 images of the full field of view."""
+    def _reconstruct(self, kspace: torch.Tensor, mask: npt.NDArray[np.bool_]) -> Output:
+        """(n, y, x) float32 images of the full field of view, and k-space where it is filled."""
         scan = replace(self._scans[0], kspace=kspace, reference=None, data_range=None)
         samples = torch.from_numpy(mask).to(kspace.device)
         centers = torch.from_numpy(center_sizes(mask)).to(kspace.device)
@@ -230,18 +245,33 @@ class Episodes:
         inputs = network_inputs(example, crops_before=self._reconstructor.crops_before)
         batches = zip(*(part.split(1 if self.config.one_by_one else len(kspace)) for part in inputs), strict=True)
         with real_float32(), autocast(kspace.device, self._reconstructor.precision):
-            image = torch.cat([self._reconstructor.function(*batch).float() for batch in batches])
+            outputs = [self._output(*batch) for batch in batches]
+        image = torch.cat([image_of(output).float() for output in outputs])
         if self._reconstructor.crops_before:
             image = _in_the_middle(image, scan.shape)
         if image.shape != (len(kspace), *scan.shape):
             expected, found = (" x ".join(map(str, size)) for size in ((len(kspace), *scan.shape), image.shape))
             raise DataError(f"{self._reconstructor.name} made images of {found}; {expected} would do: batch, y, x")
-        return image
+        filled = [output.kspace for output in outputs if output.kspace is not None]
+        return Output(image, torch.cat(filled) if filled else None)
+
+    def _output(self, *inputs: torch.Tensor) -> Output:
+        fill = self._reconstructor.fill
+        return Output(self._reconstructor.function(*inputs)) if fill is None else fill(*inputs)
 
     def _data_range(self, scan: ScanBatch) -> float:
         largest = _reference(scan).amax() if self.config.data_range == "slice" else scan.data_range
         assert largest is not None
         return float(largest)
+
+
+def _require_filled(reconstructor: Reconstructor, names: Sequence[str]) -> None:
+    needing = [name for name in names if name in KSPACE_SCORES]
+    if needing and reconstructor.fill is None:
+        raise ConfigError(
+            f"{needing[0]} compares k-space, and {reconstructor.name} makes images alone; spirit_net fills k-space, or "
+            f"nmse compares images"
+        )
 
 
 def _reference(scan: ScanBatch) -> torch.Tensor:

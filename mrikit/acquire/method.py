@@ -68,11 +68,12 @@ class PolicyMethod:
     @torch.no_grad()
     def _observe(self, measure: Measure, lines: torch.Tensor, num_decisions: int) -> Observation:
         if getattr(self.policy, "ignores_image", False):
-            image = torch.zeros((len(lines), 0, 1, lines.shape[-1]), device=lines.device)
+            image, kspace = torch.zeros((len(lines), 0, 1, lines.shape[-1]), device=lines.device), None
         else:
-            image = image_of(self._reconstruct(measure, lines))[:, None]
+            output = self._reconstruct(measure, lines)
+            image, kspace = image_of(output)[:, None], output.kspace
         counts = torch.full((len(lines),), num_decisions, device=lines.device)
-        return Observation(reconstruction=image, mask=lines, is_free=~lines, num_decisions=counts)
+        return Observation(reconstruction=image, mask=lines, is_free=~lines, num_decisions=counts, kspace=kspace)
 
     def _reconstruct(self, measure: Measure, lines: torch.Tensor) -> Output:
         mask = lines[:, None, None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from mrikit.errors import ConfigError
 from mrikit.models import CLASSICAL
+from mrikit.models.output import Output, compute
 from mrikit.reconstruct import Method, ReconstructConfig, build_method
 
 Reconstruct = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -23,6 +25,8 @@ class Reconstructor:
     """For messages."""
     function: Reconstruct
     """Without gradients, and the same for each batch element whatever else is in the batch."""
+    fill: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Output] | None = None
+    """The same with the k-space that the images are of; None where no k-space is filled."""
     precision: str = "fp32"
     """One of `mrikit.models.precision.PRECISIONS`."""
     num_adjacent: int = 1
@@ -82,6 +86,7 @@ def _of_method(method: Method) -> Reconstructor:
     return Reconstructor(
         name=method.name,
         function=method.model,
+        fill=partial(compute, method.model) if method.gives_kspace else None,
         precision=method.precision,
         num_adjacent=method.num_adjacent if has_config else 1,
         crops_before=method.crops_before if has_config else False,

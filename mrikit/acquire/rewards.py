@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mrikit.metrics import mse, nmse, psnr, ssim
+from mrikit.metrics import kspace_nmse, mse, nmse, psnr, ssim
 
 Scores = dict[str, npt.NDArray[np.float64]]
 """(n,) float64 of n slices, by name."""
@@ -20,7 +20,11 @@ SCORES: Final[dict[str, _Measure]] = {
     "mse": lambda image, reference, _data_range: mse(image, reference),
 }
 """Name to measure of (1, y, x) image and reference, and their data range."""
-ERRORS: Final = frozenset({"nmse", "mse"})
+KSPACE_SCORES: Final[dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {"kspace_nmse": kspace_nmse}
+"""Name to measure of (slice, coil, readout, phase) filled and full k-space, to (slice,)."""
+SCORE_NAMES: Final = (*SCORES, *KSPACE_SCORES)
+"""Whatever a reward may be made of."""
+ERRORS: Final = frozenset({"nmse", "mse", "kspace_nmse"})
 """Scores of which less is better."""
 
 
@@ -39,6 +43,21 @@ def measure_scores(
     """
     pairs = list(zip(image.split(1), reference.split(1), data_range, strict=True))
     return {name: np.array([SCORES[name](*pair) for pair in pairs], np.float64) for name in names}
+
+
+def measure_kspace(kspace: torch.Tensor, reference: torch.Tensor, names: Sequence[str]) -> Scores:
+    """How near k-space is to the full one.
+
+    Args:
+        kspace: (n, coil, readout, phase) complex64 as it was filled.
+        reference: The same of full k-space.
+        names: Of `KSPACE_SCORES`.
+
+    Raises:
+        DataError: They differ in shape.
+    """
+    pairs = list(zip(kspace.split(1), reference.split(1), strict=True))
+    return {name: np.array([float(KSPACE_SCORES[name](*pair)) for pair in pairs], np.float64) for name in names}
 
 
 def gain(name: str, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mrikit.acquire.rewards import SCORES
+from mrikit.acquire.rewards import SCORE_NAMES
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
 from mrikit.models import CLASSICAL
@@ -23,7 +23,7 @@ class EpisodeConfig:
     budget: int
     """Lines that are chosen, at least 1."""
     score: str = "ssim"
-    """What a reward is made of: one of `mrikit.acquire.rewards.SCORES`, against fully sampled slices."""
+    """What a reward is made of: one of `mrikit.acquire.rewards.SCORE_NAMES`, against fully sampled slices."""
     reward: str = "gain"
     """`gain` for what each line adds to the score; `final` for the score itself, after the last line alone."""
 
@@ -32,8 +32,8 @@ class EpisodeConfig:
             raise ConfigError(
                 f"episode.num_given and episode.budget are at least 1, found {self.num_given} and {self.budget}"
             )
-        if self.score not in SCORES:
-            raise ConfigError(f"episode.score is one of {', '.join(SCORES)}, found {self.score!r}")
+        if self.score not in SCORE_NAMES:
+            raise ConfigError(f"episode.score is one of {', '.join(SCORE_NAMES)}, found {self.score!r}")
         if self.reward not in ("gain", "final"):
             raise ConfigError(f"episode.reward is gain or final, found {self.reward!r}")
 

@@ -9,9 +9,11 @@ import torch
 from mrikit.acquire.episodes import Episodes
 from mrikit.acquire.learning.learner import require_alike
 from mrikit.acquire.policies.policy import Observation
+from mrikit.models.output import image_of
 from mrikit.randomness import generator
 
 _PREFIX = "episodes/"
+_KSPACE = f"{_PREFIX}kspace"
 
 
 def begin_ended(episodes: Episodes, seed: int, num_begun: int) -> list[int]:
@@ -45,6 +47,7 @@ def observe(episodes: Episodes) -> Observation:
         mask=torch.from_numpy(episodes.mask.copy()).to(device),
         is_free=torch.from_numpy(episodes.action_mask).to(device),
         num_decisions=torch.from_numpy(episodes.num_steps.copy()).to(device),
+        kspace=episodes.kspace,
     )
 
 
@@ -52,17 +55,19 @@ def look_at(episodes: Episodes, positions: npt.NDArray[np.integer], mask: npt.ND
     """What a policy sees of slices with what masks measure of them; no row is changed.
 
     Args:
-        episodes: Which make the images.
+        episodes: Which reconstruct.
         positions: (n,) of the slices.
         mask: (n, phase) bool.
     """
     device = episodes.images.device
     measured = torch.from_numpy(mask).to(device)
+    output = episodes.outputs_of(positions.tolist(), mask)
     return Observation(
-        reconstruction=episodes.images_of(positions.tolist(), mask)[:, None],
+        reconstruction=image_of(output)[:, None],
         mask=measured,
         is_free=torch.from_numpy(episodes.slices.acquired(positions)).to(device) & ~measured,
         num_decisions=measured.sum(-1) - episodes.given.num_lines[0],
+        kspace=output.kspace,
     )
 
 
@@ -79,6 +84,8 @@ def episodes_state(episodes: Episodes) -> dict[str, torch.Tensor]:
     state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     # Images too: made again in another batch they could differ in the last bit.
     state["images"] = episodes.images.detach().cpu().clone()
+    if episodes.kspace is not None:
+        state["kspace"] = episodes.kspace.detach().cpu().clone()
     return {_PREFIX + name: value for name, value in state.items()}
 
 
@@ -88,7 +95,7 @@ def restore_episodes(state: Mapping[str, torch.Tensor], episodes: Episodes) -> N
     Raises:
         CheckpointError: Something is missing, or of another shape.
     """
-    require_alike(state, episodes_state(episodes))
+    require_alike(state, {name: value for name, value in episodes_state(episodes).items() if name != _KSPACE})
     own = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     rows = list(range(len(episodes.mask)))
     episodes.begin(rows, own["positions"].tolist(), [episodes.given.num_lines[0]] * len(rows))
@@ -97,3 +104,6 @@ def restore_episodes(state: Mapping[str, torch.Tensor], episodes: Episodes) -> N
     for name, scores in episodes.scores.items():
         scores[:] = own[f"scores/{name}"].numpy()
     episodes.images[:] = own["images"].to(episodes.images.device)
+    if episodes.kspace is not None and not episodes.is_over.all():
+        require_alike(state, {_KSPACE: episodes.kspace})
+        episodes.kspace[:] = own["kspace"].to(episodes.kspace.device)

@@ -22,6 +22,8 @@ class Observation:
     """(batch, phase) bool, lines that may be chosen: not measured, and the scanner can measure them."""
     num_decisions: torch.Tensor
     """(batch,) int64, lines chosen in this episode so far; the given ones do not count."""
+    kspace: torch.Tensor | None = None
+    """(batch, coil, readout, phase) complex64 of a reconstructor that fills k-space; None of others."""
 
     def __post_init__(self) -> None:
         for name, mask in (("mask", self.mask), ("is_free", self.is_free)):
