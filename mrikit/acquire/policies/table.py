@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mrikit.acquire.learning.double_q_config import DoubleQConfig
+from mrikit.acquire.policies.digits_ddqn import DigitsAgent, DigitsDoubleQ, build_digits_ddqn
 from mrikit.acquire.policies.ds_ddqn import StepDoubleQ, build_ds_ddqn
 from mrikit.acquire.policies.equispaced import Equispaced
 from mrikit.acquire.policies.evaluator import EvaluatorPolicyConfig, load_evaluator
+from mrikit.acquire.policies.greedy_gradient import GreedyGradient, GreedyGradientConfig, build_greedy_gradient
 from mrikit.acquire.policies.highest_value import HighestValue
 from mrikit.acquire.policies.low_biased import RandomLowBiased
 from mrikit.acquire.policies.low_to_high import LowToHigh
@@ -63,11 +65,19 @@ def _evaluator(config: EvaluatorPolicyConfig, setting: PolicySetting) -> Policy:
 
 
 def _double_q(
-    policy: HighestValue, settings: DoubleQConfig, setting: PolicySetting, config: "PolicyRunConfig"
+    policy: HighestValue | DigitsAgent, settings: DoubleQConfig, setting: PolicySetting, config: "PolicyRunConfig"
 ) -> "Learner":
     from mrikit.acquire.learning.double_q_learner import DoubleQLearner  # needs the extra `rl`
 
     return DoubleQLearner(policy, settings, config, setting.matrix[1])
+
+
+def _greedy_gradient(
+    policy: GreedyGradient, settings: GreedyGradientConfig, _setting: PolicySetting, config: "PolicyRunConfig"
+) -> "Learner":
+    from mrikit.acquire.learning.greedy_gradient import GreedyGradientLearner
+
+    return GreedyGradientLearner(policy, settings, config)
 
 
 POLICIES: Final[dict[str, PolicyKind]] = {
@@ -79,6 +89,10 @@ POLICIES: Final[dict[str, PolicyKind]] = {
     "ss_ddqn": PolicyKind(SpectralDoubleQ, lambda config, of: build_ss_ddqn(config, of.matrix), _double_q),
     "ds_ddqn": PolicyKind(
         StepDoubleQ, lambda config, of: build_ds_ddqn(config, of.matrix[1], of.num_given, of.budget), _double_q
+    ),
+    "digits_ddqn": PolicyKind(DigitsDoubleQ, lambda config, of: build_digits_ddqn(config, of.matrix), _double_q),
+    "greedy_gradient": PolicyKind(
+        GreedyGradientConfig, lambda config, of: build_greedy_gradient(config, of.matrix), _greedy_gradient
     ),
 }
 """Name to how it is made."""
