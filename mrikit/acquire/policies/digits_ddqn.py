@@ -41,9 +41,12 @@ class DigitsAgent:
         """
         del generators
         require_free(observation.is_free)
+        was_training = self.network.training
+        self.network.eval()  # the statistics of a batch would tie its episodes together
         with torch.no_grad():
-            values: torch.Tensor = self.network(self.seen(observation), ~observation.is_free)
-        return values.argmax(-1)
+            values: torch.Tensor = self.network(self.seen(observation), observation.mask)
+        self.network.train(was_training)
+        return values.masked_fill(~observation.is_free, -torch.inf).argmax(-1)
 
     def seen(self, observation: Observation) -> torch.Tensor:
         """(batch, readout, phase) complex64, what the network looks at.

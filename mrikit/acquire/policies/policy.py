@@ -35,6 +35,8 @@ class Observation:
                 f"a policy needs as many images and counts as masks, {batch}; found {len(self.reconstruction)} images "
                 f"and counts of shape {tuple(self.num_decisions.shape)}"
             )
+        if self.kspace is not None and len(self.kspace) != batch:
+            raise DataError(f"a policy needs k-space of as many episodes as masks, {batch}; found {len(self.kspace)}")
 
 
 class Policy(Protocol):

@@ -37,6 +37,16 @@ def test_the_free_line_of_the_highest_value_is_taken():
     assert torch.equal(again, values.masked_fill(cannot, -1e10).argmax(-1))
 
 
+def test_it_chooses_for_each_episode_alone_while_its_network_learns_too():
+    policy, filled, masks = agent(), kspace(3, 1), masks_of([[8, 9], [0, 9], [3]], MATRIX[1])
+    observation = replace(observe(masks), kspace=filled)
+    expected, statistics = policy.choose(observation, []), policy.network.norm.running_mean.clone()
+    policy.network.train()
+    assert torch.equal(policy.choose(observation, []), expected)
+    assert torch.equal(policy.network.norm.running_mean, statistics)
+    assert policy.network.training
+
+
 def test_its_lines_depend_on_k_space_and_not_on_its_magnitude_alone():
     policy, masks = agent(), masks_of([[8, 9]] * 12, MATRIX[1])
     filled = kspace(12, 1)

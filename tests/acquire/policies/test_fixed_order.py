@@ -1,13 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from episodes import choose, follow
+from reconstruct.learned_weights import LINES, save_learned
 
 from mrikit.acquire.policies import FixedOrder, order_of_probabilities, read_order
+from mrikit.checkpoint import build_trained_sampler, load_weights
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks.file import mask_file_bytes
 from mrikit.masks.mask import Mask
 from mrikit.models.samplers import Sampler, SamplerConfig
+from mrikit.reconstruct import ReconstructConfig, build_method
+from mrikit.reconstruct.find_weights import find_one
 
 
 def test_measured_lines_are_passed_over():
@@ -39,6 +45,22 @@ def test_a_learned_sampler_of_lines_gives_an_order_whose_beginning_is_its_mask()
     policy = order_of_probabilities(sampler.probabilities(0))
     mask = sampler.mask(0).samples
     assert set(policy.order[: mask.sum()]) == set(np.flatnonzero(mask))
+
+
+@pytest.mark.parametrize("estimator", ["top_k", "bernoulli"])
+def test_the_run_folder_of_a_learned_sampler_gives_an_order_whose_beginning_is_the_mask_of_its_method(
+    tmp_path, estimator
+):
+    (tmp_path / "stage-1").mkdir()
+    save_learned(tmp_path / "stage-1" / "weights.safetensors", replace(LINES, estimator=estimator))
+    sampler = build_trained_sampler(load_weights(find_one(tmp_path)))
+    method = build_method(ReconstructConfig(weights=tmp_path))
+    for level, mask in enumerate(method.learned.values()):
+        order = order_of_probabilities(sampler.probabilities(level)).order
+        assert len(order) == LINES.shape[1]
+        num_lines = int(mask.samples.sum())
+        assert sorted(order[:num_lines]) == np.flatnonzero(mask.samples).tolist()
+        assert set(order[: LINES.num_acs]) == set(range(12, 16))
 
 
 @pytest.mark.parametrize("order", [(), (1, 1), (-1, 0)])

@@ -54,7 +54,8 @@ def test_lines_that_the_scanner_cannot_measure_are_never_chosen(policy):
 
 @each_policy
 def test_the_observation_stays_as_it_is(policy):
-    seen = observe(masks_of([[6], [5, 6]], WIDTH))
+    kspace = torch.ones(2, 1, 4, WIDTH, dtype=torch.complex64)
+    seen = dataclasses.replace(observe(masks_of([[6], [5, 6]], WIDTH)), kspace=kspace)
     before = {field.name: getattr(seen, field.name).clone() for field in dataclasses.fields(Observation)}
     lines = policy.choose(seen, chance())
     assert lines.dtype == torch.int64
@@ -79,6 +80,7 @@ def test_chances_are_of_free_lines_and_add_up_to_one(policy):
         ({"is_free": torch.ones(2, 9, dtype=torch.bool)}, r"is_free \(batch, phase\) bool, found \(2, 9\)"),
         ({"num_decisions": torch.zeros(3)}, r"2; found 2 images and counts of shape \(3,\)"),
         ({"reconstruction": torch.zeros(1, 1, 4, 4)}, "2; found 1 images"),
+        ({"kspace": torch.zeros(3, 1, 4, WIDTH)}, "k-space of as many episodes as masks, 2; found 3"),
     ],
 )
 def test_what_is_no_batch_of_episodes_is_refused(changes, words):
