@@ -72,8 +72,8 @@ class GreedyGradientLearner:
         state |= {name: torch.tensor(count) for name, count in self._counts.items()}
         return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
-    def restore(self, state: Mapping[str, torch.Tensor], episodes: Episodes) -> None:
-        """See `Learner`; what the episodes were is left."""
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """See `Learner`."""
         require_alike(state, self.state())
         own = {name.removeprefix("network/"): value for name, value in state.items() if name.startswith("network/")}
         self.network.load_state_dict(own)
@@ -81,7 +81,6 @@ class GreedyGradientLearner:
         for name, weight in self.network.named_parameters():
             moments = {moment: state[f"{moment}/{name}"].to(weight.device).clone() for moment in _MOMENTS}
             self._optimizer.state[weight] = {"step": torch.tensor(float(self._counts["num_updates"])), **moments}
-        episodes.is_over[:] = True
 
     def _step(self, episodes: Episodes, rng: np.random.Generator) -> dict[str, float]:
         """Try some lines in every row, learn from their gains, and measure one of them."""

@@ -150,7 +150,7 @@ def test_it_goes_on_from_a_state_to_the_bit():
     resumed, others = make_learner(seed=0, max_lr=1e-2), make_episodes()
     with torch.no_grad():
         resumed.network.output.bias.add_(1)
-    resumed.restore(state, others)
+    resumed.restore(state)
     assert [resumed.round(others) for _ in range(3)] == expected
     assert all(torch.equal(value, unbroken.state()[name]) for name, value in resumed.state().items())
 
@@ -158,18 +158,9 @@ def test_it_goes_on_from_a_state_to_the_bit():
 def test_a_state_before_the_first_round_goes_on_as_one_that_begins():
     fresh, first = make_learner(), make_episodes()
     restored, second = make_learner(), make_episodes()
-    restored.restore(fresh.state(), second)
+    restored.restore(fresh.state())
     assert restored.round(second) == fresh.round(first)
     assert all(torch.equal(value, fresh.state()[name]) for name, value in restored.state().items())
-
-
-def test_restored_in_the_middle_of_an_episode_it_begins_a_new_one():
-    learner, episodes = make_learner(), make_episodes()
-    state = learner.state()
-    expected = learner.round(make_episodes())
-    episodes.begin(range(ROWS), [3] * ROWS, [GIVEN] * ROWS)
-    learner.restore(state, episodes)
-    assert learner.round(episodes) == expected
 
 
 def test_seeds_draw_other_lines():
@@ -180,12 +171,12 @@ def test_seeds_draw_other_lines():
 
 
 def test_a_state_that_does_not_fit_is_refused():
-    learner, episodes = make_learner(), make_episodes()
+    learner = make_learner()
     state = learner.state()
     with pytest.raises(CheckpointError, match="the checkpoint's num_rounds is missing"):
-        learner.restore({name: value for name, value in state.items() if name != "num_rounds"}, episodes)
+        learner.restore({name: value for name, value in state.items() if name != "num_rounds"})
     with pytest.raises(CheckpointError, match="of shape"):
-        make_learner(num_hidden=8).restore(state, episodes)
+        make_learner(num_hidden=8).restore(state)
 
 
 def test_a_reward_at_the_end_alone_is_refused():
