@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.acquire.curves import areas_under
 from mrikit.acquire.episodes import Episodes
 from mrikit.acquire.learning.playing import observe
 from mrikit.acquire.policies.policy import Policy
 from mrikit.acquire.rewards import ERRORS
+from mrikit.evaluate.curves import areas_under
 from mrikit.randomness import generator
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from mrikit.acquire.curves import areas_under, score_curve
 from mrikit.errors import DataError
 from mrikit.evaluate.bootstrap import resample
+from mrikit.evaluate.curves import areas_under, score_curve
 
 SCORES = np.random.default_rng(0).random((6, 4)).cumsum(-1)
 PATIENTS = ["a", "a", "b", "b", "b", "c"]
