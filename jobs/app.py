@@ -12,6 +12,7 @@ from rich.console import Console
 
 from mrikit import __version__
 from mrikit.commands import data, image, infra, jobs, masks, sweep, weights
+from mrikit.commands.acquire import acquire
 from mrikit.commands.demo import demo
 from mrikit.commands.doctor import doctor
 from mrikit.commands.evaluate import evaluate
@@ -63,7 +64,7 @@ def options(
 for command in (elsewhere(demo), simulate, tasks, elsewhere(train)):
     app.command()(command)
 app.command()(elsewhere(reconstruct, natural=natural_method))
-for command in (elsewhere(evaluate), score_card, report, export, doctor):
+for command in (elsewhere(acquire), elsewhere(evaluate), score_card, report, export, doctor):
     app.command()(command)
 app.add_typer(sweep.app)
 app.add_typer(data.app)

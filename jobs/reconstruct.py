@@ -14,7 +14,7 @@ from mrikit.words import counted, in_shell
 
 if TYPE_CHECKING:
     from mrikit.data import MaskPlan
-    from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Work
+    from mrikit.reconstruct import ReconstructConfig, ReconstructSummary, Routing, Work
     from mrikit.storage import Place
 
 
@@ -160,7 +160,7 @@ def reconstruct(
 def run(
     data: Location,
     place: "Place",
-    config: "ReconstructConfig",
+    config: "ReconstructConfig | Routing",
     device: str = "auto",
     *,
     shard: str | None = None,
@@ -174,7 +174,7 @@ def run(
     Args:
         data: Folder of volumes, or one file.
         place: Of the reconstructions.
-        config: Model or weights, and mask.
+        config: Model or weights, and mask; or models that are on the device already.
         device: Where to compute.
         shard: The part of the volumes to do, as `1/4`; that of the launcher, or everything, if None.
         is_held_out: Whether to leave out volumes of patients that a network was trained on.
@@ -216,7 +216,7 @@ def run(
             data,
             place.folder,
             config,
-            device=_own_device(device),
+            device=own_device(device),
             shard=part,
             is_held_out=is_held_out,
             is_timed=is_timed,
@@ -302,7 +302,7 @@ def _in_words(summary: "ReconstructSummary") -> str:
     )
 
 
-def _own_device(device: str) -> str:
+def own_device(device: str) -> str:
     """The device by name; of several processes that a launcher started on a machine each has a GPU of its own."""
     from mrikit.commands.device import pick_device
 

@@ -18,7 +18,7 @@ from mrikit.storage import Location, parse_location
 if TYPE_CHECKING:
     from mrikit.recipes.tasks import AnyRunConfig
 
-_COMPUTING = ("train", "reconstruct")
+_COMPUTING = ("train", "reconstruct", "acquire")
 """Commands that a GPU makes faster."""
 _PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
 """What says where az:// is, which is the same elsewhere; where files are not shared the estate says it."""

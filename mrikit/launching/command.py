@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mrikit.storage import BlobPath
+from mrikit.storage import BlobPath, parse_location
 
 _WRITTEN = ("out", "to", "index_file")
 """Options that name a place which is written; every other place is read."""
 _WRITTEN_TOO = {("evaluate",): ("recon",), ("data", "index"): ("data",)}
 """Commands that write beside what they read: scores, an index."""
-_READ_AS_TEXT = ("boxes", "mask")
+_READ_AS_TEXT = ("boxes", "mask", "reconstructor")
 """Options that take a path or a word."""
 
 
@@ -25,7 +25,7 @@ def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, 
     for name, value in params.items():
         for one in value if isinstance(value, list | tuple) else [value]:
             if name in _READ_AS_TEXT and isinstance(one, str) and _is_path(name, one):
-                one = Path(one)
+                one = parse_location(one)
             if isinstance(one, Path | BlobPath):
                 text = str(one) if isinstance(one, BlobPath) else str(one.absolute())
                 (writes if name in written else reads).append(text)
@@ -35,6 +35,8 @@ def places(words: Sequence[str], params: Mapping[str, Any]) -> tuple[tuple[str, 
 def _is_path(name: str, text: str) -> bool:
     from mrikit.masks import is_mask_file
 
+    if name == "reconstructor":  # or the name of a method
+        return isinstance(parse_location(text), BlobPath) or Path(text).exists()
     return is_mask_file(text) if name == "mask" else text != "stored"
 
 

@@ -71,7 +71,7 @@ OnEnd = Callable[[ReconstructSummary], None]
 def reconstruct_folder(
     data: Location,
     out: Path,
-    config: ReconstructConfig,
+    config: ReconstructConfig | Routing,
     *,
     device: torch.device | str = "cpu",
     shard: Shard | None = None,
@@ -93,7 +93,7 @@ def reconstruct_folder(
     Args:
         data: Folder of volumes, or one file.
         out: Folder for one `.h5` for each volume, in the tree of `data`, and `reconstruct.json`.
-        config: Model or weights, and mask.
+        config: Model or weights, and mask; or models that are on the device already.
         device: Where to compute.
         shard: The part of the volumes that this process does; others do the rest, in the same way and at any time.
         is_held_out: Whether to leave out volumes of patients that a network was trained on.
@@ -115,12 +115,17 @@ def reconstruct_folder(
         StorageError: `out` cannot be written, or blobs cannot be read.
     """
     shard = shard or Shard()
-    routing = build_routing(config, device)
+    routing = config if isinstance(config, Routing) else build_routing(config, device)
     if is_held_out:
         _require_known_training(routing)
     table = None if patients is None else read_patients(patients)
     work = find_work(data, out, shard, routing.trained_on, is_held_out=is_held_out, patients=table)
-    record = {**describe_routing(routing), "whiten": config.whiten, "data": str(data.resolve()), "timed": is_timed}
+    record = {
+        **describe_routing(routing),
+        "whiten": routing.config.whiten,
+        "data": str(data.resolve()),
+        "timed": is_timed,
+    }
     clock = ForwardClock(device) if is_timed else None
     on_start(routing.name, work)
     failures: list[tuple[str, str]] = []

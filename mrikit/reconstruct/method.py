@@ -106,7 +106,7 @@ class Method:
     @property
     def is_adaptive(self) -> bool:
         """Whether it chooses what to measure while it measures; see `mrikit.models.adaptive`."""
-        return hasattr(self.model, "acquire")
+        return hasattr(self.model, "acquire") or hasattr(self.model, "acquire_scan")
 
     @property
     def gives_kspace(self) -> bool:

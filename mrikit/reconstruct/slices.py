@@ -1,6 +1,7 @@
 """Slices to images: what a model is given, with mirror images, and in parts where memory does not suffice."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from mrikit.models.precision import autocast
 from mrikit.reconstruct.flips import FLIPS, mirror, mirror_inputs
 from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.method import Method
+from mrikit.volumes.decisions import Decisions
 
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """Masked k-space, mask and number of centre lines, as models take them."""
@@ -30,6 +32,8 @@ class Acquired(NamedTuple):
     """(phase,) in the end."""
     chances: npt.NDArray[np.float32]
     """(decision, phase) in [0, 1], how likely each line was to be chosen."""
+    decisions: Decisions
+    """Of this slice alone, and a film of it."""
 
 
 class Slice(NamedTuple):
@@ -43,6 +47,14 @@ class Slice(NamedTuple):
     """Of the error of k-space and of full k-space; None where one of them is not known, or has other coils."""
     acquired: Acquired | None = None
     """None where the mask was known before."""
+
+    @property
+    def without_film(self) -> "Slice":
+        """The same without the images after some of its decisions."""
+        if self.acquired is None or self.acquired.decisions.film is None:
+            return self
+        rest = replace(self.acquired.decisions, film=None, film_steps=None)
+        return self._replace(acquired=self.acquired._replace(decisions=rest))
 
 
 @torch.inference_mode()

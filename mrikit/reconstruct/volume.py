@@ -4,6 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -27,13 +28,15 @@ from mrikit.errors import DataError, JobError
 from mrikit.masks import Mask, center_lines
 from mrikit.models.precision import real_float32
 from mrikit.parallel import map_on_cores
-from mrikit.reconstruct.acquire import acquire_slices, adaptive_mask
+from mrikit.reconstruct.acquire import acquire_slices, adaptive_mask, is_scan_method
 from mrikit.reconstruct.forward_clock import ForwardClock
+from mrikit.reconstruct.largest import largest_reference
 from mrikit.reconstruct.learned import mask_to_choose
 from mrikit.reconstruct.method import Method, describe_method
 from mrikit.reconstruct.shared_slices import HeldSlices, Readers
 from mrikit.reconstruct.slices import Slice, reconstruct_slices
 from mrikit.volumes import ScanInfo, Volume
+from mrikit.volumes.decisions import join_decisions
 from mrikit.volumes.geometry import centre_cropped
 from mrikit.volumes.reconstruction import Reconstruction, Timing
 
@@ -91,10 +94,15 @@ def reconstruct_volume(
     mask = None if is_measured else _mask(volume, method, plan)
     num_slices = len(held)
     readers = Readers(num_slices, method.num_adjacent)
+    largest = None
+    if is_measured and is_scan_method(method):
+        largest = largest_reference(volume)
+        for read_slices in (held, source):
+            read_slices.let_go(range(num_slices))
 
     def read(indices: tuple[int, ...]) -> Read:
         with _named(volume_id, indices):
-            found = _read(volume, indices, mask, method, device)
+            found = _read(volume, indices, mask, method, device, largest)
         finished = readers.finish(indices)
         for slices in (held, source):
             slices.let_go(finished)
@@ -105,7 +113,9 @@ def reconstruct_volume(
             if isinstance(found, Example):
                 return reconstruct_slices(found, method, clock)
             assert plan is not None  # that of the network
-            return acquire_slices(found, method, center_lines(found.shape[1], plan.center_fraction), clock)
+            made = acquire_slices(found, method, center_lines(found.shape[1], plan.center_fraction), clock)
+            are_filmed = [facts.slice_index == num_slices // 2 for facts in found.facts]
+            return [one if is_kept else one.without_film for one, is_kept in zip(made, are_filmed, strict=True)]
 
     slices: list[Slice] = []
     with real_float32():
@@ -122,13 +132,24 @@ def _mask(volume: Volume, method: Method, plan: MaskPlan | None) -> Mask:
 
 
 def _read(
-    volume: Volume, indices: tuple[int, ...], mask: Mask | None, method: Method, device: torch.device | str
+    volume: Volume,
+    indices: tuple[int, ...],
+    mask: Mask | None,
+    method: Method,
+    device: torch.device | str,
+    largest: float | None = None,
 ) -> Read:
-    """Slices undersampled by a mask, or full ones where the method itself is to measure them."""
-    has_reference = volume.reference is None and volume.is_fully_sampled
+    """Slices undersampled by a mask, or full ones where the method itself is to measure them.
+
+    Given the largest value of the volume's reference, that is beside them.
+    """
+    has_reference = largest is not None or (volume.reference is None and volume.is_fully_sampled)
     seen = {"num_adjacent": method.num_adjacent, "max_readout": method.max_readout, "num_coils": method.num_coils}
     if mask is None:
-        return make_scan(volume, indices, device, has_reference=has_reference, **seen)
+        scan = make_scan(volume, indices, device, has_reference=has_reference, **seen)
+        return (
+            scan if largest is None else replace(scan, data_range=torch.full((len(indices),), largest, device=device))
+        )
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
     keeps_full = method.gives_kspace and volume.is_fully_sampled
     example = make_example(volume, indices, shown, device, keeps_full=keeps_full, has_reference=has_reference, **seen)
@@ -161,6 +182,7 @@ def _reconstruction(
         mask=mask,
         masks=lines,
         chances=np.stack([one.chances for one in acquired]) if acquired else None,
+        decisions=join_decisions([one.decisions for one in acquired]) if acquired else None,
         kspace_energies=np.array(energies, np.float32) if energies else None,
         model=method.name,
         weights_sha256=method.weights.sha256 if method.weights else None,

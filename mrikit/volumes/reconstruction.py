@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mrikit.errors import DataError
 from mrikit.masks import Mask
 from mrikit.storage import Location, atomic_path
+from mrikit.volumes.decisions import Decisions, add_decisions, take_decisions
 from mrikit.volumes.files import name_below
 from mrikit.volumes.geometry import Geometry, dump_geometry, load_geometry
 from mrikit.volumes.hdf5 import create_hdf5, open_file
@@ -56,6 +57,8 @@ class Reconstruction:
     """(slice, phase) True where measured, of a method that chose its lines while it measured; None of others."""
     chances: npt.NDArray[np.float32] | None = None
     """(slice, decision, phase) how likely each line was to be chosen by each decision; None likewise."""
+    decisions: Decisions | None = None
+    """In what order they were measured, and what each was worth; None likewise."""
     kspace_energies: npt.NDArray[np.float32] | None = None
     """(slice, 2) energy of the error of k-space and of full k-space, where a method fills it and both are known."""
     model: str
@@ -74,8 +77,8 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
     """Write one `.h5` file, whole or not at all.
 
     Datasets: `reconstruction`, `zero_filled` and where there is one `reference` (slice, y, x) float32, `mask` as in
-    `Mask.samples`, and where there are some `masks`, `chances` and `kspace_energies`; attribute `provenance` is JSON
-    with everything else.
+    `Mask.samples`, and where there are some `masks`, `chances` and `kspace_energies`; those of `Decisions` in a group
+    `decisions`; attribute `provenance` is JSON with everything else.
 
     Raises:
         StorageError: The path cannot be written or the disk is full.
@@ -105,6 +108,7 @@ def write_reconstruction(path: Path, reconstruction: Reconstruction) -> None:
         for name in _WHERE_KNOWN:
             if getattr(reconstruction, name) is not None:
                 file[name] = getattr(reconstruction, name)
+        add_decisions(file, reconstruction.decisions)
         file.attrs["provenance"] = json.dumps(provenance)
 
 
@@ -126,6 +130,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
                 geometry=load_geometry(provenance.get("geometry")),
                 mask=Mask(samples=file["mask"][()], **provenance["mask"]),
                 **{name: file[name][()] if name in file else None for name in _WHERE_KNOWN},
+                decisions=take_decisions(file),
                 model=provenance["model"],
                 weights_sha256=provenance["weights_sha256"],
                 config=provenance["config"],

@@ -404,6 +404,16 @@ def test_what_a_command_writes_beside_what_it_reads_is_written(backend, tmp_path
     assert places(("reconstruct",), {"mask": "masks/p.npy"}) == ((str(Path.cwd() / "masks" / "p.npy"),), ())
 
 
+def test_a_reconstructor_is_a_run_that_is_read_or_a_name(tmp_path):
+    words = ("acquire",)
+    assert places(words, {"reconstructor": str(tmp_path), "out": Path("O")}) == (
+        (str(tmp_path),),
+        (str(Path("O").absolute()),),
+    )
+    assert places(words, {"reconstructor": "az://runs/knee"}) == (("az://runs/knee",), ())
+    assert places(words, {"reconstructor": "cg_sense"}) == ((), ())
+
+
 def test_where_az_is_goes_along_but_not_to_azure(backend, monkeypatch):
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "ours")
     monkeypatch.delenv("MRIKIT_BLOB_ENDPOINT", raising=False)

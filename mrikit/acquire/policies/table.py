@@ -1,7 +1,7 @@
 """Policies by name, each made of settings and of what it is for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -10,13 +10,15 @@ from mrikit.acquire.policies.digits_ddqn import DigitsAgent, DigitsDoubleQ, buil
 from mrikit.acquire.policies.ds_ddqn import StepDoubleQ, build_ds_ddqn
 from mrikit.acquire.policies.equispaced import Equispaced
 from mrikit.acquire.policies.evaluator import EvaluatorPolicyConfig, load_evaluator
+from mrikit.acquire.policies.from_files import FixedOrderConfig, fixed_order
+from mrikit.acquire.policies.from_truth import NonadaptiveOracleConfig, OracleConfig, nonadaptive_oracle, oracle
 from mrikit.acquire.policies.greedy_gradient import GreedyGradient, GreedyGradientConfig, build_greedy_gradient
 from mrikit.acquire.policies.highest_value import HighestValue
 from mrikit.acquire.policies.low_biased import RandomLowBiased
 from mrikit.acquire.policies.low_to_high import LowToHigh
-from mrikit.acquire.policies.oracle import ScoreMasks
 from mrikit.acquire.policies.policy import Policy
 from mrikit.acquire.policies.random_line import RandomLine
+from mrikit.acquire.policies.setting import PolicySetting
 from mrikit.acquire.policies.ss_ddqn import SpectralDoubleQ, build_ss_ddqn
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
@@ -26,18 +28,7 @@ if TYPE_CHECKING:
     from mrikit.acquire.learning.learner import Learner
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PolicySetting:
-    """What a policy is for."""
-
-    matrix: tuple[int, int]
-    """(readout, phase) of k-space."""
-    num_given: int
-    """Lines measured before the first decision."""
-    budget: int
-    """Lines to choose."""
-    score: ScoreMasks | None = None
-    """What masks of the images at hand are worth; None where the truth is not known."""
+__all__ = ["POLICIES", "PolicyKind", "PolicySetting", "build_policy", "policy_kind", "policy_settings"]
 
 
 class PolicyKind(NamedTuple):
@@ -49,6 +40,8 @@ class PolicyKind(NamedTuple):
     """Its settings and what it is for, to a policy; one that learns begins with weights of torch's random state."""
     learner: "Callable[[Any, Any, PolicySetting, PolicyRunConfig], Learner] | None" = None
     """A new policy, its settings, what it is for and the run, to how it learns; None where nothing can be learned."""
+    needs_truth: bool = False
+    """Whether it needs `PolicySetting.truth`, and is made anew for other slices."""
 
     @property
     def learns(self) -> bool:
@@ -61,7 +54,7 @@ def _as_it_is(config: Policy, _setting: PolicySetting) -> Policy:
 
 
 def _evaluator(config: EvaluatorPolicyConfig, setting: PolicySetting) -> Policy:
-    return load_evaluator(Path(config.run), setting.matrix[1])
+    return load_evaluator(Path(config.run), setting.matrix[1], setting.device)
 
 
 def _double_q(
@@ -86,6 +79,9 @@ POLICIES: Final[dict[str, PolicyKind]] = {
     "low_to_high": PolicyKind(LowToHigh, _as_it_is),
     "equispaced": PolicyKind(Equispaced, _as_it_is),
     "evaluator": PolicyKind(EvaluatorPolicyConfig, _evaluator),
+    "fixed_order": PolicyKind(FixedOrderConfig, fixed_order),
+    "nonadaptive_oracle": PolicyKind(NonadaptiveOracleConfig, nonadaptive_oracle),
+    "oracle": PolicyKind(OracleConfig, oracle, needs_truth=True),
     "ss_ddqn": PolicyKind(SpectralDoubleQ, lambda config, of: build_ss_ddqn(config, of.matrix), _double_q),
     "ds_ddqn": PolicyKind(
         StepDoubleQ, lambda config, of: build_ds_ddqn(config, of.matrix[1], of.num_given, of.budget), _double_q

@@ -1,0 +1,114 @@
+"""FullScan: slices and a reconstructor, what masks of them show, and what that is worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import pad
+
+from mrikit.acquire.method import centers_of
+from mrikit.acquire.policies.oracle import ScoreMasks
+from mrikit.acquire.reconstructors import Reconstructor
+from mrikit.acquire.rewards import SCORES, Scores, measure_scores, value
+from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
+from mrikit.errors import ConfigError
+from mrikit.models.output import Output, compute, image_of
+
+_AT_A_TIME = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FullScan:
+    """Fully sampled slices of one shape, and what makes images of them."""
+
+    scan: ScanBatch
+    """With references; its data range is that of SSIM and PSNR."""
+    reconstructor: Reconstructor
+
+    def look(self, images: torch.Tensor, lines: torch.Tensor) -> Output:
+        """What is reconstructed of some lines.
+
+        Args:
+            images: (n,) int64, which slice of the batch each is of.
+            lines: (n, phase) bool.
+
+        Returns:
+            Its image is (n, y, x) float32 of the full field of view.
+        """
+        seen = replace(self.scan, kspace=self.scan.kspace[images], reference=None, data_range=None)
+        example = undersample_by(seen, lines[:, None, None], centers_of(lines))
+        inputs = network_inputs(example, crops_before=self.reconstructor.crops_before)
+        function = self.reconstructor.function
+        output = compute(function, *inputs) if isinstance(function, nn.Module) else Output(function(*inputs))
+        return output._replace(image=_in_the_middle(image_of(output).float(), self.scan.shape))
+
+    def measure(self, images: torch.Tensor, shown: torch.Tensor, names: Sequence[str]) -> Scores:
+        """How near (n, y, x) float32 images are to the references of their slices, (n,) int64, by name.
+
+        As `mrikit evaluate` does, they are compared in a square at most as high as it is wide.
+        """
+        scan = self.scan
+        assert scan.reference is not None
+        assert scan.data_range is not None
+        height, width = scan.reference.shape[-2:]
+        window = min(height, width), width
+        reference = center_crop(scan.reference, window)[images]
+        cropped = center_crop(center_crop(shown, scan.crop), window)
+        return measure_scores(cropped, reference, scan.data_range[images].tolist(), names)
+
+    def measure_lines(self, images: torch.Tensor, lines: torch.Tensor, names: Sequence[str]) -> Scores:
+        """The same of what is reconstructed of some lines; arguments as of `look`."""
+        parts = [
+            self.measure(some, image_of(self.look(some, chosen)), names)
+            for some, chosen in zip(images.split(_AT_A_TIME), lines.split(_AT_A_TIME), strict=True)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def score(self, name: str) -> ScoreMasks:
+        """What masks of the slices are worth by one score, as an oracle asks for it.
+
+        Raises:
+            ConfigError: There is no such score.
+        """
+        if name not in SCORES:
+            raise ConfigError(f"an oracle scores by {', '.join(SCORES)}, found {name!r}")
+
+        def score(images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                found = self.measure_lines(images, masks, (name,))
+            return torch.from_numpy(value(name, found[name])).to(masks.device)
+
+        return score
+
+
+def full_scan(scans: Sequence[ScanBatch], reconstructor: Reconstructor) -> FullScan:
+    """Several batches of one shape as one."""
+    first, *_ = scans
+    references = [scan.reference for scan in scans if scan.reference is not None]
+    ranges = [scan.data_range for scan in scans if scan.data_range is not None]
+    joined = replace(
+        first,
+        kspace=torch.cat([scan.kspace for scan in scans]),
+        reference=torch.cat(references),
+        data_range=torch.cat(ranges),
+        facts=tuple(facts for scan in scans for facts in scan.facts),
+    )
+    return FullScan(scan=joined, reconstructor=reconstructor)
+
+
+def acquired_lines(scan: ScanBatch) -> torch.Tensor:
+    """(batch, phase) bool, the lines that the scanner can measure of each slice."""
+    columns = torch.arange(scan.shape[1], device=scan.kspace.device)
+    bounds = [facts.acquired.columns for facts in scan.facts]
+    return torch.stack([(columns >= left) & (columns < right) for left, right in bounds])
+
+
+def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """(n, y, x) images of a smaller window with zeros around them, so that the centre crop gives them back."""
+    height, width = image.shape[-2:]
+    if (height, width) == shape:
+        return image
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return pad(image, (left, shape[1] - left - width, top, shape[0] - top - height))
