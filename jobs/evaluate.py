@@ -85,6 +85,7 @@ def evaluate(
         typer.echo(_json(folders, scores))
         return
     show(rows)
+    show_curves(scores)
     for line in [*_boxes(rows, boxes), *_adaptivity(folders, scores), *_leaderboard(folders, scores)]:
         typer.echo(line)
     for file in files:
@@ -169,9 +170,7 @@ def show(rows: Sequence["VolumeScore"]) -> None:
     """
     from mrikit.evaluate import SCORERS, best_models, common_volumes, same_volumes, sorted_slices
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
+    console = _console()
     for scorer in dict.fromkeys(row.scorer for row in rows):
         console.print(f"scorer {scorer}: {SCORERS[scorer].meaning}", markup=False)
     groups = same_volumes(rows)
@@ -193,6 +192,45 @@ def show(rows: Sequence["VolumeScore"]) -> None:
         row = worst.row
         line = f"  {row.volume_id} slice {worst.slice_index}, {row.label} {row.acceleration:g}x: SSIM {worst.ssim:.4f}"
         console.print(line, markup=False)
+
+
+def show_curves(scores: Sequence["Scores"]) -> None:
+    """Print a line for each run whose lines a policy chose: what they were worth, and how long it took.
+
+    Args:
+        scores: Of some folders, labelled; nothing is printed where none has a curve.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("R", "policy", "lines"):
+        table.add_column(name)
+    for name in ("SSIM before", "and after", "area [95 % interval]", "bits adapted", "ms a decision"):
+        table.add_column(name, justify="right")
+    for found in scores:
+        for curve in found.curves:
+            bits = [one.total for one in found.adaptivity if one.acceleration == curve.acceleration]
+            pace = curve.ms_per_decision
+            table.add_row(
+                f"{curve.acceleration:g}x",
+                next(row.label for row in found.rows if row.acceleration == curve.acceleration),
+                f"{curve.ssim.num_lines[0]} to {curve.ssim.num_lines[-1]}",
+                f"{curve.ssim.scores[0].mean:.4f}",
+                f"{curve.ssim.scores[-1].mean:.4f}",
+                _bounds(curve.ssim.area, 4),
+                f"{bits[0].information_bits:.2f} of {bits[0].marginal_bits:.2f}" if bits else "",
+                "" if pace is None else f"{pace:.3g}",
+            )
+    if table.rows:
+        console = _console()
+        console.print("SSIM over lines, by fastMRI's scorer; area is the mean height of the curve:", markup=False)
+        console.print(table)
+
+
+def _console() -> Console:
+    """Wide enough for tables where nobody looks."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 def _leaderboard(recon: Sequence[Path], scores: Sequence["Scores"]) -> list[str]:

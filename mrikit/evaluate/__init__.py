@@ -21,6 +21,7 @@ from mrikit.evaluate.scores import (
     to_json,
     write_scores,
 )
+from mrikit.evaluate.steps import FolderCurve
 from mrikit.evaluate.summary import (
     Common,
     Difference,
@@ -46,6 +47,7 @@ __all__ = [
     "Common",
     "Difference",
     "FolderAdaptivity",
+    "FolderCurve",
     "Interval",
     "LeaderboardScore",
     "LesionSummary",

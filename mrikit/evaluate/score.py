@@ -28,6 +28,7 @@ from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
 from mrikit.evaluate.scorers import SCORERS, Compared, full_name, measure
 from mrikit.evaluate.scores import Scores
+from mrikit.evaluate.steps import folder_curves
 from mrikit.evaluate.wording import name_some
 from mrikit.parallel import map_on_cores
 from mrikit.run_files import RECONSTRUCT_FILE
@@ -111,6 +112,7 @@ def evaluate(
         data=str(data.resolve()),
         run=run,
         adaptivity=tuple(folder_adaptivity(recon, rows)),
+        curves=tuple(folder_curves(recon, rows)),
     )
     return label_runs([scores])[0]
 

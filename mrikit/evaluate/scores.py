@@ -11,13 +11,17 @@ from typing import Any
 from mrikit import __version__
 from mrikit.errors import ConfigError, DataError, StorageError
 from mrikit.evaluate.adaptive import FolderAdaptivity
+from mrikit.evaluate.bootstrap import Interval
+from mrikit.evaluate.curves import ScoreCurve
 from mrikit.evaluate.leaderboard import leaderboard
 from mrikit.evaluate.lesions import summarise_lesions
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.scorers import SCORERS, full_name
+from mrikit.evaluate.steps import FolderCurve
 from mrikit.evaluate.summary import summarise
 from mrikit.metrics.adaptivity import Adaptivity
 from mrikit.storage import read_json, write_json, write_text
+from mrikit.volumes.decisions import STEP_SCORES
 
 DEFAULT_SCORER = "fastmri"
 """The scorer whose files have no name of a scorer in theirs."""
@@ -42,6 +46,8 @@ class Scores:
     """What `reconstruct.json` says about model, mask and time."""
     adaptivity: tuple[FolderAdaptivity, ...] = ()
     """Of each acceleration whose slices were measured by lines of their own."""
+    curves: tuple[FolderCurve, ...] = ()
+    """Of each acceleration whose lines a policy chose."""
 
 
 def score_files(scorer: str) -> tuple[str, str]:
@@ -104,6 +110,7 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
         },
         "lesions": summarise_lesions(scores.rows),
         "adaptivity": scores.adaptivity,
+        "curves": scores.curves,
         "rows": scores.rows,
         "unscored": scores.unscored,
         "notes": scores.notes,
@@ -128,6 +135,7 @@ def read_scores(path: Path) -> Scores:
             data=content["data"],
             run=content["run"],
             adaptivity=tuple(_read_adaptivity(entry) for entry in content.get("adaptivity", ())),
+            curves=tuple(_read_curves(entry) for entry in content.get("curves", ())),
         )
     except (KeyError, TypeError, ConfigError) as error:
         message = f"{path}: not the scores of this version of mrikit ({error!r}); write them again: mrikit evaluate"
@@ -155,6 +163,21 @@ def _read_row(row: dict[str, Any]) -> VolumeScore:
 def _read_adaptivity(entry: dict[str, Any]) -> FolderAdaptivity:
     parts = {name: Adaptivity(**entry[name]) for name in ("first", "total")}
     return FolderAdaptivity(**{**entry, **parts})
+
+
+def _read_curves(entry: dict[str, Any]) -> FolderCurve:
+    return FolderCurve(**{**entry, **{name: _read_curve(entry[name]) for name in STEP_SCORES}})
+
+
+def _read_curve(entry: dict[str, Any]) -> ScoreCurve:
+    """One curve; of a score that is infinite, which JSON lacks, null stands for it."""
+    scores = tuple(_read_interval(one) for one in entry["scores"])
+    return ScoreCurve(num_lines=tuple(entry["num_lines"]), scores=scores, area=_read_interval(entry["area"]))
+
+
+def _read_interval(entry: dict[str, Any]) -> Interval:
+    mean = math.inf if entry["mean"] is None else entry["mean"]
+    return Interval(mean=mean, low=entry["low"], high=entry["high"])
 
 
 def _keep_older(folder: Path, scorer: str) -> None:
