@@ -18,7 +18,8 @@ WIDTH, HEIGHT = 8.4, 3.6
 """Inches at 100 pixels of the page each."""
 LEAST_RATIO = 1.2
 """Accelerations that differ by less are one, with masks that round in their own ways."""
-_COLORS = ("#14577e", "#c8641b", "#3d8b57", "#8b4a8c", "#7d868d", "#b8961e")
+COLORS = ("#14577e", "#c8641b", "#3d8b57", "#8b4a8c", "#7d868d", "#b8961e")
+"""Of lines, in this order."""
 _MARKERS = "osD^vP"
 
 
@@ -100,8 +101,8 @@ def _draw(lines: Sequence[Line]) -> str:
                 places,
                 [one.mean for one in ssim],
                 yerr=list(zip(*map(_reach, ssim), strict=True)),
-                color=_COLORS[number % len(_COLORS)],
-                marker=_MARKERS[number // len(_COLORS) % len(_MARKERS)],
+                color=COLORS[number % len(COLORS)],
+                marker=_MARKERS[number // len(COLORS) % len(_MARKERS)],
                 linewidth=1.4,
                 markersize=4,
                 elinewidth=1,

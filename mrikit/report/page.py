@@ -10,10 +10,12 @@ import jinja2
 from mrikit import __version__
 from mrikit.errors import StorageError
 from mrikit.evaluate import DEFAULT_SCORER, score_files
+from mrikit.report.acquired import acquired_folders, draw_strips
 from mrikit.report.collect import ReconFolder, collect
 from mrikit.report.curves import draw_curves
 from mrikit.report.film import draw_learned
 from mrikit.report.over_acceleration import draw_over_acceleration
+from mrikit.report.over_lines import draw_over_lines
 from mrikit.report.panels import readable, scored_panels, unscored_panels
 from mrikit.report.picture import color_ramp, data_uri
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts, unscored_reasons
@@ -58,6 +60,7 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
     panels = [scored_panels(section, folders) for section in sections]
     # The slice in the middle of them is one like most.
     viewers = [make_viewer(section, folders, found[1]) for section, found in zip(sections, panels, strict=True)]
+    acquired = acquired_folders(folders)
     runs = {folder.path: folder.run for folder in folders} | {run.path: run.config for run in training}
     scorers = list(dict.fromkeys(folder.scores.scorer for folder in folders if folder.scores))
     return environment.get_template("report.html").render(
@@ -70,6 +73,8 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         sections=sections,
         axis=make_axis(sections) if sections else None,
         over_acceleration=draw_over_acceleration(folders),
+        over_lines=draw_over_lines(acquired),
+        strips=draw_strips(acquired),
         panels=panels,
         viewers=viewers,
         niivue=niivue() if any(viewers) else "",
