@@ -203,6 +203,25 @@ def test_the_real_data_make_one_report(workplace):
     assert "the file has no reference image" in page
 
 
+@pytest.mark.slow
+def test_active_acquisition_makes_one_report(workplace):
+    folder, environment = workplace
+    done = run(f"{ROOT}/docs/acquire.sh runs/acquire 8 200 1", folder, **environment)
+    assert done.returncode == 0, done.stderr
+    page = (folder / "runs" / "acquire" / "report.html").read_text()
+    for word in ("Active acquisition", "ss ddqn", "random", "low to high", "equispaced", "oracle"):
+        assert word in page
+
+
+@pytest.mark.slow
+def test_the_environment_of_the_page_runs(workplace):
+    folder, environment = workplace
+    (program,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "acquire.md").read_text(), re.M | re.S)
+    (folder / "program.py").write_text(program)
+    done = run(f"{shlex.quote(sys.executable)} program.py", folder, **environment)
+    assert re.fullmatch(r"SSIM 0\.\d{4}, -?0\.\d{4} of it by 8 lines\n", done.stdout), done.stderr
+
+
 def test_make_demo_runs_the_demo():
     assert "bin/mrikit demo" in run("make demo --dry-run", ROOT).stdout
 
