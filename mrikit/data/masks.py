@@ -68,7 +68,7 @@ def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.ran
 
 
 def _draw(plan: MaskPlan, shape: tuple[int, int], region: AcquiredRegion, rng: np.random.RandomState) -> Mask:
-    return within(sample_mask(plan, shape, rng), region)
+    return within(sample_mask(plan, shape, rng, region.columns[0]), region)
 
 
 def _fitting(mask: Mask, shape: tuple[int, int], region: AcquiredRegion, volume_id: str) -> Mask:

@@ -94,13 +94,14 @@ def setting_options(settings: Mapping[str, Any]) -> list[str]:
     return [word for name, value in written.items() for word in ("--set", f"mask.{name}={value}")]
 
 
-def sample_mask(plan: MaskPlan, shape: Shape, rng: np.random.RandomState) -> Mask:
+def sample_mask(plan: MaskPlan, shape: Shape, rng: np.random.RandomState, first_column: int = 0) -> Mask:
     """Draw a mask.
 
     Args:
         plan: What to draw.
         shape: (readout, phase) of k-space.
         rng: Source of every random choice; fastMRI's masks are defined by numpy's RandomState.
+        first_column: The first phase column that was acquired, which some kinds go by.
 
     Returns:
         A Mask of (phase,) or (readout, phase) samples with its true acceleration.
@@ -118,7 +119,7 @@ def sample_mask(plan: MaskPlan, shape: Shape, rng: np.random.RandomState) -> Mas
         raise ConfigError(
             f"acceleration must be in [1, {width}] for {width} phase columns, found {plan.acceleration:g}"
         )
-    budget = Budget(acceleration=plan.acceleration, center_fraction=plan.center_fraction)
+    budget = Budget(acceleration=plan.acceleration, center_fraction=plan.center_fraction, first_column=first_column)
     drawn = kind.draw(shape, budget, plan.typed_settings, rng)
     if not drawn.samples.any():
         raise ConfigError(

@@ -150,3 +150,15 @@ def test_what_a_file_says_of_a_mask_does_not_count_for_a_full_scan():
     volume = replace(volume, info=replace(volume.info, acceleration=4.0, num_center_lines=8))
     mask = choose_mask(volume, None)
     assert (mask.kind, mask.acceleration, mask.num_center_lines) == ("full", 1.0, 60)
+
+
+def test_lines_that_go_by_what_was_acquired_follow_the_volume():
+    plan = MaskPlan(kind="equispaced", acceleration=4, center_fraction=0, settings={"offset": "acquired"})
+    kspace = torch.zeros(1, 1, *INFO.matrix, dtype=torch.complex64)
+    kspace[..., 6:] = 1
+    volume = Volume(kspace=kspace.numpy(), info=replace(INFO, padding=(6, INFO.matrix[1])))
+    lines = np.flatnonzero(choose_mask(volume, plan).samples)
+    assert lines.tolist() == list(range(6, INFO.matrix[1], 4))
+    scan = prepare(SliceBatch(kspace=kspace[None], reference=None, keys=(SliceKey(0, 0),)), [volume])
+    drawn = draw_masks([plan], scan, Draw(3, 1).generators(scan, "mask"))[0]
+    assert np.flatnonzero(drawn.samples).tolist() == lines.tolist()

@@ -106,7 +106,10 @@ def test_the_mask_of_a_volume_is_shown(tmp_path):
     ("words", "message"),
     [
         (["make", "--kind", "spiral", "--out", "a.npy"], "no mask is called 'spiral'"),
-        (["make", "--kind", "random", "--set", "power=2", "--out", "a.npy"], "has no setting 'power'; it has none"),
+        (
+            ["make", "--kind", "random", "--set", "power=2", "--out", "a.npy"],
+            "has no setting 'power'; it has num_center_lines",
+        ),
         (["make", "--kind", "center", "--center", "200", "--out", "a.npy"], "the centre alone has 200 samples"),
         (["make", "--kind", "uniform_2d", "--center", "9", "--out", "a.npy"], "center=9,9 is of no ACS; acs=square or"),
         (["make", "--out", "a.txt"], "a mask file is .npy, .json, .cfl, found a.txt"),

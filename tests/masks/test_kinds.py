@@ -188,7 +188,7 @@ def test_a_poisson_disc_of_a_whole_slice_takes_about_a_second():
         ("variable_density", {"power": -1}, "the power of a variable density is 0 or more, found -1"),
         ("gaussian", {"sigma": 0}, "the sigma of a Gaussian density is above 0, found 0"),
         ("gaussian_2d", {"center": (60, 60)}, "the centre alone has 3600 samples, but acceleration 4 allows 1920"),
-        ("random", {"power": 2}, "the random mask has no setting 'power'; it has none"),
+        ("fixed", {"power": 2}, "the fixed mask has no setting 'power'; it has none"),
         ("variable_density", {"pover": 2}, "no setting 'pover'; did you mean 'power'?"),
     ],
 )

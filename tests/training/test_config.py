@@ -174,7 +174,10 @@ def test_tiles_and_steps_are_set_from_words_as_a_sweep_gives_them():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"data.mask_settings.power": "3"}, "the equispaced_fraction mask has no setting 'power'; it has none"),
+        (
+            {"data.mask_settings.power": "3"},
+            "the equispaced_fraction mask has no setting 'power'; it has num_center_lines",
+        ),
         (
             {"data.mask_kind": "poisson_disc", "data.mask_settings.centre": "8,8"},
             "the poisson_disc mask has no setting 'centre'; did you mean 'center'?",

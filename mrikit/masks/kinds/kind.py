@@ -32,6 +32,8 @@ class Budget:
     """Nominal acceleration, at least 1."""
     center_fraction: float
     """Share of the columns, and of the rows of a 2-D pattern, that are fully sampled in the middle."""
+    first_column: int = 0
+    """The first phase column that the scanner acquired, for kinds whose lines go by it."""
 
     def num_center(self, size: int) -> int:
         """Fully sampled columns, or rows, of so many."""
