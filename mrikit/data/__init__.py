@@ -16,6 +16,7 @@ from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
 from mrikit.data.masks import choose_mask, draw_masks
 from mrikit.data.network_inputs import in_window, network_inputs, window_before, with_uncounted_center
+from mrikit.data.orientation import orient, transpose
 from mrikit.data.prepare import cropped_shape, make_example, make_scan, prepare
 from mrikit.data.sampler import BatchShape, SliceKey, plan_epoch, rank_share, split_patients
 from mrikit.data.scan_batch import ScanBatch, SliceFacts
@@ -50,6 +51,7 @@ __all__ = [
     "make_scan",
     "network_inputs",
     "open_training_volumes",
+    "orient",
     "plan_epoch",
     "prepare",
     "published_shapes",
@@ -58,6 +60,7 @@ __all__ = [
     "scored_window",
     "shape_at_matrix",
     "split_patients",
+    "transpose",
     "undersample",
     "undersample_by",
     "window_before",

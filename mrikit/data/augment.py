@@ -88,6 +88,9 @@ class AugmentConfig:
     """How rotation, shear and scale find values between pixels: `linear` or `cubic`."""
     upsample: bool = False
     """Whether they do so in images of twice the resolution: more exact, four times the memory of the coil images."""
+    transpose_probability: float = 0.0
+    """Chance that readout and phase are swapped before a slice is undersampled, in [0, 1], whatever the schedule: see
+    `mrikit.data.orientation`. Lines then go along the former readout."""
     uses_slice_max: bool = False
     """Whether augmented examples take the maximum of their slice for the data range, as the challenge entry did, where
     all others take that of the volume: the loss then weighs dark slices more as soon as they are augmented."""
@@ -96,7 +99,7 @@ class AugmentConfig:
         for name, known in (("schedule", AUGMENT_SCHEDULES), ("interpolation", tuple(INTERPOLATIONS))):
             if getattr(self, name) not in known:
                 raise ConfigError(f"augment.{name} is one of {', '.join(known)}, found {getattr(self, name)!r}")
-        for name in ("strength", *(f"{weight}_weight" for weight in _WEIGHTS)):
+        for name in ("strength", "transpose_probability", *(f"{weight}_weight" for weight in _WEIGHTS)):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"augment.{name} is a probability in [0, 1], found {getattr(self, name):g}")
         if not 0 < self.decay < math.inf:

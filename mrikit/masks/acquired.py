@@ -66,6 +66,14 @@ class AcquiredRegion:
         )
         return AcquiredRegion.around(self.samples()[np.ix_(rows, columns)])
 
+    def transposed(self, num_rows: int) -> "AcquiredRegion":
+        """What it is of k-space with readout and phase swapped.
+
+        Args:
+            num_rows: Rows of k-space before that; fewer than the file's after a crop along the readout.
+        """
+        return _transposed(self, num_rows)
+
     def samples(self, shape: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
         """(readout, phase) bool, not to be written to.
 
@@ -74,6 +82,11 @@ class AcquiredRegion:
                 more room between them. As the file has it if None.
         """
         return _samples(self, self.matrix[0] if shape is None else shape[0])
+
+
+@functools.lru_cache(maxsize=1024)  # once for each volume rather than for each slice
+def _transposed(region: AcquiredRegion, num_rows: int) -> AcquiredRegion:
+    return AcquiredRegion.around(_samples(region, num_rows).T)
 
 
 @functools.lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from typing import Any
 from mrikit.config import build_config
 from mrikit.data import AugmentConfig, MaskPlan
 from mrikit.errors import ConfigError
-from mrikit.masks import LEARNED_KIND
+from mrikit.masks import LEARNED_KIND, MASK_KINDS
 from mrikit.models import CLASSIFIERS, LEARNED
 from mrikit.models.precision import PRECISIONS
 from mrikit.models.samplers import SamplerConfig
@@ -245,6 +245,7 @@ class RunConfig:
                 f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
             )
         self._settle_masks()
+        self._require_orientation()
         usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
         # Which of image and sampling it is follows from what is learned.
         if not self.objective or {self.objective, usual} <= {"image", "sampling"}:
@@ -299,6 +300,18 @@ class RunConfig:
         fractions = (0.0,) * len(self.data.accelerations) if self.sampler.kind else self.data.center_fractions
         data = replace(self.data, mask_kind=LEARNED_KIND, mask_settings={}, center_fractions=fractions)
         object.__setattr__(self, "data", data)
+
+    def _require_orientation(self) -> None:
+        """What is transposed has lines to be undersampled by, which go by the shape of each slice."""
+        if not self.augment.transpose_probability:
+            return
+        kind = self.data.mask_kind
+        if self.learns_masks or (kind in MASK_KINDS and MASK_KINDS[kind].is_2d):
+            what = "masks are learned for one orientation" if self.learns_masks else f"{kind} has no orientation"
+            raise ConfigError(
+                f"augment.transpose_probability swaps readout and phase, and {what}; set it to 0, or data.mask_kind to "
+                f"lines that are drawn, such as {DataConfig().mask_kind}"
+            )
 
     @property
     def is_adaptive(self) -> bool:

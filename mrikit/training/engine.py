@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from mrikit.checkpoint import find_checkpoints
-from mrikit.data import ScanBatch, SliceBatch, load_batches, make_augment, prepare, rank_share
+from mrikit.data import ScanBatch, SliceBatch, load_batches, make_augment, orient, prepare, rank_share
 from mrikit.errors import DataError
 from mrikit.runs.interrupts import StopRequest
 from mrikit.runs.picture import panel
@@ -169,10 +169,11 @@ class Engine:
 
     def _prepare(self, batch: SliceBatch, epoch: int) -> ScanBatch:
         """Full k-space on the device, augmented."""
+        seed, chance = self.config.training.seed, self.config.augment.transpose_probability
         volumes = [self._volume(key.volume) for key in batch.keys]
-        augment = make_augment(self.config.augment, seed=self.config.training.seed, epoch=epoch)
+        augment = make_augment(self.config.augment, seed=seed, epoch=epoch)
         data = self.config.data
-        return prepare(
+        scan = prepare(
             batch,
             volumes,
             self.process.device,
@@ -180,6 +181,7 @@ class Engine:
             max_readout=data.max_readout,
             num_coils=data.num_coils,
         )
+        return orient(scan, chance, seed=seed, epoch=epoch)
 
     def _agree(self, done: Sequence[Losses], names: Sequence[str], stop: StopRequest) -> Agreed:
         """Loss over all processes, and whether any wants to stop or the first to save.

@@ -145,7 +145,10 @@ def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequ
     files: set[str] = set()
     for plans, volumes in ((data.plans, training), (data.validation_plans, validation)):
         own = [plan for plan in plans if is_mask_file(plan.kind)]
-        for plan, shape in itertools.product(own, {cropped_shape(one.info, data.max_readout) for one in volumes}):
+        shapes = {cropped_shape(one.info, data.max_readout) for one in volumes}
+        if volumes is training and config.augment.transpose_probability:
+            shapes |= {shape[::-1] for shape in shapes}
+        for plan, shape in itertools.product(own, shapes):
             sample_mask(plan, shape, np.random.RandomState(0))
         files |= {plan.kind for plan in own}
     if config.sampler.start:

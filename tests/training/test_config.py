@@ -195,6 +195,29 @@ def test_settings_of_another_kind_of_mask_are_refused(words, message):
     assert str(raised.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            {"augment.transpose_probability": "1.5"},
+            "augment.transpose_probability is a probability in [0, 1], found 1.5",
+        ),
+        (
+            {"augment.transpose_probability": "0.5", "data.mask_kind": "poisson_disc"},
+            "augment.transpose_probability swaps readout and phase, and poisson_disc has no orientation; set it to 0,",
+        ),
+        (
+            {"augment.transpose_probability": "0.5", "sampler.kind": "lines"},
+            "augment.transpose_probability swaps readout and phase, and masks are learned for one orientation; set it",
+        ),
+    ],
+)
+def test_what_has_no_orientation_is_not_transposed(words, message):
+    with pytest.raises(ConfigError) as raised:
+        change_config(CONFIG, words, "train")
+    assert str(raised.value).startswith(message)
+
+
 def test_each_acceleration_has_its_plan():
     data = DataConfig(mask_kind="random", accelerations=(4.0, 8.0), center_fractions=(0.08, 0.04))
     assert [(plan.kind, plan.acceleration, plan.center_fraction) for plan in data.plans] == [

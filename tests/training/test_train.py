@@ -21,6 +21,7 @@ from mrikit.data import (
     draw_masks,
     load_training_volumes,
     make_augment,
+    orient,
     plan_epoch,
     prepare,
     undersample,
@@ -91,6 +92,7 @@ def slice_loss(config, network, volume, slice_index, epoch):
     batch = SliceDataset([volume]).read([SliceKey(0, slice_index)])
     augment = make_augment(config.augment, seed=seed, epoch=epoch)
     scan = prepare(batch, [volume], augment=augment, max_readout=config.data.max_readout)
+    scan = orient(scan, config.augment.transpose_probability, seed=seed, epoch=epoch)
     example = undersample(scan, draw_masks(config.data.plans, scan, Draw(seed, epoch).generators(scan, "mask")))
     image = network(example.masked_kspace, example.mask, example.num_center_lines)
     return ssim_loss(center_crop(image, example.crop), example.reference, example.data_range)
@@ -105,6 +107,7 @@ def slice_loss(config, network, volume, slice_index, epoch):
         {"training.batch_size": 4, "training.micro_batch_size": 2, "data.num_volumes": 3},
         {"training.beta1": 0.5, "training.beta2": 0.9, "training.schedule": "step", "training.step_epochs": 1},
         {"data.accelerations": "2,4", "data.center_fractions": "0.2,0.16", "training.batch_size": 1},
+        {"augment.transpose_probability": 0.5, "training.num_epochs": 1},
     ],
     ids=",".join,
 )
@@ -279,6 +282,14 @@ def test_a_resumed_run_logs_every_step_once(study, finished, tmp_path):
         for folder in (finished[0], tmp_path)
     )
     assert found == wanted
+
+
+def test_transposed_slices_are_the_same_after_a_resume(study, tmp_path):
+    changes = {"augment__transpose_probability": 0.5, "training__micro_batch_size": 2, "training__num_epochs": 1}
+    run(study, tmp_path / "whole", **changes)
+    run(study, tmp_path / "parts", on_row=stop_at(3), **changes)
+    run(study, tmp_path / "parts", **changes)
+    assert are_same_bits(newest_state(tmp_path / "parts"), newest_state(tmp_path / "whole"))
 
 
 def test_a_network_with_dropout_resumes_with_the_same_bits(study, tmp_path):
