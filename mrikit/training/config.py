@@ -18,6 +18,16 @@ from mrikit.training.evaluator_config import EvaluatorTraining
 from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, needs_uncertainty, parse_loss
 
 SCHEDULES = ("cosine", "step")
+_COUNTS = (
+    "num_validation",
+    "num_volumes",
+    "max_readout",
+    "num_coils",
+    "field_strength_t",
+    "min_coils",
+    "max_coils",
+    "max_phase",
+)
 MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
 """Settings of networks that decide how much memory they take, and nothing of what they compute."""
 
@@ -56,6 +66,21 @@ class DataConfig:
     of validation volumes, only 0 counts."""
     challenge: str = "multicoil"
     """What the names of fastMRI's folders begin with: `multicoil` or `singlecoil`; others are taken as they are."""
+    field_strength_t: float = 0.0
+    """Only volumes scanned at about this field, such as `1.5`, tesla; 0 for all. With this and the next six, volumes
+    that do not say what is asked for stay out, and the plan says how many."""
+    acquisitions: tuple[str, ...] = ()
+    """Only volumes of these protocols, such as `CORPD_FBK,CORPDFS_FBK`; empty for all."""
+    systems: tuple[str, ...] = ()
+    """Only volumes of these scanners, as their headers name the model, such as `Aera`; empty for all."""
+    min_coils: int = 0
+    """Only volumes of at least so many coils in their files."""
+    max_coils: int = 0
+    """Only volumes of at most so many coils in their files, such as `20`; 0 for any number."""
+    max_phase: int = 0
+    """Only volumes of at most so many phase columns, such as `740`; 0 for any number."""
+    square_only: bool = False
+    """Whether only volumes are taken whose scored window is square."""
     num_volumes: int = 0
     """So many volumes to train on, drawn from the seed, to try things out; 0 for all."""
 
@@ -67,9 +92,12 @@ class DataConfig:
                 f"data.center_fractions as data.accelerations"
             )
         _require_word("data.validation_score", self.validation_score, ("ssim", "body_ssim", "kspace_nmse"))
-        for name in ("num_validation", "num_volumes", "max_readout", "num_coils"):
-            if getattr(self, name) < 0:
+        for name in _COUNTS:
+            if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
+        if 0 < self.max_coils < self.min_coils:
+            found = f"{self.max_coils} and {self.min_coils}"
+            raise ConfigError(f"data.max_coils is 0 or at least data.min_coils, found {found}")
         if self.matrix and (len(self.matrix) != 2 or min(self.matrix) < 1):
             found = ",".join(map(str, self.matrix))
             raise ConfigError(f"data.matrix is readout,phase, such as 128,128, found {found}")

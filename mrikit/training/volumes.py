@@ -17,6 +17,7 @@ from mrikit.masks import is_mask_file, sample_mask
 from mrikit.masks.file import read_mask_file
 from mrikit.randomness import generator
 from mrikit.storage import Location
+from mrikit.training.choice import choose_volumes
 from mrikit.training.config import RunConfig
 from mrikit.training.objectives import needs_shape, objective_of, one_shape, with_shape
 from mrikit.training.sides import choose_sides
@@ -116,16 +117,17 @@ def for_study(config: RunConfig, study: Study) -> RunConfig:
 def _usable(
     config: RunConfig, files: Sequence[VolumeFile], where: str, *, is_training: bool = True
 ) -> tuple[list[Volume], list[str]]:
-    """The full volumes of one side that show the anatomy, and a line for each reason to leave others out."""
+    """The full volumes of one side that are asked for, and a line for each reason to leave others out."""
     full, undersampled = open_training_volumes(files, where)
-    fitting = _of_anatomy(full, config.data.anatomy, where)
+    shown = _of_anatomy(full, config.data.anatomy, where)
+    fitting, left = choose_volumes(shown, config.data, where)
     if config.data.matrix:
         rows, columns = config.data.matrix
         fitting = [at_matrix(volume, (rows, columns)) for volume in fitting]
     objective_of(config).check(fitting, where, is_training=is_training)
-    shown = {volume.info.volume_id for volume in fitting}
-    others = [volume.info.volume_id for volume in full if volume.info.volume_id not in shown]
-    reasons = ((undersampled, "undersampled"), (others, f"of another anatomy than {config.data.anatomy}"))
+    names = {volume.info.volume_id for volume in shown}
+    others = [volume.info.volume_id for volume in full if volume.info.volume_id not in names]
+    reasons = [(undersampled, "undersampled"), (others, f"of another anatomy than {config.data.anatomy}"), *left]
     num_volumes = len(full) + len(undersampled)
     return fitting, [left_out(names, num_volumes, what) for names, what in reasons if names]
 

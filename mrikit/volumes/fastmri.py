@@ -61,6 +61,7 @@ def read_fastmri(path: Location, file: h5py.File, kspace: SliceArray | None = No
             anatomy=anatomy_of(header.body_part, acquisition),
             acquisition=acquisition,
             field_strength_t=header.field_strength_t,
+            system=header.system,
             matrix=matrix,
             recon_matrix=(reference.shape[1], reference.shape[2]) if reference else header.window[:2],
             fov_mm=header.fov_mm,

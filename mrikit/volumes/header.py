@@ -49,6 +49,8 @@ class ScanHeader:
     num_encodings: int
     """Encodings that the header describes; acquisitions name theirs by its number."""
     field_strength_t: float | None
+    system: str | None
+    """Model of the scanner."""
     protocol: str | None
     body_part: str | None
     patient_id: str | None
@@ -126,6 +128,7 @@ def read_header(xml: bytes | str, encoding_number: int = 0) -> ScanHeader:
         calibration_mode=_text(encoding, "parallelImaging/calibrationMode"),
         num_encodings=len(encodings),
         field_strength_t=float(field_strength) if field_strength else None,
+        system=_text(root, "acquisitionSystemInformation/systemModel"),
         protocol=_text(root, "measurementInformation/protocolName"),
         body_part=_text(root, "studyInformation/bodyPartExamined"),
         patient_id=_text(root, "subjectInformation/patientID"),
@@ -160,7 +163,10 @@ def make_header(info: ScanInfo, num_coils: int, num_slices: int) -> str:
         + _group("studyInformation", bodyPartExamined=info.anatomy)
         + _measurement(info.acquisition, geometry.patient_position)
         + _group(
-            "acquisitionSystemInformation", systemFieldStrength_T=info.field_strength_t, receiverChannels=num_coils
+            "acquisitionSystemInformation",
+            systemModel=info.system,
+            systemFieldStrength_T=info.field_strength_t,
+            receiverChannels=num_coils,
         )
         + _group("experimentalConditions", H1resonanceFrequency_Hz=frequency_hz)
         + "<encoding>"

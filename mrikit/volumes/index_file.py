@@ -18,7 +18,7 @@ from mrikit.storage import Location, write_bytes
 from mrikit.volumes.index_entry import Entry
 
 INDEX_NAME = ".mrikit-index.jsonl"
-INDEX_VERSION = 8
+INDEX_VERSION = 9
 
 Record: TypeAlias = tuple[list[int], Entry]
 """The signature of a file (see `scan.scan`) when it was read, and what was read."""

@@ -179,6 +179,7 @@ def _info(
         anatomy=header.body_part.lower() if header.body_part else None,
         acquisition=header.protocol,
         field_strength_t=header.field_strength_t,
+        system=header.system,
         matrix=matrix,
         recon_matrix=window,
         interpolated_matrix=None if shown == window else (shown[0], shown[1]),

@@ -179,7 +179,8 @@ def _xml(header: Any) -> bytes:  # noqa: ANN401
         position = measurement.patient_position.name.replace("_", "")  # H_FS
         _add(root, "measurementInformation", patientPosition=position, protocolName=measurement.protocol_name)
     if system is not None:
-        _add(root, "acquisitionSystemInformation", systemFieldStrength_T=system.system_field_strength_t)
+        field = system.system_field_strength_t
+        _add(root, "acquisitionSystemInformation", systemModel=system.system_model, systemFieldStrength_T=field)
     for one in header.encoding:
         encoding = _add(root, "encoding", trajectory=one.trajectory.name.lower())
         for name, space in {"encodedSpace": one.encoded_space, "reconSpace": one.recon_space}.items():

@@ -36,6 +36,8 @@ class ScanInfo:
     """Name of the protocol as fastMRI writes it, such as `CORPD_FBK` or `AXT2`."""
     field_strength_t: float | None = None
     """Main magnetic field, tesla."""
+    system: str | None = None
+    """Model of the scanner as the header names it, such as `Aera`."""
     matrix: tuple[int, int]
     """(readout, phase) size of the encoded k-space, oversampling included."""
     recon_matrix: tuple[int, int]

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 
 import pytest
 from training.small_run import CONFIG
@@ -216,6 +217,22 @@ def test_what_has_no_orientation_is_not_transposed(words, message):
     with pytest.raises(ConfigError) as raised:
         change_config(CONFIG, words, "train")
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"data.max_phase": "-1"}, "data.max_phase is 0 or more, found -1"),
+        ({"data.field_strength_t": "nan"}, "data.field_strength_t is 0 or more, found nan"),
+        (
+            {"data.min_coils": "8", "data.max_coils": "4"},
+            "data.max_coils is 0 or at least data.min_coils, found 4 and 8",
+        ),
+    ],
+)
+def test_a_choice_of_data_that_nothing_can_fit_is_refused(words, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        change_config(CONFIG, words, "train")
 
 
 def test_each_acceleration_has_its_plan():

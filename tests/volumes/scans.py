@@ -31,6 +31,7 @@ def make_volume(
         "anatomy": "knee",
         "acquisition": "CORPDFS_FBK",
         "field_strength_t": 2.8936,
+        "system": "Skyra",
         "fov_mm": (320.1, 160.0 / 3),
         **facts,
     }

@@ -129,11 +129,13 @@ def test_facts_come_from_the_header_of_an_mrd2_stream(tmp_path):
         measurement_information=mrd.MeasurementInformationType(
             protocol_name="COR<PD>", patient_position=mrd.PatientPosition.F_FS
         ),
-        acquisition_system_information=mrd.AcquisitionSystemInformationType(system_field_strength_t=1.5),
+        acquisition_system_information=mrd.AcquisitionSystemInformationType(
+            system_field_strength_t=1.5, system_model="Aera"
+        ),
     )
     info = open_volume(write_v2(tmp_path / "a.mrd", made_header=made)).info
     assert (info.patient_id, info.anatomy, info.acquisition) == ("p<17>&", "knee", "COR<PD>")
-    assert (info.field_strength_t, info.geometry.patient_position) == (1.5, "FFS")
+    assert (info.field_strength_t, info.system, info.geometry.patient_position) == (1.5, "Aera", "FFS")
 
 
 def test_flags_of_an_mrd2_stream_count(tmp_path):

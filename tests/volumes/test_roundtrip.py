@@ -43,6 +43,7 @@ def volumes(draw):
         mask=draw(st.sampled_from([None, mask])),
         fov_mm=draw(st.sampled_from([None, (320.1, 160.0 / 3)])),
         field_strength_t=draw(st.sampled_from([None, 2.8936])),
+        system=draw(st.sampled_from([None, "Biograph_mMR"])),
         patient_id=draw(st.sampled_from([None, "p<17>&"])),
         acquisition=draw(st.sampled_from([None, "AXT2"])),
         anatomy="brain",
@@ -132,6 +133,7 @@ def test_the_header_is_valid_for_the_ismrmrd_package():
     left = encoding.encodedSpace.matrixSize.y // 2 - limits.center
     assert (left, left + limits.maximum + 1) == info.padding
     assert header.acquisitionSystemInformation.systemFieldStrength_T == pytest.approx(info.field_strength_t)
+    assert header.acquisitionSystemInformation.systemModel == info.system
     assert header.measurementInformation.protocolName == info.acquisition
     assert header.subjectInformation.patientID == info.patient_id
 
