@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import chain, count, cycle, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ class BatchShape:
 
 
 def plan_epoch(
-    shapes: Sequence[BatchShape], *, micro_batch_size: int, batch_size: int, seed: int, epoch: int
+    shapes: Sequence[BatchShape], *, micro_batch_size: int, batch_size: int, seed: int, epoch: int, share: float = 1.0
 ) -> list[tuple[SliceKey, ...]]:
     """The micro-batches of one epoch in order: every slice once, slices of one shape together.
 
@@ -47,12 +47,17 @@ def plan_epoch(
     batch_size // micro_batch_size micro-batches. So that every step is whole and no slice is left out, the first
     micro-batches come again at the end where the number does not divide. The last micro-batch of a shape may be short.
 
+    With a share below 1 each epoch is the next piece of an endless row of such passes through all slices, to the
+    nearest number of whole steps: five epochs of a fifth see every slice once. All epochs have equally many steps. A
+    slice comes twice in an epoch only where one pass ends and the next begins.
+
     Args:
         shapes: Of each volume.
         micro_batch_size: Slices that one rank computes at a time.
         batch_size: Slices of an optimizer step over all ranks, a multiple of the former.
         seed: Of the run.
         epoch: Every epoch has another order.
+        share: Of the slices that an epoch sees, above 0 and at most 1.
 
     Returns:
         Micro-batches, each of at least one slice and of one bucket.
@@ -65,20 +70,15 @@ def plan_epoch(
             f"a batch size is a multiple of the micro-batch size, found {batch_size} and {micro_batch_size}; "
             f"try {max(1, round(batch_size / max(micro_batch_size, 1))) * max(micro_batch_size, 1)}"
         )
-    buckets: dict[object, list[SliceKey]] = {}
-    for volume, shape in enumerate(shapes):
-        buckets.setdefault(shape.bucket, []).extend(SliceKey(volume, index) for index in range(shape.num_slices))
-    rng = generator(seed, epoch, "order")
-    plan = []
-    for keys in buckets.values():
-        order = rng.permutation(len(keys)).tolist()
-        plan += [
-            tuple(keys[position] for position in order[first : first + micro_batch_size])
-            for first in range(0, len(keys), micro_batch_size)
-        ]
-    plan = [plan[position] for position in rng.permutation(len(plan)).tolist()]
-    num_missing = -len(plan) % (batch_size // micro_batch_size)
-    return plan + list(islice(cycle(plan), num_missing))
+    num_micro = batch_size // micro_batch_size
+    if share < 1:
+        size = len(_one_pass(shapes, micro_batch_size, seed, 0))
+        num_wanted = max(1, round(share * size / num_micro)) * num_micro
+        first, passed = divmod(epoch * num_wanted, size)
+        row = chain.from_iterable(_one_pass(shapes, micro_batch_size, seed, number) for number in count(first))
+        return list(islice(row, passed, passed + num_wanted))
+    plan = _one_pass(shapes, micro_batch_size, seed, epoch)
+    return plan + list(islice(cycle(plan), -len(plan) % num_micro))
 
 
 def rank_share(plan: Sequence[tuple[SliceKey, ...]], rank: int, world_size: int) -> list[tuple[SliceKey, ...]]:
@@ -133,6 +133,24 @@ def split_patients(volumes: Sequence[ScanInfo], *, num_validation: float, seed: 
         [position for position, name in enumerate(names) if name not in validating],
         [position for position, name in enumerate(names) if name in validating],
     )
+
+
+def _one_pass(
+    shapes: Sequence[BatchShape], micro_batch_size: int, seed: int, number: int
+) -> list[tuple[SliceKey, ...]]:
+    """Micro-batches of every slice once; as many in each pass."""
+    buckets: dict[object, list[SliceKey]] = {}
+    for volume, shape in enumerate(shapes):
+        buckets.setdefault(shape.bucket, []).extend(SliceKey(volume, index) for index in range(shape.num_slices))
+    rng = generator(seed, number, "order")
+    plan = []
+    for keys in buckets.values():
+        order = rng.permutation(len(keys)).tolist()
+        plan += [
+            tuple(keys[position] for position in order[first : first + micro_batch_size])
+            for first in range(0, len(keys), micro_batch_size)
+        ]
+    return [plan[position] for position in rng.permutation(len(plan)).tolist()]
 
 
 def _patient(info: ScanInfo) -> tuple[str, str]:

@@ -75,7 +75,7 @@ def predict_run(
         else predict_time(config, usual, device=device, world_size=world_size, say=say)
     )
     num_epochs = config.training.num_epochs
-    num_steps = num_epochs * steps_per_epoch(training, config.training)
+    num_steps = num_epochs * steps_per_epoch(training, config)
     seconds = num_steps * time.step * _mean_size(training, usual)
     if validation:
         seconds += num_epochs * _validation_seconds(time, validation, usual) / world_size

@@ -84,6 +84,10 @@ class DataConfig:
     num_volumes: int = 0
     """So many volumes to train on, drawn from the seed, to try things out; 0 for all."""
 
+    epoch_share: float = 1.0
+    """Share of the slices that an epoch sees, in (0, 1]: `0.2` for another fifth in each, so that validations and
+    checkpoints come sooner. Schedules and `training.num_epochs` count these shorter epochs."""
+
     def __post_init__(self) -> None:
         if len(self.accelerations) != len(self.center_fractions) or not self.accelerations:
             found = f"{len(self.accelerations)} and {len(self.center_fractions)}"
@@ -95,6 +99,8 @@ class DataConfig:
         for name in _COUNTS:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
+        if not 0 < self.epoch_share <= 1:
+            raise ConfigError(f"data.epoch_share is above 0 and at most 1, found {self.epoch_share:g}; try 0.2")
         if 0 < self.max_coils < self.min_coils:
             found = f"{self.max_coils} and {self.min_coils}"
             raise ConfigError(f"data.max_coils is 0 or at least data.min_coils, found {found}")
@@ -136,7 +142,7 @@ class TrainingConfig:
     """How the weights are found."""
 
     num_epochs: int = 50
-    """Times that every slice is seen, at least 1."""
+    """Times that every slice is seen, or the share of them that `data.epoch_share` says; at least 1."""
     first_epoch: int = 0
     """Epochs of the stages before this one; order, masks and augmentation are drawn and scheduled as after them."""
     schedule_epochs: int = 0

@@ -85,7 +85,7 @@ class Engine:
         self.position = state.position if state else Position()
         self._trained_on = state.trained_on if state else ()
         self._num_micro = accumulation_steps(config.training, process.world_size)
-        self.steps_per_epoch = steps_per_epoch(study.training.shapes, config.training)
+        self.steps_per_epoch = steps_per_epoch(study.training.shapes, config)
         self.num_steps = self.steps_per_epoch * config.training.num_epochs
         self.objective = objective_of(config)
         built = build(config, self.objective, process, state, say)
@@ -120,7 +120,7 @@ class Engine:
         """What is left of the epoch; False if it was stopped."""
         epoch, num_done = divmod(self.position.step, self.steps_per_epoch)
         epoch += self.config.training.first_epoch
-        plan = micro_batches(self.study.training.shapes, self.config.training, epoch)
+        plan = micro_batches(self.study.training.shapes, self.config, epoch)
         share = rank_share(plan, self.process.rank, self.process.world_size)[num_done * self._num_micro :]
         batches = load_batches(self.study.training, share, self.config.execution.num_workers)
         with contextlib.closing(batches):

@@ -8,7 +8,7 @@ import torch
 
 from mrikit.data import BatchShape, SliceKey, plan_epoch
 from mrikit.storage import Location
-from mrikit.training.config import RunConfig, TrainingConfig
+from mrikit.training.config import RunConfig
 from mrikit.training.objectives import objective_of
 from mrikit.training.volumes import for_study, open_study
 
@@ -47,7 +47,7 @@ def plan_run(
     """
     study = open_study(config, data, validation_data, patients)
     num_weights = count_weights(for_study(config, study))
-    num_steps = steps_per_epoch(study.training.shapes, config.training)
+    num_steps = steps_per_epoch(study.training.shapes, config)
     return RunPlan(
         num_weights=num_weights,
         training=study.training.shapes,
@@ -60,20 +60,23 @@ def plan_run(
     )
 
 
-def micro_batches(shapes: Sequence[BatchShape], training: TrainingConfig, epoch: int) -> list[tuple[SliceKey, ...]]:
+def micro_batches(shapes: Sequence[BatchShape], config: RunConfig, epoch: int) -> list[tuple[SliceKey, ...]]:
     """The micro-batches of an epoch, in the order of all processes together."""
+    training = config.training
     return plan_epoch(
         shapes,
         micro_batch_size=training.micro_batch_size,
         batch_size=training.batch_size,
         seed=training.seed,
         epoch=epoch,
+        share=config.data.epoch_share,
     )
 
 
-def steps_per_epoch(shapes: Sequence[BatchShape], training: TrainingConfig) -> int:
+def steps_per_epoch(shapes: Sequence[BatchShape], config: RunConfig) -> int:
     """Optimizer steps of an epoch, whatever the number of processes."""
-    return len(micro_batches(shapes, training, 0)) // (training.batch_size // training.micro_batch_size)
+    training = config.training
+    return len(micro_batches(shapes, config, 0)) // (training.batch_size // training.micro_batch_size)
 
 
 def count_weights(config: RunConfig) -> int:

@@ -59,6 +59,38 @@ def test_the_ranks_of_a_step_together_compute_what_one_would(shapes, micro_batch
         assert in_turn == alone
 
 
+@given(studies, sizes, st.integers(0, 99), st.sampled_from([0.07, 0.2, 1 / 3, 0.5, 0.99]), st.integers(0, 40))
+def test_epochs_of_a_share_go_through_all_slices_again_and_again(shapes, sizes, seed, share, epoch):
+    micro_batch_size, accumulation = sizes
+
+    def plan(epoch):
+        whole = {"micro_batch_size": micro_batch_size, "batch_size": micro_batch_size * accumulation}
+        return plan_epoch(shapes, **whole, seed=seed, epoch=epoch, share=share)
+
+    count = len(plan(0))
+    num_all = len(plan_epoch(shapes, micro_batch_size=micro_batch_size, batch_size=micro_batch_size, seed=0, epoch=0))
+    assert len(plan(epoch)) == count
+    assert count % accumulation == 0
+    assert count == accumulation or abs(count - share * num_all) <= accumulation / 2
+    # Whatever the epoch, all that came before are whole passes and a part of one.
+    seen = Counter(key for before in range(epoch + 1) for keys in plan(before) for key in keys)
+    slices = [SliceKey(volume, index) for volume, shape in enumerate(shapes) for index in range(shape.num_slices)]
+    num_passes = (epoch + 1) * count // num_all
+    assert all(num_passes <= seen[key] <= num_passes + 1 for key in slices)
+
+
+def test_five_fifths_are_every_slice_once():
+    shapes = [replace(SHAPE, num_slices=10)] * 2
+    plans = [
+        plan_epoch(shapes, micro_batch_size=2, batch_size=2, seed=1, epoch=epoch, share=0.2) for epoch in range(10)
+    ]
+    assert [len(plan) for plan in plans] == [2] * 10
+    first, second = (Counter(key for plan in half for keys in plan for key in keys) for half in (plans[:5], plans[5:]))
+    assert set(first.values()) == set(second.values()) == {1}
+    assert len(first) == len(second) == 20
+    assert plans[:5] != plans[5:]
+
+
 def test_every_epoch_and_every_seed_has_its_own_order():
     def plan(seed, epoch):
         return tuple(plan_epoch([SHAPE] * 4, micro_batch_size=2, batch_size=4, seed=seed, epoch=epoch))

@@ -7,7 +7,7 @@ from training.small_run import CONFIG
 
 from mrikit.config import change_config
 from mrikit.errors import DataError
-from mrikit.training import DataConfig
+from mrikit.training import DataConfig, plan_run
 from mrikit.training.choice import choose_volumes
 from mrikit.training.volumes import open_study
 from mrikit.volumes import write_fastmri
@@ -109,3 +109,11 @@ def test_a_file_of_lines_has_to_fit_slices_that_are_transposed_too(tmp_path):
     open_study(change_config(CONFIG, asked, "test"), tmp_path / "data")
     with pytest.raises(DataError, match="a mask of 28 for k-space of 28 x 32"):
         open_study(change_config(CONFIG, asked | {"augment.transpose_probability": "0.5"}, "test"), tmp_path / "data")
+
+
+def test_the_plan_counts_steps_of_shorter_epochs(study):
+    whole, short = (
+        plan_run(change_config(CONFIG, {"data.epoch_share": share}, "test"), study) for share in ("1", "0.4")
+    )
+    assert (whole.steps_per_epoch, whole.num_steps) == (5, 10)
+    assert (short.steps_per_epoch, short.num_steps) == (2, 4)

@@ -223,6 +223,8 @@ def test_what_has_no_orientation_is_not_transposed(words, message):
     ("words", "message"),
     [
         ({"data.max_phase": "-1"}, "data.max_phase is 0 or more, found -1"),
+        ({"data.epoch_share": "0"}, "data.epoch_share is above 0 and at most 1, found 0; try 0.2"),
+        ({"data.epoch_share": "1.2"}, "data.epoch_share is above 0 and at most 1, found 1.2; try 0.2"),
         ({"data.field_strength_t": "nan"}, "data.field_strength_t is 0 or more, found nan"),
         (
             {"data.min_coils": "8", "data.max_coils": "4"},

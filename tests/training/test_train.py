@@ -70,7 +70,7 @@ def train_plainly(config, data):
     for epoch in range(training.num_epochs):
         sizes = {"micro_batch_size": training.micro_batch_size, "batch_size": training.batch_size}
         key_epoch = training.first_epoch + epoch
-        plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=key_epoch)
+        plan = plan_epoch(dataset.shapes, **sizes, seed=training.seed, epoch=key_epoch, share=config.data.epoch_share)
         num_steps = len(plan) // num_micro
         for step in range(num_steps):
             for group in optimizer.param_groups:
@@ -107,7 +107,7 @@ def slice_loss(config, network, volume, slice_index, epoch):
         {"training.batch_size": 4, "training.micro_batch_size": 2, "data.num_volumes": 3},
         {"training.beta1": 0.5, "training.beta2": 0.9, "training.schedule": "step", "training.step_epochs": 1},
         {"data.accelerations": "2,4", "data.center_fractions": "0.2,0.16", "training.batch_size": 1},
-        {"augment.transpose_probability": 0.5, "training.num_epochs": 1},
+        {"augment.transpose_probability": 0.5, "data.epoch_share": 0.4},
     ],
     ids=",".join,
 )
@@ -284,9 +284,9 @@ def test_a_resumed_run_logs_every_step_once(study, finished, tmp_path):
     assert found == wanted
 
 
-def test_transposed_slices_are_the_same_after_a_resume(study, tmp_path):
-    changes = {"augment__transpose_probability": 0.5, "training__micro_batch_size": 2, "training__num_epochs": 1}
-    run(study, tmp_path / "whole", **changes)
+def test_transposed_slices_and_short_epochs_are_the_same_after_a_resume(study, tmp_path):
+    changes = {"augment__transpose_probability": 0.5, "training__micro_batch_size": 2, "data__epoch_share": 0.4}
+    assert run(study, tmp_path / "whole", **changes).num_steps == 4
     run(study, tmp_path / "parts", on_row=stop_at(3), **changes)
     run(study, tmp_path / "parts", **changes)
     assert are_same_bits(newest_state(tmp_path / "parts"), newest_state(tmp_path / "whole"))
