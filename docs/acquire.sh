@@ -9,13 +9,14 @@ STEPS=${3:-8000}
 EPOCHS=${4:-10}
 
 mrikit simulate knee --coils 4 --volumes "$VOLUMES" --slices 4 --matrix 256,128 --out "$OUT/data"
-mrikit simulate knee --coils 4 --volumes 8 --slices 2 --matrix 256,128 --seed 1 --out "$OUT/test-data"
+mrikit simulate knee --coils 4 --volumes 12 --slices 2 --matrix 256,128 --seed 1 --out "$OUT/new"
+NEW=$OUT/new/multicoil_train  # of these the test set is undersampled
 mrikit train --task knee_acquire --size tiny --data "$OUT/data" --out "$OUT/run" --set policy=ss_ddqn \
     --set training.num_epochs="$EPOCHS" --set learning.num_steps="$STEPS"
 
-mrikit acquire --data "$OUT/test-data" --out "$OUT/recon/ss_ddqn" --weights "$OUT/run"
+mrikit acquire --data "$NEW" --out "$OUT/recon/ss_ddqn" --weights "$OUT/run"
 by_name() {  # policy, and its settings
-    mrikit acquire --data "$OUT/test-data" --out "$OUT/recon/$1" --policy "$@" \
+    mrikit acquire --data "$NEW" --out "$OUT/recon/$1" --policy "$@" \
         --reconstructor "$OUT/run" --given 4 --budget 12
 }
 by_name random
