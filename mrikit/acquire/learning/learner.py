@@ -27,10 +27,15 @@ class Learner(Protocol):
     `state` draws what an unbroken one draws, to the bit on one CPU.
     """
 
-    policy: Policy
-    """As it is by now, and as `mrikit acquire` will use it: without exploration."""
-    network: nn.Module
-    """Its weights, which the run's weights file keeps."""
+    @property
+    def policy(self) -> Policy:
+        """As it is by now, and as `mrikit acquire` will use it: without exploration."""
+        ...
+
+    @property
+    def network(self) -> nn.Module:
+        """Its weights, which the run's weights file keeps."""
+        ...
 
     def round(self, episodes: Episodes) -> Round:
         """Play the next steps of some episodes and learn from them.
