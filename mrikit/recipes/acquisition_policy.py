@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mrikit.acquire.learning.config import EpisodeConfig, LearningConfig, PolicyRunConfig
-from mrikit.recipes.acquisition import knee_reconstructor
+from mrikit.recipes.acquisition import digits_reconstructor, knee_reconstructor
 from mrikit.training import RunConfig
 
 DOUBLE_Q: Final[Mapping[str, Any]] = {
@@ -21,6 +21,15 @@ QUICK: Final[Mapping[str, Mapping[str, Any]]] = {
     "ds_ddqn": {**DOUBLE_Q, "batch_size": 64},
 }
 """Policy to its settings where minutes have to do; of others the defaults count."""
+DIGITS: Final[Mapping[str, Any]] = {
+    "discount": 1.0,
+    "batch_size": 32,
+    "replay_size": 2_000,
+    "burn_in": 320,
+    "target_steps": 50,
+    "decay_steps": 5_000.0,
+}
+"""Of the study's agent: no discount, 32 of 2,000 transitions. Its target was never synced, its exploration soon over."""
 
 
 def knee_acquire(size: str, policy: str = "ss_ddqn") -> tuple[RunConfig, PolicyRunConfig]:
@@ -41,6 +50,21 @@ def knee_acquire(size: str, policy: str = "ss_ddqn") -> tuple[RunConfig, PolicyR
     if size == "small":
         learning = replace(learning, num_steps=200_000, validation_steps=20_000)
     return first, _policy(first, policy, QUICK.get(policy, {}), episode, learning)
+
+
+def digits_acquire(size: str, policy: str = "digits_ddqn") -> tuple[RunConfig, PolicyRunConfig]:
+    """Digits, 2 of 28 columns given and 5 to choose: a reconstructor, then a policy.
+
+    Source:
+        The agent of the learned-sampling study, by the NMSE of k-space, with a reconstructor for every step.
+    """
+    first = digits_reconstructor(size)
+    episode = EpisodeConfig(num_given=2, budget=5, score="kspace_nmse")
+    learning = LearningConfig(num_steps=40_000, validation_steps=8_000, max_lr=1e-4)
+    if size == "full":
+        learning = replace(learning, num_steps=200_000, validation_steps=20_000)
+    settings = DIGITS if policy == "digits_ddqn" else QUICK.get(policy, {})
+    return first, _policy(first, policy, settings, episode, learning)
 
 
 def _policy(

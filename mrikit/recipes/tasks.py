@@ -78,11 +78,13 @@ TASKS: dict[str, Task] = {
     "digits_sampling": _one(sampling.digits_sampling, ("tiny", "full")),
     "knee_sampling": _one(sampling.knee_sampling),
     "knee_acquire": _acquire(acquisition_policy.knee_acquire),
+    "digits_acquire": _acquire(acquisition_policy.digits_acquire, ("tiny", "full")),
     "anatomy": _one(classifier.anatomy, ("tiny",)),
 }
 """Name to what is trained under it."""
 POLICY_STAGES: dict[str, Callable[[str, str], tuple[RunConfig, PolicyRunConfig]]] = {
     "knee_acquire": acquisition_policy.knee_acquire,
+    "digits_acquire": acquisition_policy.digits_acquire,
 }
 """Task that learns a policy to its runs, by size and name of the policy."""
 

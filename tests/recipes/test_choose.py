@@ -33,10 +33,18 @@ def test_another_policy_begins_with_its_own_settings():
     assert "num_channels" not in second.policy_config
 
 
-def test_stages_learn_on_the_same_data():
-    first, second = chosen()
+@pytest.mark.parametrize("task", ["knee_acquire", "digits_acquire"])
+def test_stages_learn_on_the_same_data_and_lines(task):
+    first, second = chosen(task=task)
     assert first.data == second.data
     assert (first.stage, second.stage) == (1, 2)
+    drawn = first.data.plans[0].typed_settings
+    assert (drawn.num_given, drawn.budget) == (second.episode.num_given, second.episode.budget)
+
+
+def test_digits_are_learned_by_the_error_of_their_kspace():
+    _, second = chosen(task="digits_acquire")
+    assert (second.policy, second.episode.score, second.policy_config["discount"]) == ("digits_ddqn", "kspace_nmse", 1)
 
 
 def test_a_run_is_called_by_its_policy():
