@@ -20,6 +20,7 @@ from mrikit.models import (
     prompt_unet,
     promptmr,
     promptmr_config,
+    soft_varnet,
     spirit,
     spirit_net,
     unet,
@@ -42,6 +43,7 @@ LEARNED: dict[str, tuple[type[nn.Module], type]] = {
     "spirit_net": (spirit_net.SpiritNet, spirit_net.SpiritNetConfig),
     "adaptive_varnet": (adaptive_varnet.AdaptiveVarNet, adaptive_varnet_config.AdaptiveVarNetConfig),
     "cvpr19": (cvpr19.Cvpr19, cvpr19.Cvpr19Config),
+    "soft_varnet": (soft_varnet.SoftVarNet, soft_varnet.SoftVarNetConfig),
 }
 """Name to model and its configuration: networks, of random weights until some are loaded."""
 

@@ -33,7 +33,9 @@ class AdaptiveVarNet(nn.Module):
         super().__init__()
         self.config = config
         self.sens_net = (
-            SensitivityNet(config.num_sens_channels, config.num_sens_pools) if config.num_sens_channels else None
+            SensitivityNet(NormUnet(config.num_sens_channels, config.num_sens_pools))
+            if config.num_sens_channels
+            else None
         )
         self.cascades = nn.ModuleList(AdaptiveCascade(config) for _ in range(config.num_cascades))
         self.places, self.budgets = decision_places(config), decision_budgets(config)

@@ -70,7 +70,9 @@ class VarNet(nn.Module):
         super().__init__()
         self.config = config
         self.sens_net = (
-            SensitivityNet(config.num_sens_channels, config.num_sens_pools) if config.num_sens_channels else None
+            SensitivityNet(NormUnet(config.num_sens_channels, config.num_sens_pools))
+            if config.num_sens_channels
+            else None
         )
         self.cascades = nn.ModuleList(
             Cascade(NormUnet(config.num_channels, config.num_pools)) for _ in range(config.num_cascades)
@@ -140,20 +142,42 @@ class Cascade(nn.Module):
             Like `kspace`.
         """
         image = combine(torch.fft.ifftn(kspace, dim=dims, norm="ortho"), sens_maps)
-        correction = self.network(torch.fft.fftshift(image, dim=(-2, -1)).unsqueeze(1))
-        correction = torch.fft.ifftshift(correction, dim=(-2, -1))
-        # Complex weights, because lerp wants one type.
-        weight = (self.dc_weight * sampled).to(kspace.dtype)
-        consistent = torch.lerp(kspace, measured, weight)
-        return consistent - torch.fft.fftn(sens_maps * correction, dim=dims, norm="ortho")
+        correction = apply_shifted(self.network, image)
+        consistent = towards_measured(kspace, measured, sampled, self.dc_weight)
+        return consistent - torch.fft.fftn(sens_maps * correction.unsqueeze(1), dim=dims, norm="ortho")
+
+
+def towards_measured(
+    kspace: torch.Tensor, measured: torch.Tensor, sampled: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """K-space moved towards what was measured, by a weight: 0 not at all, 1 to replace it.
+
+    Args:
+        kspace: (batch, coil, readout, phase) complex64.
+        measured: Likewise.
+        sampled: (batch, 1, 1 or readout, phase) bool; elsewhere nothing changes.
+        weight: (1,) float32.
+    """
+    # Complex weights, because lerp wants one type.
+    return torch.lerp(kspace, measured, (weight * sampled).to(kspace.dtype))
+
+
+def apply_shifted(network: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """A network of centred images on (batch, y, x) complex64 images that begin with the middle pixel, to such."""
+    centred: torch.Tensor = network(torch.fft.fftshift(image, dim=(-2, -1)).unsqueeze(1))
+    return torch.fft.ifftshift(centred.squeeze(1), dim=(-2, -1))
 
 
 class SensitivityNet(nn.Module):
-    """Coil sensitivities from images of the centre of k-space, coil by coil with the same U-Net."""
+    """Coil sensitivities from images of the centre of k-space, coil by coil with the same network.
 
-    def __init__(self, num_channels: int, num_pools: int) -> None:
+    Args:
+        network: Maps (batch, 1, y, x) complex64 images to such.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = NormUnet(num_channels, num_pools)
+        self.network = network
 
     def forward(self, center_images: torch.Tensor, has_checkpoints: bool) -> torch.Tensor:
         """Images of the centre of k-space to maps.

@@ -8,7 +8,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import LEARNED, build_model
 from mrikit.models.blocks import ConvBlock
-from mrikit.models.varnet import SensitivityNet, VarNet, VarNetConfig, keep_center
+from mrikit.models.varnet import NormUnet, SensitivityNet, VarNet, VarNetConfig, keep_center
 from mrikit.physics.coils import combine, rss
 from mrikit.physics.fft import fft2c, ifft2c
 from mrikit.reconstruct import ReconstructConfig, reconstruct_folder
@@ -124,7 +124,7 @@ def test_bfloat16_rounds_the_networks_and_nothing_else():
 @torch.inference_mode()
 def test_sensitivities_have_root_sum_of_squares_1_and_0_where_all_coils_are_0():
     torch.manual_seed(0)
-    network = SensitivityNet(2, 1)
+    network = SensitivityNet(NormUnet(2, 1))
     images = complex_normal((2, 5, 20, 18))
     images[1] = 0
     sens_maps = network(images, has_checkpoints=False)
