@@ -28,6 +28,7 @@ class Source(StrEnum):
     FASTMRI_VARNET = "fastmri-varnet"
     FASTMRI_UNET = "fastmri-unet"
     ADAPTIVE_VARNET = "adaptive-varnet"
+    BANDING_REMOVAL = "banding-removal"
     PROMPTMR = "promptmr"
     PROMPTMR_PLUS = "promptmr-plus"
     SNU_CHALLENGE = "snu-challenge"

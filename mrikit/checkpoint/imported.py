@@ -17,7 +17,7 @@ from mrikit.checkpoint.sources import SNU_CHALLENGE, SOURCES, recognise
 from mrikit.checkpoint.weights import Weights, build_trained_model, load_weights, save_weights
 from mrikit.config import build_config
 from mrikit.errors import CheckpointError, ConfigError
-from mrikit.models import LEARNED, model_settings, published_adaptive
+from mrikit.models import LEARNED, model_settings, published_adaptive, published_banding
 from mrikit.models.published_fastmri import fastmri_state, find_settings
 from mrikit.models.published_promptmr import SOURCES as PROMPTMR_SOURCES
 from mrikit.models.published_promptmr import convert
@@ -118,6 +118,9 @@ def _convert(
     elif source == published_adaptive.SOURCE:
         own = dict(given)
         tensors, model_config = published_adaptive.convert(found.state, found.settings, given)
+    elif source == published_banding.SOURCE:
+        own = dict(given)
+        tensors, model_config = published_banding.convert(found.state, found.settings, given)
     else:
         own = dict(given)
         tensors = fastmri_state(model, found.state)
@@ -144,6 +147,8 @@ def _count_left_out(source: str, state: Mapping[str, torch.Tensor], tensors: Map
     """Tensors that surround the network, such as the window of a loss."""
     if source in (*PROMPTMR_SOURCES, published_adaptive.SOURCE):  # which hold some of their tensors more than once
         return sum(not _NETWORK_PART.search(name) for name in state)
+    if source == published_banding.SOURCE:  # which has buffers that no network needs
+        return sum(not published_banding.NETWORK_PART.search(name) for name in state)
     return len(state) - len(tensors)
 
 

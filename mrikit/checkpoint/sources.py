@@ -62,6 +62,14 @@ SOURCES: Final[dict[str, Source]] = {
         "coils, as whoever published the file says.",
         settings={"drops_outside_center": True, "counts_center_twice": True, "gives_raw_images": True},
     ),
+    "banding-removal": Source(
+        title="The VarNet of the banding study",
+        model="soft_varnet",
+        citation="Defazio et al., MRI banding removal via adversarial training, NeurIPS 2020, arXiv:2001.08699",
+        licence=_FASTMRI_LICENCE,
+        training_data="Raw k-space of the fastMRI knee data, also transposed, as whoever published the file says.",
+        settings={},
+    ),
     "promptmr": Source(
         title="PromptMR",
         model="promptmr",
@@ -96,6 +104,7 @@ SNU_CHALLENGE: Final = "snu-challenge"
 
 _UNET = "down_sample_layers.0.layers.0.weight"
 _ENDINGS = {
+    "model_sens.2.model.1.model.model.0.conv.layer1.0.weight": ("banding-removal",),
     "policies.0.sampler.channel_layer.layers.0.weight": ("adaptive-varnet",),
     "loupe.sampler": ("adaptive-varnet",),
     "sens_net.norm_unet.unet.feat_extract.weight": PROMPTMR_SOURCES,

@@ -19,6 +19,7 @@ FILES = {
     "fastmri-varnet": "fastmri_varnet",
     "fastmri-unet": "fastmri_unet",
     "adaptive-varnet": "adaptive_varnet",
+    "banding-removal": "banding_reconstructor",
     "promptmr": "promptmr_v1",
     "promptmr-plus": "promptmr_plus",
     "snu-challenge": "promptmr_snu_challenge",
