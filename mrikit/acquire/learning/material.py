@@ -93,7 +93,7 @@ def open_policy_study(
         task=config.task,
         size=config.size,
         model="unet",
-        data=config.data,
+        data=replace(config.data, validation_score="ssim"),
         training=TrainingConfig(seed=config.learning.split_seed),
     )
     return open_study(alike, data, validation_data, patients)
