@@ -175,8 +175,8 @@ class PreciseConv(nn.Conv2d):
 def instance_norm(channels: torch.Tensor) -> torch.Tensor:
     """Instance norm (epsilon 1e-5) without weights, which keeps the memory order and takes maps of a single pixel.
 
-    Like torch's, it is exact for maps whose mean is far from 0, where a group norm of one channel a group loses digits.
-    As fast as that on a CPU, channels last; it may change its argument, as `_norm_relu` may.
+    It subtracts the mean first: a group norm of one channel a group is as fast, but loses the digits of a map whose
+    mean is far from 0. It may change its argument, as `_norm_relu` may.
 
     Args:
         channels: (batch, channel, y, x) of any float type, the output of a convolution.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import nn
@@ -222,7 +222,7 @@ def _layer(num_inputs: int, width: int, *, num_blocks: int, stride: int) -> nn.S
     return nn.Sequential(Bottleneck(num_inputs, width, stride, is_first=True), *rest)
 
 
-def _initialise(network: nn.Module, mode: str) -> None:
+def _initialise(network: nn.Module, mode: Literal["fan_in", "fan_out"]) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")

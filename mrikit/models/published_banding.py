@@ -20,12 +20,12 @@ _OWNERS = (
     (re.compile(r"^model\.(\d+)\.lambda_$"), r"cascades.\1.dc_weight"),
 )
 _UNET_NAMES = (
-    (r"\.down_sample_layers\.", ".down."),
-    (r"\.up_sample_layers\.", ".up."),
-    (r"\.conv\.layer", ".bottom.layer"),
-    (r"\.conv2\.", ".output."),
-    (r"\.layer1\.0\.", ".first."),
-    (r"\.layer2\.0\.", ".second."),
+    (".down_sample_layers.", ".down."),
+    (".up_sample_layers.", ".up."),
+    (".conv.layer", ".bottom.layer"),
+    (".conv2.", ".output."),
+    (".layer1.0.", ".first."),
+    (".layer2.0.", ".second."),
 )
 _METHOD = re.compile(r"SoftDC\(cunet\([^()]*\)(?P<rest>[^()]*)\)")
 
@@ -63,17 +63,19 @@ def convert(
 def _inside(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     prefixes = [found["prefix"] for name in state if (found := _ANCHOR.match(name))]
     if len(prefixes) != 1:
-        found = ", ".join(sorted({name.split(".")[0] for name in state})) or "nothing"
-        raise CheckpointError(f"holds {len(prefixes)} networks of the banding study's form, not 1; found {found}")
+        owners = ", ".join(sorted({name.split(".")[0] for name in state})) or "nothing"
+        raise CheckpointError(
+            f"holds {len(prefixes)} networks of the form of the banding study's, not 1; found {owners}"
+        )
     inside = {name.removeprefix(prefixes[0]): name for name in state if name.startswith(prefixes[0])}
     return {inner: state[name] for inner, name in inside.items() if NETWORK_PART.match(inner)}
 
 
 def _rename(name: str) -> str:
-    for pattern, replacement in _OWNERS:
-        name = pattern.sub(replacement, name)
-    for pattern, replacement in _UNET_NAMES:
-        name = re.sub(pattern, replacement, name)
+    for pattern, owner in _OWNERS:
+        name = pattern.sub(owner, name)
+    for published, own in _UNET_NAMES:
+        name = name.replace(published, own)
     return name
 
 

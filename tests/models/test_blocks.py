@@ -14,6 +14,7 @@ from mrikit.models.blocks import (
     UpBlock,
     channels_to_complex,
     complex_to_channels,
+    instance_norm,
     normalise,
     pad_to_multiple,
     unnormalise,
@@ -171,22 +172,50 @@ def test_blocks_keep_the_order_of_memory_and_the_type():
             assert tensor.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_inputs_are_convolved_as_if_they_were_joined():
-    conv = JoinConv(5, 3)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_instance_norm_and_its_gradient_equal_those_of_torch_also_far_from_0(dtype):
+    shift = 100 if dtype == torch.float32 else 1
+    channels = shift + torch.randn(2, 6, 24, 22, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(2, 6, 24, 22, generator=torch.Generator().manual_seed(1))
+
+    def run(function, dtype):
+        inputs = channels.to(dtype, memory_format=torch.channels_last).requires_grad_()
+        output = function(1.0 * inputs)
+        assert output.dtype == dtype
+        (gradient,) = torch.autograd.grad(output, inputs, weights.to(dtype))
+        return output.detach().double(), gradient.double()
+
+    found, expected = run(instance_norm, dtype), run(functional.instance_norm, torch.float64)
+    for one, other in zip(found, expected, strict=True):
+        assert relative_error(one, other) < (2e-5 if dtype == torch.float32 else 2e-2)
+
+
+def test_instance_norm_takes_a_single_pixel_and_its_gradient_is_that_of_finite_differences():
+    assert (instance_norm(torch.ones(1, 3, 1, 1)) == 0).all()
+    channels = torch.randn(2, 1, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(lambda inputs: instance_norm(1.0 * inputs), (channels.requires_grad_(),))
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_inputs_are_convolved_as_if_they_were_joined(has_bias):
+    conv = JoinConv(5, 3, has_bias=has_bias)
     first, second = torch.randn(2, 2, 6, 5), torch.randn(2, 3, 6, 5)
     with torch.inference_mode():
-        assert relative_error(conv(first, second), conv(torch.cat([first, second], dim=1))) < 1e-5
+        joined = functional.conv2d(torch.cat([first, second], dim=1), conv.weight, conv.bias, padding=1)
+        assert relative_error(conv(first, second), joined) < 1e-5
 
 
-def test_the_first_convolution_rounds_its_output_and_nothing_else():
-    conv, image = InputConv(2, 3), torch.randn(1, 2, 6, 5)
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_the_first_convolution_rounds_its_output_and_nothing_else(has_bias):
+    conv, image = InputConv(2, 3, has_bias=has_bias), torch.randn(1, 2, 6, 5)
     with torch.inference_mode():
-        exact = functional.conv2d(image, conv.weight, padding=1)
+        exact = functional.conv2d(image, conv.weight, conv.bias, padding=1)
         assert torch.equal(conv(image), exact)
         with torch.autocast("cpu", torch.bfloat16):
             assert torch.equal(conv(image), exact.bfloat16())
         weight = conv.weight.bfloat16().float()
-        assert torch.equal(conv.bfloat16()(image), functional.conv2d(image, weight, padding=1).bfloat16())
+        bias = None if conv.bias is None else conv.bias.bfloat16().float()
+        assert torch.equal(conv.bfloat16()(image), functional.conv2d(image, weight, bias, padding=1).bfloat16())
 
 
 def test_the_last_convolution_is_not_rounded_under_autocast():

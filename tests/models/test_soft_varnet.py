@@ -193,15 +193,12 @@ def test_every_weight_learns(form):
             assert weight.grad.abs().max() > 0, name
 
 
-@torch.inference_mode()
-def test_an_empty_slice_stays_empty_and_an_empty_scan_has_a_finite_gradient(form):
-    mask = line_mask(48)
-    with torch.enable_grad():
-        model = build(**form)
-        image = reconstruct(model, torch.zeros(1, 3, 32, 48, dtype=torch.complex64), mask)
-        image.sum().backward()
+def test_an_empty_slice_stays_empty_and_has_a_finite_gradient(form):
+    model = build(**form)
+    image = reconstruct(model, torch.zeros(1, 3, 32, 48, dtype=torch.complex64), line_mask(48))
+    image.sum().backward()
     assert (image == 0).all()
-    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters())
 
 
 @torch.inference_mode()
