@@ -122,7 +122,7 @@ def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
         ({"model_config.num_cascades": 0}, "varnet needs at least 1 cascade, channel and pooling"),
         (
             {"model": "resnet"},
-            r"model is one of unet, varnet, promptmr, .*, cvpr19, soft_varnet, anatomy_net, found 'resnet'",
+            "model is one of unet, varnet, promptmr, spirit_net, adaptive_varnet, cvpr19, soft_varnet, anatomy_net",
         ),
         (
             {"training.loss": "cross_entropy"},
