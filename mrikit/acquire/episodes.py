@@ -6,18 +6,15 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.functional import pad
 
 from mrikit.acquire.config import AcquireConfig
 from mrikit.acquire.data import FullSlices
 from mrikit.acquire.reconstructors import Reconstructor
 from mrikit.acquire.rewards import KSPACE_SCORES, SCORES, Scores, gain, measure_kspace, measure_scores, value
 from mrikit.acquire.starts import Given
-from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
+from mrikit.data import ScanBatch, center_crop
 from mrikit.errors import ConfigError, DataError
-from mrikit.masks.mask import center_sizes
 from mrikit.models.output import Output, image_of
-from mrikit.models.precision import autocast, real_float32
 
 _TRIED_AT_A_TIME = 16
 
@@ -238,26 +235,8 @@ class Episodes:
     @torch.inference_mode()
     def _reconstruct(self, kspace: torch.Tensor, mask: npt.NDArray[np.bool_]) -> Output:
         """(n, y, x) float32 images of the full field of view, and k-space where it is filled."""
-        scan = replace(self._scans[0], kspace=kspace, reference=None, data_range=None)
-        samples = torch.from_numpy(mask).to(kspace.device)
-        centers = torch.from_numpy(center_sizes(mask)).to(kspace.device)
-        example = undersample_by(scan, samples[:, None, None], centers)
-        inputs = network_inputs(example, crops_before=self._reconstructor.crops_before)
-        batches = zip(*(part.split(1 if self.config.one_by_one else len(kspace)) for part in inputs), strict=True)
-        with real_float32(), autocast(kspace.device, self._reconstructor.precision):
-            outputs = [self._output(*batch) for batch in batches]
-        image = torch.cat([image_of(output).float() for output in outputs])
-        if self._reconstructor.crops_before:
-            image = _in_the_middle(image, scan.shape)
-        if image.shape != (len(kspace), *scan.shape):
-            expected, found = (" x ".join(map(str, size)) for size in ((len(kspace), *scan.shape), image.shape))
-            raise DataError(f"{self._reconstructor.name} made images of {found}; {expected} would do: batch, y, x")
-        filled = [output.kspace for output in outputs if output.kspace is not None]
-        return Output(image, torch.cat(filled) if filled else None)
-
-    def _output(self, *inputs: torch.Tensor) -> Output:
-        fill = self._reconstructor.fill
-        return Output(self._reconstructor.function(*inputs)) if fill is None else fill(*inputs)
+        scan, lines = replace(self._scans[0], kspace=kspace), torch.from_numpy(mask).to(kspace.device)
+        return self._reconstructor.reconstruct(scan, lines, one_by_one=self.config.one_by_one)
 
     def _data_range(self, scan: ScanBatch) -> float:
         largest = _reference(scan).amax() if self.config.data_range == "slice" else scan.data_range
@@ -277,13 +256,6 @@ def _require_filled(reconstructor: Reconstructor, names: Sequence[str]) -> None:
 def _reference(scan: ScanBatch) -> torch.Tensor:
     assert scan.reference is not None
     return scan.reference
-
-
-def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """(n, y, x) images with zeros around them, so that the centre crop gives them back."""
-    height, width = image.shape[-2:]
-    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
-    return pad(image, (left, shape[1] - left - width, top, shape[0] - top - height))
 
 
 def _require_free(free: int, budget: int, where: str) -> None:

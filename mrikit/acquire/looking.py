@@ -5,16 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn.functional import pad
 
-from mrikit.acquire.method import centers_of
 from mrikit.acquire.policies.oracle import ScoreMasks
 from mrikit.acquire.reconstructors import Reconstructor
 from mrikit.acquire.rewards import SCORES, Scores, measure_scores, value
-from mrikit.data import ScanBatch, center_crop, network_inputs, undersample_by
+from mrikit.data import ScanBatch, center_crop
 from mrikit.errors import ConfigError
-from mrikit.models.output import Output, compute, image_of
+from mrikit.models.output import Output, image_of
 
 _AT_A_TIME = 16
 
@@ -37,12 +34,7 @@ class FullScan:
         Returns:
             Its image is (n, y, x) float32 of the full field of view.
         """
-        seen = replace(self.scan, kspace=self.scan.kspace[images], reference=None, data_range=None)
-        example = undersample_by(seen, lines[:, None, None], centers_of(lines))
-        inputs = network_inputs(example, crops_before=self.reconstructor.crops_before)
-        function = self.reconstructor.function
-        output = compute(function, *inputs) if isinstance(function, nn.Module) else Output(function(*inputs))
-        return output._replace(image=_in_the_middle(image_of(output).float(), self.scan.shape))
+        return self.reconstructor.reconstruct(replace(self.scan, kspace=self.scan.kspace[images]), lines)
 
     def measure(self, images: torch.Tensor, shown: torch.Tensor, names: Sequence[str]) -> Scores:
         """How near (n, y, x) float32 images are to the references of their slices, (n,) int64, by name.
@@ -103,12 +95,3 @@ def acquired_lines(scan: ScanBatch) -> torch.Tensor:
     columns = torch.arange(scan.shape[1], device=scan.kspace.device)
     bounds = [facts.acquired.columns for facts in scan.facts]
     return torch.stack([(columns >= left) & (columns < right) for left, right in bounds])
-
-
-def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """(n, y, x) images of a smaller window with zeros around them, so that the centre crop gives them back."""
-    height, width = image.shape[-2:]
-    if (height, width) == shape:
-        return image
-    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
-    return pad(image, (left, shape[1] - left - width, top, shape[0] - top - height))

@@ -1,16 +1,20 @@
 """Reconstructor: anything that makes images of masked k-space, with what it has to be given."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
-from mrikit.errors import ConfigError
+from mrikit.data import ScanBatch, network_inputs, undersample_by
+from mrikit.errors import ConfigError, DataError
+from mrikit.masks.mask import center_sizes
 from mrikit.models import CLASSICAL
-from mrikit.models.output import Output, compute
+from mrikit.models.output import Output, compute, image_of
+from mrikit.models.precision import autocast, real_float32
 from mrikit.reconstruct import Method, ReconstructConfig, build_method
 
 Reconstruct = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -39,6 +43,35 @@ class Reconstructor:
     """Virtual coils that it sees; 0 for the files' own."""
     matrix: tuple[int, int] | None = None
     """(readout, phase) that volumes are cropped to; None for their own."""
+
+    def reconstruct(self, scan: ScanBatch, lines: torch.Tensor, *, one_by_one: bool = False) -> Output:
+        """What it makes of some lines of full k-space.
+
+        Args:
+            scan: Full k-space.
+            lines: (batch, phase) bool, what is measured.
+            one_by_one: Whether each slice is computed alone, so that it rounds as in any other batch.
+
+        Returns:
+            (batch, y, x) float32 images of the full field of view, and k-space where it is filled.
+
+        Raises:
+            DataError: It made images of another shape.
+        """
+        centers = torch.from_numpy(center_sizes(lines.numpy(force=True))).to(lines.device)
+        example = undersample_by(replace(scan, reference=None, data_range=None), lines[:, None, None], centers)
+        inputs = network_inputs(example, crops_before=self.crops_before)
+        batches = zip(*(part.split(1 if one_by_one else len(lines)) for part in inputs), strict=True)
+        with real_float32(), autocast(lines.device, self.precision):
+            outputs = [self.fill(*batch) if self.fill else Output(self.function(*batch)) for batch in batches]
+        image = torch.cat([image_of(output).float() for output in outputs])
+        if self.crops_before:
+            image = _in_the_middle(image, scan.shape)
+        if image.shape != (len(lines), *scan.shape):
+            expected, found = (" x ".join(map(str, size)) for size in ((len(lines), *scan.shape), image.shape))
+            raise DataError(f"{self.name} made images of {found}; {expected} would do: batch, y, x")
+        filled = [output.kspace for output in outputs if output.kspace is not None]
+        return Output(image, torch.cat(filled) if filled else None)
 
 
 def as_reconstructor(
@@ -94,3 +127,10 @@ def _of_method(method: Method) -> Reconstructor:
         num_coils=method.num_coils,
         matrix=method.matrix,
     )
+
+
+def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """(batch, y, x) images with zeros around them, so that the centre crop gives them back."""
+    height, width = image.shape[-2:]
+    top, left = (shape[0] - height) // 2, (shape[1] - width) // 2
+    return pad(image, (left, shape[1] - left - width, top, shape[0] - top - height))

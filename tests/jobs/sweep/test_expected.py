@@ -27,7 +27,7 @@ def timed(monkeypatch, tmp_path):
     (tmp_path / "DATA").mkdir()
     asked = []
 
-    def seconds(config, data, runs_on, num_processes):
+    def seconds(config, _stages, data, runs_on, num_processes):
         asked.append((config.model_config["num_cascades"], data.name, runs_on, num_processes))
         return 60.0 * config.model_config["num_cascades"] * config.training.num_epochs
 
