@@ -22,6 +22,7 @@ NUM_WORST = 5
 PIPE_WIDTH = 120
 LESION_COLUMNS = ("lesion SSIM", "boxes")
 KSPACE_COLUMNS = ("k-space NMSE", "of all")
+BANDING_COLUMNS = ("banding dB [95 % interval]",)
 
 
 def evaluate(
@@ -39,7 +40,7 @@ def evaluate(
         str,
         typer.Option(
             help="fastmri: the whole window; snu-2025 and snu-2026: inside the body, as the SNU challenge of that year "
-            "(snu means snu-2025)."
+            "(snu means snu-2025); banding: as fastmri, and stripes along one axis in dB."
         ),
     ] = "fastmri",
     boxes: Annotated[
@@ -292,7 +293,12 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
     for name in ("R", "model", "acquisition"):
         table.add_column(name)
     has_kspace = any(row.kspace_nmse is not None for group in groups for row in group)
-    more = (*(KSPACE_COLUMNS if has_kspace else ()), *(LESION_COLUMNS if any(lesions) else ()))
+    has_banding = any(row.banding_db is not None for group in groups for row in group)
+    more = (
+        *(BANDING_COLUMNS if has_banding else ()),
+        *(KSPACE_COLUMNS if has_kspace else ()),
+        *(LESION_COLUMNS if any(lesions) else ()),
+    )
     for name in ("volumes", "SSIM [95 % interval]", "PSNR dB", "NMSE", *more):
         table.add_column(name, justify="right")
     for group, lesion in zip(groups, lesions, strict=True):
@@ -309,6 +315,7 @@ def _means(groups: Sequence[Sequence["VolumeScore"]]) -> "Table":
                 _bounds(entry.ssim, 4),
                 f"{entry.psnr.mean:.2f}",
                 f"{entry.nmse.mean:.4f}",
+                *((_bounds(entry.banding_db, 2, sign="+") if entry.banding_db else "",) if has_banding else ()),
                 *(_kspace(entry) if has_kspace else ()),
                 *((_bounds(found.ssim, 4), str(found.num_boxes)) if found else ()),
             )

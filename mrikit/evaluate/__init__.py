@@ -5,6 +5,7 @@ from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.expected import require_expected
 from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, leaderboard_lines
 from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
+from mrikit.evaluate.orientation import OrientationAccuracy, orientation_accuracy
 from mrikit.evaluate.pairs import Pair, read_pair
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
@@ -51,6 +52,7 @@ __all__ = [
     "Interval",
     "LeaderboardScore",
     "LesionSummary",
+    "OrientationAccuracy",
     "Pair",
     "Scores",
     "SliceScore",
@@ -72,6 +74,7 @@ __all__ = [
     "label_runs",
     "leaderboard",
     "leaderboard_lines",
+    "orientation_accuracy",
     "read_pair",
     "read_scores",
     "require_expected",

@@ -70,6 +70,10 @@ class VolumeScore:
     k-space, or full k-space is not known."""
     kspace_energy: float | None = None
     """That of full k-space, in the squared scale of the data."""
+    banding_db: float | None = None
+    """Mean of `slice_banding_db`, above 0 for bands and below for streaks; None by a scorer that has none."""
+    slice_banding_db: tuple[float | None, ...] = ()
+    """Directional excess of each slice; None for one without a window that counts."""
 
     @property
     def volume(self) -> tuple[str, str]:

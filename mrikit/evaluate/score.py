@@ -26,7 +26,7 @@ from mrikit.evaluate.lesions import score_boxes
 from mrikit.evaluate.pairs import Pair, make_pair
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
-from mrikit.evaluate.scorers import SCORERS, Compared, full_name, measure
+from mrikit.evaluate.scorers import SCORERS, Compared, full_name, measure, measure_banding
 from mrikit.evaluate.scores import Scores
 from mrikit.evaluate.steps import folder_curves
 from mrikit.evaluate.wording import name_some
@@ -210,6 +210,8 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         raise DataError(_why_no_score(target, whole, pair.reference))
     mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
     kspace_nmse, kspace_energy = _kspace(pair.reconstruction)
+    banding = measure_banding(compared, scorer)
+    excess = [value for value in banding if value is not None]
     return VolumeScore(
         volume_id=pair.info.volume_id,
         path=str(path.resolve()),
@@ -234,6 +236,8 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         forward_seconds=timing.seconds if timing else 0.0,
         kspace_nmse=kspace_nmse,
         kspace_energy=kspace_energy,
+        banding_db=math.fsum(excess) / len(excess) if excess else None,
+        slice_banding_db=banding,
     )
 
 

@@ -8,7 +8,14 @@ import torch
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate.pairs import Pair
-from mrikit.metrics import BODY_THRESHOLDS, VolumeMetrics, body_mask, measure_masked, measure_volume
+from mrikit.metrics import (
+    BODY_THRESHOLDS,
+    VolumeMetrics,
+    body_mask,
+    directional_excess,
+    measure_masked,
+    measure_volume,
+)
 from mrikit.volumes.anatomy import anatomy_of
 
 
@@ -42,6 +49,8 @@ class Scorer:
     is_inside: bool = False
     """Whether pixels outside the mask do not count at all, a box is scored as an image of its own, and the time of a
     slice is part of the score."""
+    has_banding: bool = False
+    """Whether the directional excess of each slice is measured too, see `mrikit.metrics.banding`."""
 
 
 def full_name(scorer: str) -> str:
@@ -64,10 +73,34 @@ def measure(compared: Compared, scorer: str) -> VolumeMetrics:
     return measure_masked(compared.image, compared.reference, compared.mask, compared.data_range, is_inside=is_inside)
 
 
+def measure_banding(compared: Compared, scorer: str) -> tuple[float | None, ...]:
+    """The directional excess of each slice, dB, by a scorer that has one; empty by others.
+
+    Raises:
+        DataError: The images are too small, or no slice has a window that counts.
+    """
+    if not SCORERS[scorer].has_banding:
+        return ()
+    found = directional_excess(compared.image, compared.reference)
+    if all(excess is None for excess in found):
+        raise DataError("no slice has a window of low signal without edges, which banding is looked for in")
+    return found
+
+
 def _prepare_fastmri(pair: Pair) -> Compared:
     """Everything in the window, with the maximum of the reference as data range."""
     image, reference = _tensors(pair)
     return Compared(image=image, reference=reference, mask=None, data_range=float(reference.amax()))
+
+
+def _prepare_banding(pair: Pair) -> Compared:
+    """The same, of scans that were undersampled along one axis."""
+    if pair.reconstruction.mask.samples.ndim > 1:
+        raise DataError(
+            "the banding scorer tells the phase axis from the readout axis, and the mask "
+            f"{pair.reconstruction.mask.kind!r} undersamples both; use --scorer fastmri"
+        )
+    return _prepare_fastmri(pair)
 
 
 def _prepare_snu_2025(pair: Pair) -> Compared:
@@ -134,6 +167,14 @@ SCORERS = {
         is_square=False,
         is_leaderboard=True,
         is_inside=True,
+    ),
+    "banding": Scorer(
+        meaning="as fastmri, and the directional excess where signal is low, above 0 dB bands, below 0 streaks; the "
+        "accuracy of an orientation classifier is not in it",
+        prepare=_prepare_banding,
+        is_square=True,
+        is_leaderboard=False,
+        has_banding=True,
     ),
 }
 """Definitions of a score by the name that `mrikit evaluate --scorer` takes."""

@@ -155,7 +155,7 @@ def to_json(value: Any) -> Any:  # noqa: ANN401 - anything made of records and w
 
 def _read_row(row: dict[str, Any]) -> VolumeScore:
     psnr = math.inf if row["psnr"] is None else row["psnr"]
-    lists = {name: tuple(row[name]) for name in ("settings", "slice_ssim")}
+    lists = {name: tuple(row.get(name, ())) for name in ("settings", "slice_ssim", "slice_banding_db")}
     boxes = tuple(BoxScore(**box) for box in row["boxes"])
     return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes, "scorer": full_name(row["scorer"])})
 
@@ -197,7 +197,8 @@ def _keep_older(folder: Path, scorer: str) -> None:
 
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
-    columns = [field.name for field in fields(VolumeScore) if field.name not in ("slice_ssim", "boxes")]
+    lists = ("slice_ssim", "slice_banding_db", "boxes")
+    columns = [field.name for field in fields(VolumeScore) if field.name not in lists]
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, columns, extrasaction="ignore")
     writer.writeheader()

@@ -29,6 +29,8 @@ class Summary:
     """None unless all its volumes have it."""
     kspace_nmse_of_all: float | None = None
     """Energy of the error of k-space over that of full k-space, of all volumes together; None likewise."""
+    banding_db: Interval | None = None
+    """Directional excess, above 0 for bands and below for streaks; None likewise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +106,8 @@ def summarise(rows: Iterable[VolumeScore], by_acquisition: bool = False, *, seed
             num_slices=sum(row.num_slices for row in members),
             kspace_nmse_of_all=_kspace_nmse_of_all(members),
             **_intervals(members, [_values(row) for row in members], seed),
-            **_kspace_intervals(members, seed),
+            kspace_nmse=_where_all(members, [row.kspace_nmse for row in members], seed),
+            banding_db=_where_all(members, [row.banding_db for row in members], seed),
         )
         for (acceleration, acquisition, label), members in group_rows(rows, group)
     ]
@@ -244,10 +247,10 @@ def _intervals(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...
     return dict(zip(("ssim", "psnr", "nmse"), _resampled(members, values, seed), strict=True))
 
 
-def _kspace_intervals(members: Sequence[VolumeScore], seed: int) -> dict[str, Interval]:
-    """The same of k-space, where all have it."""
-    values = [(row.kspace_nmse,) for row in members if row.kspace_nmse is not None]
-    return {"kspace_nmse": _resampled(members, values, seed)[0]} if len(values) == len(members) else {}
+def _where_all(members: Sequence[VolumeScore], column: Sequence[float | None], seed: int) -> Interval | None:
+    """The same of one column, where all have it."""
+    values = [(value,) for value in column if value is not None]
+    return _resampled(members, values, seed)[0] if len(values) == len(members) else None
 
 
 def _resampled(members: Sequence[VolumeScore], values: Sequence[tuple[float, ...]], seed: int) -> list[Interval]:

@@ -199,9 +199,9 @@ def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
     assert read_scores(json_path) == scores
     header, first, *_ = csv_path.read_text().splitlines()
     assert header.endswith(
-        "scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds,kspace_nmse,kspace_energy"
+        "scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds,kspace_nmse,kspace_energy,banding_db"
     )
-    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0,,")
+    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0,,,")
     lesions = describe_scores(scores)["lesions"]
     assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
 

@@ -259,7 +259,7 @@ def test_a_table_tells_the_patient(study, tmp_path):
 
 def test_an_unknown_scorer_is_an_error_that_names_the_known_ones(study):
     data, recon, _ = study
-    with pytest.raises(ConfigError, match="unknown scorer 'psnr'; known: fastmri, snu-2025, snu-2026"):
+    with pytest.raises(ConfigError, match="unknown scorer 'psnr'; known: fastmri, snu-2025, snu-2026, banding"):
         evaluate(data, recon, scorer="psnr")
 
 

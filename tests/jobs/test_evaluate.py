@@ -94,7 +94,8 @@ def test_an_unknown_scorer_is_wrong_usage(study):
     _, recon, _ = study
     result = call("--recon", recon, "--scorer", "psnr")
     assert result.exit_code == 2
-    assert "'psnr' is not one of fastmri, snu-2025, snu-2026" in " ".join(result.stderr.replace("│", " ").split())
+    found = " ".join(result.stderr.replace("│", " ").split())
+    assert "'psnr' is not one of fastmri, snu-2025, snu-2026, banding" in found
     assert not (recon / "scores.json").exists()
 
 
