@@ -73,7 +73,7 @@ class VolumeScore:
     banding_db: float | None = None
     """Mean of `slice_banding_db`, above 0 for bands and below for streaks; None by a scorer that has none."""
     slice_banding_db: tuple[float | None, ...] = ()
-    """Directional excess of each slice; None for one without a window that counts."""
+    """Directional excess of each slice; None for one with too few windows that count."""
 
     @property
     def volume(self) -> tuple[str, str]:

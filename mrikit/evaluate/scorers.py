@@ -83,7 +83,7 @@ def measure_banding(compared: Compared, scorer: str) -> tuple[float | None, ...]
         return ()
     found = directional_excess(compared.image, compared.reference)
     if all(excess is None for excess in found):
-        raise DataError("no slice has a window of low signal without edges, which banding is looked for in")
+        raise DataError("no slice has four windows of low signal without edges, in which banding is looked for")
     return found
 
 

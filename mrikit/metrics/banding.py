@@ -22,6 +22,7 @@ _WEDGE: Final = 0.2
 _LOW_SIGNAL: Final = 0.15
 _LARGEST_DIRECTION_DB: Final = 3.0
 _FLOOR: Final = 1e-3
+_FEWEST_WINDOWS: Final = 4
 
 
 def directional_excess(
@@ -51,7 +52,7 @@ def directional_excess(
         phase_dim: The undersampled axis: 2 or -1 for x, 1 or -2 for y.
 
     Returns:
-        (slice,) dB; None for a slice without a window that counts.
+        (slice,) dB; None for a slice with fewer than four windows that count.
 
     Raises:
         DataError: The shapes differ, a side is shorter than a window, the axis is none of an image's, a value is not
@@ -90,9 +91,11 @@ def _slice_excess(
     image: torch.Tensor, reference: torch.Tensor, is_low: torch.Tensor, taper: torch.Tensor
 ) -> float | None:
     """The mean over windows that count of (y, x) images, in units in which the floor is a number."""
+    if is_low.sum() < _FEWEST_WINDOWS:
+        return None
     own = _direction(_windows(reference)[is_low] * taper)
     counts = own.abs() <= _LARGEST_DIRECTION_DB
-    if not counts.any():
+    if counts.sum() < _FEWEST_WINDOWS:
         return None
     excess = _direction(_windows(image)[is_low][counts] * taper) - own[counts]
     return float(excess.double().mean())

@@ -147,7 +147,9 @@ def test_every_row_and_file_names_its_scorer(study):
         scores = evaluate(data, recon, scorer=name)
         json_path, csv_path = write_scores(recon, scores)
         assert read_scores(json_path) == scores
-        assert {row.scorer for row in scores.rows} == {name}
+        # The bodies of the study leave hardly a window of low signal.
+        assert scores.rows or name == "banding"
+        assert {row.scorer for row in scores.rows} <= {name}
         assert csv_path.read_text().count(f",{name},") == len(scores.rows)
 
 

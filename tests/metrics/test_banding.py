@@ -12,10 +12,10 @@ from mrikit.metrics import directional_excess
 from mrikit.randomness import generator
 from mrikit.simulate import ScanPlan, simulate_scan
 
-SIZE = 160
+SIZE = 256
 PERIODS = (4.0, 7.0, 13.0)
 """Pixels."""
-PHASES = (0.0, 2.0, 4.0)
+PHASES = (0.0, 2.0)
 DOSES = (0.0, 0.0005, 0.001, 0.002, 0.004, 0.008)
 """Amplitude of stripes over the maximum of the volume."""
 SEEN = 0.002
@@ -33,7 +33,7 @@ def scans():
             patient=1,
             acquisition=acquisition,
             num_coils=2,
-            num_slices=3,
+            num_slices=2,
             matrix=(2 * SIZE, SIZE),
             recon_matrix=(SIZE, SIZE),
             num_acquired=SIZE,
@@ -72,19 +72,19 @@ def test_the_score_follows_the_dose_whatever_the_period_and_the_phase(scans):
         for number, (period, phase) in enumerate((a, b) for a in PERIODS for b in PHASES):
             image = without_direction(reference, number)
             found = [directional_excess(with_bands(image, reference, dose, period, phase), reference) for dose in DOSES]
-            for slice_scores in zip(*found, strict=True):
+            for slice_scores in zip(*map(counted, found), strict=True):
                 assert spearmanr(DOSES, slice_scores).statistic >= 0.95
-            pooled += [(dose, score) for dose, scores in zip(DOSES, found, strict=True) for score in scores]
-        assert spearmanr(pooled).statistic >= 0.95
+            pooled += [(dose, score) for dose, scores in zip(DOSES, found, strict=True) for score in counted(scores)]
+        assert spearmanr(*zip(*pooled, strict=True)).statistic >= 0.95
 
 
 def test_bands_of_a_fifth_of_a_percent_are_told_from_none(scans):
     without, banded = [], []
     for reference in scans.values():
         for number, (period, phase) in enumerate((a, b) for a in PERIODS for b in PHASES):
-            without += directional_excess(without_direction(reference, number), reference)
+            without += counted(directional_excess(without_direction(reference, number), reference))
             image = without_direction(reference, 100 + number)
-            banded += directional_excess(with_bands(image, reference, SEEN, period, phase), reference)
+            banded += counted(directional_excess(with_bands(image, reference, SEEN, period, phase), reference))
     ranks = rankdata([*without, *banded])[len(without) :]
     auc = (ranks.sum() - len(banded) * (len(banded) + 1) / 2) / (len(without) * len(banded))
     assert auc >= 0.9
@@ -99,21 +99,21 @@ def test_streaks_score_below_zero_and_as_far_as_bands(scans):
 
 
 def test_turning_everything_changes_nothing(scans):
-    reference = scans["CORPD_FBK"][:, :144]
-    image = with_bands(scans["CORPD_FBK"], scans["CORPD_FBK"], 0.004, 7.0)[:, :144]
+    reference = scans["AXT2"][:, :240]
+    image = with_bands(scans["AXT2"], scans["AXT2"], 0.004, 7.0)[:, :240]
     straight = directional_excess(image, reference)
     assert directional_excess(image.mT, reference.mT, phase_dim=-2) == pytest.approx(straight, abs=1e-5)
     assert directional_excess(image, reference, phase_dim=2) == straight
-    assert directional_excess(image, reference, phase_dim=1) == pytest.approx([-score for score in straight], abs=1e-4)
+    assert directional_excess(image, reference, phase_dim=1) == pytest.approx([-one for one in straight], abs=1e-3)
 
 
 def test_noise_and_blurring_without_direction_hardly_count(scans):
     for reference in scans.values():
         for noise in (0.002, 0.01):
             image = without_direction(reference, 7, noise=noise, blur=1.0)
-            assert np.abs(directional_excess(image, reference)).max() < 1.5
+            assert max(map(abs, counted(directional_excess(image, reference)))) < 2
             bands = directional_excess(with_bands(image, reference, 0.01, 6.0), reference)
-            assert min(bands) > 2
+            assert min(counted(bands)) > 2
 
 
 def test_the_scale_does_not_matter(scans):
@@ -126,7 +126,9 @@ def test_the_scale_does_not_matter(scans):
 
 def test_anatomy_alone_scores_zero(scans):
     for reference in scans.values():
-        assert directional_excess(reference, reference.clone()) == (0.0, 0.0, 0.0)
+        scores = counted(directional_excess(reference, reference.clone()))
+        assert scores
+        assert set(scores) == {0.0}
 
 
 def test_what_nobody_can_see_does_not_count():
