@@ -29,7 +29,7 @@ DIGITS: Final[Mapping[str, Any]] = {
     "target_steps": 50,
     "decay_steps": 5_000.0,
 }
-"""Of the study's agent: no discount, 32 of 2,000 transitions. Its target was never synced, its exploration soon over."""
+"""Of the study's agent: no discount, 32 of 2,000 transitions. Its target was never synced, its exploration short."""
 
 
 def knee_acquire(size: str, policy: str = "ss_ddqn") -> tuple[RunConfig, PolicyRunConfig]:
