@@ -17,6 +17,7 @@ from mrikit.models.output import Output, compute, image_of
 from mrikit.models.precision import autocast, real_float32
 from mrikit.reconstruct import Method, ReconstructConfig, build_method
 
+_CACHE_BYTES = 2**21
 Reconstruct = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Masked k-space, mask and number of centre lines to the (batch, y, x) float32 magnitude, as `mrikit.models` has it."""
 
@@ -61,7 +62,8 @@ class Reconstructor:
         centers = torch.from_numpy(center_sizes(lines.numpy(force=True))).to(lines.device)
         example = undersample_by(replace(scan, reference=None, data_range=None), lines[:, None, None], centers)
         inputs = network_inputs(example, crops_before=self.crops_before)
-        batches = zip(*(part.split(1 if one_by_one else len(lines)) for part in inputs), strict=True)
+        at_a_time = 1 if one_by_one else _slices_at_a_time(scan.kspace)
+        batches = zip(*(part.split(at_a_time) for part in inputs), strict=True)
         with real_float32(), autocast(lines.device, self.precision):
             outputs = [self.fill(*batch) if self.fill else Output(self.function(*batch)) for batch in batches]
         image = torch.cat([image_of(output).float() for output in outputs])
@@ -127,6 +129,11 @@ def _of_method(method: Method) -> Reconstructor:
         num_coils=method.num_coils,
         matrix=method.matrix,
     )
+
+
+def _slices_at_a_time(kspace: torch.Tensor) -> int:
+    """As many as a CPU's cache holds; all on a GPU."""
+    return len(kspace) if kspace.device.type != "cpu" else max(1, _CACHE_BYTES // kspace[0].nbytes)
 
 
 def _in_the_middle(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
