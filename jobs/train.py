@@ -244,18 +244,16 @@ def _previous_stage(context: typer.Context, config: "AnyRunConfig", folder: Path
 
 
 def _show_next(config: "AnyRunConfig", base: Location, data: Location, validation_data: Location | None) -> None:
-    words: list[object]
+    words: list[object] = ["--weights", base, "--data", validation_data or data, "--out", beside(base, "-recon")]
+    # Scores of what was trained on say nothing; volumes for validation alone are new anyway.
+    held_out = ["--held-out"] if validation_data is None and config.data.num_validation else []
     if is_policy(config):
-        words = ["--weights", base, "--data", validation_data or data, "--out", beside(base, "-recon")]
-        typer.echo(f"next: {in_shell('acquire', *words)}")
+        typer.echo(f"next: {in_shell('acquire', *words, *held_out)}")
         return
     if config.objective == "anatomy":
         words = ["--task", "auto", "--weights", base, "--weights", "RUNS", "--data", "DATA", "--out", "RECON"]
     else:
-        words = ["--weights", base, "--data", validation_data or data, "--out", beside(base, "-recon")]
-        words += mask_words(config)
-        # Scores of what was trained on say nothing; volumes for validation alone are new anyway.
-        words += ["--held-out"] if validation_data is None and config.data.num_validation else []
+        words += [*mask_words(config), *held_out]
     typer.echo(f"next: {in_shell('reconstruct', *words)}")
     typer.echo(f"      {in_shell('report', base)}")
 

@@ -65,6 +65,7 @@ def test_one_command_trains_a_reconstructor_and_a_policy_on_it(done):
     assert first.startswith("stage 1: SSIM 0.")
     assert re.match(r"stage 2: SSIM 0\.\d{4} over all lines, of held-out volumes, after line (32|64); weights", second)
     assert following.startswith(f"next: mrikit acquire --weights {run} --data ")
+    assert following.endswith(" --held-out")
     assert "learning for 64 lines: ss_ddqn with 1,140 weights, 10 slices to learn from and 4 to validate on" in stderr
     assert re.search(r"line 32: SSIM 0\.\d{4} over all lines, 0\.\d{4} after the last, of 4 slices", stderr)
 
