@@ -1,6 +1,6 @@
 """Work on many things at once on a CPU: one thing on each core, which beats all cores on each thing."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -10,10 +10,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def map_on_cores(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def map_on_cores(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
     """`work(item)` of every item, in order, on as many threads as torch has; each of them computes alone.
 
-    What a small operation gains from more threads it loses to waiting for them, above all on a busy machine.
+    What a small operation gains from more threads it loses to waiting for them, above all on a busy machine. Who may
+    stop before the last result closes the generator: only that ends its threads.
 
     Args:
         work: Changes nothing that another call sees.

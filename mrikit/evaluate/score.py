@@ -1,5 +1,6 @@
 """Score a folder of reconstructions against the references of their volumes."""
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -87,14 +88,15 @@ def evaluate(
     run = _read_run(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
-    results = map_on_cores(partial(score_pair, recon=recon, scorer=scorer, boxes=table), pairs)
-    for done, (result, found) in enumerate(results, 1):
-        notes += found
-        if isinstance(result, VolumeScore):
-            rows.append(result)
-        else:
-            unscored.append(result)
-        on_volume(done, len(pairs))
+    score = partial(score_pair, recon=recon, scorer=scorer, boxes=table)
+    with contextlib.closing(map_on_cores(score, pairs)) as results:
+        for done, (result, found) in enumerate(results, 1):
+            notes += found
+            if isinstance(result, VolumeScore):
+                rows.append(result)
+            else:
+                unscored.append(result)
+            on_volume(done, len(pairs))
     num_skipped = sum(row.num_slices - row.num_counted for row in rows)
     if num_skipped:
         notes.append(f"{num_skipped} slices have no body in their reference and do not count")

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import h5py
@@ -144,6 +145,19 @@ def test_progress_counts_volumes(study):
     seen = []
     evaluate(data, recon, on_volume=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_stop_on_the_way_ends_its_threads(study):
+    data, recon, _ = study
+
+    def stop(_done, _total):
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        evaluate(data, recon, on_volume=stop)
+    assert caught.tb  # which holds whatever was still at work
+    assert threading.active_count() == before
 
 
 def test_the_run_and_its_data_are_kept(study):
