@@ -16,11 +16,11 @@ def knee_reconstructor(size: str) -> RunConfig:
         `full` is the reconstructor of Pineda et al., Active MR k-space sampling with reinforcement learning, MICCAI
         2020, arXiv:2007.10469: single-coil knees at 640 x 368, 30 lines given and 70 to choose, that of CVPR'19 with
         256 channels. The published trainer: its negative log-likelihood, batches of 1, Adam 1e-4 with a first moment of
-        0.5, 250 epochs. It draws other numbers of lines, most of them small; and `objective=evaluator` trains with the
-        evaluator, as it does, where all volumes are 368 lines wide.
+        0.5, 250 epochs, volumes of 368 lines alone. It draws other numbers of lines, most of them small, and trains
+        with the evaluator, as `objective=evaluator` does.
     """
     if size == "full":
-        data = DataConfig(anatomy="knee", challenge="singlecoil")
+        data = DataConfig(anatomy="knee", challenge="singlecoil", min_phase=368, max_phase=368)
         return RunConfig(
             task="knee_acquire",
             stage=1,

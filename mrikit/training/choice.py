@@ -82,6 +82,8 @@ def _criteria(data: DataConfig) -> list[_Criterion]:
         found.append(_least("min_coils", data.min_coils, "coils", lambda one: one.kspace.shape[1]))
     if data.max_coils:
         found.append(_most("max_coils", data.max_coils, "coils", lambda one: one.kspace.shape[1]))
+    if data.min_phase:
+        found.append(_least("min_phase", data.min_phase, "phase columns", lambda one: one.kspace.shape[3]))
     if data.max_phase:
         found.append(_most("max_phase", data.max_phase, "phase columns", lambda one: one.kspace.shape[3]))
     if data.square_only:

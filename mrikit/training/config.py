@@ -26,6 +26,7 @@ _COUNTS = (
     "field_strength_t",
     "min_coils",
     "max_coils",
+    "min_phase",
     "max_phase",
 )
 MEMORY_SETTINGS = frozenset({"use_checkpoint", "checkpoint_every", "coils_at_a_time"})
@@ -67,7 +68,7 @@ class DataConfig:
     challenge: str = "multicoil"
     """What the names of fastMRI's folders begin with: `multicoil` or `singlecoil`; others are taken as they are."""
     field_strength_t: float = 0.0
-    """Only volumes scanned at about this field, such as `1.5`, tesla; 0 for all. With this and the next six, volumes
+    """Only volumes scanned at about this field, such as `1.5`, tesla; 0 for all. With this and the next seven, volumes
     that do not say what is asked for stay out, and the plan says how many."""
     acquisitions: tuple[str, ...] = ()
     """Only volumes of these protocols, such as `CORPD_FBK,CORPDFS_FBK`; empty for all."""
@@ -77,6 +78,8 @@ class DataConfig:
     """Only volumes of at least so many coils in their files."""
     max_coils: int = 0
     """Only volumes of at most so many coils in their files, such as `20`; 0 for any number."""
+    min_phase: int = 0
+    """Only volumes of at least so many phase columns; with `data.max_phase` the same, of just so many."""
     max_phase: int = 0
     """Only volumes of at most so many phase columns, such as `740`; 0 for any number."""
     square_only: bool = False
@@ -101,9 +104,11 @@ class DataConfig:
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
         if not 0 < self.epoch_share <= 1:
             raise ConfigError(f"data.epoch_share is above 0 and at most 1, found {self.epoch_share:g}; try 0.2")
-        if 0 < self.max_coils < self.min_coils:
-            found = f"{self.max_coils} and {self.min_coils}"
-            raise ConfigError(f"data.max_coils is 0 or at least data.min_coils, found {found}")
+        for noun in ("coils", "phase"):
+            least, most = getattr(self, f"min_{noun}"), getattr(self, f"max_{noun}")
+            if 0 < most < least:
+                found = f"{most} and {least}"
+                raise ConfigError(f"data.max_{noun} is 0 or at least data.min_{noun}, found {found}")
         if self.matrix and (len(self.matrix) != 2 or min(self.matrix) < 1):
             found = ",".join(map(str, self.matrix))
             raise ConfigError(f"data.matrix is readout,phase, such as 128,128, found {found}")

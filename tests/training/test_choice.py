@@ -52,7 +52,12 @@ def test_volumes_that_do_not_fit_are_left_out_for_a_reason(asked, left, reason):
 
 @pytest.mark.parametrize(
     ("asked", "name"),
-    [({"field_strength_t": 3.0}, "high"), ({"min_coils": 3}, "coils"), ({"square_only": True}, "square")],
+    [
+        ({"field_strength_t": 3.0}, "high"),
+        ({"min_coils": 3}, "coils"),
+        ({"min_phase": 29}, "wide"),
+        ({"square_only": True}, "square"),
+    ],
 )
 def test_what_alone_fits_is_taken(asked, name):
     fitting, (left,) = choose_volumes(VOLUMES, DataConfig(**asked), "data")

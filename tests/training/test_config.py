@@ -230,6 +230,7 @@ def test_what_has_no_orientation_is_not_transposed(words, message):
             {"data.min_coils": "8", "data.max_coils": "4"},
             "data.max_coils is 0 or at least data.min_coils, found 4 and 8",
         ),
+        ({"data.min_phase": "369", "data.max_phase": "368"}, "data.max_phase is 0 or at least data.min_phase"),
     ],
 )
 def test_a_choice_of_data_that_nothing_can_fit_is_refused(words, message):
