@@ -1,7 +1,7 @@
 """Volumes to the full slices of one split, which episodes are played on."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,7 +176,9 @@ def _all_volumes(data: Data) -> tuple[list[Volume], list[str], str]:
         by_id = {file.volume_id: file.name for file in files}
         volumes = open_training_volumes(files, str(data)).volumes
         return volumes, [by_id[volume.info.volume_id] for volume in volumes], str(data)
-    volumes = list(data)
+    volumes = list(data) if isinstance(data, Iterable) else [data]
+    if odd := [type(one).__name__ for one in volumes if not isinstance(one, Volume)]:
+        raise DataError(f"an environment needs a folder, a file or a list of volumes, found {odd[0]}")
     if not volumes:
         raise DataError("an environment needs at least one volume, found none")
     return volumes, ["" for _ in volumes], "the volumes given"

@@ -94,9 +94,9 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
         """Measure a column.
 
         Raises:
-            DataError: It is out of range, or refused; or the episode is over.
+            DataError: It is no whole number, out of range, or refused; or the episode is over.
         """
-        (reward,) = self.episodes.measure(np.array([action]))
+        (reward,) = self.episodes.measure(np.ravel(action))
         return self._observation(), float(reward), bool(self.episodes.is_over[0]), False, row_info(self.episodes, 0)
 
     @property
@@ -113,9 +113,9 @@ class AcquireEnv(gymnasium.Env[Observation, np.int64]):
         """The scores that the next image would have with each of these columns; nothing is changed.
 
         Raises:
-            DataError: One is out of range.
+            DataError: One is no whole number, or out of range.
         """
-        return self.episodes.try_columns([0] * len(actions), np.asarray(actions).tolist())
+        return self.episodes.try_columns([0] * len(actions), actions)
 
     def render(self) -> npt.NDArray[np.uint8] | None:
         """(y, columns, 3) uint8: mask, image and error; nothing without a render mode."""

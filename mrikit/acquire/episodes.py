@@ -1,5 +1,6 @@
 """Episodes: the state of a batch of acquisitions, each on its slice, and what a chosen line makes of it."""
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -123,22 +124,22 @@ class Episodes:
             largest = self.images[list(rows)].amax((-2, -1)).cpu().numpy()
             self.unit[list(rows)] = np.where(largest > 0, largest, 1)
 
-    def measure(self, columns: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    def measure(self, columns: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Measure a line in every row.
 
         Args:
-            columns: (row,) the line of each.
+            columns: (row,) the line of each, whole numbers.
 
         Returns:
             (row,) rewards.
 
         Raises:
-            DataError: A line is out of range or, where that is refused, taken; or an episode is over.
+            DataError: A line is no whole number, out of range or, where that is refused, taken; or an episode is over.
         """
         rows = range(len(self.mask))
         if self.is_over.any():
             raise DataError(f"the episode of row {int(self.is_over.argmax())} is over; reset it before the next step")
-        self._require_allowed(rows, columns)
+        columns = self._allowed(rows, columns)
         name = self.config.score
         before = self.scores[name].copy()
         is_new = ~self.mask[rows, columns]
@@ -153,27 +154,27 @@ class Episodes:
             return np.where(self.is_over, value(name, self.scores[name]), 0.0)
         return gain(name, before, self.scores[name])
 
-    def try_columns(self, rows: Sequence[int], columns: Sequence[int]) -> Scores:
+    def try_columns(self, rows: Sequence[int], columns: npt.ArrayLike) -> Scores:
         """The scores that rows would have with one more line each; nothing is changed.
 
         Args:
             rows: (n,) a row may come more than once.
-            columns: (n,) a line for each.
+            columns: (n,) a line for each, whole numbers.
 
         Returns:
             (n,) float64 by name.
 
         Raises:
-            DataError: A line is out of range.
+            DataError: A line is no whole number, or out of range.
         """
-        self._require_allowed(rows, np.asarray(columns), is_tried=True)
+        columns = self._allowed(rows, columns, is_tried=True).tolist()
         parts = []
         for first in range(0, len(rows), _TRIED_AT_A_TIME):
             some, lines = list(rows[first : first + _TRIED_AT_A_TIME]), columns[first : first + _TRIED_AT_A_TIME]
             mask = self.mask[some]
             mask[range(len(some)), lines] = True
             parts.append(self._compute(some, mask & self.is_acquired[some])[1])
-        return {name: np.concatenate([part[name] for part in parts]) for name in self.scores}
+        return {name: np.concatenate([np.empty(0), *(part[name] for part in parts)]) for name in self.scores}
 
     def outputs_of(self, positions: Sequence[int], mask: npt.NDArray[np.bool_]) -> Output:
         """What is reconstructed of slices with what some masks measure of them; no row is changed.
@@ -187,10 +188,13 @@ class Episodes:
         """
         return self._reconstruct(torch.cat([self.slices.read(position).kspace for position in positions]), mask)
 
-    def _require_allowed(
-        self, rows: Sequence[int], columns: npt.NDArray[np.integer], *, is_tried: bool = False
-    ) -> None:
-        width = self.mask.shape[1]
+    def _allowed(self, rows: Sequence[int], actions: npt.ArrayLike, *, is_tried: bool = False) -> npt.NDArray[np.int64]:
+        """(row,) the columns that actions name, one for each of the rows, if all of them may be measured."""
+        width, found = self.mask.shape[1], np.asarray(actions)
+        if found.shape != (len(rows),) or (found.size and found.dtype.kind not in "iu"):
+            some = reprlib.repr(found.tolist())
+            raise DataError(f"an action is a column from 0 to {width - 1}, one for each of {len(rows)}; found {some}")
+        columns = found.astype(np.int64)
         wrong = columns[(columns < 0) | (columns >= width)]
         if len(wrong):
             raise DataError(f"an action is a column from 0 to {width - 1}, found {int(wrong[0])}")
@@ -199,6 +203,7 @@ class Episodes:
                 if not self.action_mask[row, column]:
                     why = "measured already" if self.mask[row, column] else "not acquired by the scanner"
                     raise DataError(f"column {column} is {why}; choose one that the action mask allows")
+        return columns
 
     def _look(self, rows: Sequence[int]) -> None:
         """Reconstruct and score some rows as they are now."""

@@ -12,6 +12,7 @@ from mrikit.acquire.picture import draw_episode
 from mrikit.errors import ConfigError
 
 _OPTIONS = ("volume", "slice")
+_LISTS = (list, tuple, np.ndarray)
 
 
 def require_render_mode(render_mode: str | None) -> None:
@@ -36,13 +37,14 @@ def begin_rows(
         options: `volume` and `slice` of all of them, or a list with one for each; without them, as chance has it.
 
     Raises:
-        ConfigError: An unknown option, or a budget larger than the free columns.
+        ConfigError: An unknown option, not one for each row, or a budget larger than the free columns.
         DataError: There is no such volume or slice.
     """
     options = options or {}
     for name in options:
         if name not in _OPTIONS:
             raise ConfigError(f"reset has the options {' and '.join(_OPTIONS)}, found {name!r}")
+    _require_one_each(options, len(episodes.mask))
     draws = chance.draw(rows, episodes.config.split, len(episodes.slices), episodes.given.num_lines)
     positions = [draw.position for draw in draws]
     for place, row in enumerate(rows):
@@ -70,5 +72,11 @@ def render_row(episodes: Episodes, row: int) -> npt.NDArray[np.uint8]:
     return draw_episode(episodes.mask[row], image, reference)
 
 
+def _require_one_each(options: Mapping[str, Any], num_rows: int) -> None:
+    for name, wanted in options.items():
+        if isinstance(wanted, _LISTS) and len(wanted) != num_rows:
+            raise ConfigError(f"the option {name} is one for all, or one for each of {num_rows}; found {len(wanted)}")
+
+
 def _of_row(wanted: Any, row: int) -> Any:  # noqa: ANN401 - a volume's name or a number
-    return wanted[row] if isinstance(wanted, list | tuple | np.ndarray) else wanted
+    return wanted[row] if isinstance(wanted, _LISTS) else wanted

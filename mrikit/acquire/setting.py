@@ -1,5 +1,6 @@
 """An environment's arguments to its episodes."""
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ def observation_space(matrix: tuple[int, int]) -> gymnasium.spaces.Space[Any]:
     )
 
 
+def require_count(name: str, value: object) -> None:
+    """Refuse what is no whole number from 1.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ConfigError(f"{name} is a whole number from 1, found {reprlib.repr(value)}")
+
+
 def _numbers(budget: int | None, initial: Initial | None, scenario: Preset | None) -> tuple[int, Initial]:
     if scenario is not None:
         budget = scenario.budget if budget is None else budget
@@ -64,4 +75,5 @@ def _numbers(budget: int | None, initial: Initial | None, scenario: Preset | Non
     if budget is None or initial is None:
         missing = "budget" if budget is None else "initial"
         raise ConfigError(f"an environment needs `{missing}`, or a preset such as 'miccai_normal'; found neither")
+    require_count("budget", budget)
     return budget, initial

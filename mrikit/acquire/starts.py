@@ -1,5 +1,7 @@
 """The lines that an episode is given: the middle of k-space, or a mask."""
 
+import contextlib
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,13 +45,22 @@ def given_lines(initial: Initial, width: int) -> Given:
         fewest = most = count
         mask = initial
     else:
-        counts = np.atleast_1d(np.asarray(initial))
-        if counts.ndim != 1 or len(counts) > 2 or not np.issubdtype(counts.dtype, np.integer):
-            raise ConfigError(
-                f"initial is a number of middle lines, the fewest and most of them, or a bool mask; found {initial!r}"
-            )
+        counts = _counts(initial)
         fewest, most = int(counts[0]), int(counts[-1])
         mask = None
     if not 1 <= fewest <= most <= width:
         raise ConfigError(f"initial has 1 to {width} lines, the fewest first; found {fewest} to {most}")
     return Given(width=width, num_lines=(fewest, most), mask=mask)
+
+
+def _counts(initial: object) -> npt.NDArray[np.integer]:
+    """One number or two."""
+    found = None
+    with contextlib.suppress(ValueError):  # lists of other lengths in a list
+        found = np.atleast_1d(np.asarray(initial))
+    if found is None or found.ndim != 1 or not 1 <= len(found) <= 2 or found.dtype.kind not in "iu":
+        shown = " ".join(reprlib.repr(initial).split())
+        raise ConfigError(
+            f"initial is a number of middle lines, the fewest and most of them, or a numpy bool mask; found {shown}"
+        )
+    return found

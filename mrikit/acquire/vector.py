@@ -12,7 +12,7 @@ from mrikit.acquire.environment import Observation
 from mrikit.acquire.extra import gymnasium
 from mrikit.acquire.faces import begin_rows, render_row, require_render_mode, row_info
 from mrikit.acquire.rewards import Scores
-from mrikit.acquire.setting import AnyReconstructor, make_episodes, observation_space
+from mrikit.acquire.setting import AnyReconstructor, make_episodes, observation_space, require_count
 from mrikit.acquire.starts import Initial
 from mrikit.errors import ConfigError
 
@@ -65,8 +65,7 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
         **settings: Any,  # noqa: ANN401 - they are checked by name and type
     ) -> None:
         require_render_mode(render_mode)
-        if num_envs < 1:
-            raise ConfigError(f"num_envs is at least 1, found {num_envs}")
+        require_count("num_envs", num_envs)
         self.render_mode = render_mode
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
@@ -118,12 +117,11 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
 
         Raises:
             ConfigError: There is not one action for each row.
-            DataError: One is out of range, or refused; or an episode is over.
+            DataError: One is no whole number, out of range, or refused; or an episode is over.
         """
-        columns = np.asarray(actions)
-        if columns.shape != (self.num_envs,):
-            raise ConfigError(f"a step takes one action for each of {self.num_envs} rows, found {columns.shape}")
-        rewards = self.episodes.measure(columns)
+        if np.shape(actions) != (self.num_envs,):
+            raise ConfigError(f"a step takes one action for each of {self.num_envs} rows, found {np.shape(actions)}")
+        rewards = self.episodes.measure(actions)
         is_over = self.episodes.is_over.copy()
         ended = np.flatnonzero(is_over).tolist()
         observation, infos = self.episodes.observation, dict[str, Any]()
@@ -153,9 +151,9 @@ class AcquireVectorEnv(gymnasium.vector.VectorEnv[Observation, Actions, npt.NDAr
         """The scores that rows would have with these columns, one each; nothing is changed.
 
         Raises:
-            DataError: One is out of range.
+            DataError: One is no whole number, or out of range.
         """
-        return self.episodes.try_columns(np.asarray(rows).tolist(), np.asarray(actions).tolist())
+        return self.episodes.try_columns(np.asarray(rows).tolist(), actions)
 
     def render(self) -> tuple[npt.NDArray[np.uint8], ...] | None:
         """A picture of each row, see `AcquireEnv.render`."""

@@ -94,3 +94,9 @@ def test_opened_slices_serve_several_environments():
     one, several = make_env(slices), make_vector(slices)
     assert one.episodes.slices is several.episodes.slices is slices
     assert one.reset(seed=1)[0]["mask"].shape == (SIZE[1],)
+
+
+@pytest.mark.parametrize("data", [None, 3, ["folder"]])
+def test_what_are_no_volumes_is_named(data):
+    with pytest.raises(DataError, match=r"needs a folder, a file or a list of volumes, found (NoneType|int|str)"):
+        open_slices(data, ZERO_FILLED, AcquireConfig())

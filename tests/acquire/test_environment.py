@@ -197,11 +197,19 @@ def test_a_picture_shows_mask_image_and_error():
     [
         ({"budget": 23}, "a budget of 23 lines, but only 22 columns of 28 are free; a budget of at most 22 would do"),
         ({"budget": 21, "acquired": (3, 25)}, "only 16 columns in file., of 22 acquired are free"),
-        ({"budget": 0}, "the budget is at least one line, found 0"),
+        ({"budget": 0}, "budget is a whole number from 1, found 0"),
+        ({"budget": 1.5}, "budget is a whole number from 1, found 1.5"),
+        ({"budget": np.nan}, "budget is a whole number from 1, found nan"),
+        ({"budget": "8"}, "budget is a whole number from 1, found '8'"),
+        ({"budget": [3, 4]}, r"budget is a whole number from 1, found \[3, 4\]"),
         ({"initial": np.ones(30, bool)}, "the initial mask has 30 columns, and k-space 28; make one for this data"),
         ({"initial": 0}, "initial has 1 to 28 lines"),
         ({"initial": (6, 2)}, "initial has 1 to 28 lines"),
         ({"initial": "many"}, "initial is a number of middle lines"),
+        ({"initial": torch.ones(28, dtype=torch.bool)}, "or a numpy bool mask; found tensor"),
+        ({"initial": np.ones(28, int)}, "or a numpy bool mask; found array"),
+        ({"initial": [[1], [2, 3]]}, r"or a numpy bool mask; found \[\[1\], \[2, 3\]\]"),
+        ({"initial": []}, r"or a numpy bool mask; found \[\]"),
         ({"initial": None}, "needs `initial`, or a preset"),
         ({"render_mode": "human"}, "render_mode is 'rgb_array' or nothing, found 'human'"),
         ({"score": "sim"}, "score is ssim or psnr or nmse or mse or kspace_nmse, found 'sim'"),
@@ -227,6 +235,28 @@ def test_an_action_out_of_range_is_named():
             env.step(column)
         with pytest.raises(DataError, match=f"found {column}"):
             env.try_actions(np.array([column]))
+
+
+@pytest.mark.parametrize("action", [2.5, np.nan, None, "3", True, [3, 4], [], np.float64(3)])
+def test_what_is_no_column_is_refused_and_costs_no_step(action):
+    env = make_env()
+    env.reset(seed=1)
+    before = env.episodes.mask.copy()
+    with pytest.raises(DataError, match="an action is a column from 0 to 27, one for each of 1; found") as error:
+        env.step(action)
+    assert "\n" not in str(error.value)
+    assert (env.episodes.mask == before).all()
+    assert env.episodes.num_steps == 0
+    with pytest.raises(DataError, match=r"from 0 to 27, one for each of 2; found \[1.5, 2.0\]"):
+        env.try_actions(np.array([1.5, 2.0]))
+
+
+def test_a_column_may_be_any_whole_number_and_none_need_be_tried():
+    env = make_env()
+    env.reset(seed=1)
+    for count, column in enumerate((3, np.int32(4), np.array(5), np.array([6], np.uint8)), 7):
+        assert env.step(column)[4]["num_lines"] == count
+    assert env.try_actions(np.array([], int))["ssim"].shape == (0,)
 
 
 def test_unknown_options_volumes_and_slices_are_named():

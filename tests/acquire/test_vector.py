@@ -126,7 +126,9 @@ def test_gymnasium_makes_it_by_name():
 @pytest.mark.parametrize(
     ("act", "message"),
     [
-        (lambda env: make_vector(num_envs=0), "num_envs is at least 1, found 0"),
+        (lambda env: make_vector(num_envs=0), "num_envs is a whole number from 1, found 0"),
+        (lambda env: make_vector(num_envs=2.5), "num_envs is a whole number from 1, found 2.5"),
+        (lambda env: env.reset(options={"slice": [0, 1]}), "slice is one for all, or one for each of 3; found 2"),
         (
             lambda env: make_vector(autoreset_mode="NEXT_STEP"),
             "autoreset_mode is SAME_STEP or DISABLED, found NEXT_STEP",
