@@ -122,7 +122,7 @@ def _named(
     named = NamedPolicy(
         policy=policy,
         policy_config=parse_assignments(settings),
-        reconstructor=_local(reconstructor) or "zero_filled",
+        reconstructor="zero_filled" if reconstructor is None else _local(reconstructor) or "",
         num_given=given,
         budget=budget,
     )

@@ -31,6 +31,8 @@ class PolicyModelConfig:
     """Its name."""
     policy_config: Mapping[str, Any]
     """Its settings that differ from the defaults."""
+    policy_digest: str = ""
+    """The first digits of a digest of what it took from files, an order or a network; empty of others."""
     num_given: int
     """Lines in the middle that are measured before the first decision."""
     budget: int

@@ -65,15 +65,24 @@ class Reconstructor:
         at_a_time = 1 if one_by_one else _slices_at_a_time(scan.kspace)
         batches = zip(*(part.split(at_a_time) for part in inputs), strict=True)
         with real_float32(), autocast(lines.device, self.precision):
-            outputs = [self.fill(*batch) if self.fill else Output(self.function(*batch)) for batch in batches]
+            outputs = [self.fill(*batch) if self.fill else Output(self._call(*batch)) for batch in batches]
         image = torch.cat([image_of(output).float() for output in outputs])
         if self.crops_before:
             image = _in_the_middle(image, scan.shape)
         if image.shape != (len(lines), *scan.shape):
             expected, found = (" x ".join(map(str, size)) for size in ((len(lines), *scan.shape), image.shape))
             raise DataError(f"{self.name} made images of {found}; {expected} would do: batch, y, x")
+        if not bool(image.isfinite().all()):
+            raise DataError(f"{self.name} made an image with NaN or infinity; finite weights and data would do")
         filled = [output.kspace for output in outputs if output.kspace is not None]
         return Output(image, torch.cat(filled) if filled else None)
+
+    def _call(self, *inputs: torch.Tensor) -> torch.Tensor:
+        image = self.function(*inputs)
+        if not isinstance(image, torch.Tensor):
+            found = type(image).__name__
+            raise DataError(f"{self.name} made a {found}; a tensor (batch, y, x) of images would do")
+        return image
 
 
 def as_reconstructor(
@@ -87,12 +96,12 @@ def as_reconstructor(
 
     Raises:
         CheckpointError: The weights are damaged, or fit no model.
-        ConfigError: Nothing is called so.
+        ConfigError: Nothing is called so, or it chooses its lines itself.
     """
     if isinstance(what, Reconstructor):
         return what
     if isinstance(what, str | Path):
-        what = _named(what, device)
+        what = named_method(what, device)
     if isinstance(what, Method):
         return _of_method(what)
     if isinstance(what, nn.Module):
@@ -102,15 +111,25 @@ def as_reconstructor(
     raise ConfigError(f"a reconstructor is a name, a path of weights, a model or a function; found {what!r}")
 
 
-def _named(what: str | Path, device: torch.device | str) -> Method:
-    if str(what) in CLASSICAL:
-        return build_method(ReconstructConfig(model=str(what)), device)
-    if not Path(what).exists():
+def named_method(what: str | Path, device: torch.device | str) -> Method:
+    """The method of a classical name, or of weights or the run folder of a network.
+
+    Raises:
+        CheckpointError: The weights are damaged, or fit no model.
+        ConfigError: Nothing is called so, or it chooses its lines itself.
+    """
+    name = str(what)
+    if name in CLASSICAL:
+        return build_method(ReconstructConfig(model=name), device)
+    if not name or not Path(name).exists():
         raise ConfigError(
-            f"no reconstructor is called {str(what)!r}, and no file either; there are {', '.join(CLASSICAL)}, and the "
+            f"no reconstructor is called {name!r}, and no file either; there are {', '.join(CLASSICAL)}, and the "
             f"weights or run folders of networks"
         )
-    return build_method(ReconstructConfig(weights=Path(what)), device)
+    method = build_method(ReconstructConfig(weights=Path(name)), device)
+    if method.is_adaptive:
+        raise ConfigError(f"{name}: {method.name} chooses its lines itself; `mrikit reconstruct` takes it as it is")
+    return method
 
 
 def _of_method(method: Method) -> Reconstructor:

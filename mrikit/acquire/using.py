@@ -1,5 +1,8 @@
 """A policy by name, or one that was trained, as a method that reconstructs folders of volumes."""
 
+import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,19 +11,20 @@ from typing import Any
 import torch
 
 from mrikit.acquire.looking import FullScan
+from mrikit.acquire.policies.evaluator import LowestScore
+from mrikit.acquire.policies.fixed_order import FixedOrder
 from mrikit.acquire.policies.policy import Policy
 from mrikit.acquire.policies.setting import PolicySetting
 from mrikit.acquire.policies.table import POLICIES, build_policy
 from mrikit.acquire.policy_model import PolicyModel, PolicyModelConfig
-from mrikit.acquire.reconstructors import as_reconstructor
+from mrikit.acquire.reconstructors import as_reconstructor, named_method
 from mrikit.acquire.trained import TrainedPolicy, load_trained, reconstructor_info, require_reconstructor
 from mrikit.checkpoint import Weights, last_stage
 from mrikit.config import build_config
 from mrikit.data import MaskPlan, cropped_shape
 from mrikit.errors import ConfigError, DataError
 from mrikit.masks import LEARNED_KIND
-from mrikit.models import CLASSICAL
-from mrikit.reconstruct import Method, ReconstructConfig, Routing, build_method
+from mrikit.reconstruct import Method, ReconstructConfig, Routing
 from mrikit.storage import Location
 from mrikit.volumes import scan_volumes
 
@@ -65,7 +69,7 @@ def named_routing(named: NamedPolicy, data: Location, device: torch.device | str
         ConfigError: A setting is wrong, or the budget is larger than the free columns.
         DataError: There are no volumes, or the policy cannot be made of them.
     """
-    method = _reconstructor(named.reconstructor, device)
+    method = named_method(named.reconstructor, device)
     matrix = _matrix(data, method)
     if named.num_given + named.budget > matrix[1]:
         raise ConfigError(
@@ -82,7 +86,7 @@ def named_routing(named: NamedPolicy, data: Location, device: torch.device | str
         return build_policy(name, settings, replace(setting, truth=full))
 
     made = None if POLICIES[name].needs_truth else build_policy(name, settings, setting)
-    config = _config(name, settings, named.num_given, named.budget, method)
+    config = _config(name, _changed(name, settings), named.num_given, named.budget, method, _digest(made))
     model = PolicyModel(config, truly if made is None else lambda _full: made, ready)
     return _routing(replace(method, name=name, model=model, learned={}), config, matrix)
 
@@ -100,9 +104,9 @@ def trained_routing(run: Path, device: torch.device | str = "cpu", reconstructor
         ConfigError: The reconstructor is not there, or not the one that the policy was learned with.
     """
     trained = load_trained(run, device)
-    what = reconstructor or _beside(trained)
+    what = _beside(trained) if reconstructor is None else reconstructor
     require_reconstructor(trained, reconstructor_info(what))
-    method, episode = _reconstructor(what, device), trained.episode
+    method, episode = named_method(what, device), trained.episode
     config = _config(trained.name, trained.policy_config, episode.num_given, episode.budget, method)
     policy = trained.policy
     model = PolicyModel(config, lambda _full: policy, as_reconstructor(method, device), trained.matrix)
@@ -146,13 +150,33 @@ def _beside(trained: TrainedPolicy) -> str:
     return str(stage)
 
 
+def _changed(policy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that differ from the defaults, typed, so that a run is the same however they were written."""
+    whole = build_config(POLICIES[policy].config, settings, f"policy {policy}")
+    values = {field.name: (getattr(whole, field.name), field.default) for field in dataclasses.fields(whole)}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def _digest(policy: Policy | None) -> str:
+    """First digits of a digest of what a policy took from files, which may hold something else the next time."""
+    if isinstance(policy, FixedOrder):
+        return hashlib.sha256(json.dumps(policy.order).encode()).hexdigest()[:_DIGEST_LENGTH]
+    if isinstance(policy, LowestScore):
+        found = hashlib.sha256()
+        for name, tensor in policy.evaluator.state_dict().items():
+            found.update(name.encode() + tensor.numpy(force=True).tobytes())
+        return found.hexdigest()[:_DIGEST_LENGTH]
+    return ""
+
+
 def _config(
-    policy: str, settings: Mapping[str, Any], num_given: int, budget: int, reconstructor: Method
+    policy: str, settings: Mapping[str, Any], num_given: int, budget: int, reconstructor: Method, digest: str = ""
 ) -> PolicyModelConfig:
     weights = reconstructor.weights
     return PolicyModelConfig(
         policy=policy,
         policy_config=settings,
+        policy_digest=digest,
         num_given=num_given,
         budget=budget,
         reconstructor=reconstructor.name,
@@ -169,20 +193,6 @@ def _routing(method: Method, config: PolicyModelConfig, matrix: tuple[int, int])
         center_fraction=config.num_given / matrix[1],
     )
     return Routing(methods=(method,), config=ReconstructConfig(model=method.name, mask=plan))
-
-
-def _reconstructor(what: str, device: torch.device | str) -> Method:
-    if what in CLASSICAL:
-        return build_method(ReconstructConfig(model=what), device)
-    if not Path(what).exists():
-        raise ConfigError(
-            f"no reconstructor is called {what!r}, and no file either; there are {', '.join(CLASSICAL)}, and the "
-            f"weights or run folders of networks"
-        )
-    method = build_method(ReconstructConfig(weights=Path(what)), device)
-    if method.is_adaptive:
-        raise ConfigError(f"{what}: {method.name} chooses its lines itself; `mrikit reconstruct` takes it as it is")
-    return method
 
 
 def _matrix(data: Location, method: Method) -> tuple[int, int]:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from acquire.scans import SIZE, WINDOW, make_env, make_scans
+from reconstruct.learned_weights import save_adaptive
 from reconstruct.networks import save_unet
 
 from mrikit.acquire.reconstructors import Reconstructor, as_reconstructor
@@ -95,6 +96,7 @@ def test_what_a_reconstructor_has_to_see_is_what_it_is_given():
     ("what", "message"),
     [
         ("sense", "no reconstructor is called 'sense', and no file either; there are zero_filled, grappa"),
+        ("", "no reconstructor is called '', and no file either"),
         (3, "a reconstructor is a name, a path of weights, a model or a function; found 3"),
         (build_method(ReconstructConfig(model="zero_filled", flips=True)), "zero_filled: .* no mirror images"),
     ],
@@ -108,3 +110,15 @@ def test_what_is_no_reconstructor_is_named_on_one_line(what, message):
 def test_images_of_another_shape_are_refused():
     with pytest.raises(DataError, match="<lambda> made images of 1 x 3 x 32 x 28; 1 x 32 x 28 would do"):
         image_of(lambda masked_kspace, mask, num_center_lines: masked_kspace.abs())
+
+
+def test_what_is_no_image_is_refused():
+    with pytest.raises(DataError, match=r"<lambda> made a NoneType; a tensor \(batch, y, x\) of images would do"):
+        image_of(lambda masked_kspace, mask, num_center_lines: None)
+    with pytest.raises(DataError, match="<lambda> made an image with NaN or infinity"):
+        image_of(lambda masked_kspace, mask, num_center_lines: masked_kspace.abs()[:, 0] / 0)
+
+
+def test_weights_that_choose_their_lines_are_no_reconstructor(tmp_path):
+    with pytest.raises(ConfigError, match="adaptive_varnet chooses its lines itself"):
+        as_reconstructor(save_adaptive(tmp_path / "w.safetensors"))
