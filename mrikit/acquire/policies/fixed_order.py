@@ -19,6 +19,8 @@ class FixedOrder:
 
     order: tuple[int, ...]
     """Columns, the first measured first, each once."""
+    width: int = 0
+    """Columns of the k-space that it was made for; 0 where that is not known, as of a list in a file."""
     ignores_image: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -29,11 +31,16 @@ class FixedOrder:
         """See `Policy`; nothing is drawn.
 
         Raises:
-            DataError: The order names a column that is not there, or none of its lines is free.
+            DataError: The order is for another width, names a column that is not there, or none of its lines is free.
         """
         del generators
         is_free = observation.is_free
         width = is_free.shape[-1]
+        if self.width not in (0, width):
+            raise DataError(
+                f"an order of lines was made for {self.width} columns, but k-space has {width}; an order of this width "
+                f"would do"
+            )
         if max(self.order) >= width:
             raise DataError(
                 f"an order of lines names column {max(self.order)}, but k-space has {width} columns; an order of this "
@@ -71,4 +78,4 @@ def order_of_probabilities(probabilities: torch.Tensor) -> FixedOrder:
         raise DataError(f"an order of lines needs a probability (phase,) of each, found {found}; lines would do")
     columns = from_center(len(probabilities))
     falling = torch.argsort(probabilities.cpu()[columns], descending=True, stable=True)
-    return FixedOrder(order=tuple(columns[falling].tolist()))
+    return FixedOrder(order=tuple(columns[falling].tolist()), width=len(columns))

@@ -12,6 +12,7 @@ from mrikit.acquire.policies.fixed_order import FixedOrder
 from mrikit.acquire.policies.nonadaptive_oracle import greedy_order
 from mrikit.acquire.policies.oracle import OneStepOracle
 from mrikit.acquire.policies.setting import PolicySetting
+from mrikit.acquire.rewards import SCORES
 from mrikit.acquire.starts import given_lines
 from mrikit.errors import ConfigError
 
@@ -26,6 +27,12 @@ class OracleConfig:
     """How many free lines are tried, drawn for each image; 0 for all."""
     batch_size: int = 16
     """Masks that are reconstructed and scored at once."""
+
+    def __post_init__(self) -> None:
+        _require_score("oracle", self.score)
+        if self.num_samples < 0:
+            raise ConfigError(f"policy oracle needs num_samples of at least 1, or 0 for all; found {self.num_samples}")
+        _require_one("oracle", "batch_size", self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +53,9 @@ class NonadaptiveOracleConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise ConfigError("policy nonadaptive_oracle needs data=FOLDER of training volumes, found nothing")
-        if self.num_images < 1:
-            raise ConfigError(f"policy nonadaptive_oracle needs num_images of at least 1, found {self.num_images}")
+        _require_score("nonadaptive_oracle", self.score)
+        _require_one("nonadaptive_oracle", "num_images", self.num_images)
+        _require_one("nonadaptive_oracle", "batch_size", self.batch_size)
 
 
 def oracle(config: OracleConfig, setting: PolicySetting) -> OneStepOracle:
@@ -73,6 +81,11 @@ def nonadaptive_oracle(config: NonadaptiveOracleConfig, setting: PolicySetting) 
     if setting.reconstructor is None:
         raise ConfigError("policy nonadaptive_oracle needs a reconstructor, which is not known here")
     slices = open_slices(config.data, setting.reconstructor, AcquireConfig(split=config.split), setting.device)
+    if slices.matrix[1] != setting.matrix[1]:
+        raise ConfigError(
+            f"{config.data}: k-space of {slices.matrix[1]} columns, and the volumes to acquire have "
+            f"{setting.matrix[1]}; an order needs training volumes of their width"
+        )
     places = np.unique(np.linspace(0, len(slices) - 1, config.num_images).round().astype(int))
     full = full_scan([slices.read(place) for place in places.tolist()], setting.reconstructor)
     can_measure = acquired_lines(full.scan).all(0)
@@ -86,3 +99,13 @@ def nonadaptive_oracle(config: NonadaptiveOracleConfig, setting: PolicySetting) 
         budget=setting.budget,
         batch_size=config.batch_size,
     )
+
+
+def _require_score(policy: str, name: str) -> None:
+    if name not in SCORES:
+        raise ConfigError(f"policy {policy} scores by {', '.join(SCORES)}, found {name!r}")
+
+
+def _require_one(policy: str, name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"policy {policy} needs {name} of at least 1, found {value}")

@@ -52,4 +52,4 @@ def greedy_order(
         line = lines[scores.view(len(lines), num_images).mean(-1).argmax()]
         order.append(int(line))
         mask = with_line(mask[None], line[None])[0]
-    return FixedOrder(order=tuple(order))
+    return FixedOrder(order=tuple(order), width=len(start))

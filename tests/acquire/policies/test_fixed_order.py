@@ -74,6 +74,14 @@ def test_an_order_of_wider_k_space_is_refused():
         choose(FixedOrder(order=(9, 2)), [[]], 8)
 
 
+def test_an_order_that_was_made_for_another_width_is_refused_also_where_its_columns_are_there():
+    policy = order_of_probabilities(torch.tensor([0.2, 0.9, 0.1, 1.0]))
+    with pytest.raises(
+        DataError, match="was made for 4 columns, but k-space has 8; an order of this width"
+    ):
+        choose(policy, [[]], 8)
+
+
 def test_an_order_that_has_come_to_its_end_is_refused():
     with pytest.raises(DataError, match="no line is free in an order of 2 lines; a smaller budget or a longer order"):
         choose(FixedOrder(order=(1, 2)), [[1, 2]], 8)

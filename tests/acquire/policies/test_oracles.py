@@ -110,6 +110,10 @@ def test_the_order_is_better_than_any_single_change_of_its_first_line():
     assert len(set(itertools.chain(order, [5]))) == 3
 
 
+def test_an_order_for_all_images_is_for_their_width():
+    assert greedy_order(worth, *masks_of([[5], [0, 3]], WIDTH), num_images=2, budget=1).width == WIDTH
+
+
 @pytest.mark.parametrize("budget", [0, 10])
 def test_a_budget_beyond_the_free_columns_is_refused(budget):
     with pytest.raises(ConfigError, match=f"1 to the 9 free of 10 columns, found {budget}"):

@@ -1,6 +1,7 @@
 """Policies by name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from mrikit.acquire.looking import full_scan
 from mrikit.acquire.policies import FixedOrder, greedy_order
 from mrikit.acquire.policies.table import POLICIES, PolicySetting, build_policy
 from mrikit.acquire.reconstructors import as_reconstructor
+from mrikit.config import build_config
 from mrikit.errors import ConfigError
 from mrikit.masks.kinds.center import center_block
 from mrikit.volumes import write_fastmri
@@ -103,6 +105,28 @@ def test_the_nonadaptive_oracle_finds_its_order_on_training_volumes(tmp_path):
     start = torch.from_numpy(center_block(28, 6))
     expected = greedy_order(truth().score("mse"), start, ~start, num_images=4, budget=3)
     assert build_policy("nonadaptive_oracle", settings, setting) == expected
+
+
+def test_training_volumes_of_another_width_give_no_order(tmp_path):
+    write_fastmri(tmp_path / "file.h5", make_scans(1)[0])
+    setting = replace(SETTING, matrix=(32, 40), reconstructor=as_reconstructor("zero_filled"))
+    with pytest.raises(ConfigError, match="k-space of 28 columns, and the volumes to acquire have 40; an order needs"):
+        build_policy("nonadaptive_oracle", {"data": str(tmp_path), "split": "all", "num_images": 1}, setting)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("oracle", {"num_samples": -1}, "policy oracle needs num_samples of at least 1, or 0 for all; found -1"),
+        ("oracle", {"batch_size": 0}, "policy oracle needs batch_size of at least 1, found 0"),
+        ("oracle", {"score": "kspace_nmse"}, "policy oracle scores by ssim, psnr, nmse, mse, found 'kspace_nmse'"),
+        ("nonadaptive_oracle", {"data": "DATA", "batch_size": 0}, "needs batch_size of at least 1, found 0"),
+        ("nonadaptive_oracle", {"data": "DATA", "score": "sim"}, "scores by ssim, psnr, nmse, mse, found 'sim'"),
+    ],
+)
+def test_settings_of_an_oracle_are_refused_before_there_are_images(name, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build_config(POLICIES[name].config, settings, f"policy {name}")
 
 
 def test_the_nonadaptive_oracle_names_what_it_needs():
