@@ -88,6 +88,11 @@ def load_weights(path: Path) -> Weights:
     file = _weights_file(path)
     before = _identity(file)
     record = read_record(file)
+    if isinstance(record.get("policy"), str):
+        raise CheckpointError(
+            f"{file}: weights of the policy {record['policy']}, not of a network that makes images; `mrikit acquire "
+            f"--weights` takes them"
+        )
     if not isinstance(record.get("model"), str) or not isinstance(record.get("model_config"), dict):
         raise CheckpointError(f"{file}: does not say which model its tensors belong to; give weights or a checkpoint")
     tensors = read_tensors(file, EMA_PREFIX) or read_tensors(file, WEIGHTS_PREFIX) or read_tensors(file)

@@ -287,11 +287,20 @@ def _claimed(out: Path, record: dict[str, Any], sync: Callable[[], None], *, is_
         # As it comes back from a file, which has no tuples.
         for key, value in json.loads(json.dumps(record)).items():
             if key not in _FREE and found.get(key) != value:
+                name, here, asked = _difference(key, found.get(key), value)
                 raise ConfigError(
-                    f"{out} is for reconstructions with {key} {found.get(key)}, asked for {value}; choose another --out"
+                    f"{out} is for reconstructions with {name} {here}, asked for {asked}; choose another --out"
                 )
     try:
         yield
     finally:
         if not is_shared and not find_reconstructions(out):
             path.unlink(missing_ok=True)
+
+
+def _difference(name: str, found: Any, asked: Any) -> tuple[str, Any, Any]:  # noqa: ANN401 - any JSON
+    """Name and both values of the first setting that differs, within groups of settings; a missing one is `none`."""
+    if not isinstance(found, dict) or not isinstance(asked, dict):
+        return name, "none" if found is None else found, "none" if asked is None else asked
+    key = next(key for key in {**found, **asked} if found.get(key) != asked.get(key))
+    return _difference(f"{name}.{key}", found.get(key), asked.get(key))

@@ -3,13 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from phantoms import make_volume
 from reconstruct.learned_weights import SHAPE, network, save_adaptive, write_volumes
 from typer.testing import CliRunner
 
-from mrikit.checkpoint import save_weights
+from mrikit.checkpoint import save_weights, write_tensors
 from mrikit.commands.app import app
-from mrikit.errors import ConfigError, DataError
+from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.evaluate import evaluate
 from mrikit.masks.kinds.center import center_block
 from mrikit.models import model_settings
@@ -142,7 +143,9 @@ def test_lines_that_the_scanner_did_not_acquire_are_not_chosen(tmp_path):
         (("--policy", "random", "--given", 4, "--budget", 0), "--given and --budget are at least 1, found 4 and 0"),
         (("--policy", "random", "--given", 4, "--budget", 25), "a budget of at most 24 would do"),
         (("--policy", "random", "--given", 4, "--budget", 4, "--reconstructor", "foo"), "no reconstructor is called"),
+        (("--policy", "random", "--given", 4, "--budget", 4, "--reconstructor", ""), "no reconstructor is called ''"),
         (("--policy", "random", "--given", 4, "--budget", 4, "--patients", "p.csv"), "give that too"),
+        (("--policy", "oracle", "--given", 4, "--budget", 4, "--set", "batch_size=0"), "at least 1, found 0"),
         (("--policy", "random", "--given", 4, "--budget", 4, "--held-out"), "--held-out is for networks"),
     ],
 )
@@ -168,3 +171,36 @@ def test_another_policy_needs_another_folder(run):
     run()
     with pytest.raises(ConfigError, match="is for reconstructions with model low_to_high, asked for random"):
         run(policy="random")
+
+
+def test_a_setting_that_differs_is_named_alone(run):
+    run()
+    with pytest.raises(ConfigError, match=r"with model_config.budget 5, asked for 6; choose another --out$"):
+        run(budget=6)
+    with pytest.raises(ConfigError, match=r"with model_config.reconstructor zero_filled, asked for cg_sense;"):
+        run("--reconstructor", "cg_sense")
+    with pytest.raises(ConfigError, match=r"with model_config.policy_config.is_centered none, asked for False;"):
+        run("--set", "is_centered=false")
+
+
+def test_a_run_is_the_same_however_its_settings_are_written(run):
+    run("--set", "alternates_sides=False")
+    assert run("--set", "alternates_sides=false").stdout.startswith("low_to_high: 0 volumes, 0 slices; 2 were done")
+    run(out="other")
+    assert run("--set", "alternates_sides=true", out="other").stdout.startswith("low_to_high: 0 volumes")
+
+
+def test_an_order_that_was_changed_in_its_file_is_another_run(run, tmp_path):
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps([3, 1, 4, 5, 9]))
+    run("--set", f"file={order}", policy="fixed_order")
+    assert found_in(tmp_path / "out")[0].decisions.steps[0, 3] == 1
+    order.write_text(json.dumps([9, 5, 4, 1, 3]))
+    with pytest.raises(ConfigError, match=r"with model_config.policy_digest \w{8}, asked for \w{8}; choose another"):
+        run("--set", f"file={order}", policy="fixed_order")
+
+
+def test_weights_of_a_policy_are_no_reconstructor(run, tmp_path):
+    write_tensors(tmp_path / "p.safetensors", {"weight": torch.zeros(2)}, {"policy": "ss_ddqn"})
+    with pytest.raises(CheckpointError, match=r"weights of the policy ss_ddqn, not of a network .*`mrikit acquire --w"):
+        run("--reconstructor", tmp_path / "p.safetensors")

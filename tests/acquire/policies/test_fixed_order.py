@@ -76,9 +76,7 @@ def test_an_order_of_wider_k_space_is_refused():
 
 def test_an_order_that_was_made_for_another_width_is_refused_also_where_its_columns_are_there():
     policy = order_of_probabilities(torch.tensor([0.2, 0.9, 0.1, 1.0]))
-    with pytest.raises(
-        DataError, match="was made for 4 columns, but k-space has 8; an order of this width"
-    ):
+    with pytest.raises(DataError, match="was made for 4 columns, but k-space has 8; an order of this width"):
         choose(policy, [[]], 8)
 
 
