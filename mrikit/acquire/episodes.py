@@ -124,11 +124,11 @@ class Episodes:
             largest = self.images[list(rows)].amax((-2, -1)).cpu().numpy()
             self.unit[list(rows)] = np.where(largest > 0, largest, 1)
 
-    def measure(self, columns: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def measure(self, actions: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Measure a line in every row.
 
         Args:
-            columns: (row,) the line of each, whole numbers.
+            actions: (row,) the line of each, whole numbers.
 
         Returns:
             (row,) rewards.
@@ -139,7 +139,7 @@ class Episodes:
         rows = range(len(self.mask))
         if self.is_over.any():
             raise DataError(f"the episode of row {int(self.is_over.argmax())} is over; reset it before the next step")
-        columns = self._allowed(rows, columns)
+        columns = self._allowed(rows, actions)
         name = self.config.score
         before = self.scores[name].copy()
         is_new = ~self.mask[rows, columns]
@@ -154,12 +154,12 @@ class Episodes:
             return np.where(self.is_over, value(name, self.scores[name]), 0.0)
         return gain(name, before, self.scores[name])
 
-    def try_columns(self, rows: Sequence[int], columns: npt.ArrayLike) -> Scores:
+    def try_columns(self, rows: Sequence[int], actions: npt.ArrayLike) -> Scores:
         """The scores that rows would have with one more line each; nothing is changed.
 
         Args:
             rows: (n,) a row may come more than once.
-            columns: (n,) a line for each, whole numbers.
+            actions: (n,) a line for each, whole numbers.
 
         Returns:
             (n,) float64 by name.
@@ -167,7 +167,7 @@ class Episodes:
         Raises:
             DataError: A line is no whole number, or out of range.
         """
-        columns = self._allowed(rows, columns, is_tried=True).tolist()
+        columns = self._allowed(rows, actions, is_tried=True).tolist()
         parts = []
         for first in range(0, len(rows), _TRIED_AT_A_TIME):
             some, lines = list(rows[first : first + _TRIED_AT_A_TIME]), columns[first : first + _TRIED_AT_A_TIME]
