@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mrikit.run_files import CHECKPOINTS, PICTURES, RECONSTRUCT_FILE
+from mrikit.runs.picture import first_to_last
 from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
@@ -36,17 +37,19 @@ def weights_of(names: Collection[str]) -> Collection[str]:
 
 
 def results_of(names: Collection[str]) -> Collection[str]:
-    """The files that a report is made from: no weights, of images only reconstructions, the last picture of a run."""
+    """The files that a report is made from: no weights, of images only reconstructions, and some pictures of a run."""
     folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == RECONSTRUCT_FILE}
-    pictures = [name for name in names if posixpath.basename(posixpath.dirname(name)) == PICTURES]
-    last = {posixpath.dirname(name): name for name in sorted(pictures)}
+    pictures: dict[str, list[str]] = {}
+    for name in sorted(names):
+        if posixpath.basename(posixpath.dirname(name)) == PICTURES:
+            pictures.setdefault(posixpath.dirname(name), []).append(name)
 
     def is_read(name: str) -> bool:
         if not name.endswith(".h5"):
             return name.endswith((".json", ".jsonl"))
         return any(folder in folders for folder in _folders_above(name))
 
-    return {name for name in names if is_read(name)} | set(last.values())
+    return {name for name in names if is_read(name)}.union(*map(first_to_last, pictures.values()))
 
 
 def reconstructions_of(names: Collection[str]) -> Collection[str]:

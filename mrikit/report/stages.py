@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mrikit.report.training import CONFIG_KEYS, Snapshot, StageStart, TrainingRun
+from mrikit.runs.picture import first_to_last
 
 _STAGE_FOLDER = re.compile(r"stage-(\d+)")
 
@@ -55,17 +56,16 @@ def _join(members: list[TrainingRun]) -> TrainingRun:
         validation=tuple(validation),
         num_damaged=sum(run.num_damaged for run in members),
         stages=tuple(starts),
-        snapshot=_last_snapshot(members),
+        snapshots=_snapshots(members),
         masks=tuple(path for run in members for path in run.masks),
     )
 
 
-def _last_snapshot(members: list[TrainingRun]) -> Snapshot | None:
-    found = [(run, run.snapshot) for run in members if run.snapshot]
-    if not found:
-        return None
-    run, snapshot = found[-1]
-    return snapshot._replace(caption=f"stage {_number(run)}, {snapshot.caption}")
+def _snapshots(members: list[TrainingRun]) -> tuple[Snapshot, ...]:
+    found = [
+        shown._replace(caption=f"stage {_number(run)}, {shown.caption}") for run in members for shown in run.snapshots
+    ]
+    return tuple(first_to_last(found))
 
 
 def _folder(members: list[TrainingRun]) -> Path:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mrikit.errors import StorageError
 from mrikit.masks import setting_options
 from mrikit.run_files import CONFIG_FILE, MASKS, METRICS_FILE, PICTURES
-from mrikit.runs.picture import list_pictures
+from mrikit.runs.picture import first_to_last, list_pictures
 from mrikit.storage import read_json
 
 CONFIG_KEYS = ("task", "size", "model")
@@ -44,7 +44,7 @@ class StageStart(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """The last picture that a run has kept."""
+    """A picture that a run has kept."""
 
     path: Path
     caption: str
@@ -65,7 +65,8 @@ class TrainingRun:
     """Lines that are not rows; the last line of a run that goes on, or was killed, may be half there."""
     stages: tuple[StageStart, ...] = ()
     """Of a run that has stages."""
-    snapshot: Snapshot | None = None
+    snapshots: tuple[Snapshot, ...] = ()
+    """The first picture, the last, and some between."""
     masks: tuple[Path, ...] = ()
     """Files of what was measured, by epoch, where that was learned."""
 
@@ -132,19 +133,18 @@ def find_training_runs(folder: Path) -> list[TrainingRun]:
                 train=_by_step(rows, "train"),
                 validation=_by_step(rows, "validation"),
                 num_damaged=num_damaged,
-                snapshot=_snapshot(path.parent / PICTURES),
+                snapshots=_snapshots(path.parent / PICTURES),
                 masks=tuple(sorted((path.parent / MASKS).glob(MASK_FILES))),
             )
             found.append(run)
     return found
 
 
-def _snapshot(folder: Path) -> Snapshot | None:
-    pictures = list_pictures(folder)
-    if not pictures:
-        return None
-    step, name, path = pictures[-1]
-    return Snapshot(path, f"{name}, step {step:,}")
+def _snapshots(folder: Path) -> tuple[Snapshot, ...]:
+    return tuple(
+        Snapshot(path, f"{name}, step {step:,}" if step else f"{name}, before the first step")
+        for step, name, path in first_to_last(list_pictures(folder))
+    )
 
 
 def _read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:

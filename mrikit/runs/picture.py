@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,15 @@ import numpy.typing as npt
 from mrikit.storage import atomic_path
 
 MAX_PICTURES = 50
-"""Pictures of one name that stay in a folder, the newest; at 4 columns and 3 rows of 320 x 320 pixels some 30 MB."""
+"""Pictures of one name that stay in a folder, the first and the newest; at 4 columns and 8 rows of 320 x 320 pixels
+some 80 MB."""
+MAX_SHOWN = 4
+"""Of them a report shows so many."""
 ERROR_GAIN = 5
 """By how much errors are brighter than images."""
 
 _GAP, _WHITE = 2, 255
+T = TypeVar("T")
 _FILE = re.compile(r"step-(?P<step>\d+)-(?P<name>.+)\.png")
 
 
@@ -57,8 +62,15 @@ def list_pictures(folder: Path) -> list[tuple[int, str, Path]]:
     return sorted((int(match["step"]), match["name"], path) for match, path in found if match)
 
 
+def first_to_last(pictures: Sequence[T], count: int = MAX_SHOWN) -> list[T]:
+    """The first, the last, and so many between them that there are `count` at most."""
+    if len(pictures) <= count:
+        return list(pictures)
+    return [pictures[round(part * (len(pictures) - 1) / (count - 1))] for part in range(count)]
+
+
 def save_picture(folder: Path, name: str, image: npt.NDArray[np.uint8], step: int) -> Path:
-    """Write a picture as PNG, then remove the oldest of this name beyond `MAX_PICTURES`.
+    """Write a picture as PNG, then remove those of this name beyond `MAX_PICTURES`, the oldest but for the first.
 
     Args:
         folder: Of the pictures; it is made.
@@ -75,7 +87,7 @@ def save_picture(folder: Path, name: str, image: npt.NDArray[np.uint8], step: in
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary)
     same = [other for _, of, other in list_pictures(folder) if picture_name(of, step) == path.name]
-    for old in same[:-MAX_PICTURES]:
+    for old in same[1 : 1 - MAX_PICTURES]:
         old.unlink()
     return path
 

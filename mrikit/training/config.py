@@ -236,6 +236,12 @@ class ExecutionConfig:
     """Whether the checkpoint of the best validation stays too; a next stage takes Adam's moments from it."""
     max_disk_gb: float = 0.0
     """Most space that checkpoints may take, GB (1e9 bytes); 0 for no limit."""
+    num_pictures: int = 8
+    """Slices that a picture shows, at equal distances through the volumes to validate on; 0 for no pictures."""
+    picture_epochs: int = 1
+    """Epochs between two pictures; there is one before the first step and one after the last in any case."""
+    shows_zero_filled: bool = True
+    """Whether pictures show what is reconstructed without a network, beside reference, output and error."""
 
     def __post_init__(self) -> None:
         if self.zero_stage not in range(4):
@@ -244,7 +250,9 @@ class ExecutionConfig:
             raise ConfigError("execution.offload_optimizer needs execution.zero_stage from 1; set zero_stage=1")
         if self.keep < 1:
             raise ConfigError(f"execution.keep is at least 1, found {self.keep}")
-        for name in ("num_workers", "checkpoint_minutes", "max_disk_gb"):
+        if self.picture_epochs < 1:
+            raise ConfigError(f"execution.picture_epochs is at least 1, found {self.picture_epochs}")
+        for name in ("num_workers", "checkpoint_minutes", "max_disk_gb", "num_pictures"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"execution.{name} is 0 or more, found {getattr(self, name):g}")
 

@@ -13,8 +13,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 
@@ -104,10 +102,11 @@ class Engine:
             DataError: A slice cannot be read, or the loss is not finite.
             StorageError: A checkpoint cannot be written.
         """
-        if self.position.step == 0 and self.process.is_first:
-            patterns = self.objective.patterns(self.parts)
+        if self.position.step == 0:
+            patterns = self.objective.patterns(self.parts) if self.process.is_first else {}
             if patterns:
                 write_patterns(self.folder, self.config.training.first_epoch, patterns)
+            self._show_pictures(tracker)
         while True:
             step = self.position.step
             is_due = step > self.position.validated_step and step % self.steps_per_epoch == 0
@@ -219,7 +218,6 @@ class Engine:
         is_best = True
         # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
         self._save()
-        pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
         if self.study.validation.volumes:
             dataset = self.study.validation
             found = self.objective.validate(self.mean.parts, dataset, self.process, stop)
@@ -229,7 +227,6 @@ class Engine:
             row |= {**found.numbers, "is_best": is_best, "num_volumes": len(dataset.volumes)}
             if is_best:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
-            pictures = found.pictures
             if found.patterns and self.process.is_first:
                 write_patterns(self.folder, epoch, found.patterns)
         self.position = replace(self.position, validated_step=step)
@@ -237,10 +234,17 @@ class Engine:
             self._write_weights(row)
         if self.study.validation.volumes:
             tracker.log(row | {"seconds": self._lap()})
-        if pictures and self.process.is_first:
-            tracker.show("validation", panel(pictures), step)
+        if epoch % self.config.execution.picture_epochs == 0 or step == self.num_steps:
+            self._show_pictures(tracker)
         self._save()
         return True
+
+    def _show_pictures(self, tracker: Tracker) -> None:
+        """What the kept weights make of the same few slices; all processes take part."""
+        if self.study.validation.volumes and self.config.execution.num_pictures:
+            pictures = self.objective.pictures(self.mean.parts, self.study.validation, self.process)
+            if pictures and self.process.is_first:
+                tracker.show("validation", panel(pictures), self.position.step)
 
     def _is_better(self, score: float) -> bool:
         best = self.position.best_score

@@ -284,9 +284,10 @@ def test_a_report_needs_neither_weights_nor_volumes():
     assert settings_of(names) == {"acc4/reconstruct.json"}
 
 
-def test_a_report_needs_the_last_picture_of_each_run():
-    names = [f"{run}/pictures/step-0000000{step}-validation.png" for run in ("a", "b") for step in (1, 2)]
-    assert results_of([*names, "a/other/step-00000003-validation.png"]) == {names[1], names[3]}
+def test_a_report_needs_the_first_the_last_and_some_pictures_of_each_run():
+    names = [f"{run}/pictures/step-0000000{step}-validation.png" for run in ("a", "b") for step in range(7)]
+    chosen = {f"{run}/pictures/step-0000000{step}-validation.png" for run in ("a", "b") for step in (0, 2, 4, 6)}
+    assert results_of([*names, "a/other/step-00000003-validation.png"]) == chosen
 
 
 def test_an_snu_volume_is_done_elsewhere_when_both_its_files_are(tmp_path):

@@ -334,14 +334,15 @@ def test_a_run_of_training_alone_has_curves_and_says_what_is_next(tmp_path):
         assert page.text.endswith("All numbers come from the metrics.jsonl files of this run.")
 
 
-def test_the_last_picture_of_a_training_run_is_shown(tmp_path):
+def test_the_first_picture_of_a_training_run_the_last_and_some_between_are_shown(tmp_path):
     run = write_run(tmp_path / "run", [train_row(1)])
-    for step in (10, 20):
+    for step in range(0, 70, 10):
         save_picture(run / "pictures", "validation", np.full((2, 3), step, np.uint8), step)
     page = read(write_report(run))
-    (shown,) = [image for image in page.images if image["alt"] == "validation, step 20"]
-    assert pixels(shown).tolist() == [[20] * 3] * 2
-    assert "validation, step 20" in page.text
+    shown = {image["alt"]: pixels(image).tolist() for image in page.images if image["alt"].startswith("validation,")}
+    names = ["validation, before the first step", *(f"validation, step {step}" for step in (20, 40, 60))]
+    assert shown == {name: [[step] * 3] * 2 for name, step in zip(names, (0, 20, 40, 60), strict=True)}
+    assert all(name in page.text for name in names)
 
 
 def test_a_picture_that_cannot_be_read_is_an_error(tmp_path):

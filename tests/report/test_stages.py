@@ -35,14 +35,19 @@ def test_stages_of_a_folder_are_one_run_whose_steps_go_on(tmp_path):
     assert run.config["stage 2"]["task"] == "knee_acc8"
 
 
-def test_the_picture_of_joined_stages_is_that_of_the_last_that_has_one(tmp_path):
+def test_the_pictures_of_joined_stages_go_from_the_first_to_the_last(tmp_path):
     for number in (1, 2, 3):
         folder = stage(tmp_path / "run", number)
-        if number < 3:
-            save_picture(folder / "pictures", "validation", np.zeros((1, 1), np.uint8), 10)
+        for step in (0, 5, 10) if number < 3 else ():
+            save_picture(folder / "pictures", "validation", np.zeros((1, 1), np.uint8), step)
     (run,) = joined(tmp_path)
-    assert run.snapshot.path == tmp_path / "run" / "stage-2" / "pictures" / "step-00000010-validation.png"
-    assert run.snapshot.caption == "stage 2, validation, step 10"
+    assert [shown.caption for shown in run.snapshots] == [
+        "stage 1, validation, before the first step",
+        "stage 1, validation, step 10",
+        "stage 2, validation, before the first step",
+        "stage 2, validation, step 10",
+    ]
+    assert run.snapshots[-1].path == tmp_path / "run" / "stage-2" / "pictures" / "step-00000010-validation.png"
 
 
 def test_a_single_stage_stays_what_it_is(tmp_path):

@@ -4,7 +4,7 @@ from matplotlib.image import imread
 
 from mrikit.errors import StorageError
 from mrikit.runs import picture
-from mrikit.runs.picture import list_pictures, panel, save_picture
+from mrikit.runs.picture import first_to_last, list_pictures, panel, save_picture
 
 
 def slice_row(reference, **others):
@@ -50,13 +50,20 @@ def test_a_name_that_is_no_file_name_becomes_one(tmp_path):
     assert save_picture(tmp_path, "mask/of ../it", np.zeros((1, 1), np.uint8), 7).parent == tmp_path
 
 
-def test_only_the_newest_pictures_of_a_name_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture, "MAX_PICTURES", 2)
+def test_the_first_and_the_newest_pictures_of_a_name_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(picture, "MAX_PICTURES", 3)
     save_picture(tmp_path, "mask", np.zeros((1, 1), np.uint8), 1)
-    for step in (1, 2, 3):
+    for step in (0, 1, 2, 3, 4):
         save_picture(tmp_path, "validation", np.zeros((1, 1), np.uint8), step)
     found = [(step, name) for step, name, _ in list_pictures(tmp_path)]
-    assert found == [(1, "mask"), (2, "validation"), (3, "validation")]
+    assert found == [(0, "validation"), (1, "mask"), (3, "validation"), (4, "validation")]
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(0, []), (1, [0]), (4, [0, 1, 2, 3]), (5, [0, 1, 3, 4]), (50, [0, 16, 33, 49])]
+)
+def test_of_many_pictures_the_first_the_last_and_some_between_are_shown(number, expected):
+    assert first_to_last(range(number)) == expected
 
 
 def test_a_folder_of_pictures_that_cannot_be_made_is_an_error(tmp_path):

@@ -97,6 +97,12 @@ class EvaluatorObjective:
         """
         return self._images.validate(parts, dataset, process, stop)
 
+    def pictures(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
+    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
+        """As the image objective."""
+        return self._images.pictures(parts, dataset, process)
+
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """None: masks are drawn."""
         return self._images.patterns(parts)

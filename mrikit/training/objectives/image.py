@@ -25,7 +25,6 @@ from mrikit.data import (
 )
 from mrikit.errors import DataError
 from mrikit.metrics import kspace_energies, measure_masked, measure_volume
-from mrikit.models.classical import ZeroFilled, ZeroFilledConfig
 from mrikit.models.output import Output, image_of
 from mrikit.randomness import generator
 from mrikit.runs.interrupts import StopRequest
@@ -34,6 +33,7 @@ from mrikit.training.config import DataConfig, RunConfig
 from mrikit.training.losses import Losses, body_threshold, composed_loss, needs_kspace, parse_loss, scored_body
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.pictures import picture_slices
 from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
 from mrikit.volumes import Volume
 
@@ -45,8 +45,6 @@ SCORES = {
 """What `data.validation_score` may say."""
 Slices = Callable[[int], Iterator[tuple[Output, Example]]]
 """Position of a volume to what is made of each of its slices."""
-_NUM_PICTURES = 4
-"""Volumes whose middle slice every validation shows."""
 
 
 class ImageObjective:
@@ -94,6 +92,22 @@ class ImageObjective:
 
         return validate_images(slices, dataset, data, process, stop)
 
+    def pictures(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
+    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
+        """Reference, zero-filled image, output and error of a few fixed slices.
+
+        Raises:
+            DataError: A slice cannot be read.
+        """
+        data, network = self.config.data, parts["network"]
+
+        def made(key: SliceKey) -> tuple[Output, Example]:
+            (example,) = validation_examples(dataset, key.volume, data, process.device, [key.slice_index])
+            return output_of(network, example), example
+
+        return picture_slices(made, dataset, self.config.execution, process)
+
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """None: masks are drawn."""
         del parts
@@ -139,49 +153,43 @@ def validate_images(
     has_body = data.validation_score == "body_ssim"
     has_kspace = data.validation_score == "kspace_nmse"
     names = ["ssim", "psnr", "nmse", *(["body_ssim"] if has_body else []), *(["kspace_nmse"] if has_kspace else [])]
-    pictures: dict[int, dict[str, npt.NDArray[np.float16]]] = {}
 
     def measure(position: int) -> list[float]:
         volume = dataset.volumes[position]
-        made = _collect(slices(position), len(volume.kspace))
+        made = _collect(slices(position))
         found = _measure(made.image, made.reference, volume if has_body else None)
         found |= {"kspace_nmse": made.kspace_nmse} if has_kspace else {}
         if not all(map(math.isfinite, found.values())):
             raise DataError(
                 f"validation of {volume.info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?"
             )
-        if position < _NUM_PICTURES:
-            pictures[position] = made.picture
         return [found[name] for name in names]
 
     means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
     if means is None:
         return None
-    # The same slices whatever the number of processes.
-    shown = {position: picture for part in process.gather(pictures) for position, picture in part.items()}
     numbers = dict(zip(names, means, strict=True))
-    score = numbers[data.validation_score]
-    return Validated(score, numbers, [shown[position] for position in sorted(shown)])
+    return Validated(numbers[data.validation_score], numbers)
 
 
 def validation_examples(
-    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
+    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device, only: Sequence[int] | None = None
 ) -> Iterator[Example]:
-    """Slice after slice of a volume that validates, with the mask that it keeps in every epoch and run."""
+    """Slice after slice of a volume that validates, or `only` some, with its mask of every epoch and run."""
     volume = dataset.volumes[position]
     plan, shape = validation_plan(volume.info.volume_id, data), cropped_shape(volume.info, data.max_readout)
     mask, keeps_full = choose_mask(volume, plan, shape), data.validation_score == "kspace_nmse"
-    for scan in validation_scans(dataset, position, data, device):
+    for scan in validation_scans(dataset, position, data, device, only):
         # Full k-space is let go before a network runs, unless it is compared with.
         yield undersample(scan, [mask], keeps_full=keeps_full)
 
 
 def validation_scans(
-    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device
+    dataset: SliceDataset, position: int, data: DataConfig, device: torch.device, only: Sequence[int] | None = None
 ) -> Iterator[ScanBatch]:
-    """Slice after slice of full k-space of a volume that validates."""
+    """Slice after slice of full k-space of a volume that validates, or `only` some."""
     volume = dataset.volumes[position]
-    for slice_index in range(len(volume.kspace)):
+    for slice_index in range(len(volume.kspace)) if only is None else only:
         batch = dataset.read([SliceKey(position, slice_index)])
         yield prepare(batch, [volume], device, max_readout=data.max_readout, num_coils=data.num_coils)
 
@@ -199,47 +207,27 @@ class _Made(NamedTuple):
     """(slice, y, x)."""
     reference: torch.Tensor
     """(slice, y, x)."""
-    picture: dict[str, npt.NDArray[np.float16]]
-    """Its middle slice, to show."""
     kspace_nmse: float
     """Of all slices together; 1 where no k-space was compared."""
 
 
-def _collect(slices: Iterator[tuple[Output, Example]], num_slices: int) -> _Made:
-    images, references, picture = [], [], dict[str, npt.NDArray[np.float16]]()
+def _collect(slices: Iterator[tuple[Output, Example]]) -> _Made:
+    images, references = [], []
     error = energy = 0.0
-    for slice_index, (output, example) in enumerate(slices):
+    for output, example in slices:
         assert example.reference is not None  # prepare makes one
         images.append(center_crop(image_of(output), example.crop)[0].float().cpu())
         references.append(example.reference[0].cpu())
-        if slice_index == num_slices // 2:
-            picture = _picture(images[-1], references[-1], example)
         if output.kspace is not None and example.full_kspace is not None:
             of_slice = kspace_energies(output.kspace, example.full_kspace)
             error, energy = error + float(of_slice[0].sum()), energy + float(of_slice[1].sum())
-    return _Made(torch.stack(images), torch.stack(references), picture, error / energy if energy else 1.0)
+    return _Made(torch.stack(images), torch.stack(references), error / energy if energy else 1.0)
 
 
 def output_of(network: nn.Module, example: Example) -> Output:
     """What a network makes of what it is used to be given."""
     found: Output = network(*network_inputs(example, crops_before=bool(getattr(network, "crops_before", False))))
     return found
-
-
-def _picture(image: torch.Tensor, reference: torch.Tensor, example: Example) -> dict[str, npt.NDArray[np.float16]]:
-    """What a panel shows of one slice."""
-    kspace, mask = example.masked_kspace, example.mask
-    if kspace.ndim == 5:
-        kspace, mask = kspace[:, kspace.shape[1] // 2], mask[:, 0]
-    zero_filled = ZeroFilled(ZeroFilledConfig())(kspace, mask, example.num_center_lines)
-    # A stored reference may be smaller than the window.
-    size = (min(image.shape[0], reference.shape[0]), min(image.shape[1], reference.shape[1]))
-    shown = {"reference": reference, "zero_filled": center_crop(zero_filled, example.crop)[0].cpu(), "output": image}
-    cropped = {name: center_crop(one, size).numpy() for name, one in shown.items()}
-    cropped |= {"error": cropped["output"] - cropped["reference"]}
-    # Half the size, because they go from process to process; a picture has 256 levels up to the reference's maximum.
-    top = float(cropped["reference"].max()) or 1.0
-    return {name: np.clip(one / top, -4, 4).astype(np.float16) for name, one in cropped.items()}
 
 
 def _measure(image: torch.Tensor, reference: torch.Tensor, volume: Volume | None) -> dict[str, float]:

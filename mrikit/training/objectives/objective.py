@@ -53,8 +53,6 @@ class Validated(NamedTuple):
     """The number of the objective's Score."""
     numbers: Mapping[str, float]
     """Means over the volumes, for the row of `metrics.jsonl`."""
-    pictures: Sequence[Mapping[str, npt.NDArray[np.float16]]] = ()
-    """Of a few fixed slices: name to (y, x) image, equal for each."""
     patterns: Mapping[str, npt.NDArray[np.float32]] = MappingProxyType({})
     """What is measured by now where that is learned: name to (phase,) or (readout, phase), 1 where it always is; with
     ` probabilities` behind a name what the mask of that name is made from."""
@@ -92,6 +90,14 @@ class Objective(Protocol):
         self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process, stop: StopRequest
     ) -> Validated | None:
         """Judge whole parts on held-out volumes, each process its share; None if somebody asked to stop."""
+
+    def pictures(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
+    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
+        """Of a few fixed held-out slices (y, x) images by name, the same names for each; none where it makes none.
+
+        Each process makes its share, and all get them.
+        """
 
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """What these parts measure, as `Validated.patterns`; nothing where that is not learned."""

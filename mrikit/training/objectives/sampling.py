@@ -13,6 +13,7 @@ from mrikit.data import (
     Example,
     ScanBatch,
     SliceDataset,
+    SliceKey,
     choose_mask,
     cropped_shape,
     undersample,
@@ -39,6 +40,7 @@ from mrikit.training.objectives.image import (
     validation_scans,
 )
 from mrikit.training.objectives.objective import Draw, Group, Validated, decaying_groups
+from mrikit.training.objectives.pictures import picture_slices
 from mrikit.training.objectives.shape import one_shape
 from mrikit.volumes import Volume
 
@@ -137,6 +139,21 @@ class SamplingObjective:
             patterns = {"acquired": np.asarray(sum(sums) / sum(counts), np.float32)}
         return found._replace(patterns=patterns)
 
+    def pictures(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
+    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
+        """As the image objective, by the learned masks.
+
+        Raises:
+            DataError: A slice cannot be read.
+        """
+
+        def made(key: SliceKey) -> tuple[Output, Example]:
+            (found,) = self._validated(parts, dataset, key.volume, process.device, [key.slice_index])
+            return found
+
+        return picture_slices(made, dataset, self.config.execution, process)
+
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """The mask of each acceleration, named such as `4x`, and the `4x probabilities` that it is made from.
 
@@ -185,19 +202,25 @@ class SamplingObjective:
             yield undersample_by(scan, samples, sampler.num_center_lines(samples), keeps_full=self._keeps_full)
 
     def _validated(
-        self, parts: nn.ModuleDict, dataset: SliceDataset, position: int, device: torch.device
+        self,
+        parts: nn.ModuleDict,
+        dataset: SliceDataset,
+        position: int,
+        device: torch.device,
+        only: Sequence[int] | None = None,
     ) -> Iterator[tuple[Output, Example]]:
+        """Slice after slice of a volume, or `only` some."""
         volume, data = dataset.volumes[position], self.config.data
         keeps_full, volume_id = data.validation_score == "kspace_nmse", volume.info.volume_id
         if _SAMPLER in parts:
             level = data.accelerations.index(validation_plan(volume_id, data).acceleration)
             learned = choose_mask(volume, _sampler(parts).mask(level), cropped_shape(volume.info, data.max_readout))
-        for index, scan in enumerate(validation_scans(dataset, position, data, device)):
+        for scan in validation_scans(dataset, position, data, device, only):
             if _SAMPLER in parts:
                 example = undersample(scan, [learned], keeps_full=keeps_full)
                 yield output_of(parts["network"], example), example
             else:
-                keys = [(volume_id, index, "acquire")]
+                keys = [(volume_id, scan.facts[0].slice_index, "acquire")]
                 yield _acquire(parts["network"], scan, self._start(scan), keys, keeps_full=keeps_full)
 
     def _start(self, scan: ScanBatch) -> torch.Tensor:
