@@ -29,6 +29,8 @@ def test_two_processes_train_as_one_and_only_the_first_talks_and_writes(study, f
     assert (second["lines"], second["num_rows"], second["is_first"]) == ([], 0, False)
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 14
     assert len((tmp_path / "run" / "log.txt").read_text().splitlines()) == 2
+    begun, wanted = (folder / "pictures" / "step-00000000-validation.png" for folder in (tmp_path / "run", finished[0]))
+    assert begun.read_bytes() == wanted.read_bytes()
 
 
 @pytest.mark.parametrize(
