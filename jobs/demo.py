@@ -104,7 +104,8 @@ def _simulate(folder: Path, num_volumes: int, num_slices: int, *, seed: int) -> 
 def _train(out: Path, plans: "Sequence[MaskPlan]") -> list[Path]:
     """Runs of two networks of one size, in as many epochs, on other patients than those that are reconstructed."""
     from mrikit.commands.device import pick_device
-    from mrikit.commands.train import run_stages, stage_places
+    from mrikit.commands.train import run_stages
+    from mrikit.commands.training_run import stage_places
     from mrikit.recipes import networks, recipes
     from mrikit.storage import Place
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mrikit.run_files import CHECKPOINTS, PICTURES, RECONSTRUCT_FILE
+from mrikit.run_files import CHECKPOINTS, PICTURES, RECONSTRUCT_FILE, SEEDS_FILE
 from mrikit.runs.picture import first_to_last
 from mrikit.storage import BlobPath, parse_location
 
@@ -28,9 +28,10 @@ def beside(location: Location, ending: str) -> Location:
 def weights_of(names: Collection[str]) -> Collection[str]:
     """The files that weights are read from: weights, and the newest checkpoint of runs that need it to be understood.
 
-    The highest stage of a run is known by its checkpoint, and so is a run that has no weights yet.
+    The highest stage of a run is known by its checkpoint, and so is a run that has no weights yet. The chosen seed of
+    several is known by the file that says so.
     """
-    files = [name for name in names if name.endswith(_WEIGHTS)]
+    files = [name for name in names if name.endswith((_WEIGHTS, SEEDS_FILE))]
     chosen = {name for name in files if posixpath.basename(posixpath.dirname(name)) != CHECKPOINTS}
     newest = {posixpath.dirname(name): name for name in sorted(files) if name not in chosen}
     return chosen | set(newest.values())

@@ -1,9 +1,9 @@
 """`mrikit train`: a task's network, trained to the end or as far as it comes; the same command goes on."""
 
 import contextlib
+import functools
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,15 @@ from mrikit.commands.places import AS_LOCATION, Location, beside, settings_of
 from mrikit.commands.training_kinds import is_policy
 from mrikit.commands.training_plan import fitted, show_plan
 from mrikit.commands.training_run import is_first, leave_the_word_to_another, num_processes, run
+from mrikit.commands.training_seeds import (
+    SEED_FOLDERS,
+    OneRun,
+    seed_configs,
+    seed_name,
+    seed_runs,
+    show_times,
+    train_seeds,
+)
 from mrikit.commands.training_test import planned_test, score_run
 from mrikit.errors import ConfigError, MrikitError
 from mrikit.launching.scoring import mask_words
@@ -77,6 +86,14 @@ def train(
             "the validation.",
         ),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Train so many times, with training.seed 0, 1, ..., one after the other, into OUT/seed-N, and choose "
+            "by validation on the same patients; those that fail are named.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting, such as training.max_lr=1e-4; repeatable."),
@@ -115,65 +132,71 @@ def train(
     options = {"keep": keep, "max_disk_gb": max_disk_gb, "deterministic": deterministic or None}
     with contextlib.ExitStack() as held:
         with _told_once():
-            configs = chosen_configs(task, size, stage, settings or [], options)
+            asked = (task, size, stage, settings or [], options)
+            variants = [chosen_configs(*asked)] if seeds is None else seed_configs(*asked, seeds)
+            configs = variants[0]
             if (gpu or price_per_hour is not None) and not dry_run:
                 raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; give that too")
             gpu = known_gpu(gpu)
             require_trackers(track or [])
-            if fit is not None and num_processes() > 1:
-                raise ConfigError(
-                    "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what "
-                    "it names with --set"
-                )
-            _require_one_process(configs)
+            _require_one_process(configs, fit)
             if start is not None and len(configs) > 1:
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
             base = out or Path("runs") / run_name(configs)
-            test = planned_test(configs[-1], base, stage, test_data, device)
+            plan_test = functools.partial(planned_test, stage=stage, data=test_data, device=device)
+            test = plan_test(configs[-1], base if seeds is None else base / seed_name(0))
             device = pick_device(device)
             if not dry_run:
                 require_writable(base)
             watched = mirrored(base, settings_of, writes=nothing) if dry_run else mirrored(base, history=METRICS_FILE)
             place = held.enter_context(watched)
-            places = stage_places(configs, place)
-            _require_own_folder(configs[0], place.folder)
+            _require_own_folder(configs[0], place.folder, has_seeds=seeds is not None)
             table = None if patients is None else pulled(patients)
             if fit is not None:
-                configs = fitted(configs, data, validation_data, table, fit, "cuda" if gpu else device)
+                where = "cuda" if gpu else device
+                variants = [fitted(one, data, validation_data, table, fit, where) for one in variants]
+            runs = [OneRun(variants[0], base, place)] if seeds is None else seed_runs(variants, base, place)
             if dry_run:
                 if is_first():
-                    folders = [one.folder for one in places]
-                    show_plan(configs, data, validation_data, table, folders, device, gpu, price_per_hour, test)
+                    folders = [one.folder for one in runs[0].places]
+                    show_plan(runs[0].configs, data, validation_data, table, folders, device, gpu, price_per_hour, test)
+                    show_times(len(runs))
                 return
             begin = None if start is None else pulled(start)
-            if stage is not None and begin is None:
-                begin = _previous_stage(context, configs[0], place.folder, base)
-        run_stages(
-            configs,
-            places,
-            data,
-            validation_data=validation_data,
-            patients=table,
-            start=begin,
-            trackers=track,
-            device=device,
-        )
+
+        def train_one(one: OneRun) -> None:
+            run_stages(
+                one.configs,
+                one.places,
+                data,
+                validation_data=validation_data,
+                patients=table,
+                start=begin or _previous_stage(context, stage, one, base),
+                trackers=track,
+                device=device,
+            )
+
+        chosen = runs[0]
+        if seeds is None:
+            train_one(chosen)
+        else:
+            chosen = train_seeds(runs, place.folder, train_one)
+            test = plan_test(chosen.configs[-1], chosen.out)
     if test:
-        score_run(configs[-1], test, device)
+        score_run(chosen.configs[-1], test, device)
     elif is_first():
-        _show_next(configs[-1], base, data[0], validation_data)
+        _show_next(chosen.configs[-1], chosen.out, data[0], validation_data)
     if "mlflow" in (track or []) and isinstance(base, Path):
-        _show_mlflow(places)
+        _show_mlflow([place for one in runs for place in one.places])
 
 
-def stage_places(configs: Sequence["AnyRunConfig"], base: "Place") -> list["Place"]:
-    """Where the stages of a run lie; a run without stages is the folder itself."""
-    return [replace(base, folder=base.folder / f"stage-{config.stage}") if config.stage else base for config in configs]
-
-
-def _require_own_folder(config: "AnyRunConfig", base: Path) -> None:
-    """Stop before stages are mixed with a run that has none: nobody could say which of them the folder means."""
+def _require_own_folder(config: "AnyRunConfig", base: Path, *, has_seeds: bool) -> None:
+    """Stop before one run is mixed with stages, or with seeds: nobody could say which of them the folder means."""
     has_run, has_stages = (base / CONFIG_FILE).exists(), any(base.glob(f"stage-*/{CONFIG_FILE}"))
+    if (has_run or has_stages) and has_seeds:
+        raise ConfigError(f"{base} holds one run, and --seeds trains several; choose another --out")
+    if not has_seeds and any(base.glob(f"{SEED_FOLDERS}/**/{CONFIG_FILE}")):
+        raise ConfigError(f"{base} holds runs of several seeds; give --seeds, or choose another --out")
     if (has_run and config.stage) or (has_stages and not config.stage):
         found = "a run without stages" if has_run else "the stages of a run"
         raise ConfigError(f"{base} holds {found}, and {config.task} is another kind; choose another --out")
@@ -212,21 +235,27 @@ def run_stages(
         start = place.folder
 
 
-def _require_one_process(configs: Sequence["AnyRunConfig"]) -> None:
-    """Refuse to learn a policy in several processes, before a stage ahead of it is trained for hours."""
+def _require_one_process(configs: Sequence["AnyRunConfig"], fit: str | None) -> None:
+    """Refuse to fit in several processes, and to learn a policy, before a stage ahead of it is trained for hours."""
+    if fit is not None and num_processes() > 1:
+        raise ConfigError(
+            "--fit looks at the data before the processes meet; ask one process with --dry-run, and give what it names "
+            "with --set"
+        )
     for config in filter(is_policy, configs):
         from mrikit.acquire.learning.train import require_one_process
 
         require_one_process(config)
 
 
-def _previous_stage(context: typer.Context, config: "AnyRunConfig", folder: Path, base: Location) -> Path | None:
-    """The run that a stage begins with; None for the first, and for one that goes on and needs it no more."""
+def _previous_stage(context: typer.Context, stage: int | None, one: OneRun, base: Location) -> Path | None:
+    """The run that the named stage begins with; None for the first, and for one that goes on and needs it no more."""
     from mrikit.checkpoint import find_checkpoints
     from mrikit.run_files import WEIGHTS_FILE
     from mrikit.storage import shown
 
-    if config.stage < 2 or (is_policy(config) and config.reconstructor):
+    config, folder = one.configs[0], one.place.folder
+    if stage is None or config.stage < 2 or (is_policy(config) and config.reconstructor):
         return None
     # A policy needs its reconstructor also where it goes on.
     if find_checkpoints(folder / f"stage-{config.stage}") and not is_policy(config):
@@ -235,10 +264,11 @@ def _previous_stage(context: typer.Context, config: "AnyRunConfig", folder: Path
     if not (previous / WEIGHTS_FILE).exists():
         same = words_of(context, leaving_out=("on", "stage", "out", "test_data"))
         command = shlex.join(["mrikit", *same, "--stage", str(config.stage - 1), "--out", str(base)])
-        raise ConfigError(
-            f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in {shown(previous)}; "
-            f"make them with `{command}`, or name others with --start"
-        )
+        with _told_once():
+            raise ConfigError(
+                f"stage {config.stage} begins with stage {config.stage - 1}, which has no weights in "
+                f"{shown(previous)}; make them with `{command}`, or name others with --start"
+            )
     say(f"stage {config.stage} begins with the weights in {shown(previous)}")
     return previous
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -85,6 +86,11 @@ def run(
     if summary.is_first:
         _show_result(summary, config, place.folder)
     return summary
+
+
+def stage_places(configs: Sequence["AnyRunConfig"], base: "Place") -> list["Place"]:
+    """Where the stages of a run lie; a run without stages is the folder itself."""
+    return [replace(base, folder=base.folder / f"stage-{config.stage}") if config.stage else base for config in configs]
 
 
 def leave_the_word_to_another() -> NoReturn:

@@ -172,6 +172,11 @@ def _training(
     is_chain = traits.has_stage_jobs and params["stage"] is None and len(configs) > 1
     if params.get("start") and params["stage"] is None and len(configs) > 1:
         raise ConfigError(f"--start {params['start']} is where one stage begins; name it with --stage")
+    if params.get("seeds"):
+        raise ConfigError(
+            "--seeds trains here, one seed after the other; `mrikit sweep` trains several values of training.seed on "
+            "any back end; leave out --on"
+        )
     if (params.get("gpu") or params.get("price_per_hour") is not None) and not chosen.dry_run:
         raise ConfigError("--gpu and --price-per-hour are for what --dry-run tells; GPUs of a job are --gpus")
     return params["out"] or run, [str(config.stage) for config in configs] if is_chain else [""]

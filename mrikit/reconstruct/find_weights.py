@@ -7,14 +7,16 @@ from typing import Any
 from mrikit.checkpoint import find_checkpoints, last_stage, read_record, stage_number
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.models import CLASSIFIERS
-from mrikit.run_files import CHECKPOINTS, PARTS, WEIGHTS_FILE
+from mrikit.run_files import CHECKPOINTS, PARTS, SEEDS_FILE, WEIGHTS_FILE
+from mrikit.storage import read_json
 
 
 def find_weights(paths: Iterable[Path]) -> list[Path]:
     """All weights files that lie at or below some paths, sorted, each once.
 
     A file stands for itself, and so does the folder of a run or of one stage that has weights. Of a run in stages only
-    the one that `mrikit.checkpoint.last_stage` names counts. Checkpoints do not count.
+    the one that `mrikit.checkpoint.last_stage` names counts, and of a run with several seeds the one that is chosen.
+    Checkpoints do not count.
 
     Raises:
         CheckpointError: There is nothing at one of the paths.
@@ -92,6 +94,10 @@ def _below(path: Path) -> list[Path]:
         for file in path.rglob("*.safetensors")
         if not file.name.startswith(".") and file.parent.name not in (CHECKPOINTS, PARTS)
     ]
+    for seeds in path.rglob(SEEDS_FILE):
+        others = [file for file in files if file.is_relative_to(seeds.parent)]
+        chosen = seeds.parent / str(read_json(seeds)["chosen"])  # null where all failed: none is
+        files = [file for file in files if file not in others or file.is_relative_to(chosen)]
     runs = {file.parent.parent for file in files if _is_of_stage(file)}
     last = {run: last_stage(run) for run in sorted(runs)}
     return [file for file in files if not _is_of_stage(file) or file.parent == last[file.parent.parent]]

@@ -65,6 +65,9 @@ class DataConfig:
     num_validation: float = 0.2
     """Patients held out to validate on: a share below 1, a number from 1; 0 for no validation. Where there is a folder
     of validation volumes, only 0 counts."""
+    split_seed: int = -1
+    """Of the choice of patients who are held out, from 0; -1 for that of `training.seed`. With one of its own, runs of
+    other seeds are validated on the same patients, so that their scores compare."""
     challenge: str = "multicoil"
     """What the names of fastMRI's folders begin with: `multicoil` or `singlecoil`; others are taken as they are."""
     field_strength_t: float = 0.0
@@ -102,6 +105,8 @@ class DataConfig:
         for name in _COUNTS:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ConfigError(f"data.{name} is 0 or more, found {getattr(self, name):g}")
+        if self.split_seed < -1:
+            raise ConfigError(f"data.split_seed is 0 or more, or -1 for training.seed, found {self.split_seed}")
         if not 0 < self.epoch_share <= 1:
             raise ConfigError(f"data.epoch_share is above 0 and at most 1, found {self.epoch_share:g}; try 0.2")
         for noun in ("coils", "phase"):
@@ -359,6 +364,11 @@ class RunConfig:
                 f"augment.transpose_probability swaps readout and phase, and {what}; set it to 0, or data.mask_kind to "
                 f"lines that are drawn, such as {DataConfig().mask_kind}"
             )
+
+    @property
+    def split_seed(self) -> int:
+        """What decides which patients are held out."""
+        return self.training.seed if self.data.split_seed < 0 else self.data.split_seed
 
     @property
     def is_adaptive(self) -> bool:

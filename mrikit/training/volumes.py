@@ -92,7 +92,7 @@ def open_study(
         _require_apart(training, validation)
     else:
         infos = [volume.info for volume in training]
-        split = split_patients(infos, num_validation=config.data.num_validation, seed=config.training.seed)
+        split = split_patients(infos, num_validation=config.data.num_validation, seed=config.split_seed)
         training, validation = ([volumes[position] for position in side] for side in split)
     return Study(
         training=SliceDataset(_some(training, config), config.num_adjacent),
