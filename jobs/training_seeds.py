@@ -63,7 +63,8 @@ def seed_configs(
     """
     from mrikit.recipes.choose import chosen_configs
 
-    if "training.seed" in parse_assignments(list(settings)):
+    given = parse_assignments(list(settings))
+    if "training.seed" in given:
         raise ConfigError("--seeds sets training.seed to 0, 1, ...; leave out one of the two")
     if num_processes() > 1:
         raise ConfigError(
@@ -77,9 +78,9 @@ def seed_configs(
     last = plain[-1]
     if not last.data.num_validation:
         raise ConfigError("--seeds chooses by validation, and data.num_validation=0 holds nobody out; leave one out")
-    split = f"data.split_seed={last.split_seed}"
+    given["data.split_seed"] = str(last.split_seed)
     return [
-        chosen_configs(task, size, stage, [*settings, split, f"training.seed={seed}"], execution)
+        chosen_configs(task, size, stage, _assigned(given | {"training.seed": str(seed)}), execution)
         for seed in range(num_seeds)
     ]
 
@@ -139,6 +140,10 @@ def train_seeds(seeds: Sequence[OneRun], folder: Path, train: Callable[[OneRun],
     best = seeds[found.index(chosen)]
     typer.echo(f"chosen: seed {found.index(chosen)}; weights in {shown(best.places[-1].folder / WEIGHTS_FILE)}")
     return best
+
+
+def _assigned(settings: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in settings.items()]
 
 
 def _show(runs: Sequence["SweepRun"], chosen: "SweepRun | None") -> None:
