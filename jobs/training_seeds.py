@@ -62,6 +62,7 @@ def seed_configs(
         ConfigError: There is no such run, or it cannot be chosen by validation.
     """
     from mrikit.recipes.choose import chosen_configs
+    from mrikit.recipes.tasks import networks
 
     given = parse_assignments(list(settings))
     if "training.seed" in given:
@@ -75,7 +76,7 @@ def seed_configs(
     for config in plain:
         if is_policy(config):
             raise ConfigError(f"--seeds is for networks, and {config.name} is a policy; sweep its learning.seed")
-    last = plain[-1]
+    last = networks(plain)[-1]
     if not last.data.num_validation:
         raise ConfigError("--seeds chooses by validation, and data.num_validation=0 holds nobody out; leave one out")
     given["data.split_seed"] = str(last.split_seed)

@@ -1,6 +1,7 @@
 """One training with several seeds: what came of each, and the best by validation."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mrikit.report.sweep.runs import SEED, SweepRun, found_training
@@ -28,8 +29,7 @@ def read_seed(name: str, task: str, seed: int, folder: Path, error: str = "") ->
     """
     training, seconds = found_training(folder)
     message = error or _reason(training)
-    best = training.best if training else None
-    return SweepRun(
+    run = SweepRun(
         name=name,
         task=task,
         settings={SEED: str(seed)},
@@ -38,8 +38,11 @@ def read_seed(name: str, task: str, seed: int, folder: Path, error: str = "") ->
         is_done=not error,
         message=message,
         seconds=seconds,
-        **({"score": training.score, "epoch": best[0], "best": best[1]} if training and best else {}),
     )
+    if training is None or training.best is None:
+        return run
+    epoch, best = training.best
+    return replace(run, score=training.score, epoch=epoch, best=best)
 
 
 def best_seed(runs: Sequence[SweepRun]) -> SweepRun | None:

@@ -78,5 +78,5 @@ def _zero_filled(example: Example) -> torch.Tensor:
     kspace, mask = example.masked_kspace, example.mask
     if kspace.ndim == 5:
         kspace, mask = kspace[:, kspace.shape[1] // 2], mask[:, 0]
-    whole = ZeroFilled(ZeroFilledConfig())(kspace, mask, example.num_center_lines)
+    whole: torch.Tensor = ZeroFilled(ZeroFilledConfig())(kspace, mask, example.num_center_lines)
     return center_crop(whole, example.crop)[0].cpu()
