@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mrikit.run_files import CHECKPOINTS, PICTURES, RECONSTRUCT_FILE, SEEDS_FILE
-from mrikit.runs.picture import first_to_last
 from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def weights_of(names: Collection[str]) -> Collection[str]:
 
 def results_of(names: Collection[str]) -> Collection[str]:
     """The files that a report is made from: no weights, of images only reconstructions, and some pictures of a run."""
+    from mrikit.runs.picture import first_to_last
+
     folders = {posixpath.dirname(name) for name in names if posixpath.basename(name) == RECONSTRUCT_FILE}
     pictures: dict[str, list[str]] = {}
     for name in sorted(names):

@@ -18,11 +18,11 @@ from mrikit.commands.training_run import is_first, leave_the_word_to_another, nu
 from mrikit.commands.training_seeds import (
     SEED_FOLDERS,
     OneRun,
+    planned_runs,
     seed_configs,
     seed_name,
-    seed_runs,
     show_times,
-    train_seeds,
+    train_runs,
 )
 from mrikit.commands.training_test import planned_test, score_run
 from mrikit.errors import ConfigError, MrikitError
@@ -144,7 +144,7 @@ def train(
                 raise ConfigError(f"--start {start} is where one stage begins; name it with --stage")
             base = out or Path("runs") / run_name(configs)
             plan_test = functools.partial(planned_test, stage=stage, data=test_data, device=device)
-            test = plan_test(configs[-1], base if seeds is None else base / seed_name(0))
+            test = plan_test(configs[-1], base / seed_name(0) if seeds else base)
             device = pick_device(device)
             if not dry_run:
                 require_writable(base)
@@ -155,7 +155,7 @@ def train(
             if fit is not None:
                 where = "cuda" if gpu else device
                 variants = [fitted(one, data, validation_data, table, fit, where) for one in variants]
-            runs = [OneRun(variants[0], base, place)] if seeds is None else seed_runs(variants, base, place)
+            runs = planned_runs(variants, base, place)
             if dry_run:
                 if is_first():
                     folders = [one.folder for one in runs[0].places]
@@ -176,18 +176,12 @@ def train(
                 device=device,
             )
 
-        chosen = runs[0]
-        if seeds is None:
-            train_one(chosen)
-        else:
-            chosen = train_seeds(runs, place.folder, train_one)
-            test = plan_test(chosen.configs[-1], chosen.out)
-    if test:
+        chosen = train_runs(runs, place.folder, train_one)
+    if test and (test := plan_test(chosen.configs[-1], chosen.out)):
         score_run(chosen.configs[-1], test, device)
     elif is_first():
         _show_next(chosen.configs[-1], chosen.out, data[0], validation_data)
-    if "mlflow" in (track or []) and isinstance(base, Path):
-        _show_mlflow([place for one in runs for place in one.places])
+    _show_mlflow(runs if "mlflow" in (track or []) else [])
 
 
 def _require_own_folder(config: "AnyRunConfig", base: Path, *, has_seeds: bool) -> None:
@@ -288,11 +282,12 @@ def _show_next(config: "AnyRunConfig", base: Location, data: Location, validatio
     typer.echo(f"      {in_shell('report', base)}")
 
 
-def _show_mlflow(places: Sequence["Place"]) -> None:
-    """How to open what MLflow keeps beside the runs."""
+def _show_mlflow(runs: Sequence[OneRun]) -> None:
+    """How to open what MLflow keeps beside the runs that lie here."""
     from mrikit.runs.trackers.mlflow import local_stores
 
-    for command in local_stores([place.folder for place in places]) if is_first() else ():
+    folders = [place.folder for one in runs if isinstance(one.out, Path) for place in one.places]
+    for command in local_stores(folders) if folders and is_first() else ():
         typer.echo(f"      {command}  # all of MLflow: pip install mlflow")
 
 

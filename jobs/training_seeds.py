@@ -86,8 +86,10 @@ def seed_configs(
     ]
 
 
-def seed_runs(variants: Sequence[Sequence["AnyRunConfig"]], out: Location, place: "Place") -> list[OneRun]:
-    """One run for each seed, in a folder of its own."""
+def planned_runs(variants: Sequence[Sequence["AnyRunConfig"]], out: Location, place: "Place") -> list[OneRun]:
+    """The one run, or one for each of several seeds in a folder of its own."""
+    if len(variants) == 1:
+        return [OneRun(variants[0], out, place)]
     names = [seed_name(seed) for seed in range(len(variants))]
     return [
         OneRun(configs, out / name, replace(place, folder=place.folder / name))
@@ -101,13 +103,13 @@ def show_times(count: int) -> None:
         typer.echo(f"seeds: {count} times this, one after the other")
 
 
-def train_seeds(seeds: Sequence[OneRun], folder: Path, train: Callable[[OneRun], None]) -> OneRun:
-    """Train with each seed, show what came of them, and write `seeds.json`.
+def train_runs(runs: Sequence[OneRun], folder: Path, train: Callable[[OneRun], None]) -> OneRun:
+    """Train the one run; or one with each seed, show what came of them, and write `seeds.json`.
 
     A seed that fails does not keep the next from its turn.
 
     Args:
-        seeds: The run of each.
+        runs: One, or that of each seed.
         folder: Of all of them.
         train: Trains one.
 
@@ -120,10 +122,13 @@ def train_seeds(seeds: Sequence[OneRun], folder: Path, train: Callable[[OneRun],
     """
     from mrikit.report.sweep.seeds import best_seed, read_seed, write_seeds
 
+    if len(runs) == 1:
+        train(runs[0])
+        return runs[0]
     found = []
-    for seed, one in enumerate(seeds):
+    for seed, one in enumerate(runs):
         config, error = one.configs[-1], ""
-        say(f"seed {seed}, {seed + 1} of {len(seeds)}")
+        say(f"seed {seed}, {seed + 1} of {len(runs)}")
         try:
             train(one)
         except MrikitError as failure:
@@ -138,7 +143,7 @@ def train_seeds(seeds: Sequence[OneRun], folder: Path, train: Callable[[OneRun],
     _show(found, chosen)
     if chosen is None:
         raise JobError(f"all {len(found)} seeds failed, and none is chosen; try a lower training.max_lr")
-    best = seeds[found.index(chosen)]
+    best = runs[found.index(chosen)]
     typer.echo(f"chosen: seed {found.index(chosen)}; weights in {shown(best.places[-1].folder / WEIGHTS_FILE)}")
     return best
 

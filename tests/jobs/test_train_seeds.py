@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from mrikit.commands.app import app
 from mrikit.commands.places import weights_of
-from mrikit.commands.training_seeds import OneRun, seed_configs, seed_runs, train_seeds
+from mrikit.commands.training_seeds import OneRun, planned_runs, seed_configs, train_runs
 from mrikit.config import change_config
 from mrikit.errors import CheckpointError, ConfigError, DataError, JobError
 from mrikit.recipes import recipe
@@ -35,7 +35,7 @@ def invoke(study, out, *more, config=QUICK):
 
 def seeds_of(folder, count=3, **settings):
     config = change_config(recipe("knee_multicoil", "tiny"), settings, "test")
-    return seed_runs([[config]] * count, folder, Place(folder=folder))
+    return planned_runs([[config]] * count, folder, Place(folder=folder))
 
 
 def fake(rows, errors=()):
@@ -57,7 +57,7 @@ def written(folder):
 
 def test_the_best_validation_is_chosen_and_all_are_shown(tmp_path, capsys):
     rows = [[validation_row(1, 0.7), validation_row(2, 0.6)], [validation_row(1, 0.8)], [validation_row(1, 0.75)]]
-    chosen = train_seeds(seeds_of(tmp_path), tmp_path, fake(rows))
+    chosen = train_runs(seeds_of(tmp_path), tmp_path, fake(rows))
     assert chosen.out == tmp_path / "seed-1"
     table = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     assert table[:4] == [
@@ -86,13 +86,13 @@ def test_of_a_score_of_which_less_is_better_the_lowest_is_chosen(tmp_path):
         score = {"name": "banding", "words": "banding", "higher_is_better": False}
         path.write_text(json.dumps({**json.loads(path.read_text()), "score": score}))
 
-    assert train_seeds(seeds_of(tmp_path), tmp_path, train).out.name == "seed-1"
+    assert train_runs(seeds_of(tmp_path), tmp_path, train).out.name == "seed-1"
 
 
 def test_a_seed_that_ends_with_an_error_is_named_and_the_next_has_its_turn(tmp_path, capsys):
     rows = [[validation_row(1, 0.7)], [validation_row(1, 0.9)], [validation_row(1, 0.8)]]
     error = DataError("the loss is nan at step 12: v3, slice 1")
-    chosen = train_seeds(seeds_of(tmp_path), tmp_path, fake(rows, [(1, error)]))
+    chosen = train_runs(seeds_of(tmp_path), tmp_path, fake(rows, [(1, error)]))
     assert chosen.out.name == "seed-2"
     assert written(tmp_path)["seeds"][1]["failed"] == str(error)
     told = capsys.readouterr()
@@ -102,7 +102,7 @@ def test_a_seed_that_ends_with_an_error_is_named_and_the_next_has_its_turn(tmp_p
 
 def test_a_seed_that_a_validation_found_failed_is_not_chosen(tmp_path):
     collapsed = [validation_row(1, 0.9), validation_row(2, 0.5, failed="SSIM fell by 0.4"), validation_row(3, 0.95)]
-    chosen = train_seeds(seeds_of(tmp_path, 2), tmp_path, fake([collapsed, [validation_row(1, 0.7)]]))
+    chosen = train_runs(seeds_of(tmp_path, 2), tmp_path, fake([collapsed, [validation_row(1, 0.7)]]))
     assert chosen.out.name == "seed-1"
     assert written(tmp_path)["seeds"][0]["failed"] == "epoch 2: SSIM fell by 0.4"
 
@@ -110,7 +110,7 @@ def test_a_seed_that_a_validation_found_failed_is_not_chosen(tmp_path):
 def test_where_all_fail_none_is_chosen_and_it_is_an_error(tmp_path):
     rows = [[validation_row(1, 0.5, failed="collapse")]] * 2
     with pytest.raises(JobError, match="all 2 seeds failed, and none is chosen"):
-        train_seeds(seeds_of(tmp_path, 2), tmp_path, fake(rows))
+        train_runs(seeds_of(tmp_path, 2), tmp_path, fake(rows))
     assert written(tmp_path)["chosen"] is None
     with pytest.raises(CheckpointError, match="no weights in this folder"):
         find_weights([tmp_path])
@@ -125,21 +125,21 @@ def test_what_none_could_begin_with_is_told_at_once(tmp_path, error):
         raise error
 
     with pytest.raises(type(error), match=str(error)):
-        train_seeds(seeds_of(tmp_path), tmp_path, train)
+        train_runs(seeds_of(tmp_path), tmp_path, train)
     assert len(tried) == 1
     assert not (tmp_path / "seeds.json").exists()
 
 
 def test_of_stages_the_last_decides(tmp_path):
     stages = [change_config(recipe("knee_acc8", "tiny", stage), {}, "test") for stage in (1, 2)]
-    runs = seed_runs([stages, stages], tmp_path, Place(folder=tmp_path))
+    runs = planned_runs([stages, stages], tmp_path, Place(folder=tmp_path))
 
     def train(one):
         seed = int(one.out.name.removeprefix("seed-"))
         for place, score in zip(one.places, (0.9 - 0.1 * seed, 0.5 + 0.1 * seed), strict=True):
             write_run(place.folder, [train_row(1), validation_row(1, score)])
 
-    assert train_seeds(runs, tmp_path, train).places[-1].folder == tmp_path / "seed-1" / "stage-2"
+    assert train_runs(runs, tmp_path, train).places[-1].folder == tmp_path / "seed-1" / "stage-2"
 
 
 def test_seeds_differ_in_all_that_is_drawn_but_not_in_who_is_held_out(study):
