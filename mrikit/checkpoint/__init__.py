@@ -20,6 +20,7 @@ from mrikit.checkpoint.weights import (
     load_weights,
     save_weights,
     stage_number,
+    weights_file,
 )
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "read_tensors",
     "save_weights",
     "stage_number",
+    "weights_file",
     "write_tensors",
 ]

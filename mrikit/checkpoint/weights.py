@@ -85,7 +85,7 @@ def load_weights(path: Path) -> Weights:
     Raises:
         CheckpointError: There are none, or they are damaged or of something else.
     """
-    file = _weights_file(path)
+    file = weights_file(path)
     before = _identity(file)
     record = read_record(file)
     if isinstance(record.get("policy"), str):
@@ -160,6 +160,34 @@ def find_checkpoints(run: Path) -> list[Path]:
     return sorted((run / CHECKPOINTS).glob("step-*.safetensors"))
 
 
+def weights_file(path: Path) -> Path:
+    """The file to read, given it, a run's folder, or one with the folders of a run's stages.
+
+    Raises:
+        CheckpointError: There is none in the folder.
+    """
+    if not path.is_dir():
+        return path
+    if (path / WEIGHTS_FILE).exists():
+        return path / WEIGHTS_FILE
+    last, stages = last_stage(path), _stages(path)
+    if last is not None:
+        return last / WEIGHTS_FILE
+    for folder in (path, *stages):
+        checkpoints = find_checkpoints(folder)
+        if checkpoints:
+            raise CheckpointError(
+                f"{folder}: has no {WEIGHTS_FILE}, because no validation was finished yet; train on, or give the "
+                f"checkpoint {checkpoints[-1]}"
+            )
+    if stages:
+        names = ", ".join(folder.name for folder in reversed(stages))
+        raise CheckpointError(
+            f"{path}: none of {names} has a {WEIGHTS_FILE}; train the first stage with `mrikit train`"
+        )
+    raise CheckpointError(f"{path}: no folder of a training run; it holds neither {WEIGHTS_FILE} nor checkpoints")
+
+
 def last_stage(run: Path, of: str = "model") -> Path | None:
     """The stage of a run whose weights are the run's: the highest finished one, or if none is the highest with weights.
 
@@ -203,30 +231,6 @@ def _warn_of_older_import(weights: Weights) -> None:
             f"({', '.join(missing)}); import the published file again",
             stacklevel=3,
         )
-
-
-def _weights_file(path: Path) -> Path:
-    """The file to read, given it, a run's folder, or one with the folders of a run's stages."""
-    if not path.is_dir():
-        return path
-    if (path / WEIGHTS_FILE).exists():
-        return path / WEIGHTS_FILE
-    last, stages = last_stage(path), _stages(path)
-    if last is not None:
-        return last / WEIGHTS_FILE
-    for folder in (path, *stages):
-        checkpoints = find_checkpoints(folder)
-        if checkpoints:
-            raise CheckpointError(
-                f"{folder}: has no {WEIGHTS_FILE}, because no validation was finished yet; train on, or give the "
-                f"checkpoint {checkpoints[-1]}"
-            )
-    if stages:
-        names = ", ".join(folder.name for folder in reversed(stages))
-        raise CheckpointError(
-            f"{path}: none of {names} has a {WEIGHTS_FILE}; train the first stage with `mrikit train`"
-        )
-    raise CheckpointError(f"{path}: no folder of a training run; it holds neither {WEIGHTS_FILE} nor checkpoints")
 
 
 def _stages(run: Path) -> list[Path]:

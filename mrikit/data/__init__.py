@@ -14,7 +14,7 @@ from mrikit.data.dataset import (
 from mrikit.data.example import Example
 from mrikit.data.fastmri_extent import published_shapes
 from mrikit.data.loader import load_batches
-from mrikit.data.masks import choose_mask, draw_masks
+from mrikit.data.masks import choose_mask, choose_transposed_mask, draw_masks
 from mrikit.data.network_inputs import in_window, network_inputs, window_before, with_uncounted_center
 from mrikit.data.orientation import orient, transpose
 from mrikit.data.prepare import cropped_shape, make_example, make_scan, prepare
@@ -41,6 +41,7 @@ __all__ = [
     "at_matrix",
     "center_crop",
     "choose_mask",
+    "choose_transposed_mask",
     "cropped_shape",
     "draw_masks",
     "in_window",

@@ -43,6 +43,32 @@ def choose_mask(volume: Volume, plan: MaskPlan | Mask | None, shape: tuple[int, 
     return stored_mask(_all_lines(info) if volume.planned_mask is None else volume.planned_mask, region)
 
 
+def choose_transposed_mask(volume: Volume, plan: MaskPlan | Mask | None, shape: tuple[int, int]) -> Mask:
+    """As `choose_mask`, of a volume whose readout and phase are swapped before it is undersampled.
+
+    Args:
+        volume: The scan as its file has it.
+        plan: How to undersample it, or the mask itself; None keeps it full.
+        shape: (readout, phase) of k-space when it is masked, before they are swapped.
+
+    Raises:
+        ConfigError: The plan does not fit the swapped shape.
+        DataError: The volume is undersampled already, and so has its orientation.
+    """
+    info, region = volume.info, volume.acquired.transposed(shape[0])
+    if not volume.is_fully_sampled:
+        raise DataError(
+            f"{info.volume_id}: it was undersampled along its phase axis, which cannot be swapped any more; name fully "
+            f"sampled volumes"
+        )
+    swapped = (shape[1], shape[0])
+    if isinstance(plan, Mask):
+        return _fitting(plan, swapped, region, info.volume_id)
+    if plan is None:
+        return stored_mask(np.ones(swapped[1], np.bool_), region)
+    return _draw(plan, swapped, region, volume_rng(info.volume_id))
+
+
 def draw_masks(plans: Sequence[MaskPlan], scan: ScanBatch, rngs: Sequence[np.random.Generator]) -> list[Mask]:
     """Masks to train with: for each sample one of the plans, all equally likely, and a mask drawn by it.
 

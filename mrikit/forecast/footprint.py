@@ -88,7 +88,7 @@ class _Step:
 
 def _key(config: RunConfig) -> str:
     data, training = config.data, config.training
-    beside = (asdict(config.sampler), asdict(config.evaluator))
+    beside = (asdict(config.sampler), asdict(config.evaluator), asdict(config.orientation))
     parts = (config.objective, config.model, config.model_config, *beside, training.precision, training.loss)
     return json.dumps([*parts, training.micro_batch_size, data.anatomy, *map(asdict, data.plans)], default=str)
 

@@ -17,6 +17,7 @@ from mrikit.models import (
     anatomy_classifier,
     classical,
     cvpr19,
+    orientation_net,
     prompt_unet,
     promptmr,
     promptmr_config,
@@ -53,17 +54,23 @@ CLASSIFIERS: dict[str, tuple[type[nn.Module], type]] = {
 """Name to model and its configuration: networks that give classes instead of images."""
 
 
+JUDGES: dict[str, tuple[type[nn.Module], type]] = {
+    "orientation_net": (orientation_net.OrientationNet, orientation_net.OrientationNetConfig),
+}
+"""Name to model and its configuration: networks that judge images which others made; their `forward` is their own."""
+
+
 def build_model(name: str, settings: Mapping[str, Any] | None = None) -> nn.Module:
     """A model by name.
 
     Args:
-        name: A key of `CLASSICAL`, `LEARNED` or `CLASSIFIERS`.
+        name: A key of `CLASSICAL`, `LEARNED`, `CLASSIFIERS` or `JUDGES`.
         settings: Fields of its configuration that differ from the defaults.
 
     Raises:
         ConfigError: An unknown name or setting, or a value out of range.
     """
-    models = CLASSICAL | LEARNED | CLASSIFIERS
+    models = CLASSICAL | LEARNED | CLASSIFIERS | JUDGES
     if name not in models:
         raise ConfigError(f"no model is called {name!r}; there are {', '.join(models)}")
     model, config = models[name]

@@ -1,5 +1,8 @@
-"""The anatomy classifier, which `mrikit reconstruct --task auto` asks where a file does not say what it shows."""
+"""Classifiers: of anatomy, for `mrikit reconstruct --task auto`; of orientation, for `mrikit evaluate --classifier`."""
 
+from dataclasses import replace
+
+from mrikit.data import AugmentConfig
 from mrikit.training import DataConfig, RunConfig, TrainingConfig
 
 
@@ -13,4 +16,32 @@ def anatomy(size: str) -> RunConfig:
         training=TrainingConfig(
             loss="cross_entropy", num_epochs=5, batch_size=4, max_lr=4e-3, warmup_epochs=0.2, max_grad_norm=1.0
         ),
+    )
+
+
+def orientation(size: str) -> RunConfig:
+    """Transposed or not, from what the networks of `orientation.reconstructors` make of knees, undersampled 4 times.
+
+    `full` is another network than the adversary of `knee_banding`: who judges shall not be who was fooled.
+
+    Source:
+        Masks and choice of data are those of Defazio et al., MRI banding removal via adversarial training, NeurIPS
+        2020, arXiv:2001.08699, which has no such classifier.
+    """
+    full = RunConfig(
+        task="orientation",
+        size="full",
+        model="orientation_net",
+        model_config={"kind": "unpooled_resnet50"},
+        data=DataConfig(anatomy="knee"),
+        augment=AugmentConfig(transpose_probability=0.5),
+        training=TrainingConfig(loss="cross_entropy", num_epochs=5, batch_size=8, micro_batch_size=1, max_lr=1e-4),
+    )
+    if size == "full":
+        return full
+    return replace(
+        full,
+        size="tiny",
+        model_config={"kind": "shallow"},
+        training=replace(full.training, num_epochs=10, batch_size=4, max_lr=1e-3, warmup_epochs=0.5, max_grad_norm=1.0),
     )

@@ -80,6 +80,7 @@ TASKS: dict[str, Task] = {
     "knee_acquire": _acquire(acquisition_policy.knee_acquire),
     "digits_acquire": _acquire(acquisition_policy.digits_acquire, ("tiny", "full")),
     "anatomy": _one(classifier.anatomy, ("tiny",)),
+    "orientation": _one(classifier.orientation, ("tiny", "full")),
 }
 """Name to what is trained under it."""
 POLICY_STAGES: dict[str, Callable[[str, str], tuple[RunConfig, PolicyRunConfig]]] = {

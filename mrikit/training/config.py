@@ -9,13 +9,14 @@ from mrikit.config import build_config
 from mrikit.data import AugmentConfig, MaskPlan
 from mrikit.errors import ConfigError
 from mrikit.masks import LEARNED_KIND, MASK_KINDS
-from mrikit.models import CLASSIFIERS, LEARNED
+from mrikit.models import CLASSIFIERS, JUDGES, LEARNED
 from mrikit.models.precision import PRECISIONS
 from mrikit.models.samplers import SamplerConfig
 from mrikit.run_files import CONFIG_FILE
 from mrikit.storage import read_json
 from mrikit.training.evaluator_config import EvaluatorTraining
 from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, needs_uncertainty, parse_loss
+from mrikit.training.orientation_config import OrientationTraining
 
 SCHEDULES = ("cosine", "step")
 _COUNTS = (
@@ -273,32 +274,36 @@ class RunConfig:
     size: str
     """`tiny`, `small`, `full` or `plus`."""
     model: str
-    """A name of `mrikit.models.LEARNED` or `CLASSIFIERS`."""
+    """A name of `mrikit.models.LEARNED`, `CLASSIFIERS` or `JUDGES`."""
     objective: str = ""
-    """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` of a classifier, `sampling`
-    where it is learned what to measure, else `image`. `evaluator` trains `cvpr19` beside an evaluator of its lines."""
+    """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` or `orientation` of a
+    classifier of these, `sampling` where it is learned what to measure, else `image`. `evaluator` trains `cvpr19` beside an evaluator of its lines."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     """What is learned to be measured; nothing if it has no kind."""
     evaluator: EvaluatorTraining = field(default_factory=EvaluatorTraining)
     """What is trained beside the network where the objective is `evaluator`."""
+    orientation: OrientationTraining = field(default_factory=OrientationTraining)
+    """What makes the images that a classifier of orientation learns from."""
     data: DataConfig
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
 
     def __post_init__(self) -> None:
-        models = LEARNED | CLASSIFIERS
+        classifiers = CLASSIFIERS | JUDGES
+        models = LEARNED | classifiers
         _require_word("model", self.model, tuple(models))
-        if (self.training.loss == CROSS_ENTROPY) != (self.model in CLASSIFIERS):
+        if (self.training.loss == CROSS_ENTROPY) != (self.model in classifiers):
             found = f"{self.model} with {self.training.loss}"
             raise ConfigError(
-                f"training.loss is cross_entropy for {', '.join(CLASSIFIERS)} and no other, found {found}"
+                f"training.loss is cross_entropy for {', '.join(classifiers)} and no other, found {found}"
             )
         self._settle_masks()
         self._require_orientation()
-        usual = "anatomy" if self.model in CLASSIFIERS else "sampling" if self.learns_masks else "image"
+        usual = "sampling" if self.learns_masks else "image"
+        usual = "anatomy" if self.model in CLASSIFIERS else "orientation" if self.model in JUDGES else usual
         # Which of image and sampling it is follows from what is learned.
         if not self.objective or {self.objective, usual} <= {"image", "sampling"}:
             object.__setattr__(self, "objective", usual)
@@ -307,11 +312,12 @@ class RunConfig:
         if compares and not getattr(models[self.model][0], "gives_kspace", False):
             raise ConfigError(f"{needs}: kspace_nmse compares k-space, and {self.model} gives an image alone; try ssim")
         self._check_uncertainty()
-        if (self.objective == "anatomy") != (self.model in CLASSIFIERS):
-            raise ConfigError(
-                f"the objective anatomy is for {', '.join(CLASSIFIERS)} and no other model; found {self.objective} for "
-                f"{self.model}; leave objective out"
-            )
+        for objective, those in (("anatomy", CLASSIFIERS), ("orientation", JUDGES)):
+            if (self.objective == objective) != (self.model in those):
+                raise ConfigError(
+                    f"the objective {objective} is for {', '.join(those)} and no other model; found {self.objective} "
+                    f"for {self.model}; leave objective out"
+                )
         _, model_config = models[self.model]
         # Whole and typed, so that a run is the same however its settings were written, and with other defaults too.
         settings = asdict(build_config(model_config, self.model_config, "model_config"))
@@ -355,7 +361,13 @@ class RunConfig:
 
     def _require_orientation(self) -> None:
         """What is transposed has lines to be undersampled by, which go by the shape of each slice."""
-        if not self.augment.transpose_probability:
+        chance = self.augment.transpose_probability
+        if self.model in JUDGES and not 0 < chance < 1:
+            raise ConfigError(
+                f"{self.model} learns from both orientations, and augment.transpose_probability is {chance:g}; set it "
+                f"to 0.5"
+            )
+        if not chance:
             return
         kind = self.data.mask_kind
         if self.learns_masks or (kind in MASK_KINDS and MASK_KINDS[kind].is_2d):
@@ -383,6 +395,8 @@ class RunConfig:
     @property
     def num_adjacent(self) -> int:
         """Slices that the network sees together, the one that it reconstructs in their middle."""
+        if self.objective == "orientation":
+            return self.orientation.num_adjacent
         return int(self.model_config.get("num_adjacent", 1))
 
     @property

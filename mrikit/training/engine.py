@@ -268,6 +268,7 @@ class Engine:
             "validation_masks": [plan.facts for plan in data.validation_plans],
             **({"sampler": asdict(self.config.sampler)} if self.config.sampler.kind else {}),
             **({"evaluator": asdict(self.config.evaluator)} if self.config.objective == "evaluator" else {}),
+            **({"orientation": asdict(self.config.orientation)} if self.config.objective == "orientation" else {}),
             "max_readout": data.max_readout,
             "matrix": list(data.matrix),
             "num_coils": data.num_coils,

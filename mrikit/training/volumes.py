@@ -20,6 +20,7 @@ from mrikit.storage import Location
 from mrikit.training.choice import choose_volumes
 from mrikit.training.config import RunConfig
 from mrikit.training.objectives import needs_shape, objective_of, one_shape, with_shape
+from mrikit.training.reconstructors import reconstructor_files
 from mrikit.training.sides import choose_sides
 from mrikit.volumes import Volume, VolumeFile
 from mrikit.volumes.anatomy import anatomy_of
@@ -36,14 +37,14 @@ class Study:
     validation: SliceDataset
     """Slices to validate on; none if nothing is held out."""
     mask_digest: str = ""
-    """Of the mask files that the run draws from; empty without one."""
+    """Of the mask files that the run draws from, and of weights that make its images; empty without one."""
     notes: tuple[str, ...] = ()
     """Lines to say: which folders train, validate and stay out, how patients were told apart, and how many volumes are
     left out, and why."""
 
     @property
     def digest(self) -> str:
-        """Changes when volumes come, go, change their shape, brightness or side, and with a mask file's content."""
+        """Changes with volumes, their shape, brightness or side, and with the content of mask files and such weights."""
         sides = [
             [(volume.info.volume_id, volume.kspace.shape, volume.info.reference_max) for volume in side.volumes]
             for side in (self.training, self.validation)
@@ -142,7 +143,7 @@ def _with_patients(volumes: Sequence[Volume], table: Mapping[str, str] | None) -
 
 
 def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequence[Volume]) -> str:
-    """Digest of the mask files of a run, which are seen to fit its volumes; empty without one."""
+    """Digest of the mask files of a run, which are seen to fit its volumes, and of weights that it uses; or empty."""
     data = config.data
     files: set[str] = set()
     for plans, volumes in ((data.plans, training), (data.validation_plans, validation)):
@@ -156,6 +157,7 @@ def _mask_digest(config: RunConfig, training: Sequence[Volume], validation: Sequ
     if config.sampler.start:
         read_mask_file(Path(config.sampler.start))
         files.add(config.sampler.start)
+    files |= reconstructor_files(config)
     contents = b"".join(hashlib.sha256(Path(name).read_bytes()).digest() for name in sorted(files))
     return hashlib.sha256(contents).hexdigest()[:16] if files else ""
 

@@ -8,6 +8,7 @@ from mrikit.training.objectives.anatomy import AnatomyObjective
 from mrikit.training.objectives.evaluator import EvaluatorObjective
 from mrikit.training.objectives.image import ImageObjective
 from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
+from mrikit.training.objectives.orientation import OrientationObjective
 from mrikit.training.objectives.sampling import SamplingObjective
 from mrikit.training.objectives.shape import needs_shape, one_shape, with_shape
 
@@ -16,6 +17,7 @@ OBJECTIVES: dict[str, Callable[[RunConfig], Objective]] = {
     "anatomy": AnatomyObjective,
     "sampling": SamplingObjective,
     "evaluator": EvaluatorObjective,
+    "orientation": OrientationObjective,
 }
 """Name to what makes the objective of a run."""
 
