@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from mrikit.commands.places import AS_LOCATION, Location
+from mrikit.commands.orientation import open_classifier, orientation_lines
+from mrikit.commands.places import AS_LOCATION, Location, weights_of
 from mrikit.commands.progress import Progress
 from mrikit.words import in_shell
 
@@ -55,13 +56,21 @@ def evaluate(
             **AS_LOCATION, help="A CSV of file,patient for files that do not say whose they are; intervals follow it."
         ),
     ] = None,
+    classifier: Annotated[
+        Location | None,
+        typer.Option(
+            **AS_LOCATION,
+            help="With --scorer banding: weights of `mrikit train --task orientation`, which tell how visible banding "
+            "is. Each run is then given twice, with --recon of `mrikit reconstruct` with --transposed and without.",
+        ),
+    ] = None,
     expected: Annotated[
         int | None, typer.Option(min=1, help="Fail unless each anatomy has this many volumes at each acceleration.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Score the reconstructions of RECON against the references of their volumes."""
-    from mrikit.errors import DataError
+    from mrikit.errors import ConfigError, DataError
     from mrikit.evaluate import OLDER_NAMES, SCORERS, score_files
     from mrikit.storage import mirrored, only, shown
 
@@ -70,12 +79,24 @@ def evaluate(
         scorer = new
     if scorer not in SCORERS:
         raise typer.BadParameter(f"{scorer!r} is not one of {', '.join(SCORERS)}.", param_hint="--scorer")
+    has_banding = SCORERS[scorer].has_banding
+    if classifier is not None and not has_banding:
+        raise ConfigError(f"--classifier is part of the banding score; give --scorer banding, found {scorer}")
     with contextlib.ExitStack() as held:
         writes = only(*(name for known in SCORERS for name in score_files(known)))
         places = [held.enter_context(mirrored(location, writes=writes)) for location in recon]
         folders = [place.folder for place in places]
         checks = [place.check for place in places]
-        scores, files = run(folders, data, scorer, boxes=boxes, patients=patients, expected=expected, checks=checks)
+        scores, files = run(
+            folders,
+            data,
+            scorer,
+            boxes=boxes,
+            patients=patients,
+            classifier=classifier,
+            expected=expected,
+            checks=checks,
+        )
         rows = [row for found in scores for row in found.rows]
         if not rows:
             raise DataError(
@@ -87,7 +108,8 @@ def evaluate(
         return
     show(rows)
     show_curves(scores)
-    for line in [*_boxes(rows, boxes), *_adaptivity(folders, scores), *_leaderboard(folders, scores)]:
+    told = orientation_lines(scores, has_classifier=classifier is not None) if has_banding else []
+    for line in [*told, *_boxes(rows, boxes), *_adaptivity(folders, scores), *_leaderboard(folders, scores)]:
         typer.echo(line)
     for file in files:
         typer.echo(shown(file))
@@ -101,6 +123,7 @@ def run(
     *,
     boxes: str | None = None,
     patients: Location | None = None,
+    classifier: Location | None = None,
     expected: int | None = None,
     checks: Sequence[Callable[[], None]] = (),
 ) -> tuple[list["Scores"], list[Path]]:
@@ -114,6 +137,7 @@ def run(
         scorer: A name of `mrikit.evaluate.SCORERS`.
         boxes: A fastMRI+ table of lesions, or `stored`; none if None.
         patients: Table of whose the volumes are.
+        classifier: Weights of a classifier of orientation; none if None.
         expected: Volumes of each anatomy at each acceleration; nothing is written unless there are as many.
         checks: Each raises what keeps scores from their location.
 
@@ -121,9 +145,9 @@ def run(
         Scores of each folder, and the files written.
 
     Raises:
-        MrikitError: See `mrikit.evaluate.evaluate` and `require_expected`.
+        MrikitError: See `mrikit.evaluate.evaluate`, `open_classifier` and `require_expected`.
     """
-    from mrikit.evaluate import STORED, data_of, label_runs, require_expected, write_scores
+    from mrikit.evaluate import STORED, data_of, label_runs, require_expected, with_orientations, write_scores
     from mrikit.evaluate import evaluate as evaluate_folder
     from mrikit.storage import parse_location, pulled
 
@@ -132,7 +156,8 @@ def run(
         STORED if boxes == STORED else pulled(parse_location(boxes)) if boxes else None
     )
     table = None if patients is None else pulled(patients)
-    scores = []
+    judge = None if classifier is None else open_classifier(pulled(classifier, weights_of), recon, data, table)
+    scores: list[Scores] = []
     with Progress("scoring", "volumes", messages=messages) as progress:
 
         def show_volume(done: int, total: int) -> None:
@@ -149,9 +174,11 @@ def run(
                     scorer=scorer,
                     boxes=source,
                     patients=table,
+                    classifier=judge,
                     on_volume=show_volume,
                 )
             )
+    scores = with_orientations(scores)
     num_unscored = _num_unscored(scores)
     if num_unscored:
         messages.print(f"{num_unscored} volumes were not scored: {_reasons(scores)}", markup=False)

@@ -87,6 +87,14 @@ def reconstruct(
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirror images of k-space; four times the work.")
     ] = False,
+    transposed: Annotated[
+        bool,
+        typer.Option(
+            "--transposed",
+            help="Swap readout and phase before undersampling, and turn the images back: what tells banding from "
+            "anatomy, for `mrikit evaluate --classifier`.",
+        ),
+    ] = False,
     whiten: Annotated[
         bool, typer.Option("--whiten", help="Whiten the coils by the noise scan that each MRD file holds.")
     ] = False,
@@ -138,6 +146,7 @@ def reconstruct(
             task=task,
             precision=precision,
             flips=flips,
+            transposed=transposed,
             whiten=whiten,
             mask=plan,
             is_usual_kind=mask is None and center_fraction is None and not own,

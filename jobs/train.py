@@ -278,7 +278,11 @@ def _show_next(config: "AnyRunConfig", base: Location, data: Location, validatio
         words = ["--task", "auto", "--weights", base, "--weights", "RUNS", "--data", "DATA", "--out", "RECON"]
     else:
         words += [*mask_words(config), *held_out]
-    typer.echo(f"next: {in_shell('reconstruct', *words)}")
+    if config.objective == "orientation":
+        judged = ["--classifier", base, "--recon", "RECON", "--recon", "RECON-transposed"]
+        typer.echo(f"next: {in_shell('evaluate', '--scorer', 'banding', *judged)}")
+    else:
+        typer.echo(f"next: {in_shell('reconstruct', *words)}")
     typer.echo(f"      {in_shell('report', base)}")
 
 

@@ -5,15 +5,17 @@ from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.expected import require_expected
 from mrikit.evaluate.leaderboard import LeaderboardScore, leaderboard, leaderboard_lines
 from mrikit.evaluate.lesions import LesionSummary, summarise_lesions
-from mrikit.evaluate.orientation import OrientationAccuracy, orientation_accuracy
+from mrikit.evaluate.orientation import OrientationAccuracy, OrientationClassifier, orientation_accuracy
+from mrikit.evaluate.orientation_pairs import one_sided, with_orientations
 from mrikit.evaluate.pairs import Pair, read_pair
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.runs import label_reconstructions, label_runs
-from mrikit.evaluate.score import STORED, data_of, evaluate
+from mrikit.evaluate.score import STORED, data_of, evaluate, run_of
 from mrikit.evaluate.scorers import OLDER_NAMES, SCORERS, full_name
 from mrikit.evaluate.scores import (
     DEFAULT_SCORER,
     SCORES_FILE,
+    FolderOrientation,
     Scores,
     describe_scores,
     find_scores,
@@ -49,10 +51,12 @@ __all__ = [
     "Difference",
     "FolderAdaptivity",
     "FolderCurve",
+    "FolderOrientation",
     "Interval",
     "LeaderboardScore",
     "LesionSummary",
     "OrientationAccuracy",
+    "OrientationClassifier",
     "Pair",
     "Scores",
     "SliceScore",
@@ -74,15 +78,18 @@ __all__ = [
     "label_runs",
     "leaderboard",
     "leaderboard_lines",
+    "one_sided",
     "orientation_accuracy",
     "read_pair",
     "read_scores",
     "require_expected",
+    "run_of",
     "same_volumes",
     "score_files",
     "sorted_slices",
     "summarise",
     "summarise_lesions",
     "to_json",
+    "with_orientations",
     "write_scores",
 ]

@@ -1,8 +1,10 @@
 """How well a classifier tells by the banding of an image which axis was undersampled."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import torch
 
 from mrikit.errors import DataError
 from mrikit.evaluate.bootstrap import Interval, resample
@@ -20,6 +22,17 @@ class OrientationAccuracy:
     """The first less the second, on the same slices."""
     num_slices: int
     num_patients: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrientationClassifier:
+    """Somebody who tells orientations apart; whoever asks for scores hands it in."""
+
+    classify: Callable[[torch.Tensor], Sequence[float]]
+    """(slice, y, x) float32 images, turned to where their anatomy belongs, to a logit of each, above 0 for transposed;
+    called by several threads. It raises DataError where images are too small."""
+    sha256: str
+    """Digest of its weights."""
 
 
 def orientation_accuracy(

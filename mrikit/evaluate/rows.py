@@ -74,6 +74,19 @@ class VolumeScore:
     """Mean of `slice_banding_db`, above 0 for bands and below for streaks; None by a scorer that has none."""
     slice_banding_db: tuple[float | None, ...] = ()
     """Directional excess of each slice; None for one with too few windows that count."""
+    is_transposed: bool = False
+    """Whether readout and phase were swapped before it was undersampled."""
+    told: float | None = None
+    """Share of the slices whose orientation a classifier told, which says nothing without the other orientation; None
+    without a classifier."""
+    told_of_reference: float | None = None
+    """The same of the reference."""
+    slice_logits: tuple[float, ...] = ()
+    """Of the classifier for each slice, above 0 for transposed."""
+    slice_reference_logits: tuple[float, ...] = ()
+    """The same of the reference."""
+    classifier: str = ""
+    """Digest of the classifier's weights; empty without one."""
 
     @property
     def volume(self) -> tuple[str, str]:

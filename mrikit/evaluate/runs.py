@@ -32,7 +32,7 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
         settings["matrix"] = "x".join(map(str, config["matrix"]))
     if config.get("num_coils"):
         settings["num_coils"] = config["num_coils"]
-    for switch in ("flips", "whiten"):
+    for switch in ("flips", "transposed", "whiten"):
         if config.get(switch):
             settings[switch] = True
     return tuple(f"{name}={value}" for name, value in settings.items())

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mrikit.errors import DataError
+from mrikit.errors import ConfigError, DataError
 from mrikit.evaluate.adaptive import folder_adaptivity
 from mrikit.evaluate.boxes import (
     BOXES_ATTRIBUTE,
@@ -24,6 +24,7 @@ from mrikit.evaluate.boxes import (
 )
 from mrikit.evaluate.leaderboard import group_acceleration
 from mrikit.evaluate.lesions import score_boxes
+from mrikit.evaluate.orientation import OrientationClassifier
 from mrikit.evaluate.pairs import Pair, make_pair
 from mrikit.evaluate.rows import Unscored, VolumeScore
 from mrikit.evaluate.runs import label_runs, run_settings
@@ -59,6 +60,7 @@ def evaluate(
     scorer: str = "fastmri",
     boxes: Path | Literal["stored"] | None = None,
     patients: Path | None = None,
+    classifier: OrientationClassifier | None = None,
     on_volume: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Scores:
     """Score every reconstruction of a folder whose volume has a reference.
@@ -71,24 +73,28 @@ def evaluate(
         scorer: A name of `SCORERS`.
         boxes: Also score boxes around lesions: a fastMRI+ table, or those that are stored with the volumes.
         patients: Table of whose the volumes are, where files do not say it.
+        classifier: Tells how each slice was undersampled, of reconstruction and reference; see `with_orientations` for
+            what it comes to.
         on_volume: Called after every volume with how many are done, and of how many.
 
     Returns:
         Scores, with every volume that could not be scored and the reason.
 
     Raises:
-        ConfigError: Unknown scorer.
+        ConfigError: Unknown scorer, or a classifier and another scorer than `banding`.
         DataError: There are no reconstructions, or no volumes; or the table of boxes cannot be read, or there are
             scores and not one of a box; or that of patients lacks a volume or names what is not there.
         StorageError: `reconstruct.json` or blobs cannot be read.
     """
     scorer = full_name(scorer)
+    if classifier is not None and not SCORERS[scorer].has_banding:
+        raise ConfigError(f"a classifier of orientation is part of the banding scorer, and {scorer} was asked for")
     table: _Boxes = read_box_table(boxes) if isinstance(boxes, Path) else boxes
     people = None if patients is None else read_patients(patients)
-    run = _read_run(recon)
+    run = run_of(recon)
     pairs, unscored = _match(data, recon, str(run.get("model")))
     rows, notes = [], []
-    score = partial(score_pair, recon=recon, scorer=scorer, boxes=table)
+    score = partial(score_pair, recon=recon, scorer=scorer, boxes=table, classifier=classifier)
     with contextlib.closing(map_on_cores(score, pairs)) as results:
         for done, (result, found) in enumerate(results, 1):
             notes += found
@@ -120,7 +126,12 @@ def evaluate(
 
 
 def score_pair(
-    files: tuple[VolumeFile, Path], *, recon: Path, scorer: str, boxes: _Boxes = None
+    files: tuple[VolumeFile, Path],
+    *,
+    recon: Path,
+    scorer: str,
+    boxes: _Boxes = None,
+    classifier: OrientationClassifier | None = None,
 ) -> tuple[VolumeScore | Unscored, list[str]]:
     """The scores of a volume and its reconstruction, and what had to be left out of them.
 
@@ -129,6 +140,7 @@ def score_pair(
         recon: The folder that the latter is in.
         scorer: A name of `SCORERS`.
         boxes: A table of lesions, or `stored`; none if None.
+        classifier: Of orientations; none if None.
     """
     file, target = files
     path = file.path
@@ -145,6 +157,7 @@ def score_pair(
             return unscored(f"the {what} is zero everywhere"), []
         compared = SCORERS[scorer].prepare(pair)
         row = _score(path, target, recon, pair, scorer, compared)
+        row = row if classifier is None else _add_orientation(row, compared, classifier)
         scored, notes = _add_boxes(row, pair, compared, boxes)
         return scored, _zero_slices(pair) + _slow(pair) + notes
     except DataError as error:
@@ -169,14 +182,20 @@ def data_of(recon: Path) -> Location:
         StorageError: There is no readable `reconstruct.json`.
         DataError: The folder is gone, or was never named.
     """
-    named = _read_run(recon).get("data")
+    named = run_of(recon).get("data")
     data = None if named is None else recorded_location(named)
     if data is None or (not isinstance(data, BlobPath) and not data.exists()):
         raise DataError(f"{recon}: made from {named}, which is not there any more; name its new place with --data")
     return data
 
 
-def _read_run(recon: Path) -> dict[str, Any]:
+def run_of(recon: Path) -> dict[str, Any]:
+    """What `reconstruct.json` says of a folder of reconstructions.
+
+    Raises:
+        DataError: There is no such folder, or it is not one of reconstructions.
+        StorageError: The file cannot be read.
+    """
     if not recon.is_dir():
         raise DataError(f"{recon}: no such folder; make it with `mrikit reconstruct --data DATA --out {recon}`")
     if not (recon / RECONSTRUCT_FILE).is_file():
@@ -212,7 +231,8 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         raise DataError(_why_no_score(target, whole, pair.reference))
     mask, timing = pair.reconstruction.mask, pair.reconstruction.timing
     kspace_nmse, kspace_energy = _kspace(pair.reconstruction)
-    banding = measure_banding(compared, scorer)
+    is_transposed = bool(pair.reconstruction.config.get("transposed"))
+    banding = measure_banding(compared, scorer, is_transposed=is_transposed)
     excess = [value for value in banding if value is not None]
     return VolumeScore(
         volume_id=pair.info.volume_id,
@@ -240,6 +260,25 @@ def _score(path: Location, target: Path, recon: Path, pair: Pair, scorer: str, c
         kspace_energy=kspace_energy,
         banding_db=math.fsum(excess) / len(excess) if excess else None,
         slice_banding_db=banding,
+        is_transposed=is_transposed,
+    )
+
+
+def _add_orientation(row: VolumeScore, compared: Compared, classifier: OrientationClassifier) -> VolumeScore:
+    """The row with what the classifier says of each slice, and of its reference."""
+    of_image, of_reference = (
+        tuple(map(float, classifier.classify(one))) for one in (compared.image, compared.reference)
+    )
+    told, told_of_reference = (
+        sum((logit > 0) == row.is_transposed for logit in logits) / len(logits) for logits in (of_image, of_reference)
+    )
+    return replace(
+        row,
+        told=told,
+        told_of_reference=told_of_reference,
+        slice_logits=of_image,
+        slice_reference_logits=of_reference,
+        classifier=classifier.sha256,
     )
 
 

@@ -73,15 +73,20 @@ def measure(compared: Compared, scorer: str) -> VolumeMetrics:
     return measure_masked(compared.image, compared.reference, compared.mask, compared.data_range, is_inside=is_inside)
 
 
-def measure_banding(compared: Compared, scorer: str) -> tuple[float | None, ...]:
+def measure_banding(compared: Compared, scorer: str, *, is_transposed: bool = False) -> tuple[float | None, ...]:
     """The directional excess of each slice, dB, by a scorer that has one; empty by others.
+
+    Args:
+        compared: What the scorer compares.
+        scorer: Its name.
+        is_transposed: Whether y is the undersampled axis.
 
     Raises:
         DataError: The images are too small, or no slice has a window that counts.
     """
     if not SCORERS[scorer].has_banding:
         return ()
-    found = directional_excess(compared.image, compared.reference)
+    found = directional_excess(compared.image, compared.reference, phase_dim=-2 if is_transposed else -1)
     if all(excess is None for excess in found):
         raise DataError("no slice has four windows of low signal without edges, in which banding is looked for")
     return found
@@ -169,8 +174,7 @@ SCORERS = {
         is_inside=True,
     ),
     "banding": Scorer(
-        meaning="as fastmri, and the directional excess where signal is low, above 0 dB bands, below 0 streaks; the "
-        "accuracy of an orientation classifier is not in it",
+        meaning="as fastmri, and the directional excess where signal is low, above 0 dB bands, below 0 streaks",
         prepare=_prepare_banding,
         is_square=True,
         is_leaderboard=False,

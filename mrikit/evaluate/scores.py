@@ -15,6 +15,7 @@ from mrikit.evaluate.bootstrap import Interval
 from mrikit.evaluate.curves import ScoreCurve
 from mrikit.evaluate.leaderboard import leaderboard
 from mrikit.evaluate.lesions import summarise_lesions
+from mrikit.evaluate.orientation import OrientationAccuracy
 from mrikit.evaluate.rows import BoxScore, Unscored, VolumeScore
 from mrikit.evaluate.scorers import SCORERS, full_name
 from mrikit.evaluate.steps import FolderCurve
@@ -26,6 +27,15 @@ from mrikit.volumes.decisions import STEP_SCORES
 DEFAULT_SCORER = "fastmri"
 """The scorer whose files have no name of a scorer in theirs."""
 SCORES_FILE = "scores.json"
+_OF_SLICES = ("slice_ssim", "slice_banding_db", "slice_logits", "slice_reference_logits")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FolderOrientation:
+    """What a classifier tells of the orientation of a run, both orientations of which lie in folders of their own."""
+
+    acceleration: float
+    accuracy: OrientationAccuracy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +58,8 @@ class Scores:
     """Of each acceleration whose slices were measured by lines of their own."""
     curves: tuple[FolderCurve, ...] = ()
     """Of each acceleration whose lines a policy chose."""
+    orientation: tuple[FolderOrientation, ...] = ()
+    """Of each acceleration, of this folder and that of the other orientation together, where there was a classifier."""
 
 
 def score_files(scorer: str) -> tuple[str, str]:
@@ -111,6 +123,7 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
         "lesions": summarise_lesions(scores.rows),
         "adaptivity": scores.adaptivity,
         "curves": scores.curves,
+        "orientation": scores.orientation,
         "rows": scores.rows,
         "unscored": scores.unscored,
         "notes": scores.notes,
@@ -136,6 +149,7 @@ def read_scores(path: Path) -> Scores:
             run=content["run"],
             adaptivity=tuple(_read_adaptivity(entry) for entry in content.get("adaptivity", ())),
             curves=tuple(_read_curves(entry) for entry in content.get("curves", ())),
+            orientation=tuple(_read_orientation(entry) for entry in content.get("orientation", ())),
         )
     except (KeyError, TypeError, ConfigError) as error:
         message = f"{path}: not the scores of this version of mrikit ({error!r}); write them again: mrikit evaluate"
@@ -155,7 +169,7 @@ def to_json(value: Any) -> Any:  # noqa: ANN401 - anything made of records and w
 
 def _read_row(row: dict[str, Any]) -> VolumeScore:
     psnr = math.inf if row["psnr"] is None else row["psnr"]
-    lists = {name: tuple(row.get(name, ())) for name in ("settings", "slice_ssim", "slice_banding_db")}
+    lists = {name: tuple(row.get(name, ())) for name in ("settings", *_OF_SLICES)}
     boxes = tuple(BoxScore(**box) for box in row["boxes"])
     return VolumeScore(**{**row, **lists, "psnr": psnr, "boxes": boxes, "scorer": full_name(row["scorer"])})
 
@@ -173,6 +187,11 @@ def _read_curve(entry: dict[str, Any]) -> ScoreCurve:
     """One curve; of a score that is infinite, which JSON lacks, null stands for it."""
     scores = tuple(_read_interval(one) for one in entry["scores"])
     return ScoreCurve(num_lines=tuple(entry["num_lines"]), scores=scores, area=_read_interval(entry["area"]))
+
+
+def _read_orientation(entry: dict[str, Any]) -> FolderOrientation:
+    intervals = {name: _read_interval(entry["accuracy"][name]) for name in ("images", "floor", "above_floor")}
+    return FolderOrientation(**{**entry, "accuracy": OrientationAccuracy(**{**entry["accuracy"], **intervals})})
 
 
 def _read_interval(entry: dict[str, Any]) -> Interval:
@@ -197,8 +216,7 @@ def _keep_older(folder: Path, scorer: str) -> None:
 
 
 def _write_table(path: Path, rows: Sequence[VolumeScore]) -> None:
-    lists = ("slice_ssim", "slice_banding_db", "boxes")
-    columns = [field.name for field in fields(VolumeScore) if field.name not in lists]
+    columns = [field.name for field in fields(VolumeScore) if field.name not in (*_OF_SLICES, "boxes")]
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, columns, extrasaction="ignore")
     writer.writeheader()

@@ -7,6 +7,7 @@ from mrikit.errors import ConfigError
 from mrikit.storage import Location
 
 if TYPE_CHECKING:
+    from mrikit.data import MaskPlan
     from mrikit.recipes.tasks import AnyRunConfig
     from mrikit.training import RunConfig
 
@@ -49,8 +50,9 @@ def scoring(config: "AnyRunConfig", run: Location, stage: int | None, data: Loca
             f"--test-data {data}: {config.task} learns what to measure; `mrikit acquire` measures test data so, and "
             f"`mrikit evaluate` scores them"
         )
-    if config.objective == "anatomy":
-        raise ConfigError(f"--test-data {data}: {config.task} tells anatomies apart and makes no image to score")
+    told = {"anatomy": "anatomies", "orientation": "orientations"}.get(config.objective)
+    if told:
+        raise ConfigError(f"--test-data {data}: {config.task} tells {told} apart and makes no image to score")
     weights = run / f"stage-{stage}" if stage else run
     ending = f"-stage-{stage}-test" if stage else "-test"
     recon = run.with_name(run.name + ending) if run.name else run / ending.lstrip("-")
@@ -70,10 +72,15 @@ def scoring(config: "AnyRunConfig", run: Location, stage: int | None, data: Loca
 
 def mask_words(config: "RunConfig") -> list[str]:
     """How `mrikit reconstruct` undersamples as the run was validated."""
+    return plan_words(config.data.validation_plans[0])
+
+
+def plan_words(plan: "MaskPlan") -> list[str]:
+    """How `mrikit reconstruct` undersamples by a plan."""
     from mrikit.data import MaskPlan
     from mrikit.masks import challenge_center_fraction, setting_options
 
-    plan, default = config.data.validation_plans[0], MaskPlan()
+    default = MaskPlan()
     words = ["--acceleration", f"{plan.acceleration:g}"]
     if plan.kind != default.kind:
         words += ["--mask", plan.kind]

@@ -6,7 +6,7 @@ from typing import Any
 
 from mrikit.checkpoint import find_checkpoints, last_stage, read_record, stage_number
 from mrikit.errors import CheckpointError, ConfigError
-from mrikit.models import CLASSIFIERS
+from mrikit.models import CLASSIFIERS, JUDGES
 from mrikit.run_files import CHECKPOINTS, PARTS, SEEDS_FILE, WEIGHTS_FILE
 from mrikit.storage import read_json
 
@@ -63,6 +63,8 @@ def best_weights(folders: Iterable[Path]) -> tuple[list[Path], int]:
     taken: set[tuple[str, float]] = set()
     best, num_silent = [], 0
     for file, record in ranked:
+        if record.get("model") in JUDGES:
+            continue  # they make no images, and ask nobody what a volume shows
         if record.get("model") in CLASSIFIERS:
             purposes = {("any classifier", 0.0)}
         else:

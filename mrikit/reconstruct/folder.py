@@ -35,7 +35,12 @@ OnFailure = Callable[[str], None]
 """Called with the reason why a volume is passed over, which names its file."""
 
 _FREE = ("version", "weights")  # may differ within one folder: the weights' digest counts, not where they lie
-_SINCE = {"flips": False, "whiten": False, "timed": False}  # what folders of older versions do not say
+_SINCE = {
+    "flips": False,
+    "transposed": False,
+    "whiten": False,
+    "timed": False,
+}  # what folders of older versions do not say
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

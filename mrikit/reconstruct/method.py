@@ -14,7 +14,7 @@ from mrikit.config import build_config
 from mrikit.data import MaskPlan
 from mrikit.errors import CheckpointError, ConfigError
 from mrikit.masks import LEARNED_KIND, Mask
-from mrikit.models import CLASSICAL, CLASSIFIERS, LEARNED, build_model, model_settings
+from mrikit.models import CLASSICAL, CLASSIFIERS, JUDGES, LEARNED, build_model, model_settings
 from mrikit.models.precision import PRECISIONS
 from mrikit.reconstruct.find_weights import find_one
 from mrikit.storage import shown
@@ -41,6 +41,9 @@ class ReconstructConfig:
     """One of `mrikit.models.precision.PRECISIONS`; classical methods have fp32 only."""
     flips: bool = False
     """Whether the image is the mean of those of k-space and its mirror images along readout, phase and both."""
+    transposed: bool = False
+    """Whether readout and phase are swapped before undersampling, which lets banding be told from anatomy; images are
+    turned back."""
     whiten: bool = False
     """Whether coils are whitened by the noise scan in their file, references made from k-space too."""
     mask: MaskPlan | None = None
@@ -82,6 +85,8 @@ class Method:
     """One of `mrikit.models.precision.PRECISIONS`."""
     flips: bool = False
     """Whether mirror images are reconstructed too."""
+    transposed: bool = False
+    """Whether it is given k-space with readout and phase swapped."""
     learned: Mapping[float, Mask] = field(default_factory=dict)
     """The masks that were learned with the weights, by acceleration."""
 
@@ -174,16 +179,23 @@ def build_method(config: ReconstructConfig, device: torch.device | str = "cpu") 
             contradicts its weights.
     """
     if not config.paths:
-        if config.model is None or config.model in LEARNED | CLASSIFIERS:
+        if config.model is None or config.model in LEARNED | CLASSIFIERS | JUDGES:
             known = ", ".join(CLASSICAL)
             raise ConfigError(f"{config.model or 'a network'} needs --weights of a training run; without: {known}")
         if config.precision != "fp32":
             raise ConfigError(f"{config.model} computes in fp32 only; {config.precision} is for networks")
         model = build_model(config.model, config.model_config)
-        return Method(name=config.model, model=model.to(device).eval(), flips=config.flips)
+        return Method(
+            name=config.model, model=model.to(device).eval(), flips=config.flips, transposed=config.transposed
+        )
     weights = load_weights(find_one(config.paths[0]))
     if config.model not in (None, weights.model):
         raise ConfigError(f"{weights.path} holds weights of {weights.model}, not of {config.model}; leave out --model")
+    if weights.model in JUDGES:
+        raise ConfigError(
+            f"{weights.path} holds weights of {weights.model}, which judges images and makes none; give it to `mrikit "
+            f"evaluate --scorer banding --classifier`"
+        )
     if weights.model in CLASSIFIERS:
         raise ConfigError(
             f"{weights.path} holds weights of {weights.model}, which tells anatomies apart and makes no image; give it "
@@ -200,7 +212,7 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
 
     Raises:
         CheckpointError: The weights fit no model.
-        ConfigError: Mirror images of what a network measures itself.
+        ConfigError: Mirror images, or another orientation, of what a network measures itself.
     """
     model = build_trained_model(weights).to(device)
     sampler = build_trained_sampler(weights)
@@ -209,6 +221,10 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
             f"{weights.path}: {weights.model} chooses lines by what it sees, others for mirror images; leave out "
             f"--flips"
         )
+    if config.transposed and (sampler is not None or hasattr(model, "acquire")):
+        raise ConfigError(
+            f"{weights.path}: {weights.model} has learned what to measure, in one orientation; leave out --transposed"
+        )
     learned = {one: sampler.mask(level) for level, one in enumerate(sampler.accelerations)} if sampler else {}
     return Method(
         name=weights.model,
@@ -216,6 +232,7 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
         weights=weights,
         precision=config.precision,
         flips=config.flips,
+        transposed=config.transposed,
         learned=learned,
     )
 
@@ -228,6 +245,7 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
         "model_config": model_settings(method.model),
         "mask": plan.facts if plan else None,
         "flips": method.flips,
+        "transposed": method.transposed,
     }
     if method.weights is None:
         return facts

@@ -13,7 +13,7 @@ from mrikit import __version__
 from mrikit.checkpoint import Weights, load_weights, read_record
 from mrikit.data import MaskPlan, choose_mask, make_example
 from mrikit.errors import ConfigError, DataError
-from mrikit.models import CLASSIFIERS
+from mrikit.models import CLASSIFIERS, JUDGES
 from mrikit.models.anatomy_classifier import UNKNOWN_BELOW, guess_anatomy
 from mrikit.reconstruct.find_weights import find_weights
 from mrikit.reconstruct.learned import settled_plan
@@ -66,11 +66,12 @@ def build_routing(config: ReconstructConfig, device: torch.device | str = "cpu")
         return _of_one(build_method(config, device), config)
     files = find_weights(config.paths)
     records = {file: read_record(file) for file in files}
-    networks = [file for file in files if records[file].get("model") not in CLASSIFIERS]
+    networks = [file for file in files if records[file].get("model") not in CLASSIFIERS | JUDGES]
     if not networks:
         verb = "tells" if len(config.paths) == 1 else "tell"
+        what = "anatomies" if all(records[file].get("model") in CLASSIFIERS for file in files) else "images"
         raise ConfigError(
-            f"{_names(config.paths)} only {verb} anatomies apart; add the weights of a network that makes images"
+            f"{_names(config.paths)} only {verb} {what} apart; add the weights of a network that makes images"
         )
     if config.task != AUTO:
         return _of_one(trained_method(load_weights(_of_task(networks, records, config.task)), config, device), config)
@@ -154,6 +155,7 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
         "model": ", ".join(sorted({method.name for method in (*routing.methods, *rest)})),
         "mask": config.mask.facts if config.mask else None,
         "flips": config.flips,
+        "transposed": config.transposed,
         "task": config.task,
         "weights": {
             digest: shown(method.weights.path.resolve()) for digest, method in by_digest.items() if method.weights
@@ -179,7 +181,9 @@ def _rest(config: ReconstructConfig, device: torch.device | str) -> Method | Non
     """The classical method for volumes that no weights suit, if one is named."""
     if config.model is None:
         return None
-    plain = ReconstructConfig(model=config.model, model_config=config.model_config, flips=config.flips)
+    plain = ReconstructConfig(
+        model=config.model, model_config=config.model_config, flips=config.flips, transposed=config.transposed
+    )
     return build_method(plain, device)
 
 

@@ -56,6 +56,12 @@ class Slice(NamedTuple):
         rest = replace(self.acquired.decisions, film=None, film_steps=None)
         return self._replace(acquired=self.acquired._replace(decisions=rest))
 
+    @property
+    def transposed(self) -> "Slice":
+        """The same with y and x swapped."""
+        image, zero_filled, reference = (np.ascontiguousarray(one.T) for one in self[:3])
+        return self._replace(image=image, zero_filled=zero_filled, reference=reference)
+
 
 @torch.inference_mode()
 def reconstruct_slices(example: Example, method: Method, clock: ForwardClock | None) -> list[Slice]:

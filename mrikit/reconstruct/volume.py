@@ -16,11 +16,13 @@ from mrikit.data import (
     ScanBatch,
     at_matrix,
     choose_mask,
+    choose_transposed_mask,
     cropped_shape,
     in_window,
-    make_example,
     make_scan,
     scored_window,
+    transpose,
+    undersample,
     window_before,
     with_uncounted_center,
 )
@@ -111,7 +113,8 @@ def reconstruct_volume(
     def compute(found: Read) -> list[Slice]:
         with _named(volume_id, tuple(facts.slice_index for facts in found.facts)):
             if isinstance(found, Example):
-                return reconstruct_slices(found, method, clock)
+                made = reconstruct_slices(found, method, clock)
+                return [one.transposed for one in made] if method.transposed else made
             assert plan is not None  # that of the network
             made = acquire_slices(found, method, center_lines(found.shape[1], plan.center_fraction), clock)
             are_filmed = [facts.slice_index == num_slices // 2 for facts in found.facts]
@@ -128,7 +131,8 @@ def reconstruct_volume(
 
 
 def _mask(volume: Volume, method: Method, plan: MaskPlan | None) -> Mask:
-    return choose_mask(volume, mask_to_choose(method, plan), cropped_shape(volume.info, method.max_readout))
+    choose = choose_transposed_mask if method.transposed else choose_mask
+    return choose(volume, mask_to_choose(method, plan), cropped_shape(volume.info, method.max_readout))
 
 
 def _read(
@@ -145,15 +149,18 @@ def _read(
     """
     has_reference = largest is not None or (volume.reference is None and volume.is_fully_sampled)
     seen = {"num_adjacent": method.num_adjacent, "max_readout": method.max_readout, "num_coils": method.num_coils}
+    scan = make_scan(volume, indices, device, has_reference=has_reference, **seen)
     if mask is None:
-        scan = make_scan(volume, indices, device, has_reference=has_reference, **seen)
         return (
             scan if largest is None else replace(scan, data_range=torch.full((len(indices),), largest, device=device))
         )
     shown = with_uncounted_center(mask) if method.counts_stored_center else mask
     keeps_full = method.gives_kspace and volume.is_fully_sampled
-    example = make_example(volume, indices, shown, device, keeps_full=keeps_full, has_reference=has_reference, **seen)
-    return in_window(example, window_before(volume.info)) if method.crops_before else example
+    window = window_before(volume.info)
+    if method.transposed:
+        scan, window = transpose(scan, [True] * len(indices)), (window[1], window[0])
+    example = undersample(scan, [shown] * len(indices), keeps_full=keeps_full)
+    return in_window(example, window) if method.crops_before else example
 
 
 def _reconstruction(

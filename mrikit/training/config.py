@@ -277,7 +277,8 @@ class RunConfig:
     """A name of `mrikit.models.LEARNED`, `CLASSIFIERS` or `JUDGES`."""
     objective: str = ""
     """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` or `orientation` of a
-    classifier of these, `sampling` where it is learned what to measure, else `image`. `evaluator` trains `cvpr19` beside an evaluator of its lines."""
+    classifier of these, `sampling` where it is learned what to measure, else `image`. `evaluator` trains `cvpr19`
+    beside an evaluator of its lines."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)

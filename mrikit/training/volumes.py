@@ -44,7 +44,7 @@ class Study:
 
     @property
     def digest(self) -> str:
-        """Changes with volumes, their shape, brightness or side, and with the content of mask files and such weights."""
+        """Changes with volumes, their shape, brightness or side, and with what is in mask files and such weights."""
         sides = [
             [(volume.info.volume_id, volume.kspace.shape, volume.info.reference_max) for volume in side.volumes]
             for side in (self.training, self.validation)

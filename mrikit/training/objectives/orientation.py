@@ -46,7 +46,7 @@ _NUMBERS = ("accuracy", "floor", "probability")
 
 
 class OrientationObjective:
-    """Cross entropy of the orientation in which a slice was undersampled, by what networks that do not learn make of it.
+    """Cross entropy of the orientation in which slices were undersampled, from images of networks that do not learn.
 
     Args:
         config: The run; `orientation.reconstructors` are the networks.
@@ -173,7 +173,8 @@ class OrientationObjective:
 
 def _both_masks(volume: Volume, config: RunConfig) -> tuple[Mask, Mask]:
     """What validates a volume as it is, and with readout and phase swapped."""
-    plan, shape = validation_plan(volume.info.volume_id, config.data), cropped_shape(volume.info, config.data.max_readout)
+    plan = validation_plan(volume.info.volume_id, config.data)
+    shape = cropped_shape(volume.info, config.data.max_readout)
     return choose_mask(volume, plan, shape), choose_transposed_mask(volume, plan, shape)
 
 
