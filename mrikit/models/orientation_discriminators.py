@@ -81,7 +81,8 @@ def as_inputs(image: torch.Tensor, is_transposed: torch.Tensor) -> torch.Tensor:
     Raises:
         DataError: Images of both orientations that are not square.
     """
-    turned = image.mT
+    # In one order in memory, so that an image that is turned back rounds as one that was never turned.
+    turned = image.mT.contiguous()
     if not bool(is_transposed.all()):
         if bool(is_transposed.any()) and image.shape[-2] != image.shape[-1]:
             rows, columns = image.shape[-2:]

@@ -43,5 +43,13 @@ def orientation(size: str) -> RunConfig:
         full,
         size="tiny",
         model_config={"kind": "shallow"},
-        training=replace(full.training, num_epochs=10, batch_size=4, max_lr=1e-3, warmup_epochs=0.5, max_grad_norm=1.0),
+        training=replace(
+            full.training,
+            num_epochs=10,
+            batch_size=4,
+            max_lr=1e-3,
+            warmup_epochs=0.5,
+            max_grad_norm=1.0,
+            ema_decay=0.98,
+        ),
     )

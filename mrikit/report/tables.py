@@ -9,6 +9,7 @@ from mrikit.evaluate import (
     SCORERS,
     Difference,
     Interval,
+    OrientationAccuracy,
     SliceScore,
     Summary,
     VolumeScore,
@@ -42,6 +43,8 @@ class ModelLine:
     """To the best run on the same volumes; None for the best run itself."""
     seconds_per_slice: float | None
     is_best: bool
+    orientation: OrientationAccuracy | None = None
+    """What a classifier tells of its orientation; None where nobody was asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +78,16 @@ class Section:
     def has_kspace(self) -> bool:
         """Whether all runs have an error of k-space."""
         return all(line.summary.kspace_nmse is not None for line in self.lines)
+
+    @property
+    def has_banding(self) -> bool:
+        """Whether the banding of any run is known."""
+        return any(line.summary.banding_db is not None for line in self.lines)
+
+    @property
+    def has_orientation(self) -> bool:
+        """Whether a classifier was asked for the orientation of any run."""
+        return any(line.orientation is not None for line in self.lines)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +163,7 @@ def _section(
             difference=differences.get(summary.label),
             seconds_per_slice=_seconds_per_slice(folders, summary.label, acceleration),
             is_best=summary.label == best,
+            orientation=_orientation(folders, summary.label, rows[0].acceleration, rows[0].scorer),
         )
         for summary in summaries
     )
@@ -173,6 +187,19 @@ def _section(
         worst=tuple(sorted_slices(row for row in rows if row.label == best)[:NUM_WORST]),
         best=best,
     )
+
+
+def _orientation(
+    folders: Sequence[ReconFolder], label: str, acceleration: float, scorer: str
+) -> OrientationAccuracy | None:
+    """That of a run, which both of its folders hold."""
+    for folder in folders:
+        key = (label, acceleration, scorer)
+        if folder.scores and key in {(row.label, row.acceleration, row.scorer) for row in folder.rows}:
+            for entry in folder.scores.orientation:
+                if entry.acceleration == acceleration:
+                    return entry.accuracy
+    return None
 
 
 def _seconds_per_slice(folders: Sequence[ReconFolder], label: str, acceleration: float) -> float | None:
