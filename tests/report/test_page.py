@@ -15,7 +15,14 @@ from snu_study import write_leaderboard, write_leaderboard_recon
 from trained_run import train_row, validation_row, write_run
 
 from mrikit.errors import DataError, StorageError
-from mrikit.evaluate import evaluate, score_files, write_scores
+from mrikit.evaluate import (
+    FolderOrientation,
+    Interval,
+    OrientationAccuracy,
+    evaluate,
+    score_files,
+    write_scores,
+)
 from mrikit.report import write_report
 from mrikit.runs.picture import save_picture
 
@@ -411,3 +418,28 @@ def test_the_error_of_k_space_has_a_column_where_all_runs_have_it(study):
     assert "NMSE NMSE of k-space SSIM, difference" in table
     assert table.count("0.1234 0.1234 to 0.1234") == 2
     assert "NMSE of k-space" not in rest
+
+
+def test_the_banding_score_has_columns_and_is_explained_where_there_is_one(study):
+    data, run, _ = study
+    assert "Banding, dB" not in read(write_report(run)).text
+    folder = run / "acc4" / "cg_sense"
+    scores = evaluate(data, folder)
+    rows = tuple(dataclasses.replace(row, scorer="banding", banding_db=2.34) for row in scores.rows)
+    write_scores(folder, dataclasses.replace(scores, scorer="banding", rows=rows))
+    text = read(write_report(run)).text
+    assert "NMSE Banding, dB SSIM, difference" in text
+    assert "+2.34 +2.34 to +2.34" in text
+    assert "Orientation" not in text.split("How it was measured")[0]
+    interval = {mean: Interval(mean=mean, low=mean - 0.01, high=mean + 0.01) for mean in (0.0, 0.321)}
+    accuracy = OrientationAccuracy(
+        images=interval[0.321], floor=interval[0.0], above_floor=interval[0.321], num_slices=4, num_patients=2
+    )
+    entry = FolderOrientation(acceleration=4.0, accuracy=accuracy)
+    write_scores(folder, dataclasses.replace(scores, scorer="banding", rows=rows, orientation=(entry,)))
+    text = read(write_report(run)).text
+    assert "Banding, dB Orientation \N{MINUS SIGN} 0.5 SSIM, difference" in text
+    assert "0.321 0.311 to 0.331 full images 0.000" in text
+    assert "Banding is the directional excess" in text
+    assert "By fastmri and banding: Reconstruction and reference are cropped" in text
+    assert "By banding: reconstruction and reference are compared inside the body mask" not in text

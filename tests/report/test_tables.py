@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 from scored_study import score
 
-from mrikit.evaluate import BoxScore, Interval, Scores
+from mrikit.evaluate import BoxScore, FolderOrientation, Interval, OrientationAccuracy, Scores
 from mrikit.report.collect import ReconFolder
 from mrikit.report.tables import format_interval, make_axis, make_sections, run_facts
 
@@ -102,3 +102,29 @@ def test_the_error_of_k_space_is_shown_where_all_runs_have_it(tmp_path):
     assert section.has_kspace
     (section,) = make_sections([folder(tmp_path, [*rows, score(0, 0.9, model="c")])])
     assert not section.has_kspace
+
+
+def test_banding_and_what_a_classifier_tells_stand_beside_the_other_scores(tmp_path):
+    """Both orientations of a run have what was told of them together; a run that nobody judged has none."""
+    sides = (("net", False), ("net turned", True))
+    both = [with_orientation(tmp_path, "net", label, transposed=side) for label, side in sides]
+    plain = [score(0, 0.7, model="other")]
+    (section,) = make_sections(both)
+    assert (section.has_banding, section.has_orientation) == (True, True)
+    assert [line.orientation.images.mean for line in section.lines] == [0.25, 0.25]
+    assert [line.summary.banding_db.mean for line in section.lines] == [1.5, 1.5]
+    (section,) = make_sections([folder(tmp_path, plain)])
+    assert (section.has_banding, section.has_orientation) == (False, False)
+    assert section.lines[0].orientation is None
+
+
+def with_orientation(tmp_path, model, label, *, transposed):
+    """A folder by the banding scorer, with the same accuracy whatever its orientation."""
+    row = dataclasses.replace(
+        score(0, 0.9, model=model, label=label), scorer="banding", banding_db=1.5, is_transposed=transposed
+    )
+    none, quarter = (Interval(mean=mean, low=None, high=None) for mean in (0.0, 0.25))
+    accuracy = OrientationAccuracy(images=quarter, floor=none, above_floor=quarter, num_slices=4, num_patients=1)
+    found = folder(tmp_path, [row])
+    entry = FolderOrientation(acceleration=4.0, accuracy=accuracy)
+    return dataclasses.replace(found, scores=dataclasses.replace(found.scores, scorer="banding", orientation=(entry,)))
