@@ -10,8 +10,8 @@ class OrientationTraining:
     """Networks that make images and learn nothing."""
 
     reconstructors: tuple[str, ...] = ()
-    """Weights or run folders of networks, or names of `mrikit.models.CLASSICAL`, with commas between them; each
-    micro-batch draws one, so that the classifier is of no network alone."""
+    """Weights or run folders of networks, with commas between them, and `zero_filled` for none; each micro-batch draws
+    one, so that the classifier is of no network alone."""
     num_adjacent: int = 1
     """Slices that they see together, the one that they reconstruct in their middle."""
 

@@ -4,20 +4,23 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
 from mrikit.checkpoint import Weights, build_trained_model, load_weights, weights_file
 from mrikit.errors import ConfigError
-from mrikit.models import CLASSICAL, LEARNED, build_model
+from mrikit.models import LEARNED, build_model
 from mrikit.training.config import RunConfig
 from mrikit.training.network import InPrecision
+
+ZERO_FILLED: Final = "zero_filled"
+"""The only method without weights: others are slow, and look at numbers, which a forecast has not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reconstructor:
-    """One network with its weights, or a classical method."""
+    """One network with its weights, or the coil images as they are."""
 
     name: str
     """As it was asked for."""
@@ -43,16 +46,15 @@ def reconstructor_files(config: RunConfig) -> set[str]:
     Raises:
         CheckpointError: There are none.
     """
-    return {str(weights_file(Path(name))) for name in config.orientation.reconstructors if name not in CLASSICAL}
+    return {str(weights_file(Path(name))) for name in config.orientation.reconstructors if name != ZERO_FILLED}
 
 
 def _load(name: str, config: RunConfig) -> Reconstructor:
-    if name in CLASSICAL:
+    if name == ZERO_FILLED:
         return Reconstructor(name=name, network=_frozen(build_model(name), config), trained_on=frozenset())
     if not Path(name).exists():
         raise ConfigError(
-            f"orientation.reconstructors: no weights in {name}, and no method is called so; there are "
-            f"{', '.join(CLASSICAL)}, and the run folders of networks"
+            f"orientation.reconstructors: no weights in {name}; name the run folders of networks, or {ZERO_FILLED}"
         )
     weights = load_weights(Path(name))
     _require_fit(weights, config)
