@@ -126,7 +126,7 @@ def test_a_value_out_of_range_is_one_clear_line(config, settings, message):
         ),
         (
             {"training.loss": "cross_entropy"},
-            "training.loss is cross_entropy for anatomy_net and no other, found varnet with cross_entropy",
+            "training.loss is cross_entropy for anatomy_net, orientation_net and no other, found varnet with",
         ),
     ],
 )

@@ -88,7 +88,7 @@ class OrientationObjective:
         """Classify each slice of each volume in both orientations, by what every reconstructor makes of it.
 
         The score is the share that is told right; of equally accurate ones the probability of the truth decides. The
-        floor is that of the references: they are the same in both orientations, so that it is 1/2.
+        floor is that of the references, which are turned back to the same image: it is 1/2.
 
         Raises:
             DataError: A slice cannot be read.
@@ -147,14 +147,14 @@ class OrientationObjective:
         data, found = self.config.data, []
         masks = _both_masks(dataset.volumes[position], self.config)
         for scan in validation_scans(dataset, position, data, device):
+            assert scan.reference is not None  # prepare makes one
+            of_reference = self._logits(network, scan.reference, scan)
             for is_swapped, mask in zip((False, True), masks, strict=True):
                 example = undersample(transpose(scan, [is_swapped]), [mask])
                 sign = 1 if is_swapped else -1
-                assert example.reference is not None  # prepare makes one
-                floor = sign * self._logits(network, example.reference, example)
                 for number in range(len(self._reconstructors)):
                     logit = sign * self._logits(network, self._image(number, example), example)
-                    found.append([float(logit > 0), float(floor > 0), float(logit.sigmoid())])
+                    found.append([float(logit > 0), float(sign * of_reference > 0), float(logit.sigmoid())])
         means: list[float] = np.mean(found, axis=0).tolist()
         return means
 
@@ -164,10 +164,10 @@ class OrientationObjective:
         reconstructor: InPrecision = self._reconstructors[number].network.to(example.masked_kspace.device)
         return center_crop(image_of(output_of(reconstructor, example)), example.crop)
 
-    def _logits(self, network: nn.Module, image: torch.Tensor, example: Example) -> torch.Tensor:
+    def _logits(self, network: nn.Module, image: torch.Tensor, slices: ScanBatch | Example) -> torch.Tensor:
         """(batch,) float32, above 0 for transposed."""
         with autocast(image.device, self.config.training.precision):
-            logits: torch.Tensor = network(image, _is_transposed(example, image.device))
+            logits: torch.Tensor = network(image, _is_transposed(slices, image.device))
         return logits.float()
 
 

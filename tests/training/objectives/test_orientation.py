@@ -165,10 +165,11 @@ def test_every_held_out_slice_is_judged_in_both_orientations(plain, network):
     found = objective.validate(parts, dataset, process, stop=False)
     assert found.numbers == {"accuracy": 0.5, "floor": 0.5, "probability": pytest.approx(0.5)}
     assert found.score == pytest.approx(0.5, abs=1e-4)
-    # Of each of two slices, in both orientations: its reference, and the images of both networks.
+    # Of each of two slices its reference, and the images of both networks in both orientations.
     seen = parts["network"].images
-    assert [sides for _, sides in seen] == ([[False]] * 3 + [[True]] * 3) * 2
-    assert torch.equal(seen[0][0], seen[3][0].mT)
+    assert [sides for _, sides in seen] == ([[False]] * 3 + [[True]] * 2) * 2
+    assert [image.shape[1:] for image, _ in seen] == ([WINDOW] * 3 + [WINDOW[::-1]] * 2) * 2
+    np.testing.assert_array_equal(seen[0][0][0], dataset.volumes[0].reference[0])
 
 
 def test_a_run_says_what_it_was_trained_on_and_how_well_it_tells(trained):
