@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import make_volume
+from scipy.stats import spearmanr
 from torch import nn
 from training.small_run import CONFIG as NETWORK
 from training.small_run import are_same_bits, newest_state, run
@@ -13,10 +14,22 @@ from training.test_train import stop_at
 
 from mrikit.checkpoint import build_trained_model, load_weights, save_weights
 from mrikit.config import change_config
-from mrikit.data import AugmentConfig, BatchShape, SliceDataset, SliceKey, prepare, transpose
+from mrikit.data import (
+    AugmentConfig,
+    BatchShape,
+    SliceDataset,
+    SliceKey,
+    center_crop,
+    draw_masks,
+    prepare,
+    transpose,
+    undersample,
+)
 from mrikit.errors import CheckpointError, ConfigError, DataError
 from mrikit.forecast.footprint import trace_step
 from mrikit.models import build_model, model_settings
+from mrikit.physics.coils import rss
+from mrikit.physics.fft import ifft2c
 from mrikit.runs.process import Process
 from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
 from mrikit.training.objectives import Draw, objective_of
@@ -77,7 +90,12 @@ def trained(plain, tmp_path_factory):
 
 @pytest.fixture
 def scan(plain):
-    volumes = [open_volume(plain / "v0.h5")] * 2
+    return slices_of(plain, "v0")
+
+
+def slices_of(data, name):
+    """Both slices of a volume."""
+    volumes = [open_volume(data / f"{name}.h5")] * 2
     return prepare(SliceDataset(volumes[:1]).read([SliceKey(0, 0), SliceKey(0, 1)]), volumes, torch.device("cpu"))
 
 
@@ -138,14 +156,14 @@ def test_each_network_has_its_turn_and_none_learns(scan, network, tmp_path):
     assert not any(image.requires_grad for image in of_both)
 
 
-def test_it_learns_to_tell_how_slices_were_undersampled(scan):
-    """The same slices in both orientations, by what undersampling leaves of them."""
+@pytest.fixture(scope="module")
+def taught(plain):
+    """A classifier after a few steps on two slices in both orientations, and its losses."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         objective = objective_of(TELLS)
         parts = objective.parts()
-    adam = torch.optim.Adam(parts.parameters(), 1e-3)
-    losses = []
+    adam, losses, scan = torch.optim.Adam(parts.parameters(), 1e-3), [], slices_of(plain, "v0")
     for _ in range(20):
         sides = (scan, transpose(scan, [True, True]))
         loss = torch.cat([objective.losses(parts, one, Draw(0, 0)).total for one in sides]).mean()
@@ -153,7 +171,31 @@ def test_it_learns_to_tell_how_slices_were_undersampled(scan):
         loss.backward()
         adam.step()
         losses.append(float(loss.detach()))
+    return parts["network"], losses
+
+
+def test_it_learns_to_tell_how_slices_were_undersampled(taught):
+    _, losses = taught
     assert losses[-1] < 0.2 < 0.5 < losses[0]
+
+
+def test_the_more_undersampling_leaves_the_surer_it_is(taught, plain):
+    """Of another patient, at known doses between the reference and what is zero-filled; of none it tells nothing."""
+    network, doses = taught[0], (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+    sides, scan = [], slices_of(plain, "v2")
+    for is_swapped in (False, True):
+        turned = transpose(scan, [is_swapped] * 2)
+        masks = draw_masks(TELLS.data.plans, turned, Draw(1, 0).generators(turned, "mask"))
+        example = undersample(turned, masks)
+        left = center_crop(rss(ifft2c(example.masked_kspace)), example.crop) - example.reference
+        signs = 2.0 * is_swapped - 1
+        with torch.inference_mode():
+            flags = torch.tensor([is_swapped] * 2)
+            sides.append([float(signs * network(example.reference + dose * left, flags).mean()) for dose in doses])
+    margins = [one + other for one, other in zip(*sides, strict=True)]
+    assert margins[0] == 0
+    assert spearmanr(doses, margins).statistic >= 0.95
+    assert margins[-1] > 1
 
 
 def test_every_held_out_slice_is_judged_in_both_orientations(plain, network):
