@@ -12,11 +12,15 @@ from phantoms import make_volume
 from reconstruct.networks import masks, save_classifier, save_unet
 from typer.testing import CliRunner
 
+from mrikit.checkpoint import save_weights
 from mrikit.commands.app import app
 from mrikit.commands.natural import AS_DATA, require_writable
 from mrikit.commands.places import Location
 from mrikit.errors import ConfigError, StorageError
+from mrikit.models import build_model, model_settings
+from mrikit.reconstruct import ReconstructConfig
 from mrikit.reconstruct.find_weights import best_weights
+from mrikit.reconstruct.routing import build_routing
 from mrikit.storage.estate import save_estate
 from mrikit.volumes import write_fastmri
 from mrikit.volumes.reconstruction import read_reconstruction
@@ -186,6 +190,18 @@ def test_of_weights_for_the_same_volumes_the_best_score_counts(tmp_path):
 def test_a_classifier_alone_makes_no_image_and_is_not_taken(tmp_path):
     save_classifier(tmp_path / "a.safetensors", [0.0, 1.0])
     assert best_weights([tmp_path])[0] == []
+
+
+def test_a_classifier_of_orientation_is_not_taken_for_a_network_however_well_it_tells(tmp_path):
+    save_unet(tmp_path / "net.safetensors", 1, masks=masks(4), ssim=0.5)
+    model = build_model("orientation_net", {"kind": "simple"})
+    record = {"masks": masks(4), "accuracy": 1.0}
+    save_weights(tmp_path / "who.safetensors", "orientation_net", model_settings(model), model.state_dict(), record)
+    files, num_silent = best_weights([tmp_path])
+    assert ([file.name for file in files], num_silent) == (["net.safetensors"], 0)
+    routing = build_routing(ReconstructConfig(weights=tmp_path, task="auto"))
+    assert [method.name for method in routing.methods] == ["unet"]
+    assert routing.classifier is None
 
 
 @pytest.fixture
