@@ -100,6 +100,13 @@ class OrientationObjective:
         numbers = dict(zip(_NUMBERS, means, strict=True))
         return Validated(numbers["accuracy"] + _TIE_BREAKER * numbers["probability"], numbers)
 
+    def pictures(
+        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
+    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
+        """None: it makes no images."""
+        del parts, dataset, process
+        return ()
+
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """None: masks are drawn."""
         del parts
