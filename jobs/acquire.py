@@ -7,11 +7,10 @@ import typer
 
 from mrikit.commands.natural import require_writable
 from mrikit.commands.places import AS_LOCATION, Location, weights_of
-from mrikit.commands.reconstruct import own_device, run
-from mrikit.words import in_shell
+from mrikit.commands.reconstruct import Device, HeldOut, Patients, Shard, next_of, own_device, require_held_out, run
 
 if TYPE_CHECKING:
-    from mrikit.reconstruct import ReconstructSummary, Routing
+    from mrikit.reconstruct import Routing
 
 
 def acquire(
@@ -48,36 +47,18 @@ def acquire(
         int | None, typer.Option(help="With --policy: lines in the middle that are measured before the first decision.")
     ] = None,
     budget: Annotated[int | None, typer.Option(help="With --policy: lines that are chosen.")] = None,
-    is_held_out: Annotated[
-        bool, typer.Option("--held-out", help="Leave out volumes of patients that the weights were trained on.")
-    ] = False,
-    patients: Annotated[
-        Location | None,
-        typer.Option(
-            **AS_LOCATION, help="With --held-out: a CSV of file,patient for files that do not say whose they are."
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            help="Do one part of the volumes, such as 1/4, while other processes do the others; set by torchrun."
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
+    is_held_out: HeldOut = False,
+    patients: Patients = None,
+    shard: Shard = None,
+    device: Device = "auto",
 ) -> None:
     """Acquire line by line and reconstruct every volume of DATA that OUT does not hold yet."""
-    from mrikit.errors import ConfigError
     from mrikit.storage import mirrored, named_as_locations, pulled
 
     require_writable(out)
-    if patients is not None and not is_held_out:
-        raise ConfigError("--patients says whose volumes --held-out leaves out; give that too")
+    require_held_out(patients, is_held_out=is_held_out)
     words = {"--set": settings, "--reconstructor": reconstructor, "--given": given, "--budget": budget}
     _require_one(weights, policy, words)
-
-    def say_next(summary: "ReconstructSummary") -> None:
-        if summary.num_volumes or summary.num_skipped:
-            typer.echo(f"next: {in_shell('evaluate', '--recon', out)}")
 
     with named_as_locations():
         on = own_device(device)
@@ -89,7 +70,7 @@ def acquire(
             routing = _named(data, policy or "", settings or [], reconstructor, given or 0, budget or 0, on)
         with mirrored(out) as place:
             table = None if patients is None else pulled(patients)
-            run(data, place, routing, device, shard=shard, is_held_out=is_held_out, patients=table, on_end=say_next)
+            run(data, place, routing, device, shard=shard, is_held_out=is_held_out, patients=table, on_end=next_of(out))
 
 
 def _require_one(weights: Location | None, policy: str | None, words: Mapping[str, object]) -> None:

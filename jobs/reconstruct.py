@@ -18,6 +18,26 @@ if TYPE_CHECKING:
     from mrikit.storage import Place
 
 
+HeldOut = Annotated[
+    bool, typer.Option("--held-out", help="Leave out volumes of patients that the weights were trained on.")
+]
+"""Whether volumes of patients whom a network knows are left out."""
+Patients = Annotated[
+    Location | None,
+    typer.Option(
+        **AS_LOCATION, help="With --held-out: a CSV of file,patient for files that do not say whose they are."
+    ),
+]
+"""Table of whose the volumes are."""
+Shard = Annotated[
+    str | None,
+    typer.Option(help="Do one part of the volumes, such as 1/4, while other processes do the others; set by torchrun."),
+]
+"""Part of the volumes."""
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")]
+"""Where to compute."""
+
+
 def reconstruct(
     data: Annotated[
         Location | None,
@@ -98,45 +118,27 @@ def reconstruct(
     whiten: Annotated[
         bool, typer.Option("--whiten", help="Whiten the coils by the noise scan that each MRD file holds.")
     ] = False,
-    is_held_out: Annotated[
-        bool, typer.Option("--held-out", help="Leave out volumes of patients that the weights were trained on.")
-    ] = False,
+    is_held_out: HeldOut = False,
     is_timed: Annotated[
         bool,
         typer.Option("--timed", help="Time the forward pass of each slice alone, as the SNU challenge of 2026."),
     ] = False,
-    patients: Annotated[
-        Location | None,
-        typer.Option(
-            **AS_LOCATION, help="With --held-out: a CSV of file,patient for files that do not say whose they are."
-        ),
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            help="Do one part of the volumes, such as 1/4, while other processes do the others; set by torchrun."
-        ),
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one.")] = "auto",
+    patients: Patients = None,
+    shard: Shard = None,
+    device: Device = "auto",
 ) -> None:
     """Reconstruct every volume of DATA that OUT does not hold yet."""
     from mrikit.config import parse_assignments
-    from mrikit.errors import ConfigError
     from mrikit.reconstruct import ReconstructConfig
     from mrikit.storage import mirrored, named_as_locations, pulled
 
     assert data is not None
     assert out is not None
     require_writable(out)
-    if patients is not None and not is_held_out:
-        raise ConfigError("--patients says whose volumes --held-out leaves out; give that too")
+    require_held_out(patients, is_held_out=is_held_out)
     assignments = parse_assignments(settings or [])
     own = {name.removeprefix("mask."): assignments.pop(name) for name in [*assignments] if name.startswith("mask.")}
     plan = _plan(mask, acceleration, center_fraction, own)
-
-    def say_next(summary: "ReconstructSummary") -> None:
-        if summary.num_volumes or summary.num_skipped:
-            typer.echo(f"next: {in_shell('evaluate', '--recon', out)}")
 
     with named_as_locations():
         config = ReconstructConfig(
@@ -162,8 +164,30 @@ def reconstruct(
                 is_held_out=is_held_out,
                 is_timed=is_timed,
                 patients=table,
-                on_end=say_next,
+                on_end=next_of(out),
             )
+
+
+def require_held_out(patients: Location | None, *, is_held_out: bool) -> None:
+    """Refuse a table of patients that nothing would ask for.
+
+    Raises:
+        ConfigError: There is one, and volumes are not left out by it.
+    """
+    from mrikit.errors import ConfigError
+
+    if patients is not None and not is_held_out:
+        raise ConfigError("--patients says whose volumes --held-out leaves out; give that too")
+
+
+def next_of(out: Location) -> Callable[["ReconstructSummary"], None]:
+    """What says, when a folder is finished, how it is scored."""
+
+    def say(summary: "ReconstructSummary") -> None:
+        if summary.num_volumes or summary.num_skipped:
+            typer.echo(f"next: {in_shell('evaluate', '--recon', out)}")
+
+    return say
 
 
 def run(
