@@ -50,7 +50,8 @@ def _network_validation(row: Row, config: "RunConfig") -> str:
     from mrikit.training.objectives import objective_of
 
     best = ", the best so far" if row["is_best"] else ""
-    return f"epoch {row['epoch']}: {objective_of(config).describe(row)} of {row['num_volumes']} volumes{best}"
+    failed = f"; FAILED: {row['failed']}" if "failed" in row else ""
+    return f"epoch {row['epoch']}: {objective_of(config).describe(row)} of {row['num_volumes']} volumes{best}{failed}"
 
 
 def _network_best(summary: "TrainSummary", config: "RunConfig") -> str:

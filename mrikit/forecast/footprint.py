@@ -24,6 +24,7 @@ from mrikit.training.objectives import Draw, objective_of, with_shape
 from mrikit.training.parts import Parts
 
 _NO_KERNEL = ("detach", "alias", "empty", "empty_like", "empty_strided")
+_LATE_EPOCH = 1_000_000  # in which every term of a loss counts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +89,7 @@ class _Step:
 
 def _key(config: RunConfig) -> str:
     data, training = config.data, config.training
-    beside = (asdict(config.sampler), asdict(config.evaluator), asdict(config.orientation))
+    beside = [asdict(part) for part in (config.sampler, config.evaluator, config.orientation, config.adversary)]
     parts = (config.objective, config.model, config.model_config, *beside, training.precision, training.loss)
     return json.dumps([*parts, training.micro_batch_size, data.anatomy, *map(asdict, data.plans)], default=str)
 
@@ -103,7 +104,7 @@ def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
         module.to_empty(device="cpu").train(has_backward)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         weights_bytes = watch.live_bytes
-        scan, draw = _scan(step), Draw(0, 0)
+        scan, draw = _scan(step), Draw(0, _LATE_EPOCH)
         batch_bytes = watch.live_bytes - weights_bytes
         if has_backward:
             # They are there at every micro-batch but the first, and then are added to.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.errors import ConfigError
-from mrikit.recipes import acquisition_policy, baselines, challenge, classifier, sampling
+from mrikit.recipes import acquisition_policy, banding, baselines, challenge, classifier, sampling
 from mrikit.training import RunConfig
 
 AnyRunConfig = RunConfig | PolicyRunConfig
@@ -74,6 +74,7 @@ TASKS: dict[str, Task] = {
     "knee_multicoil": _one(baselines.knee_multicoil),
     "brain_multicoil": _one(baselines.brain_multicoil),
     "knee_singlecoil": _one(baselines.knee_singlecoil),
+    "knee_banding": Task(banding.knee_banding, banding.SIZES),
     "brain_sampling": _one(sampling.brain_sampling),
     "digits_sampling": _one(sampling.digits_sampling, ("tiny", "full")),
     "knee_sampling": _one(sampling.knee_sampling),

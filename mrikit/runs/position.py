@@ -37,6 +37,8 @@ class Position:
     """Updates that the moments saw in the runs that this one began with."""
     epoch_sums: Mapping[str, float] = field(default_factory=dict)
     """Of the loss, its terms and the slices of the steps of the epoch so far, for its means."""
+    start_numbers: Mapping[str, float] = field(default_factory=dict)
+    """Of the validation before the first step, where the objective compares later ones with it."""
 
 
 class State(NamedTuple):

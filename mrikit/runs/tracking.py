@@ -172,7 +172,8 @@ def trim(path: Path, step: int, validated_step: int | None = None) -> None:
     """
     with _explained(path):
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    last = {"validation": step if validated_step is None else validated_step}
+    # A run without a step begins with its validation before the first one again.
+    last = {"validation": step if validated_step is None else validated_step, "start": step if step else -1}
     places = [_place_of(line) for line in lines]
     kept = [
         line

@@ -14,6 +14,7 @@ from mrikit.models.precision import PRECISIONS
 from mrikit.models.samplers import SamplerConfig
 from mrikit.run_files import CONFIG_FILE
 from mrikit.storage import read_json
+from mrikit.training.adversary_config import AdversaryTraining
 from mrikit.training.evaluator_config import EvaluatorTraining
 from mrikit.training.losses import CROSS_ENTROPY, needs_kspace, needs_uncertainty, parse_loss
 from mrikit.training.orientation_config import OrientationTraining
@@ -278,13 +279,15 @@ class RunConfig:
     objective: str = ""
     """A name of `mrikit.training.objectives.OBJECTIVES`; empty for the usual one: `anatomy` or `orientation` of a
     classifier of these, `sampling` where it is learned what to measure, else `image`. `evaluator` trains `cvpr19`
-    beside an evaluator of its lines."""
+    beside an evaluator of its lines, `adversary` any network of images against discriminators of orientation."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's configuration; those that are not given get their defaults."""
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     """What is learned to be measured; nothing if it has no kind."""
     evaluator: EvaluatorTraining = field(default_factory=EvaluatorTraining)
     """What is trained beside the network where the objective is `evaluator`."""
+    adversary: AdversaryTraining = field(default_factory=AdversaryTraining)
+    """What it is trained against where the objective is `adversary`."""
     orientation: OrientationTraining = field(default_factory=OrientationTraining)
     """What makes the images that a classifier of orientation learns from."""
     data: DataConfig
@@ -313,6 +316,7 @@ class RunConfig:
         if compares and not getattr(models[self.model][0], "gives_kspace", False):
             raise ConfigError(f"{needs}: kspace_nmse compares k-space, and {self.model} gives an image alone; try ssim")
         self._check_uncertainty()
+        self._check_adversary()
         for objective, those in (("anatomy", CLASSIFIERS), ("orientation", JUDGES)):
             if (self.objective == objective) != (self.model in those):
                 raise ConfigError(
@@ -335,6 +339,25 @@ class RunConfig:
         if self.objective == "evaluator" and (self.learns_masks or not is_given):
             what = f"{self.model} with masks that are learned" if self.learns_masks else self.model
             raise ConfigError(f"the objective evaluator is for cvpr19 with masks that are drawn; found {what}")
+
+    def _check_adversary(self) -> None:
+        """Discriminators tell two orientations apart, and reconstructions are compared with those of the start."""
+        if self.objective != "adversary":
+            return
+        if self.learns_masks:
+            raise ConfigError(
+                f"the objective adversary is for masks that are drawn; found {self.model} with learned ones"
+            )
+        chance, score = self.augment.transpose_probability, self.data.validation_score
+        if not 0 < chance < 1:
+            raise ConfigError(
+                f"an adversary tells two orientations apart, and augment.transpose_probability {chance:g} gives one; "
+                f"set it to 0.5"
+            )
+        if score == "kspace_nmse":
+            raise ConfigError(
+                f"an adversary is bound by the loss of SSIM, found data.validation_score={score}; try ssim or body_ssim"
+            )
 
     def _settle_masks(self) -> None:
         """Masks are learned where the run learns some, and nowhere else."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,31 +31,18 @@ from mrikit.training.deepspeed_config import accumulation_steps
 from mrikit.training.extent import micro_batches, steps_per_epoch
 from mrikit.training.losses import Losses
 from mrikit.training.network import key_seed
-from mrikit.training.objectives import Draw, objective_of
+from mrikit.training.objectives import ComparesWithStart, Draw, Validated, objective_of
 from mrikit.training.optimizer import forget_last_step
-from mrikit.training.parts import named_buffers_of
+from mrikit.training.parts import named_buffers_of, validated_parts
 from mrikit.training.saving import gather_state, share_buffers, write_patterns, write_weights
 from mrikit.training.schedule import learning_rate
+from mrikit.training.step_sums import Agreed, detached, means_of, named_sums, sums_of
 from mrikit.training.volumes import Study
 from mrikit.training.zero_moments import whole_parameters
 from mrikit.volumes import Volume
 
 _ROWS_PER_EPOCH = 100  # steps of an epoch whose numbers are logged
 _FIRST_STEPS = 200  # steps of a run of which every one is
-
-
-class Agreed(NamedTuple):
-    """What all processes know after a step's gradients."""
-
-    sums: Mapping[str, float]
-    """Over the slices of the step: `loss`, its terms where it has several, and how many `slices`."""
-    is_stopping: bool
-    is_saving: bool
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Means over the slices, for a row."""
-        return _means(self.sums)
 
 
 class Engine:
@@ -107,6 +94,8 @@ class Engine:
             if patterns:
                 write_patterns(self.folder, self.config.training.first_epoch, patterns)
             self._show_pictures(tracker)
+        if not self._validate_start(tracker, stop):
+            return
         while True:
             step = self.position.step
             is_due = step > self.position.validated_step and step % self.steps_per_epoch == 0
@@ -114,6 +103,30 @@ class Engine:
                 return
             if step == self.num_steps or not self._run_epoch(tracker, stop):
                 return
+
+    def _validate_start(self, tracker: Tracker, stop: StopRequest) -> bool:
+        """What the run begins with, for an objective that compares with it; False if it was stopped."""
+        is_asked = isinstance(self.objective, ComparesWithStart) and self.position.step == 0
+        if not is_asked or not self.study.validation.volumes:
+            return True
+        found = self._validate(stop)
+        if found is None:
+            return False
+        # Every checkpoint holds them, so that a run that goes on compares with the same numbers.
+        self.position = replace(self.position, start_numbers=dict(found.numbers))
+        epoch = self.config.training.first_epoch
+        row = {"kind": "start", "step": 0, "epoch": epoch, **found.numbers}
+        tracker.log(row | {"num_volumes": len(self.study.validation.volumes), "seconds": self._lap()})
+        return True
+
+    def _validate(self, stop: StopRequest) -> Validated | None:
+        """The weights as they stand; None if it was stopped."""
+        parts = validated_parts(self.parts, self.mean)
+        found = self.objective.validate(parts, self.study.validation, self.process, stop)
+        if found is None or not self.position.start_numbers:
+            return found
+        assert isinstance(self.objective, ComparesWithStart)
+        return self.objective.against_start(found, self.position.start_numbers)
 
     def _run_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
         """What is left of the epoch; False if it was stopped."""
@@ -144,7 +157,7 @@ class Engine:
             # Dropout asks the global generator; set for each micro-batch, it does not depend on what came before.
             torch.manual_seed(key_seed(training.seed, training.first_epoch, micro, "dropout"))
             losses = self._engine(self._prepare(batch, epoch), Draw(training.seed, epoch))
-            done.append(Losses(losses.total.detach(), {name: term.detach() for name, term in losses.terms.items()}))
+            done.append(detached(losses))
             names += [f"{self._volume(key.volume).info.volume_id}, slice {key.slice_index}" for key in batch.keys]
             # Every slice counts the same, also in the last, short micro-batch of its shape.
             self._engine.backward(losses.total.sum() / training.micro_batch_size)
@@ -191,13 +204,13 @@ class Engine:
         minutes = (time.perf_counter() - self._last_save) / 60
         is_due = self.process.is_first and minutes >= self.config.execution.checkpoint_minutes
         losses = torch.cat([one.total for one in done])
-        terms = {name: torch.cat([one.terms[name] for one in done]) for name in done[0].terms}
-        wishes = torch.tensor([len(losses), bool(stop), is_due], dtype=torch.float64)
-        sums = torch.stack([values.double().sum() for values in (losses, *terms.values())])
-        both = torch.cat([sums, wishes.to(losses.device)])
+        wishes = torch.tensor([bool(stop), is_due], dtype=torch.float64)
+        both = torch.cat([sums_of(done), wishes.to(losses.device)])
         if self.process.world_size > 1:
             dist.all_reduce(both)
-        total, *of_terms, count, num_stopping, num_saving = both.tolist()
+        *sums, num_stopping, num_saving = both.tolist()
+        found = named_sums(sums, done[0])
+        total = found["loss"]
         if not math.isfinite(total):
             bad = [name for name, loss in zip(names, losses.tolist(), strict=True) if not math.isfinite(loss)]
             where = next(name for part in self.process.gather(bad) for name in part)
@@ -205,7 +218,6 @@ class Engine:
                 f"the loss is {total:g} at step {self.position.step + 1}: {where}; {self._last_good()}; look at that "
                 f"file, or start anew with another --out and a lower training.max_lr or a training.max_grad_norm"
             )
-        found = {"loss": total, **(dict(zip(terms, of_terms, strict=True)) if len(terms) > 1 else {}), "slices": count}
         return Agreed(sums=found, is_stopping=num_stopping > 0, is_saving=num_saving > 0)
 
     def _finish_epoch(self, tracker: Tracker, stop: StopRequest) -> bool:
@@ -219,12 +231,12 @@ class Engine:
         # Validation may take long, and weights shall never lie in a folder without a checkpoint to go on from.
         self._save()
         if self.study.validation.volumes:
-            dataset = self.study.validation
-            found = self.objective.validate(self.mean.parts, dataset, self.process, stop)
+            found = self._validate(stop)
             if found is None:
                 return False
             is_best = self.position.best_step == 0 or self._is_better(found.score)
-            row |= {**found.numbers, "is_best": is_best, "num_volumes": len(dataset.volumes)}
+            row |= {**found.numbers, "is_best": is_best, "num_volumes": len(self.study.validation.volumes)}
+            row |= {"failed": found.failed} if found.failed else {}
             if is_best:
                 self.position = replace(self.position, best_step=step, best_score=found.score)
             if found.patterns and self.process.is_first:
@@ -269,6 +281,7 @@ class Engine:
             **({"sampler": asdict(self.config.sampler)} if self.config.sampler.kind else {}),
             **({"evaluator": asdict(self.config.evaluator)} if self.config.objective == "evaluator" else {}),
             **({"orientation": asdict(self.config.orientation)} if self.config.objective == "orientation" else {}),
+            **({"adversary": asdict(self.config.adversary)} if self.config.objective == "adversary" else {}),
             "max_readout": data.max_readout,
             "matrix": list(data.matrix),
             "num_coils": data.num_coils,
@@ -323,7 +336,7 @@ class Engine:
         # Of an epoch that a former version began, some steps are not known.
         if is_end and self.position.epoch_sums["steps"] == self.steps_per_epoch:
             epoch = self.config.training.first_epoch + step // self.steps_per_epoch
-            tracker.log({"kind": "epoch", "step": step, "epoch": epoch, **_means(self.position.epoch_sums)})
+            tracker.log({"kind": "epoch", "step": step, "epoch": epoch, **means_of(self.position.epoch_sums)})
 
     def _lap(self) -> float:
         """Seconds since the last row."""
@@ -337,10 +350,3 @@ class Engine:
     def _last_good(self) -> str:
         paths = find_checkpoints(self.folder)
         return f"the last good checkpoint is {paths[-1]}" if paths else "there is no checkpoint yet"
-
-
-def _means(sums: Mapping[str, float]) -> dict[str, float]:
-    """Of sums over slices; `loss_TERM` for each term."""
-    counts = ("slices", "steps")
-    means = {name: value / sums["slices"] for name, value in sums.items() if name not in counts}
-    return {name if name == "loss" else f"loss_{name}": value for name, value in means.items()}

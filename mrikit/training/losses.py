@@ -4,6 +4,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -110,6 +111,8 @@ class Losses(NamedTuple):
     """(batch,) float32, whose sum is minimised."""
     terms: Mapping[str, torch.Tensor]
     """(batch,) float32 of each term by name, without its weight."""
+    numbers: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """(batch,) float32 by name of what else is worth a look; NaN for a slice that it does not concern."""
 
 
 def parse_loss(words: str) -> tuple[tuple[float, str], ...]:

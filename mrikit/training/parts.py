@@ -137,6 +137,11 @@ class RunningMean:
             own.copy_(buffers[name])
 
 
+def validated_parts(parts: nn.ModuleDict, mean: RunningMean) -> nn.ModuleDict:
+    """What is validated: the mean where there is one, and what else is trained as it stands."""
+    return nn.ModuleDict({**parts, **mean.parts})
+
+
 def _part(name: str) -> str:
     prefix, slash, _ = name.rpartition("/")
     return prefix + slash

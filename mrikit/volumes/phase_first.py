@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 from mrikit.volumes.slices import FileSlices
 
+MAY_COME_FIRST = "its phase axis may come first"
+"""What the notes of a volume say whose axes nobody knows."""
+
 
 class PhaseFirst(NamedTuple):
     """A hint that an array is (..., phase, readout)."""
@@ -34,7 +37,7 @@ def phase_first(stored: tuple[int, ...], encoded: tuple[int, ...]) -> PhaseFirst
     sizes = f"the array is {rows} x {columns}, and the header has readout {readout} and phase {phase}"
     if rows == phase:
         return PhaseFirst(True, f"{sizes}: its phase axis comes first, and is transposed")
-    return PhaseFirst(False, f"{sizes}: its phase axis may come first; it is taken as it is, with the phase axis last")
+    return PhaseFirst(False, f"{sizes}: {MAY_COME_FIRST}; it is taken as it is, with the phase axis last")
 
 
 def transposed(slices: FileSlices) -> FileSlices:

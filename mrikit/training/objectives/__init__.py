@@ -4,10 +4,19 @@ from collections.abc import Callable
 
 from mrikit.errors import ConfigError
 from mrikit.training.config import RunConfig
+from mrikit.training.objectives.adversary import AdversaryObjective
 from mrikit.training.objectives.anatomy import AnatomyObjective
 from mrikit.training.objectives.evaluator import EvaluatorObjective
 from mrikit.training.objectives.image import ImageObjective
-from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
+from mrikit.training.objectives.objective import (
+    ComparesWithStart,
+    Draw,
+    Group,
+    Objective,
+    Score,
+    Validated,
+    decaying_groups,
+)
 from mrikit.training.objectives.orientation import OrientationObjective
 from mrikit.training.objectives.sampling import SamplingObjective
 from mrikit.training.objectives.shape import needs_shape, one_shape, with_shape
@@ -17,6 +26,7 @@ OBJECTIVES: dict[str, Callable[[RunConfig], Objective]] = {
     "anatomy": AnatomyObjective,
     "sampling": SamplingObjective,
     "evaluator": EvaluatorObjective,
+    "adversary": AdversaryObjective,
     "orientation": OrientationObjective,
 }
 """Name to what makes the objective of a run."""
@@ -41,6 +51,7 @@ def objective_of(config: RunConfig) -> Objective:
 
 __all__ = [
     "OBJECTIVES",
+    "ComparesWithStart",
     "Draw",
     "Group",
     "Objective",

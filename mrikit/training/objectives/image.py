@@ -34,7 +34,7 @@ from mrikit.training.losses import Losses, body_threshold, composed_loss, needs_
 from mrikit.training.network import new_network
 from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
 from mrikit.training.objectives.pictures import picture_slices
-from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
+from mrikit.training.objectives.volumes import measure_volumes, volume_facts
 from mrikit.volumes import Volume
 
 SCORES = {
@@ -45,6 +45,17 @@ SCORES = {
 """What `data.validation_score` may say."""
 Slices = Callable[[int], Iterator[tuple[Output, Example]]]
 """Position of a volume to what is made of each of its slices."""
+
+
+class Further(NamedTuple):
+    """What else is measured of each volume that validates."""
+
+    num_scores: int
+    """Of each volume."""
+    measure: Callable[[int, torch.Tensor, torch.Tensor], Sequence[float]]
+    """Position of a volume, its image and its reference, both (slice, y, x) float32 on the CPU, to its scores."""
+    join: Callable[[torch.Tensor], Mapping[str, float]]
+    """(volume, score) float64 to numbers of them all."""
 
 
 class ImageObjective:
@@ -133,7 +144,12 @@ class ImageObjective:
 
 @torch.no_grad()
 def validate_images(
-    slices: Slices, dataset: SliceDataset, data: DataConfig, process: Process, stop: StopRequest
+    slices: Slices,
+    dataset: SliceDataset,
+    data: DataConfig,
+    process: Process,
+    stop: StopRequest,
+    further: Further | None = None,
 ) -> Validated | None:
     """Score every volume; each process takes its share, and all get the means.
 
@@ -143,6 +159,7 @@ def validate_images(
         data: How to undersample; each volume keeps one of the plans.
         process: This one.
         stop: Asked after every volume.
+        further: What else to measure; nothing if None.
 
     Returns:
         The means; None if somebody asked to stop.
@@ -163,13 +180,18 @@ def validate_images(
             raise DataError(
                 f"validation of {volume.info.volume_id} gave SSIM {found['ssim']:g}; is its reference all zeros?"
             )
-        return [found[name] for name in names]
+        more = further.measure(position, made.image, made.reference) if further else ()
+        return [*(found[name] for name in names), *more]
 
-    means = mean_over_volumes(measure, len(dataset.volumes), len(names), process, stop)
-    if means is None:
+    num_scores = len(names) + (further.num_scores if further else 0)
+    scores = measure_volumes(measure, len(dataset.volumes), num_scores, process, stop)
+    if scores is None:
         return None
-    numbers = dict(zip(names, means, strict=True))
-    return Validated(numbers[data.validation_score], numbers)
+    numbers = dict(zip(names, scores[:, : len(names)].mean(0).tolist(), strict=True))
+    score = numbers[data.validation_score]
+    if further:
+        numbers |= further.join(scores[:, len(names) :])
+    return Validated(score, numbers)
 
 
 def validation_examples(

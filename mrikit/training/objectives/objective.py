@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,8 @@ class Validated(NamedTuple):
     patterns: Mapping[str, npt.NDArray[np.float32]] = MappingProxyType({})
     """What is measured by now where that is learned: name to (phase,) or (readout, phase), 1 where it always is; with
     ` probabilities` behind a name what the mask of that name is made from."""
+    failed: str = ""
+    """Why the run is no longer worth its time, in words; empty where it is."""
 
 
 class Draw(NamedTuple):
@@ -111,6 +113,19 @@ class Objective(Protocol):
 
     def describe(self, numbers: Mapping[str, float]) -> str:
         """A validation in words, such as `SSIM 0.9012, PSNR 31.20 dB`."""
+
+
+@runtime_checkable
+class ComparesWithStart(Protocol):
+    """An objective that judges a validation by that before the first step, which it asks for with this."""
+
+    def against_start(self, found: Validated, start: Mapping[str, float]) -> Validated:
+        """A validation with the score that it deserves.
+
+        Args:
+            found: As `Objective.validate` gives it.
+            start: Numbers of the validation of the weights that the run began with.
+        """
 
 
 def decaying_groups(

@@ -27,6 +27,14 @@ def mean_over_volumes(
     Returns:
         The mean of each score; None if somebody asked to stop.
     """
+    scores = measure_volumes(measure, num_volumes, num_scores, process, stop)
+    return None if scores is None else scores.mean(0).tolist()
+
+
+def measure_volumes(
+    measure: Callable[[int], Sequence[float]], num_volumes: int, num_scores: int, process: Process, stop: StopRequest
+) -> torch.Tensor | None:
+    """(volume, score) float64 of all volumes, which all processes get; arguments as for `mean_over_volumes`."""
     # The last row says whether a process wants to stop.
     scores = torch.zeros(num_volumes + 1, num_scores, dtype=torch.float64, device=process.device)
     for first in range(0, num_volumes, process.world_size):
@@ -40,8 +48,7 @@ def mean_over_volumes(
             return None
     if process.world_size > 1:
         dist.all_reduce(scores)
-    means: list[float] = scores[:-1].mean(0).tolist()
-    return means
+    return scores[:-1].cpu()
 
 
 def volume_facts(volume: Volume) -> SliceFacts:
