@@ -67,12 +67,12 @@ def _pretraining(epochs: int, step_epochs: int) -> RunConfig:
 
 def _adversarial(first: RunConfig, epochs: int, step_epochs: int) -> RunConfig:
     """A third of the rate; at full size another fifth of the slices in each epoch."""
-    is_full = first.size == "full"
+    is_full, is_tiny = first.size == "full", first.size == "tiny"
     return replace(
         first,
         stage=2,
         objective="adversary",
-        adversary=AdversaryTraining(first_epoch=0 if is_full else 1),
+        adversary=AdversaryTraining(kind="narrow" if is_tiny else "shallow", first_epoch=0 if is_full else 1),
         data=replace(first.data, epoch_share=0.2 if is_full else 1.0),
         training=replace(
             first.training,

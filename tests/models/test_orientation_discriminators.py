@@ -4,7 +4,7 @@ import torch
 from mrikit.errors import ConfigError, DataError
 from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, as_inputs
 
-SMALLEST = {"shallow": 16, "wide": 16, "simple": 3, "resnet50": 32, "unpooled_resnet50": 16}
+SMALLEST = {"shallow": 16, "wide": 16, "simple": 3, "resnet50": 32, "unpooled_resnet50": 16, "narrow": 16}
 
 
 def images(*shape, seed=0):
