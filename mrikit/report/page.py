@@ -11,6 +11,7 @@ from mrikit import __version__
 from mrikit.errors import StorageError
 from mrikit.evaluate import DEFAULT_SCORER, score_files
 from mrikit.report.acquired import acquired_folders, draw_strips
+from mrikit.report.adversary_curves import draw_adversary
 from mrikit.report.collect import ReconFolder, collect
 from mrikit.report.curves import draw_curves
 from mrikit.report.film import draw_learned
@@ -69,7 +70,10 @@ def _render(run_folder: Path, folders: Sequence[ReconFolder], training: Sequence
         date=dt.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         run_folder=shown(run_folder),
         facts=run_facts(folders) if folders else [],
-        training=[(_name(run.path, run_folder), run, draw_curves(run), draw_learned(run)) for run in training],
+        training=[
+            (_name(run.path, run_folder), run, [draw_curves(run), draw_adversary(run)], draw_learned(run))
+            for run in training
+        ],
         sections=sections,
         axis=make_axis(sections) if sections else None,
         over_acceleration=draw_over_acceleration(folders),

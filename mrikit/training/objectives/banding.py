@@ -169,7 +169,7 @@ def _join(scores: torch.Tensor) -> dict[str, float]:
     if scores[:, 0].isnan().all():
         raise DataError(
             "no slice to validate on has four windows of low signal without edges, in which banding is looked for; "
-            "validate on other volumes"
+            "validate on volumes whose field of view leaves room around the body"
         )
     means, lowest = scores[:, : len(_MEANS)].nanmean(0), scores[:, len(_MEANS) :].amin(0)
     return dict(zip((*_MEANS, *_LOWEST), (*means.tolist(), *lowest.tolist()), strict=True))

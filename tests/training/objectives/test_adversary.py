@@ -303,7 +303,7 @@ def test_volumes_that_will_not_do_are_one_line_before_the_start(volume, changes,
 
 def test_masks_of_points_are_refused():
     with pytest.raises(
-        ConfigError, match="and poisson_disc has no orientation; set it to 0, or data.mask_kind to lines"
+        ConfigError, match=r"and poisson_disc has no orientation; set it to 0, or data\.mask_kind to lines"
     ):
         changed(data__mask_kind="poisson_disc")
     config = changed(data__validation_mask_kind="poisson_disc")
