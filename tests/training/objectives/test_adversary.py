@@ -11,7 +11,9 @@ from training.children import start_several, wait
 from training.small_run import are_same_bits, largest_difference, newest_state, run
 from training.test_train import stop_at
 
+import mrikit.training.objectives.adversary
 from mrikit.checkpoint import load_weights, read_record
+from mrikit.commands.training_kinds import kind_of
 from mrikit.config import build_config, change_config
 from mrikit.data import AugmentConfig, BatchShape, SliceDataset, SliceKey, prepare, transpose
 from mrikit.errors import ConfigError, DataError
@@ -190,6 +192,36 @@ def test_a_run_begins_with_a_validation_that_later_ones_are_compared_with(traine
         assert row["bounded_banding"] >= row["abs_banding_db"]
     best = min(validations, key=lambda row: row["bounded_banding"])
     assert load_weights(folder).record["step"] == best["step"]
+
+
+def test_the_second_stage_begins_with_the_weights_that_were_best_in_the_first(corners, tmp_path):
+    first, second = ([], [])
+    before = changed(objective="image", stage=1)
+    run(corners, tmp_path / "stage-1", first, config=before)
+    run(corners, tmp_path / "stage-2", second, config=AGAINST, start=tmp_path / "stage-1", stage=2)
+    best = max(row["ssim"] for row in first if row["kind"] == "validation")
+    assert next(row for row in second if row["kind"] == "start")["ssim"] == pytest.approx(best)
+
+
+def test_the_second_stage_without_the_first_is_one_clear_line(corners, tmp_path):
+    with pytest.raises(
+        ConfigError, match="begins with the stage before it; give its folder, or other weights"
+    ) as caught:
+        run(corners, tmp_path / "stage-2", config=AGAINST, stage=2)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_has_failed_says_why_in_its_row_and_on_one_line(corners, tmp_path, monkeypatch):
+    monkeypatch.setattr(mrikit.training.objectives.adversary, "failure", lambda *_: "an image is constant")
+    rows = []
+    run(corners, tmp_path / "run", rows, config=AGAINST, training__num_epochs=1)
+    (row,) = (row for row in rows if row["kind"] == "validation")
+    assert row["failed"] == "an image is constant"
+    assert row["bounded_banding"] > 1000
+    said = kind_of(AGAINST).validation(row, AGAINST)
+    assert said.endswith(" of 1 volumes, the best so far; FAILED: an image is constant")
+    assert f"banding {row['abs_banding_db']:.2f} dB, orientation told of " in said
+    assert "\n" not in said
 
 
 def test_both_learn_and_all_terms_are_logged(trained):
