@@ -67,12 +67,12 @@ def _pretraining(epochs: int, step_epochs: int) -> RunConfig:
 
 def _adversarial(first: RunConfig, epochs: int, step_epochs: int) -> RunConfig:
     """A third of the rate; at full size another fifth of the slices in each epoch."""
-    is_full, is_tiny = first.size == "full", first.size == "tiny"
+    is_full = first.size == "full"
     return replace(
         first,
         stage=2,
         objective="adversary",
-        adversary=AdversaryTraining(kind="narrow" if is_tiny else "shallow", first_epoch=0 if is_full else 1),
+        adversary=_ADVERSARIES[first.size],
         data=replace(first.data, epoch_share=0.2 if is_full else 1.0),
         training=replace(
             first.training,
@@ -121,4 +121,10 @@ def _tiny(config: RunConfig) -> RunConfig:
     )
 
 
+_ADVERSARIES = {
+    # The network's rate is that of a few hundred steps, at which discriminators would swing from one answer to another.
+    "tiny": AdversaryTraining(kind="narrow", first_epoch=1, lr_scale=0.1),
+    "small": AdversaryTraining(first_epoch=1),
+    "full": AdversaryTraining(),
+}
 _SIZES = {"tiny": _tiny, "small": _small, "full": _full}

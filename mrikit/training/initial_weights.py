@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from mrikit.checkpoint import (
     SAMPLER_PREFIX,
     Weights,
@@ -16,6 +18,8 @@ from mrikit.config import build_config
 from mrikit.errors import CheckpointError
 from mrikit.runs.position import Position, State, read_state
 from mrikit.training.config import MEMORY_SETTINGS, RunConfig
+from mrikit.training.objectives import objective_of
+from mrikit.training.parts import NETWORK
 
 _UNUSED_IN_TRAINING = {"counts_stored_center"}  # masks are drawn, and their centre is known
 
@@ -30,7 +34,8 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
         say: Called with a line where there are weights but no moments.
 
     Returns:
-        A state before the first step. Its moments are empty where there are only weights.
+        A state before the first step. Its moments are empty where there are only weights, or where the new run trains a
+        part that the other one did not.
 
     Raises:
         CheckpointError: There are no weights, they are of another network, or the run is not finished.
@@ -44,6 +49,11 @@ def load_start(start: Path, config: RunConfig, say: Callable[[str], None]) -> St
         sampler = {SAMPLER_PREFIX + name: value for name, value in weights.sampler.items()}
         return State(weights.path, Position(), weights.tensors | sampler, {}, {}, seen)
     state = read_state(path)
+    added = _parts_without_moments(config, state)
+    if added:
+        # Adam counts the steps of all together: moments that begin late would begin with steps three times as long.
+        say(f"beginning with the weights of {path}; Adam begins anew, because the {added[0]} had no moments there")
+        return state._replace(position=Position(), moments={})
     num_updates = state.position.step + state.position.carried_steps
     say(f"beginning with the weights and moments of {path}")
     return state._replace(position=Position(carried_steps=num_updates))
@@ -83,6 +93,15 @@ def _best_checkpoint(run: Path) -> Path | None:
         )
     best = checkpoint_path(run, position.best_step or position.step)
     return best if best.exists() else None
+
+
+def _parts_without_moments(config: RunConfig, state: State) -> list[str]:
+    """Trained parts that the run before did not have."""
+    with torch.device("meta"):
+        parts = objective_of(config).parts()
+    trained = {name: any(weight.requires_grad for weight in part.parameters()) for name, part in parts.items()}
+    known = {name.split("/")[1] for name in state.moments if name.count("/") > 1}
+    return [name for name, is_trained in trained.items() if is_trained and name not in (NETWORK, *known)]
 
 
 def _require_fit(weights: Weights, config: RunConfig) -> None:

@@ -195,12 +195,13 @@ def test_a_run_begins_with_a_validation_that_later_ones_are_compared_with(traine
 
 
 def test_the_second_stage_begins_with_the_weights_that_were_best_in_the_first(corners, tmp_path):
-    first, second = ([], [])
-    before = changed(objective="image", stage=1)
+    first, second, lines = ([], [], [])
+    before = changed(objective="image", stage=1, execution__keep_best=True)
     run(corners, tmp_path / "stage-1", first, config=before)
-    run(corners, tmp_path / "stage-2", second, config=AGAINST, start=tmp_path / "stage-1", stage=2)
+    run(corners, tmp_path / "stage-2", second, lines, config=AGAINST, start=tmp_path / "stage-1", stage=2)
     best = max(row["ssim"] for row in first if row["kind"] == "validation")
     assert next(row for row in second if row["kind"] == "start")["ssim"] == pytest.approx(best)
+    assert any("Adam begins anew, because the discriminators had no moments there" in line for line in lines)
 
 
 def test_the_second_stage_without_the_first_is_one_clear_line(corners, tmp_path):
