@@ -24,7 +24,8 @@ from mrikit.training.objectives import Draw, objective_of, with_shape
 from mrikit.training.parts import Parts
 
 _NO_KERNEL = ("detach", "alias", "empty", "empty_like", "empty_strided")
-_LATE_EPOCH = 1_000_000  # in which every term of a loss counts
+LATE_EPOCH = 1_000_000
+"""An epoch in which every term of a loss counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +105,7 @@ def _trace(step: _Step, *, is_gpu: bool, has_backward: bool) -> Footprint:
         module.to_empty(device="cpu").train(has_backward)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         weights_bytes = watch.live_bytes
-        scan, draw = _scan(step), Draw(0, _LATE_EPOCH)
+        scan, draw = _scan(step), Draw(0, LATE_EPOCH)
         batch_bytes = watch.live_bytes - weights_bytes
         if has_backward:
             # They are there at every micro-batch but the first, and then are added to.

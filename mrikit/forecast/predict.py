@@ -78,7 +78,9 @@ def predict_run(
     num_steps = num_epochs * steps_per_epoch(training, config)
     seconds = num_steps * time.step * _mean_size(training, usual)
     if validation:
-        seconds += num_epochs * _validation_seconds(time, validation, usual) / world_size
+        # Against an adversary slices are looked at in both orientations, and before the first step too.
+        num_looks = 2 * (num_epochs + 1) if config.objective == "adversary" else num_epochs
+        seconds += num_looks * _validation_seconds(time, validation, usual) / world_size
     hours = seconds / 3600
     return Prediction(
         memory=memory,

@@ -21,7 +21,7 @@ from mrikit.data import (
     prepare,
 )
 from mrikit.errors import ConfigError
-from mrikit.forecast.footprint import Footprint, trace_step
+from mrikit.forecast.footprint import LATE_EPOCH, Footprint, trace_step
 from mrikit.models.precision import real_float32
 from mrikit.training.config import RunConfig
 from mrikit.training.deepspeed_config import accumulation_steps
@@ -228,7 +228,8 @@ class _Network:
 
 
 def _key(config: RunConfig) -> str:
-    parts = (config.objective, config.model, config.model_config, config.num_adjacent)
+    beside = (dataclasses.asdict(config.evaluator), dataclasses.asdict(config.adversary))
+    parts = (config.objective, config.model, config.model_config, config.num_adjacent, *beside)
     data, training = config.data, config.training
     return json.dumps(
         [*parts, data.max_readout, data.num_coils, training.precision, training.micro_batch_size], default=str
@@ -242,7 +243,7 @@ def _time_network(network: _Network, device: str) -> _NetworkTime:
     objective = objective_of(config)
     module = initial_parts(config, objective).to(device)
     optimizer = torch.optim.AdamW((weight for weight in module.parameters() if weight.requires_grad), lr=0.0)
-    draw = Draw(0, 0)
+    draw = Draw(0, LATE_EPOCH)
 
     def micro_batch() -> None:
         module(scan, draw).total.sum().backward()

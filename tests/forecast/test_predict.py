@@ -77,6 +77,16 @@ def test_hours_are_steps_and_validation_and_cost_is_their_price(monkeypatch):
     assert predict_run(config, [SHAPE], device="cpu").cost is None
 
 
+def test_an_adversary_has_slices_validated_in_both_orientations_and_before_the_first_step(monkeypatch):
+    monkeypatch.setattr(predict_module, "predict_memory", lambda *_, **__: MEMORY)
+    monkeypatch.setattr(predict_module, "predict_time", lambda *_, **__: StepTime(step=2.0, slice_forward=0.5))
+    config = dataclasses.replace(
+        make_config(training__num_epochs=3), objective="adversary", augment=AugmentConfig(transpose_probability=0.5)
+    )
+    found = predict_run(config, [SHAPE], [SHAPE], device="cpu")
+    assert found.hours == pytest.approx((found.num_steps * 2.0 + 2 * 4 * 3 * 0.5) / 3600)
+
+
 def test_slices_of_other_shapes_take_time_by_their_size(monkeypatch):
     monkeypatch.setattr(predict_module, "predict_memory", lambda *_, **__: MEMORY)
     monkeypatch.setattr(predict_module, "predict_time", lambda *_, **__: StepTime(step=1.0, slice_forward=0.0))

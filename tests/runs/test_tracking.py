@@ -113,6 +113,15 @@ def test_a_validation_that_the_checkpoint_does_not_know_is_dropped(tmp_path):
     assert path.read_text() == '{"kind":"train","step":2}\n'
 
 
+def test_the_validation_before_the_first_step_is_dropped_until_a_step_is_saved(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind":"start","step":0}\n')
+    trim(path, 2, 0)
+    assert path.read_text() == '{"kind":"start","step":0}\n'
+    trim(path, 0, 0)
+    assert path.read_text() == ""
+
+
 def test_every_row_is_on_disk_as_one_line_when_log_returns(tmp_path):
     lines = JsonLines(tmp_path / "new" / "metrics.jsonl")
     for row in (train(1), validation(1)):

@@ -36,7 +36,7 @@ AGAINST = RunConfig(
     adversary=AdversaryTraining(kind="narrow", weight_decay=0.1, lr_scale=2.0),
     data=DataConfig(mask_kind="equispaced", center_fractions=(0.125,), num_validation=1),
     augment=AugmentConfig(transpose_probability=0.5),
-    training=TrainingConfig(loss="ssim + 0.01 l1", num_epochs=2, batch_size=2, max_lr=3e-3, seed=4),
+    training=TrainingConfig(loss="ssim + 0.01 l1", num_epochs=2, batch_size=2, max_lr=3e-3, ema_decay=0.9, seed=4),
     execution=ExecutionConfig(checkpoint_minutes=0),
 )
 """Three steps an epoch: three volumes of two slices to train on, one to validate on."""
