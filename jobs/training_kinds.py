@@ -49,9 +49,12 @@ def _network_numbers(row: Row) -> str:
 def _network_validation(row: Row, config: "RunConfig") -> str:
     from mrikit.training.objectives import objective_of
 
+    found = f"{objective_of(config).describe(row)} of {row['num_volumes']} volumes"
+    if row["kind"] == "start":
+        return f"before the first step: {found}"
     best = ", the best so far" if row["is_best"] else ""
     failed = f"; FAILED: {row['failed']}" if "failed" in row else ""
-    return f"epoch {row['epoch']}: {objective_of(config).describe(row)} of {row['num_volumes']} volumes{best}{failed}"
+    return f"epoch {row['epoch']}: {found}{best}{failed}"
 
 
 def _network_best(summary: "TrainSummary", config: "RunConfig") -> str:

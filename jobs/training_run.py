@@ -57,7 +57,7 @@ def run(
 
         def show(row: Mapping[str, Any], num_steps: int) -> None:
             place.check()
-            if row["kind"] == "validation":
+            if row["kind"] in ("start", "validation"):
                 progress.say(kind.validation(row, config))
             if row["kind"] != "train":
                 return

@@ -151,7 +151,10 @@ class AdversaryObjective:
             DataError: Nobody knows which axis of a volume is phase, or it is too small; or see the image objective.
         """
         self._images.check(volumes, where, is_training=is_training)
-        smallest = DISCRIMINATORS[self.config.adversary.kind].smallest
+        kind = self.config.adversary.kind
+        needs = {f"the discriminator {kind}": DISCRIMINATORS[kind].smallest}
+        if self.config.data.num_validation or not is_training:
+            needs["banding"] = BANDING_WINDOW
         for volume in volumes:
             name, window = volume.info.volume_id, scored_window(volume.info)
             if any(MAY_COME_FIRST in note for note in volume.info.notes):
@@ -159,10 +162,7 @@ class AdversaryObjective:
                     f"{where}, {name}: an adversary needs to know which axis is phase, and of this volume nobody does; "
                     f"mend the encoded size in its header, or leave it out"
                 )
-            for least, what in (
-                (smallest, f"the discriminator {self.config.adversary.kind}"),
-                (BANDING_WINDOW, "banding"),
-            ):
+            for what, least in needs.items():
                 if min(window) < least:
                     raise DataError(
                         f"{where}, {name}: {what} needs windows of {least} x {least} or more, found "

@@ -170,6 +170,21 @@ def test_discriminators_compute_in_float32_beside_a_network_in_bfloat16(scan):
     assert dtypes["discriminators"] == {torch.float32}
 
 
+def test_gradient_checkpoints_change_nothing(scan):
+    settings = {"num_cascades": 1, "num_channels": 2, "num_pools": 1, "num_sens_channels": 0}
+    kept, computed_twice = (
+        gradients(
+            scan,
+            of="network",
+            loss="total",
+            model="soft_varnet",
+            model_config={**settings, "use_checkpoint": use_checkpoint},
+        )
+        for use_checkpoint in (False, True)
+    )
+    torch.testing.assert_close(computed_twice, kept, rtol=1e-5, atol=1e-7)
+
+
 def test_discriminators_have_rate_decay_and_beginning_of_their_own():
     objective, parts = built(training__weight_decay=0.3, adversary__warmup_epoch=2, adversary__first_epoch=2)
     found = {group.name: (group.rate_scale, group.weight_decay, group.first_epoch) for group in objective.groups(parts)}
@@ -190,6 +205,8 @@ def test_a_run_begins_with_a_validation_that_later_ones_are_compared_with(traine
         assert 0 <= row["accuracy"] <= 1
         assert row["abs_banding_db"] >= abs(row["banding_db"])
         assert row["bounded_banding"] >= row["abs_banding_db"]
+    said = kind_of(AGAINST).validation(start, AGAINST)
+    assert said.startswith(f"before the first step: SSIM {start['ssim']:.4f}, ")
     best = min(validations, key=lambda row: row["bounded_banding"])
     assert load_weights(folder).record["step"] == best["step"]
 
@@ -332,6 +349,13 @@ def test_volumes_that_will_not_do_are_one_line_before_the_start(volume, changes,
     assert str(caught.value).startswith("data, v: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_without_a_validation_banding_needs_no_room():
+    objective, volume = objective_of(changed(data__num_validation=0)), corner_volume("v", window=(64, 28))
+    objective.check([volume], "data")
+    with pytest.raises(DataError, match="banding needs windows of 32 x 32"):
+        objective.check([volume], "data", is_training=False)
 
 
 def test_masks_of_points_are_refused():
