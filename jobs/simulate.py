@@ -18,7 +18,17 @@ if TYPE_CHECKING:
 
 PHANTOM, TEMPLATE, DIGITS = "phantom", "template", "digits"
 _FIELDS = {
-    PHANTOM: ("num_volumes", "num_slices", "num_coils", "layout", "seed", "size", "matrix"),
+    PHANTOM: (
+        "num_volumes",
+        "num_slices",
+        "num_coils",
+        "layout",
+        "seed",
+        "size",
+        "matrix",
+        "field_of_view_mm",
+        "noise",
+    ),
     TEMPLATE: (
         "num_volumes",
         "num_slices",
@@ -34,7 +44,8 @@ _FIELDS = {
 }
 """What decides a study of each kind."""
 _OF_TEMPLATE = ("template", "deformation", "coil_model")
-_NOT_OF_DIGITS = ("coils", "size", "matrix", "seed", *_OF_TEMPLATE)
+_OF_PHANTOM = ("fov", "noise")
+_NOT_OF_DIGITS = ("coils", "size", "matrix", "seed", *_OF_PHANTOM, *_OF_TEMPLATE)
 _NUM_VOLUMES = 8
 
 
@@ -61,6 +72,10 @@ def simulate(
     matrix: Annotated[
         str | None, typer.Option(help="readout,phase of every volume instead, such as 192,96; readout is oversampled.")
     ] = None,
+    fov: Annotated[
+        float, typer.Option(help="Height of the scored window of a phantom, millimetres; 0 for that of the anatomy.")
+    ] = 0.0,
+    noise: Annotated[float, typer.Option(help="Factor on the noise of a phantom's protocols.")] = 1.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     form: Annotated[
         str, typer.Option("--anatomy", help="phantom, or template: brains made of one average brain.")
@@ -95,6 +110,8 @@ def simulate(
             "seed": seed,
             "size": size,
             "matrix": _matrix(matrix),
+            "field_of_view_mm": fov,
+            "noise": noise,
             "template": template,
             "deformation_mm": deformation,
             "coil_model": coil_model,
@@ -155,9 +172,11 @@ def _require_kind(anatomy: str, form: str, given: list[str], source: Path | None
         raise typer.BadParameter(f"{form!r} is neither {PHANTOM} nor {TEMPLATE}", param_hint="--anatomy")
     if form == TEMPLATE and anatomy != "brain":
         raise typer.BadParameter(f"the template is a brain, not a {anatomy}", param_hint="--anatomy")
-    elsewhere = [name for name in given if anatomy == DIGITS or (form == PHANTOM and name in _OF_TEMPLATE)]
+    others = _OF_TEMPLATE if form == PHANTOM else _OF_PHANTOM
+    elsewhere = [name for name in given if anatomy == DIGITS or name in others]
     if elsewhere:
-        said = "says nothing of digits" if anatomy == DIGITS else "goes with brain --anatomy template"
+        kind = "brain --anatomy template" if form == PHANTOM else f"--anatomy {PHANTOM}"
+        said = "says nothing of digits" if anatomy == DIGITS else f"goes with {kind}"
         raise typer.BadParameter(said, param_hint=f"--{elsewhere[0].replace('_', '-')}")
     if (source is None) == (anatomy == DIGITS):
         said = "names the file of digits" if source is None else f"goes with digits, not with {anatomy}"

@@ -19,7 +19,7 @@ from mrikit.simulate.tissue import patient_tissues
 from mrikit.volumes import ScanInfo, Volume
 
 FIELD_OF_VIEW_MM = {"brain": 220.0, "knee": 140.0}
-"""Height of the scored window."""
+"""Height of the scored window, unless the plan has one of its own."""
 NARROWEST_MM = {"brain": 185.0, "knee": 134.0}
 """Least width of the whole field of view: the body must not wrap around."""
 BODY_TISSUES = {"brain": ("gray_matter", "white_matter"), "knee": ("muscle", "yellow_marrow")}
@@ -48,6 +48,10 @@ class ScanPlan:
     """(y, x) of the scored window, centred."""
     num_acquired: int
     """Phase columns that the scanner acquires; the rest, on both sides, is zero filling."""
+    field_of_view_mm: float = 0.0
+    """Height of the scored window; 0 for that of the anatomy."""
+    noise: float = 1.0
+    """Factor on the standard deviation of the noise that the protocol has."""
     volume_id: str
     patient_id: str
 
@@ -93,7 +97,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     positions = coil_positions(plan.anatomy, plan.num_coils, plan.patient_key)
     # The ratio of signal to noise goes with the root of the field strength: by itself it would be in proportion to it,
     # but protocols at 1.5 tesla win about half of the loss back with a narrower bandwidth.
-    sigma = level / acquisition.snr * (3.0 / field_strength_t) ** 0.5
+    sigma = plan.noise * level / acquisition.snr * (3.0 / field_strength_t) ** 0.5
     covariance = noise_covariance(positions, sigma, _volume_key(plan))
     kspace = np.zeros((plan.num_slices, plan.num_coils, *plan.matrix), np.complex64)
     reference = np.empty((plan.num_slices, *plan.recon_matrix), np.float32)
@@ -121,7 +125,8 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
 
 def pixel_size_mm(plan: ScanPlan) -> float:
     """Distance of the pixels, the same along both axes."""
-    return max(FIELD_OF_VIEW_MM[plan.anatomy] / plan.recon_matrix[0], NARROWEST_MM[plan.anatomy] / plan.matrix[1])
+    height_mm = plan.field_of_view_mm or FIELD_OF_VIEW_MM[plan.anatomy]
+    return max(height_mm / plan.recon_matrix[0], NARROWEST_MM[plan.anatomy] / plan.matrix[1])
 
 
 def num_rendered_rows(plan: ScanPlan) -> int:

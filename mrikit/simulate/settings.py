@@ -31,6 +31,10 @@ def settings_of(config: StudyConfig | TemplateStudy | DigitsStudy) -> dict[str, 
         "size": config.size,
         "matrix": None if config.matrix is None else list(config.matrix),
     }
+    if isinstance(config, StudyConfig):
+        # What older studies could not set is noted where it is set, so that they still grow.
+        usual = {"field_of_view_mm": 0.0, "noise": 1.0}
+        settings |= {name: getattr(config, name) for name, value in usual.items() if getattr(config, name) != value}
     if isinstance(config, TemplateStudy):
         settings |= {
             "template": "ICBM152" if config.template is None else _digest(config.template),

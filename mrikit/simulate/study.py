@@ -6,7 +6,7 @@ from pathlib import Path
 from mrikit.errors import ConfigError
 from mrikit.simulate.phantom import ANATOMIES
 from mrikit.simulate.planned import PlannedVolume, split_of_patient
-from mrikit.simulate.scan import ScanPlan
+from mrikit.simulate.scan import NARROWEST_MM, ScanPlan
 
 LAYOUTS = ("fastmri", "snu")
 PROTOCOLS = {
@@ -39,6 +39,9 @@ MOST_COILS = 64
 NUM_SEEDS, NUM_FILES = 100, 10_000
 """Studies of these seeds have no file name in common, up to so many files: a name tells a volume in fastMRI too."""
 SMALLEST_MATRIX = 32
+SMALLEST_VIEW_MM, LARGEST_VIEW_MM = NARROWEST_MM, 500.0
+"""Of fields of view: smaller ones would wrap the body around."""
+LARGEST_NOISE = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +66,10 @@ class StudyConfig:
     """`full` for the matrix sizes of the real data, `half` for half of them, `small` for about a third."""
     matrix: tuple[int, int] | None = None
     """(readout, phase) of every volume instead of the sizes that belong to `size`."""
+    field_of_view_mm: float = 0.0
+    """Height of the scored window, such as 220: more shows more of what gives no signal. 0 for that of the anatomy."""
+    noise: float = 1.0
+    """Factor on the standard deviation of the noise of every protocol, such as 2."""
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -86,6 +93,14 @@ class StudyConfig:
             raise ConfigError(
                 f"a matrix is an even readout and a phase of at least {SMALLEST_MATRIX}, found {found}; try 192,96"
             )
+        shown, noise = self.field_of_view_mm, self.noise
+        if shown and not SMALLEST_VIEW_MM[self.anatomy] <= shown <= LARGEST_VIEW_MM:
+            raise ConfigError(
+                f"a field of view of a {self.anatomy} is {SMALLEST_VIEW_MM[self.anatomy]:g} to {LARGEST_VIEW_MM:g} mm, "
+                f"or 0 for the usual one; found {shown:g}"
+            )
+        if not 0 < noise <= LARGEST_NOISE:
+            raise ConfigError(f"noise is a factor above 0 and at most {LARGEST_NOISE:g}, found {noise:g}; 1 is the protocols' own")
 
 
 def plan_phantoms(config: StudyConfig) -> list[PlannedVolume[ScanPlan]]:
@@ -113,6 +128,8 @@ def _plan(config: StudyConfig, index: int) -> PlannedVolume[ScanPlan]:
         matrix=matrix,
         recon_matrix=recon_matrix,
         num_acquired=round(share * matrix[1]),
+        field_of_view_mm=config.field_of_view_mm,
+        noise=config.noise,
         volume_id=path.stem,
         patient_id=f"sim-{config.anatomy}-{config.seed}-{patient:05d}",
     )
