@@ -100,7 +100,9 @@ class StudyConfig:
                 f"or 0 for the usual one; found {shown:g}"
             )
         if not 0 < noise <= LARGEST_NOISE:
-            raise ConfigError(f"noise is a factor above 0 and at most {LARGEST_NOISE:g}, found {noise:g}; 1 is the protocols' own")
+            raise ConfigError(
+                f"noise is a factor above 0 and at most {LARGEST_NOISE:g}, found {noise:g}; 1 is the protocols' own"
+            )
 
 
 def plan_phantoms(config: StudyConfig) -> list[PlannedVolume[ScanPlan]]:

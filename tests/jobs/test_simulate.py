@@ -1,3 +1,4 @@
+import json
 import re
 import sys
 
@@ -29,6 +30,13 @@ def test_the_command_prints_its_plan_first_and_then_splits_and_the_next_command(
     assert f"val: 2 volumes in {tmp_path / 'multicoil_val'}" in done.stdout
     assert f"next: mrikit reconstruct --data {tmp_path}" in done.stdout
     assert len(find_volumes(tmp_path)) == 4
+
+
+def test_view_and_noise_are_those_of_the_command(tmp_path):
+    done = run("knee", "--out", tmp_path, "--volumes", 1, *SMALL, "--fov", 200, "--noise", 2)
+    assert done.exit_code == 0
+    settings = json.loads((tmp_path / "simulation-knee.json").read_text())
+    assert (settings["field_of_view_mm"], settings["noise"]) == (200, 2)
 
 
 def test_a_second_run_has_nothing_to_make(tmp_path):
@@ -86,6 +94,8 @@ def test_digits_are_written_as_many_as_the_file_has(tmp_path):
         (["digits", "--from", "x", "--seed", "1"], "Invalid value for --seed: says nothing of digits"),
         (["digits", "--from", "x", "--coil-model", "array"], "for --coil-model: says nothing of digits"),
         (["brain", "--anatomy", "template", "--layout", "snu"], "are written as fastMRI writes"),
+        (["brain", "--anatomy", "template", "--fov", "200"], "Invalid value for --fov: goes with --anatomy phantom"),
+        (["digits", "--from", "x", "--noise", "2"], "Invalid value for --noise: says nothing of digits"),
     ],
 )
 def test_an_option_of_another_kind_of_study_is_wrong_usage(tmp_path, arguments, message):

@@ -70,6 +70,28 @@ def test_the_oversampled_rim_of_the_readout_holds_noise_of_the_stated_covariance
     assert np.abs(measured - found.noise_covariance).max() < 0.04 * np.abs(found.noise_covariance).max()
 
 
+def test_a_wider_view_shows_the_same_leg_smaller_with_dark_sides():
+    settings = {"matrix": (128, 64), "recon_matrix": (64, 64), "num_acquired": 64}
+    usual, wide = (simulate_scan(plan(**settings, field_of_view_mm=view)).volume for view in (0.0, 280.0))
+    assert wide.info.fov_mm == pytest.approx((560, 280))
+    assert usual.info.fov_mm == pytest.approx((280, 140))
+    # Half the pixels across: the leg lies in the middle half, and what lies beside it is noise.
+    sides = np.delete(np.asarray(wide.reference), np.s_[14:50], axis=2)
+    assert sides.max() < 0.1 * wide.reference.max()
+    halved = np.asarray(usual.reference).reshape(2, 32, 2, 32, 2).mean((2, 4))
+    assert correlation(np.asarray(wide.reference)[:, 16:48, 16:48], halved) > 0.95
+
+
+def test_noise_grows_by_its_factor():
+    quiet, loud = (simulate_scan(plan(noise=noise)) for noise in (1.0, 3.0))
+    np.testing.assert_allclose(loud.noise_covariance, 9 * quiet.noise_covariance)
+    # The same draws, so that what differs is twice the noise of the first.
+    added = np.asarray(loud.volume.kspace) - np.asarray(quiet.volume.kspace)
+    left, right = loud.volume.info.padding
+    power = np.mean(np.abs(added[..., left:right]) ** 2, axis=(0, 2, 3))
+    np.testing.assert_allclose(power, 4 * np.diag(quiet.noise_covariance).real, rtol=0.03)
+
+
 def test_the_body_stands_out_of_the_noise_by_the_factor_of_its_acquisition():
     found = simulate_scan(plan(num_coils=8, matrix=(192, 96), recon_matrix=(96, 92), num_acquired=96))
     sigma = np.sqrt(np.trace(found.noise_covariance).real / 8 / 2)

@@ -1,4 +1,5 @@
 import hashlib
+import json
 import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -246,6 +247,15 @@ def test_the_grappa_image_is_nearer_to_the_label_than_the_zero_filled_one(tmp_pa
     assert np.linalg.norm(grappa - label) < 0.6 * np.linalg.norm(zero_filled - label)
 
 
+def test_a_study_that_says_nothing_of_view_and_noise_still_grows(study, tmp_path):
+    settings = json.loads((study / "simulation-knee.json").read_text())
+    assert not {"field_of_view_mm", "noise"} & settings.keys()
+    simulate_study(config(tmp_path, num_volumes=1, field_of_view_mm=200.0))
+    assert json.loads((tmp_path / "simulation-knee.json").read_text())["field_of_view_mm"] == 200
+    with pytest.raises(ConfigError, match=r"with other settings \(noise differ"):
+        simulate_study(config(tmp_path, num_volumes=1, field_of_view_mm=200.0, noise=2.0))
+
+
 def test_knee_and_brain_may_share_a_folder(tmp_path):
     for anatomy in ("knee", "brain"):
         simulate_study(config(tmp_path, anatomy=anatomy, num_volumes=2, num_slices=1))
@@ -270,6 +280,10 @@ def test_two_studies_are_not_mixed_in_one_folder(study):
         ({"seed": -1}, "a seed is 0 or more, found -1"),
         ({"matrix": (64, 8)}, "at least 32, found 64,8"),
         ({"matrix": (65, 48)}, "an even readout .* found 65,48"),
+        ({"field_of_view_mm": 100.0}, "of a knee is 134 to 500 mm, or 0 for the usual one; found 100"),
+        ({"field_of_view_mm": float("nan")}, "or 0 for the usual one; found nan"),
+        ({"noise": 0.0}, "a factor above 0 and at most 1000, found 0; 1 is the protocols' own"),
+        ({"noise": float("nan")}, "found nan"),
     ],
 )
 def test_a_setting_out_of_range_is_named_with_what_would_do(changes, message):
