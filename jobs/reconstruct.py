@@ -118,6 +118,10 @@ def reconstruct(
     whiten: Annotated[
         bool, typer.Option("--whiten", help="Whiten the coils by the noise scan that each MRD file holds.")
     ] = False,
+    dither: Annotated[
+        float,
+        typer.Option(help="Add noise where images are dark, in which banding is seen less; 0.015 is published."),
+    ] = 0.0,
     is_held_out: HeldOut = False,
     is_timed: Annotated[
         bool,
@@ -150,6 +154,7 @@ def reconstruct(
             flips=flips,
             transposed=transposed,
             whiten=whiten,
+            dither=dither,
             mask=plan,
             is_usual_kind=mask is None and center_fraction is None and not own,
         )

@@ -35,6 +35,8 @@ def run_settings(reconstruction: Reconstruction) -> tuple[str, ...]:
     for switch in ("flips", "transposed", "whiten"):
         if config.get(switch):
             settings[switch] = True
+    if config.get("dither"):
+        settings["dither"] = config["dither"]
     return tuple(f"{name}={value}" for name, value in settings.items())
 
 

@@ -40,6 +40,7 @@ _SINCE = {
     "transposed": False,
     "whiten": False,
     "timed": False,
+    "dither": 0.0,
 }  # what folders of older versions do not say
 
 

@@ -46,6 +46,8 @@ class ReconstructConfig:
     turned back."""
     whiten: bool = False
     """Whether coils are whitened by the noise scan in their file, references made from k-space too."""
+    dither: float = 0.0
+    """Noise that is added to images where they are dark, see `mrikit.reconstruct.dither`; 0 for none."""
     mask: MaskPlan | None = None
     """How fully sampled volumes are undersampled; None keeps them full, unless the weights have learned a mask."""
     is_usual_kind: bool = False
@@ -54,6 +56,8 @@ class ReconstructConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ConfigError(f"the precision is {' or '.join(PRECISIONS)}, found {self.precision!r}")
+        if not 0 <= self.dither <= 1:
+            raise ConfigError(f"--dither is from 0 for none to 1, found {self.dither:g}; 0.015 is published")
         if self.task is not None and not self.paths:
             raise ConfigError(f"--task {self.task} chooses among trained networks; name their folders with --weights")
         if self.task is not None and self.model is not None and (self.task != AUTO or self.model not in CLASSICAL):
@@ -87,6 +91,8 @@ class Method:
     """Whether mirror images are reconstructed too."""
     transposed: bool = False
     """Whether it is given k-space with readout and phase swapped."""
+    dither: float = 0.0
+    """Noise that is added to images where they are dark."""
     learned: Mapping[float, Mask] = field(default_factory=dict)
     """The masks that were learned with the weights, by acceleration."""
 
@@ -186,7 +192,11 @@ def build_method(config: ReconstructConfig, device: torch.device | str = "cpu") 
             raise ConfigError(f"{config.model} computes in fp32 only; {config.precision} is for networks")
         model = build_model(config.model, config.model_config)
         return Method(
-            name=config.model, model=model.to(device).eval(), flips=config.flips, transposed=config.transposed
+            name=config.model,
+            model=model.to(device).eval(),
+            flips=config.flips,
+            transposed=config.transposed,
+            dither=config.dither,
         )
     weights = load_weights(find_one(config.paths[0]))
     if config.model not in (None, weights.model):
@@ -233,6 +243,7 @@ def trained_method(weights: Weights, config: ReconstructConfig, device: torch.de
         precision=config.precision,
         flips=config.flips,
         transposed=config.transposed,
+        dither=config.dither,
         learned=learned,
     )
 
@@ -246,6 +257,7 @@ def describe_method(method: Method, plan: MaskPlan | None) -> dict[str, Any]:
         "mask": plan.facts if plan else None,
         "flips": method.flips,
         "transposed": method.transposed,
+        "dither": method.dither,
     }
     if method.weights is None:
         return facts

@@ -156,6 +156,7 @@ def describe_routing(routing: Routing) -> dict[str, Any]:
         "mask": config.mask.facts if config.mask else None,
         "flips": config.flips,
         "transposed": config.transposed,
+        "dither": config.dither,
         "task": config.task,
         "weights": {
             digest: shown(method.weights.path.resolve()) for digest, method in by_digest.items() if method.weights
@@ -181,9 +182,8 @@ def _rest(config: ReconstructConfig, device: torch.device | str) -> Method | Non
     """The classical method for volumes that no weights suit, if one is named."""
     if config.model is None:
         return None
-    plain = ReconstructConfig(
-        model=config.model, model_config=config.model_config, flips=config.flips, transposed=config.transposed
-    )
+    settings = {"flips": config.flips, "transposed": config.transposed, "dither": config.dither}
+    plain = ReconstructConfig(model=config.model, model_config=config.model_config, **settings)
     return build_method(plain, device)
 
 

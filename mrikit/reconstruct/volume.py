@@ -30,7 +30,9 @@ from mrikit.errors import DataError, JobError
 from mrikit.masks import Mask, center_lines
 from mrikit.models.precision import real_float32
 from mrikit.parallel import map_on_cores
+from mrikit.randomness import generator
 from mrikit.reconstruct.acquire import acquire_slices, adaptive_mask, is_scan_method
+from mrikit.reconstruct.dither import dither
 from mrikit.reconstruct.forward_clock import ForwardClock
 from mrikit.reconstruct.largest import largest_reference
 from mrikit.reconstruct.learned import mask_to_choose
@@ -179,8 +181,9 @@ def _reconstruction(
         mask, lines = adaptive_mask([one.lines for one in acquired], plan, volume.acquired)
     energies = [done.energies for done in slices if done.energies is not None]
     has_reference = volume.reference is None and volume.is_fully_sampled
+    image = np.stack([done.image for done in slices])
     return Reconstruction(
-        image=np.stack([done.image for done in slices]),
+        image=dither(image, method.dither, generator(info.volume_id, "dither")),
         zero_filled=np.stack([done.zero_filled for done in slices]),
         reference=np.stack([done.reference for done in slices]) if has_reference else None,
         volume_id=info.volume_id,

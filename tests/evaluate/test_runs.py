@@ -98,6 +98,11 @@ def test_a_switch_tells_runs_apart(switch):
     assert label_reconstructions([plain, switched]) == ["cg_sense", f"cg_sense {switch}=True"]
 
 
+def test_dithered_images_are_a_run_of_their_own():
+    members = [reconstruction(dither=strength) for strength in (0.0, 0.015)]
+    assert label_reconstructions(members) == ["cg_sense", "cg_sense dither=0.015"]
+
+
 def test_volumes_that_were_routed_to_different_weights_are_one_run():
     members = [
         reconstruction(weights_sha256=digest * 32, model_config={"num_cascades": count}, task="auto")

@@ -289,6 +289,19 @@ def test_one_slice_without_neighbours_is_told(run, tmp_path, monkeypatch):
     assert warning == "warning: 1 volumes have one slice; its neighbours are the slice itself"
 
 
+def test_dithering_is_asked_for_and_recorded(run, tmp_path):
+    run("--model", "zero_filled", "--dither", 0.015)
+    assert settings_of(tmp_path)["dither"] == 0.015
+    assert run("--model", "zero_filled", "--dither", 0.015).exit_code == 0
+    with pytest.raises(ConfigError, match=r"for reconstructions with dither 0.015, asked for 0.0"):
+        run("--model", "zero_filled")
+
+
+def test_more_noise_than_the_image_is_refused(run):
+    with pytest.raises(ConfigError, match=r"--dither is from 0 for none to 1, found 2; 0\.015 is published"):
+        run("--model", "zero_filled", "--dither", 2)
+
+
 def test_flips_are_asked_for_and_recorded(run, tmp_path):
     run("--model", "zero_filled", "--flips")
     assert settings_of(tmp_path)["flips"] is True

@@ -111,7 +111,7 @@ def test_a_classical_method_carries_no_weights(data, tmp_path):
     reconstruct_folder(data, tmp_path / "out", ReconstructConfig(model="zero_filled"))
     result = read_reconstruction(tmp_path / "out" / "file1000001.h5")
     assert result.weights_sha256 is None
-    assert result.config.keys() == {"version", "model", "model_config", "mask", "flips", "transposed"}
+    assert result.config.keys() == {"version", "model", "model_config", "mask", "flips", "transposed", "dither"}
 
 
 def test_other_weights_are_not_mixed_into_a_folder(data, tmp_path):
