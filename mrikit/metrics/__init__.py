@@ -1,8 +1,9 @@
-"""Quality: one SSIM for loss and score, fastMRI's measures, errors of k-space, banding, how adaptive a sampler is."""
+"""Quality: one SSIM for loss and score, fastMRI's measures, errors of k-space, banding, detail, how adaptive a sampler is."""
 
 from mrikit.metrics.adaptivity import Adaptivity, line_information, measure_adaptivity
 from mrikit.metrics.banding import BANDING_WINDOW, directional_excess
 from mrikit.metrics.body import BODY_THRESHOLDS, body_mask, crop_to_body
+from mrikit.metrics.hfen import high_frequency_error
 from mrikit.metrics.kspace import kspace_energies, kspace_nmse
 from mrikit.metrics.ssim import WINDOW, slice_ssim_loss, ssim, ssim_loss, ssim_map
 from mrikit.metrics.volume import VolumeMetrics, measure_masked, measure_volume, mse, nmse, psnr
@@ -16,6 +17,7 @@ __all__ = [
     "body_mask",
     "crop_to_body",
     "directional_excess",
+    "high_frequency_error",
     "kspace_energies",
     "kspace_nmse",
     "line_information",
