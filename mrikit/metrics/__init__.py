@@ -1,4 +1,4 @@
-"""Quality: one SSIM for loss and score, fastMRI's measures, errors of k-space and detail, banding, how adaptive samplers are."""
+"""Quality: one SSIM for loss and score, fastMRI's measures, errors of k-space and detail, banding, adaptivity."""
 
 from mrikit.metrics.adaptivity import Adaptivity, line_information, measure_adaptivity
 from mrikit.metrics.banding import BANDING_WINDOW, directional_excess
