@@ -7,6 +7,7 @@ from typing import Any
 from mrikit.acquire.learning.config import PolicyRunConfig
 from mrikit.config import change_config, parse_assignments
 from mrikit.errors import ConfigError
+from mrikit.masks import MASK_KINDS
 from mrikit.recipes.tasks import AnyRunConfig, networks, recipe, recipes, with_policy
 from mrikit.training import RunConfig, TrainingConfig
 
@@ -59,7 +60,17 @@ def _changed(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
             config = with_policy(config, own.pop("policy"))
         if _SPLIT_SEED in changes:
             own = {"learning.split_seed": changes[_SPLIT_SEED], **own}
-    return change_config(config, own, "train")
+    return change_config(_of_mask(config, own), own, "train")
+
+
+def _of_mask(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
+    """Another kind of mask begins with those settings of the recipe's that it has too."""
+    kind = changes.get("data.mask_kind")
+    if kind not in MASK_KINDS or not isinstance(config, RunConfig) or kind == config.data.mask_kind:
+        return config
+    known = {field.name for field in dataclasses.fields(MASK_KINDS[kind].settings)}
+    kept = {name: value for name, value in config.data.mask_settings.items() if name in known}
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, mask_kind=kind, mask_settings=kept))
 
 
 def _has(config: AnyRunConfig, name: str) -> bool:

@@ -68,6 +68,17 @@ def test_what_no_stage_can_be_is_refused(settings, message):
         chosen(*settings)
 
 
+def test_another_kind_of_mask_keeps_the_settings_that_it_has_too():
+    first, second = chosen_configs("knee_banding", "tiny", None, ["data.mask_kind=equispaced"], {})
+    assert first.data.mask_settings == second.data.mask_settings == {"num_center_lines": 8, "offset": "acquired"}
+    (random, _) = chosen_configs(
+        "knee_banding", "tiny", None, ["data.mask_kind=random", "data.mask_settings.num_center_lines=4"], {}
+    )
+    assert random.data.mask_settings == {"num_center_lines": 4}
+    with pytest.raises(ConfigError, match="has no setting 'rule'"):
+        chosen_configs("knee_banding", "tiny", None, ["data.mask_kind=equispaced", "data.mask_settings.rule=even"], {})
+
+
 def test_a_task_without_a_policy_has_no_settings_of_one():
     with pytest.raises(ConfigError, match="train has no setting 'policy'"):
         chosen("policy=ss_ddqn", task="knee_multicoil")
