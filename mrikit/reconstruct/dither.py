@@ -30,4 +30,5 @@ def dither(image: npt.NDArray[np.float32], strength: float, rng: np.random.Gener
         return image
     bright = median_filter(image / top, size=(1, _SIDE, _SIDE), mode="reflect")
     noise = np.sqrt(bright) * rng.standard_normal(image.shape, np.float32)
-    return np.maximum(image + np.float32(strength) * top * noise, np.float32(0))
+    dithered: npt.NDArray[np.float32] = np.maximum(image + np.float32(strength) * top * noise, np.float32(0))
+    return dithered

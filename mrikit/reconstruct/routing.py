@@ -182,8 +182,7 @@ def _rest(config: ReconstructConfig, device: torch.device | str) -> Method | Non
     """The classical method for volumes that no weights suit, if one is named."""
     if config.model is None:
         return None
-    settings = {"flips": config.flips, "transposed": config.transposed, "dither": config.dither}
-    plain = ReconstructConfig(model=config.model, model_config=config.model_config, **settings)
+    plain = replace(config, weights=None, task=None, precision="fp32")
     return build_method(plain, device)
 
 
