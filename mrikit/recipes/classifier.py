@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mrikit.data import AugmentConfig
+from mrikit.recipes.banding import knee_banding
 from mrikit.training import DataConfig, RunConfig, TrainingConfig
 
 
@@ -20,20 +21,17 @@ def anatomy(size: str) -> RunConfig:
 
 
 def orientation(size: str) -> RunConfig:
-    """Transposed or not, from what the networks of `orientation.reconstructors` make of knees, undersampled 4 times.
+    """Transposed or not, from what the networks of `orientation.reconstructors` make of knees.
 
-    `full` is another network than the adversary of `knee_banding`: who judges shall not be who was fooled.
-
-    Source:
-        Masks and choice of data are those of Defazio et al., MRI banding removal via adversarial training, NeurIPS
-        2020, arXiv:2001.08699, which has no such classifier.
+    Volumes and masks are those of `knee_banding`, the classifier another than its adversary: who judges shall not be
+    who was fooled.
     """
     full = RunConfig(
         task="orientation",
         size="full",
         model="orientation_net",
         model_config={"kind": "unpooled_resnet50"},
-        data=DataConfig(anatomy="knee"),
+        data=knee_banding(size)[0].data,
         augment=AugmentConfig(transpose_probability=0.5),
         training=TrainingConfig(loss="cross_entropy", num_epochs=5, batch_size=8, micro_batch_size=1, max_lr=1e-4),
     )
