@@ -14,6 +14,7 @@ from mrikit.models.blocks import normalise
 _NUM_INPUTS = 3  # equal channels, because networks of photographs have as many
 _CHANNELS_PER_GROUP = 32
 _POOL = 4
+_DARK_SHARE, _DARKEST = 0.1, 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +94,24 @@ def as_inputs(image: torch.Tensor, is_transposed: torch.Tensor) -> torch.Tensor:
         # Where none is transposed, the shapes need not fit.
         turned = torch.where(is_transposed[:, None, None], turned, image) if bool(is_transposed.any()) else image
     return normalise(turned.unsqueeze(1).expand(-1, _NUM_INPUTS, -1, -1), num_groups=1)[0]
+
+
+def show_dark(image: torch.Tensor) -> torch.Tensor:
+    """Images as a logarithm shows them: dark places in full contrast, bright ones in little.
+
+    Banding lies in the noise, a hundredth of what tissue gives, and a discriminator of the image as it is takes
+    thousands of steps to look there. This is asinh(image / level), and the level is what a tenth of the pixels lie
+    below, or 0.001 of the largest one if that is more: noise, where the image holds some that is nothing else.
+
+    Args:
+        image: (batch, y, x) float32 magnitude.
+
+    Returns:
+        (batch, y, x) float32, of no scale; 0 stays 0. The level passes no gradient on.
+    """
+    flat = image.detach().flatten(1)
+    level = torch.maximum(flat.quantile(_DARK_SHARE, dim=1), _DARKEST * flat.amax(1))
+    return torch.asinh(image / torch.where(level > 0, level, 1.0)[:, None, None])
 
 
 class PreActivationNet(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mrikit.errors import ConfigError
-from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, as_inputs
+from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, as_inputs, show_dark
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +17,8 @@ class OrientationNetConfig:
     """A name of `mrikit.models.orientation_discriminators.DISCRIMINATORS`."""
     count: int = 1
     """How many of them vote."""
+    sees_dark: bool = False
+    """Whether they are shown dark places in full contrast, see `show_dark`; they learn in far fewer steps."""
 
     def __post_init__(self) -> None:
         if self.kind not in DISCRIMINATORS:
@@ -54,5 +56,6 @@ class OrientationNet(nn.Module):
         Raises:
             DataError: Images that are too small, or of both orientations and not square.
         """
-        logits: torch.Tensor = self.discriminators(as_inputs(image, is_transposed))
+        shown = show_dark(image) if self.config.sees_dark else image
+        logits: torch.Tensor = self.discriminators(as_inputs(shown, is_transposed))
         return logits.mean(1)

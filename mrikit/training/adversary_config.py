@@ -32,6 +32,9 @@ class AdversaryTraining:
     """A name of `mrikit.models.orientation_discriminators.DISCRIMINATORS`."""
     count: int = 1
     """Discriminators that judge every image, at least 1; they differ by their first weights."""
+    sees_dark: bool = False
+    """Whether they are shown dark places in full contrast, where banding lies; see
+    `mrikit.models.orientation_discriminators.show_dark`. The published ones see the image as it is."""
     strength: float = 1.0
     """How much it counts in the loss of the network that they find out which axis was undersampled."""
     regulariser: float = 0.1

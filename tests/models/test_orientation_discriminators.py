@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mrikit.errors import ConfigError, DataError
-from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, as_inputs
+from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, as_inputs, show_dark
 
 SMALLEST = {"shallow": 16, "wide": 16, "simple": 3, "resnet50": 32, "unpooled_resnet50": 16, "narrow": 16}
 
@@ -42,6 +42,39 @@ def test_the_gradient_passes_through_mean_and_deviation():
     assert image.grad.abs().max() > 0.1
     assert abs(image.grad.sum()) < 1e-4
     assert abs((image.grad * image.detach()).sum()) < 1e-4
+
+
+def test_dark_places_get_the_contrast_that_bright_ones_lose():
+    image = 0.01 * images(1, 32, 32)
+    image[:, 10:20, 10:20] += images(1, 10, 10, seed=1) + 1
+    shown = show_dark(image)
+    before, after = (values[0, 10:20, 10:20].std() / values[0, :10].std() for values in (image, shown))
+    assert before > 50
+    assert after < 0.5
+    # In order, and of no scale.
+    assert torch.equal(shown.flatten().argsort(), image.flatten().argsort())
+    torch.testing.assert_close(show_dark(1e-6 * image), shown, rtol=1e-4, atol=1e-5)
+
+
+def test_each_image_is_shown_by_itself_and_its_level_passes_no_gradient_on():
+    image = images(2, 16, 16) * torch.tensor([1.0, 50.0])[:, None, None]
+    torch.testing.assert_close(show_dark(image)[1], show_dark(image[1:])[0])
+    level = image[0].flatten().quantile(0.1)
+    image.requires_grad_()
+    show_dark(image)[0].sum().backward()
+    torch.testing.assert_close(image.grad[0], 1 / (image.detach()[0].square() + level.square()).sqrt())
+    assert not image.grad[1].any()
+
+
+def test_an_image_that_is_mostly_empty_has_finite_values():
+    image = torch.zeros(2, 16, 16)
+    image[0, 4:6, 4:6] = 3.0
+    image.requires_grad_()
+    shown = show_dark(image)
+    shown.sum().backward()
+    assert shown[0, 4, 4].item() == pytest.approx(torch.asinh(torch.tensor(1000.0)).item())
+    assert not shown[1].any()
+    assert torch.isfinite(image.grad).all()
 
 
 @pytest.mark.parametrize("kind", DISCRIMINATORS)

@@ -5,6 +5,7 @@ import torch
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.models import CLASSIFIERS, JUDGES, LEARNED, build_model, model_settings
+from mrikit.models.orientation_discriminators import show_dark
 from mrikit.models.orientation_net import OrientationNet, OrientationNetConfig
 
 
@@ -21,7 +22,7 @@ def images(*shape):
 def test_it_judges_images_and_makes_none():
     assert "orientation_net" in JUDGES
     assert "orientation_net" not in LEARNED | CLASSIFIERS
-    assert model_settings(build_model("orientation_net")) == {"kind": "shallow", "count": 1}
+    assert model_settings(build_model("orientation_net")) == {"kind": "shallow", "count": 1, "sees_dark": False}
 
 
 def test_an_image_that_is_turned_back_is_the_image():
@@ -39,6 +40,14 @@ def test_brightness_tells_nothing():
     sides = torch.tensor([False])
     with torch.inference_mode():
         torch.testing.assert_close(network(image, sides), network(1e-6 * image, sides), rtol=1e-3, atol=1e-4)
+
+
+def test_it_may_be_shown_dark_places():
+    image, sides = images(2, 8, 8) ** 4, torch.tensor([False, True])
+    with torch.inference_mode():
+        expected = networks(kind="simple")(show_dark(image), sides)
+        assert torch.equal(networks(kind="simple", sees_dark=True)(image, sides), expected)
+        assert not torch.equal(networks(kind="simple")(image, sides), expected)
 
 
 def test_several_vote_by_their_mean():

@@ -10,7 +10,7 @@ from torch import nn
 from mrikit.data import ScanBatch, SliceDataset, center_crop, draw_masks, scored_window, undersample
 from mrikit.errors import ConfigError, DataError
 from mrikit.metrics import BANDING_WINDOW
-from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators
+from mrikit.models.orientation_discriminators import DISCRIMINATORS, Discriminators, show_dark
 from mrikit.models.orientation_losses import orientation_terms, predictor_targets
 from mrikit.models.output import image_of
 from mrikit.runs.interrupts import StopRequest
@@ -77,9 +77,10 @@ class AdversaryObjective:
         output = output_of(parts["network"], example)
         of_image, settings = self._loss(output, example), self.config.adversary
         labels = torch.tensor([facts.is_transposed for facts in scan.facts], device=scan.kspace.device)
+        image = center_crop(image_of(output), example.crop)
         found = orientation_terms(
             parts[_DISCRIMINATORS],
-            center_crop(image_of(output), example.crop),
+            show_dark(image) if settings.sees_dark else image,
             labels,
             predictor_targets(labels, uncertain=settings.uncertain, inverts_uncertain=settings.inverts_uncertain),
             is_regularised=settings.regulariser > 0 and torch.is_grad_enabled(),
@@ -116,7 +117,10 @@ class AdversaryObjective:
             DataError: A slice cannot be read, a score is not finite, or no slice has a place to look for banding.
         """
         network, discriminators = parts["network"], parts[_DISCRIMINATORS]
-        return validate_both_orientations(network, discriminators, dataset, self.config.data, process, stop)
+        settings = self.config.adversary
+        return validate_both_orientations(
+            network, discriminators, dataset, self.config.data, process, stop, sees_dark=settings.sees_dark
+        )
 
     def against_start(self, found: Validated, start: Mapping[str, float]) -> Validated:
         """The score of the best weights: banding, if SSIM is within its bound and nothing has failed.

@@ -19,7 +19,7 @@ from mrikit.data import (
 )
 from mrikit.errors import DataError
 from mrikit.metrics import directional_excess, slice_ssim_loss
-from mrikit.models.orientation_discriminators import as_inputs
+from mrikit.models.orientation_discriminators import as_inputs, show_dark
 from mrikit.models.orientation_losses import orientation_accuracy
 from mrikit.models.output import Output, image_of
 from mrikit.randomness import generator
@@ -45,6 +45,8 @@ def validate_both_orientations(
     data: DataConfig,
     process: Process,
     stop: StopRequest,
+    *,
+    sees_dark: bool = False,
 ) -> Validated | None:
     """Score every volume as it lies, and let discriminators guess of it and of its transpose.
 
@@ -60,6 +62,7 @@ def validate_both_orientations(
         data: How to undersample; each volume keeps one mask for each orientation.
         process: This one.
         stop: Asked after every volume.
+        sees_dark: Whether discriminators are shown dark places in full contrast.
 
     Returns:
         The means; None if somebody asked to stop.
@@ -81,7 +84,7 @@ def validate_both_orientations(
             examples = (undersample(scan, [mask]), undersample(turned, own))
             upright, transposed = (output_of(network, example) for example in examples)
             logits = [
-                _logits(discriminators, output, example)
+                _logits(discriminators, output, example, sees_dark=sees_dark)
                 for output, example in zip((upright, transposed), examples, strict=True)
             ]
             guesses[position].append(torch.cat(logits))
@@ -130,10 +133,11 @@ def failure(numbers: Mapping[str, float], start: Mapping[str, float], settings: 
     return ""
 
 
-def _logits(discriminators: nn.Module, output: Output, example: Example) -> torch.Tensor:
+def _logits(discriminators: nn.Module, output: Output, example: Example, *, sees_dark: bool) -> torch.Tensor:
     """(1, count) float32."""
     labels = torch.tensor([facts.is_transposed for facts in example.facts], device=example.masked_kspace.device)
-    logits: torch.Tensor = discriminators(as_inputs(center_crop(image_of(output), example.crop).float(), labels))
+    image = center_crop(image_of(output), example.crop).float()
+    logits: torch.Tensor = discriminators(as_inputs(show_dark(image) if sees_dark else image, labels))
     return logits
 
 

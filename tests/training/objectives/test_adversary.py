@@ -15,15 +15,18 @@ import mrikit.training.objectives.adversary
 from mrikit.checkpoint import load_weights, read_record
 from mrikit.commands.training_kinds import kind_of
 from mrikit.config import build_config, change_config
-from mrikit.data import AugmentConfig, BatchShape, SliceDataset, SliceKey, prepare, transpose
+from mrikit.data import AugmentConfig, BatchShape, SliceDataset, SliceKey, draw_masks, prepare, transpose, undersample
 from mrikit.errors import ConfigError, DataError
 from mrikit.forecast.footprint import trace_step
-from mrikit.models.orientation_discriminators import Discriminators
+from mrikit.models.orientation_discriminators import Discriminators, show_dark
+from mrikit.models.orientation_losses import orientation_terms, predictor_targets
+from mrikit.models.output import image_of
 from mrikit.physics.coils import rss
 from mrikit.physics.fft import fft2c, ifft2c
 from mrikit.training import DataConfig, ExecutionConfig, RunConfig, TrainingConfig
 from mrikit.training.adversary_config import AdversaryTraining
 from mrikit.training.objectives import Draw, objective_of
+from mrikit.training.objectives.image import output_of
 from mrikit.volumes import ScanInfo, Volume, open_volume, write_fastmri
 
 SHAPE = (64, 64)
@@ -119,6 +122,21 @@ def test_the_networks_losses_move_the_network_alone(scan):
     for loss in ("predictor", "ssim", "l1"):
         assert gradients(scan, of="network", loss=loss).abs().max() > 1e-6
         assert not gradients(scan, of="discriminators", loss=loss).any()
+
+
+def test_discriminators_may_be_shown_dark_places(scan):
+    objective, parts = built(adversary__sees_dark=True)
+    found = objective.losses(parts, scan, Draw(0, 0))
+    plain, other = built()
+    of_image = plain.losses(other, scan, Draw(0, 0))
+    torch.testing.assert_close(found.terms["ssim"], of_image.terms["ssim"])
+    masks = draw_masks(AGAINST.data.plans, scan, Draw(0, 0).generators(scan, "mask"))
+    image = image_of(output_of(parts["network"], undersample(scan, masks)))
+    labels = torch.tensor([False, True])
+    expected = orientation_terms(parts["discriminators"], show_dark(image), labels, predictor_targets(labels))
+    for name in ("predictor", "adversary", "regulariser"):
+        torch.testing.assert_close(found.terms[name], getattr(expected, name))
+        assert not torch.allclose(found.terms[name], of_image.terms[name])
 
 
 def test_the_whole_loss_is_that_of_both_at_their_weights(scan):

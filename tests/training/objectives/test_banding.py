@@ -40,6 +40,13 @@ class ByDirection(nn.Module):
         return along_x - along_y
 
 
+class Brightest(nn.Module):
+    """Tells how far the brightest pixel stands out."""
+
+    def forward(self, inputs):
+        return inputs[:, :1].amax((2, 3))
+
+
 def validated(*volumes, discriminators=None, **data):
     config = replace(AGAINST.data, **data)
     judges = discriminators or ByDirection()
@@ -62,6 +69,20 @@ def test_aliases_along_one_axis_are_banding_and_give_the_orientation_away():
     assert found.numbers["logit_transposed"] > 0 > found.numbers["logit_upright"]
     assert found.numbers["accuracy"] == 1
     assert found.numbers["lowest_slice_ssim"] <= found.numbers["ssim"] + 1e-6
+
+
+def test_discriminators_are_shown_what_they_were_trained_on():
+    torch.manual_seed(0)
+    judges, (volume, config) = Discriminators("narrow", 1), (corner_volume("v0"), AGAINST.data)
+    found = [
+        validate_both_orientations(
+            AsMeasured(), one, SliceDataset([volume]), config, ALONE, StopRequest(), sees_dark=sees_dark
+        ).numbers["logit_upright"]
+        for one, sees_dark in ((judges, False), (judges, True), (Brightest(), False), (Brightest(), True))
+    ]
+    assert found[0] != pytest.approx(found[1], abs=1e-4)
+    # What is brightest stands out less.
+    assert found[3] < 0.7 * found[2]
 
 
 def test_a_validation_is_the_same_every_time():
