@@ -13,6 +13,7 @@ GRIDS = {"learned-brain": 864, "fixed-brain": 828, "learned-digits": 864, "fixed
 SMALL = {"learned-brain-small": 8, "fixed-brain-small": 10, "learned-digits-small": 8, "fixed-digits-small": 10}
 CLAIMS = {"claim-brain": 65, "claim-digits": 90, "claim-knee": 30}
 NESTED = {"nested-digits": 10}
+CURES = {"banding-cures": 15}
 
 
 def values_of(name):
@@ -26,7 +27,9 @@ def evenly(count, *values):
     return dict.fromkeys(values, count // len(values))
 
 
-@pytest.mark.parametrize(("name", "count"), [*GRIDS.items(), *SMALL.items(), *CLAIMS.items(), *NESTED.items()])
+@pytest.mark.parametrize(
+    ("name", "count"), [*GRIDS.items(), *SMALL.items(), *CLAIMS.items(), *NESTED.items(), *CURES.items()]
+)
 def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
     members = read_sweep(EXAMPLES / f"{name}.toml").members()
     assert len(members) == len({one.name for one in members}) == count
@@ -35,7 +38,7 @@ def test_a_file_has_as_many_members_as_it_says_each_once(name, count):
 
 
 def test_every_file_of_the_folder_is_one_of_these():
-    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL, *CLAIMS, *NESTED}
+    assert {path.stem for path in EXAMPLES.glob("*.toml")} == {*GRIDS, *SMALL, *CLAIMS, *NESTED, *CURES}
 
 
 def test_the_learned_grids_have_the_axes_of_the_study():
@@ -123,3 +126,19 @@ def test_nested_masks_are_compared_with_free_ones_at_both_accelerations():
         (config,) = chosen_configs(member.task, sweep.size, None, settings, {})
         assert config.data.accelerations == (4.0, 8.0)
         assert config.learns_masks
+
+
+def test_cures_of_banding_are_trained_alike_with_five_seeds():
+    sweep = read_sweep(EXAMPLES / "banding-cures.toml")
+    assert values_of("banding-cures")["training.seed"] == evenly(15, *"01234")
+    found, extents = [], set()
+    for member in sweep.members()[::5]:
+        settings = [f"{key}={value}" for key, value in member.settings.items()]
+        first, second = chosen_configs(member.task, sweep.size, None, settings, {})
+        found.append((second.data.mask_kind, second.adversary.strength))
+        extents.add((first.training.num_epochs, second.training.num_epochs, first.data.matrix, second.objective))
+        assert first.data.mask_kind == second.data.mask_kind
+        assert first.augment.transpose_probability == second.augment.transpose_probability == 0.5
+    assert found == [("equispaced", 0), ("magic", 0), ("equispaced", 1)]
+    assert extents == {(*next(iter(extents))[:2], (96, 96), "adversary")}
+    assert Path(sweep.test_data).parent != Path(sweep.data)
