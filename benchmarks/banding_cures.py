@@ -22,7 +22,7 @@ from mrikit.launching.sweep_runs import submitted_runs
 from mrikit.metrics import directional_excess, high_frequency_error, psnr, ssim
 from mrikit.randomness import generator
 from mrikit.reconstruct.dither import dither
-from mrikit.report.sweep.runs import SEED, SweepRun
+from mrikit.report.sweep.runs import SweepRun
 from mrikit.volumes.reconstruction import find_reconstructions
 
 COLUMNS = ("|banding|, dB", "banding, dB", "SSIM", "PSNR, dB", "detail error")
@@ -105,7 +105,7 @@ def _print(name: str, members: Sequence[SweepRun], found: Mapping[str, Found | N
         rows = np.array([getattr(one, which) for one in good], float).reshape(len(good), len(COLUMNS))
         words = "first and last" if which == "ends" else "others"
         cells = [_cell(column) for column in rows.T]
-        print(f"| {name} | {words} | {' | '.join(cells)} | {failed} of {len(members)}, {SEED} |")
+        print(f"| {name} | {words} | {' | '.join(cells)} | {failed} of {len(members)} |")
 
 
 def _cell(values: np.ndarray) -> str:
