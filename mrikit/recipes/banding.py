@@ -122,8 +122,9 @@ def _tiny(config: RunConfig) -> RunConfig:
 
 
 _ADVERSARIES = {
-    # The network's rate is that of a few hundred steps, at which discriminators would swing from one answer to another.
-    "tiny": AdversaryTraining(kind="narrow", first_epoch=1, lr_scale=0.1),
+    # A few hundred steps are too few for discriminators to find dark places by themselves. The network's rate is one at
+    # which they would swing from one answer to another.
+    "tiny": AdversaryTraining(kind="narrow", sees_dark=True, first_epoch=1, lr_scale=0.5),
     "small": AdversaryTraining(first_epoch=1),
     "full": AdversaryTraining(),
 }
