@@ -40,10 +40,10 @@ def orientation(size: str) -> RunConfig:
     return replace(
         full,
         size="tiny",
-        model_config={"kind": "shallow"},
+        model_config={"kind": "shallow", "sees_dark": True},
         training=replace(
             full.training,
-            num_epochs=10,
+            num_epochs=3,
             batch_size=4,
             max_lr=1e-3,
             warmup_epochs=0.5,
