@@ -11,6 +11,7 @@ from mrikit.masks import MASK_KINDS
 from mrikit.recipes.tasks import AnyRunConfig, networks, recipe, recipes, with_policy
 from mrikit.training import RunConfig, TrainingConfig
 
+_MASK_SETTING = "data.mask_settings."
 _SPLIT_SEED = "training.seed"  # of the reconstructor's run: it chooses who is held out, in the policy's stage too
 
 
@@ -60,17 +61,20 @@ def _changed(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
             config = with_policy(config, own.pop("policy"))
         if _SPLIT_SEED in changes:
             own = {"learning.split_seed": changes[_SPLIT_SEED], **own}
-    return change_config(_of_mask(config, own), own, "train")
+    return change_config(config, _with_mask_settings(config, own), "train")
 
 
-def _of_mask(config: AnyRunConfig, changes: Mapping[str, Any]) -> AnyRunConfig:
-    """Another kind of mask begins with those settings of the recipe's that it has too."""
+def _with_mask_settings(config: AnyRunConfig, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Changes in which another kind of mask begins with those of the recipe's settings that it has too."""
     kind = changes.get("data.mask_kind")
     if kind not in MASK_KINDS or not isinstance(config, RunConfig) or kind == config.data.mask_kind:
-        return config
+        return changes
     known = {field.name for field in dataclasses.fields(MASK_KINDS[kind].settings)}
-    kept = {name: value for name, value in config.data.mask_settings.items() if name in known}
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, mask_kind=kind, mask_settings=kept))
+    settings = {name: value for name, value in config.data.mask_settings.items() if name in known}
+    others = dict(changes)
+    for name in [name for name in changes if name.startswith(_MASK_SETTING)]:
+        settings[name.removeprefix(_MASK_SETTING)] = others.pop(name)
+    return {"data.mask_settings": settings, **others}
 
 
 def _has(config: AnyRunConfig, name: str) -> bool:
