@@ -120,11 +120,11 @@ def train_runs(runs: Sequence[OneRun], folder: Path, train: Callable[[OneRun], N
         JobError: All failed.
         MrikitError: The first could not begin, as none would.
     """
-    from mrikit.report.sweep.seeds import best_seed, read_seed, write_seeds
-
     if len(runs) == 1:
         train(runs[0])
         return runs[0]
+    from mrikit.report.sweep.seeds import best_seed, read_seed, write_seeds
+
     found = []
     for seed, one in enumerate(runs):
         config, error = one.configs[-1], ""
