@@ -1,3 +1,4 @@
+import csv
 import dataclasses
 import json
 
@@ -197,11 +198,11 @@ def test_scores_of_boxes_come_back_from_their_file(study, tmp_path):
     scores = evaluate(data, recon, boxes=table)
     json_path, csv_path = write_scores(recon, scores)
     assert read_scores(json_path) == scores
-    header, first, *_ = csv_path.read_text().splitlines()
-    assert header.endswith(
-        "scorer,lesion_ssim,num_boxes,num_boxes_found,num_timed,forward_seconds,kspace_nmse,kspace_energy,banding_db"
-    )
-    assert first.endswith(f"fastmri,{scores.rows[0].lesion_ssim},1,1,0,0.0,,,")
+    with csv_path.open() as file:
+        first = next(csv.DictReader(file))
+    found = {name: first[name] for name in ("scorer", "lesion_ssim", "num_boxes", "num_boxes_found")}
+    expected = {"scorer": "fastmri", "lesion_ssim": str(scores.rows[0].lesion_ssim)}
+    assert found == expected | {"num_boxes": "1", "num_boxes_found": "1"}
     lesions = describe_scores(scores)["lesions"]
     assert [(entry["lesion"], entry["num_boxes"]) for entry in lesions] == [(None, 2), ("cyst", 1), ("tear", 1)]
 

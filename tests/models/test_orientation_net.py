@@ -69,7 +69,7 @@ def test_images_that_are_too_small_are_one_line():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "deep"}, r"needs a kind of shallow, wide, simple, resnet50, unpooled_resnet50, found 'deep'"),
+        ({"kind": "deep"}, r"needs a kind of shallow, wide, simple, resnet50, unpooled_resnet50, narrow, found 'deep'"),
         ({"count": 0}, "count of at least 1, found 0"),
     ],
 )
