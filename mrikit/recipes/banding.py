@@ -81,6 +81,8 @@ def _adversarial(first: RunConfig, epochs: int, step_epochs: int) -> RunConfig:
             step_epochs=step_epochs,
             warmup_epochs=0,
             max_lr=float(f"{first.training.max_lr * _SECOND_RATE:.6g}"),
+            # At the high rate of `tiny` discriminators would swing after the orientation of the last slice.
+            batch_size=4 if first.size == "tiny" else first.training.batch_size,
         ),
     )
 
@@ -116,15 +118,14 @@ def _tiny(config: RunConfig) -> RunConfig:
             square_only=False,
         ),
         training=replace(
-            config.training, schedule="cosine", warmup_epochs=0.5, max_lr=5e-3, max_grad_norm=1.0, ema_decay=0.98
+            config.training, schedule="cosine", warmup_epochs=0.5, max_lr=3e-3, max_grad_norm=1.0, ema_decay=0.98
         ),
     )
 
 
 _ADVERSARIES = {
-    # A few hundred steps are too few for discriminators to find dark places by themselves. The network's rate is one at
-    # which they would swing from one answer to another.
-    "tiny": AdversaryTraining(kind="narrow", sees_dark=True, first_epoch=1, lr_scale=0.5),
+    # A few hundred steps are too few for discriminators to find dark places by themselves.
+    "tiny": AdversaryTraining(kind="narrow", sees_dark=True, first_epoch=1, strength=0.3),
     "small": AdversaryTraining(first_epoch=1),
     "full": AdversaryTraining(),
 }
