@@ -18,6 +18,7 @@ _SAME = (
     "mask",
     "flips",
     "whiten",
+    "dither",
     "precision",
     "matrix",
     "num_coils",
@@ -87,4 +88,5 @@ def _accuracy(rows: Sequence[VolumeScore]) -> OrientationAccuracy:
 
 
 def _key(run: Mapping[str, Any]) -> str:
-    return json.dumps([run.get(name) for name in _SAME], sort_keys=True, default=str)
+    # Older versions do not say what they could not do.
+    return json.dumps([run.get(name) or None for name in _SAME], sort_keys=True, default=str)

@@ -43,8 +43,9 @@ def test_slices_count_in_both_orientations():
     assert (accuracy.num_slices, accuracy.num_patients) == (8, 2)
 
 
-def test_runs_are_told_apart_by_what_made_them():
-    other = NET | {"weights_sha256": "b"}
+@pytest.mark.parametrize("changed", [{"weights_sha256": "b"}, {"dither": 0.015}, {"flips": True}, {"matrix": [96, 96]}])
+def test_runs_are_told_apart_by_what_made_them(changed):
+    other = NET | changed
     scores = [
         folder((-1.0, -1.0), transposed=False),
         folder((-1.0, -1.0), transposed=False, run=other),
@@ -73,6 +74,7 @@ def test_without_a_classifier_nothing_is_added():
 def test_a_run_without_its_other_orientation_is_found():
     turned = NET | {"transposed": True}
     assert one_sided([NET, turned]) is None  # as older versions wrote it: it does not say which
+    assert one_sided([NET, turned | {"dither": 0.0, "flips": False}]) is None
     assert one_sided([NET | {"transposed": False}, turned, NET | {"weights_sha256": "b"}]) == 2
     assert one_sided([turned]) == 0
     assert one_sided([NET | {"data": "/a", "seconds": 1.0}, turned | {"data": "/b"}]) is None
