@@ -85,12 +85,9 @@ class AdversaryObjective:
             predictor_targets(labels, uncertain=settings.uncertain, inverts_uncertain=settings.inverts_uncertain),
             is_regularised=settings.regulariser > 0 and torch.is_grad_enabled(),
         )
-        total = of_image.total + found.adversary
         strength = settings.strength_in(draw.epoch - self.config.training.first_epoch)
-        if strength:  # before, not even a NaN reaches the network
-            total = total + strength * found.predictor
-        if settings.regulariser:
-            total = total + settings.regulariser * found.regulariser
+        judged = found.adversary + settings.regulariser * found.regulariser
+        total = of_image.total + strength * found.predictor + judged
         own = {"predictor": found.predictor, "adversary": found.adversary, "regulariser": found.regulariser}
         return Losses(total, {**of_image.terms, **own}, _numbers(found.logits, labels))
 
