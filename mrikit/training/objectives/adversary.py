@@ -20,14 +20,14 @@ from mrikit.training.losses import Losses, composed_loss, needs_kspace
 from mrikit.training.network import new_network
 from mrikit.training.objectives.banding import bounded_banding, failure, validate_both_orientations
 from mrikit.training.objectives.image import ImageObjective, output_of
-from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
 from mrikit.volumes import Volume
 from mrikit.volumes.phase_first import MAY_COME_FIRST
 
 _DISCRIMINATORS = "discriminators"
 
 
-class AdversaryObjective:
+class AdversaryObjective(Objective):
     """Losses of the image objective, and what discriminators make of the images.
 
     They learn to tell whether readout and phase of a scan were swapped before it was undersampled, of images turned
@@ -140,10 +140,6 @@ class AdversaryObjective:
     ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
         """As the image objective, of scans as they lie."""
         return self._images.pictures(parts, dataset, process)
-
-    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """None: masks are drawn."""
-        return self._images.patterns(parts)
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Axes that are known, and windows in which there is room to look for banding.

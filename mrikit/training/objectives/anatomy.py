@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -17,7 +15,7 @@ from mrikit.training.config import RunConfig
 from mrikit.training.losses import CROSS_ENTROPY, Losses
 from mrikit.training.network import new_network
 from mrikit.training.objectives.image import validation_examples
-from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
 from mrikit.training.objectives.volumes import mean_over_volumes, volume_facts
 from mrikit.volumes import Volume
 from mrikit.volumes.anatomy import anatomy_of
@@ -26,7 +24,7 @@ _TIE_BREAKER = 1e-4  # less than what one volume counts
 _NUMBERS = ("accuracy", "confidence", "known", "probability")
 
 
-class AnatomyObjective:
+class AnatomyObjective(Objective):
     """Cross entropy of slices, accuracy of whole volumes.
 
     Args:
@@ -79,18 +77,6 @@ class AnatomyObjective:
             return None
         numbers = dict(zip(_NUMBERS, means, strict=True))
         return Validated(numbers["accuracy"] + _TIE_BREAKER * numbers["probability"], numbers)
-
-    def pictures(
-        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
-    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
-        """None: it makes no images."""
-        del parts, dataset, process
-        return ()
-
-    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """None: masks are drawn."""
-        del parts
-        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Something of each class is needed to learn from.

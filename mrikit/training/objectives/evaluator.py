@@ -21,14 +21,14 @@ from mrikit.training.config import RunConfig
 from mrikit.training.losses import Losses, composed_loss
 from mrikit.training.network import new_network
 from mrikit.training.objectives.image import ImageObjective, output_of
-from mrikit.training.objectives.objective import Draw, Group, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Validated, decaying_groups
 from mrikit.training.objectives.shape import one_shape
 from mrikit.volumes import Volume
 
 _EVALUATOR = "evaluator"
 
 
-class EvaluatorObjective:
+class EvaluatorObjective(Objective):
     """Losses of the image objective, and what an evaluator says of each line.
 
     The evaluator learns to give measured lines and lines of full k-space 1, and others the less the more wrong they
@@ -102,10 +102,6 @@ class EvaluatorObjective:
     ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
         """As the image objective."""
         return self._images.pictures(parts, dataset, process)
-
-    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """None: masks are drawn."""
-        return self._images.patterns(parts)
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """One shape, because an evaluator is for one.

@@ -32,7 +32,7 @@ from mrikit.runs.process import Process
 from mrikit.training.config import DataConfig, RunConfig
 from mrikit.training.losses import Losses, body_threshold, composed_loss, needs_kspace, parse_loss, scored_body
 from mrikit.training.network import new_network
-from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
 from mrikit.training.objectives.pictures import picture_slices
 from mrikit.training.objectives.volumes import measure_volumes, volume_facts
 from mrikit.volumes import Volume
@@ -58,7 +58,7 @@ class Further(NamedTuple):
     """(volume, score) float64 to numbers of them all."""
 
 
-class ImageObjective:
+class ImageObjective(Objective):
     """Losses between images, SSIM of whole volumes.
 
     Args:
@@ -118,11 +118,6 @@ class ImageObjective:
             return output_of(network, example), example
 
         return picture_slices(made, dataset, self.config.execution, process)
-
-    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """None: masks are drawn."""
-        del parts
-        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Every full volume will do, unless a body mask is needed.

@@ -73,7 +73,10 @@ class Draw(NamedTuple):
 
 
 class Objective(Protocol):
-    """What the engine asks of an objective; it is built from a run's configuration."""
+    """What the engine asks of an objective; it is built from a run's configuration.
+
+    An objective inherits what it has nothing to say about: `pictures` and `patterns`.
+    """
 
     score: Score
     max_zero_stage: int
@@ -100,9 +103,13 @@ class Objective(Protocol):
 
         Each process makes its share, and all get them.
         """
+        del parts, dataset, process
+        return ()
 
     def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
         """What these parts measure, as `Validated.patterns`; nothing where that is not learned."""
+        del parts
+        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Refuse volumes that it cannot be trained on, or not be validated on.

@@ -6,7 +6,6 @@ from functools import partial
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -36,7 +35,7 @@ from mrikit.training.config import RunConfig
 from mrikit.training.losses import CROSS_ENTROPY, Losses
 from mrikit.training.network import InPrecision
 from mrikit.training.objectives.image import output_of, validation_plan, validation_scans
-from mrikit.training.objectives.objective import Draw, Group, Score, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Score, Validated, decaying_groups
 from mrikit.training.objectives.volumes import mean_over_volumes
 from mrikit.training.reconstructors import load_reconstructors
 from mrikit.volumes import Volume
@@ -45,7 +44,7 @@ _TIE_BREAKER = 1e-4  # less than what one slice counts
 _NUMBERS = ("accuracy", "floor", "probability")
 
 
-class OrientationObjective:
+class OrientationObjective(Objective):
     """Cross entropy of the orientation in which slices were undersampled, from images of networks that do not learn.
 
     Args:
@@ -99,18 +98,6 @@ class OrientationObjective:
             return None
         numbers = dict(zip(_NUMBERS, means, strict=True))
         return Validated(numbers["accuracy"] + _TIE_BREAKER * numbers["probability"], numbers)
-
-    def pictures(
-        self, parts: nn.ModuleDict, dataset: SliceDataset, process: Process
-    ) -> Sequence[Mapping[str, npt.NDArray[np.float16]]]:
-        """None: it makes no images."""
-        del parts, dataset, process
-        return ()
-
-    def patterns(self, parts: nn.ModuleDict) -> Mapping[str, npt.NDArray[np.float32]]:
-        """None: masks are drawn."""
-        del parts
-        return {}
 
     def check(self, volumes: Sequence[Volume], where: str, *, is_training: bool = True) -> None:
         """Something has to make the images, and they have to be large enough.

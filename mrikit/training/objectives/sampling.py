@@ -39,7 +39,7 @@ from mrikit.training.objectives.image import (
     validation_plan,
     validation_scans,
 )
-from mrikit.training.objectives.objective import Draw, Group, Validated, decaying_groups
+from mrikit.training.objectives.objective import Draw, Group, Objective, Validated, decaying_groups
 from mrikit.training.objectives.pictures import picture_slices
 from mrikit.training.objectives.shape import one_shape
 from mrikit.volumes import Volume
@@ -47,7 +47,7 @@ from mrikit.volumes import Volume
 _SAMPLER = "sampler"
 
 
-class SamplingObjective:
+class SamplingObjective(Objective):
     """Losses of the image objective, where the masks are learned with the network.
 
     A sampler's masks are drawn anew for each example; those of validation are without noise, as `reconstruct` uses
