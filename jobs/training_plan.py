@@ -13,6 +13,7 @@ from mrikit.commands.places import Location
 from mrikit.commands.policy_plan import policy_sides, show_policy_plan, show_policy_prediction
 from mrikit.commands.training_kinds import is_policy
 from mrikit.commands.training_run import num_processes
+from mrikit.words import counted
 
 if TYPE_CHECKING:
     from mrikit.data import BatchShape
@@ -59,7 +60,7 @@ def show_plan(
         typer.echo(f"data: {len(plan.training)} volumes to train on, {len(plan.validation)} to validate on")
         for line in plan.notes:
             typer.echo(line)
-        epochs = f"{training.num_epochs} epochs of {plan.steps_per_epoch}"
+        epochs = f"{counted(training.num_epochs, 'epoch')} of {plan.steps_per_epoch}"
         typer.echo(f"steps: {plan.num_steps} ({epochs}), slices of a step: {training.batch_size}")
         typer.echo(f"disk: up to {size}, for {num_files} checkpoints while one of them is written")
         prediction = predict_run(

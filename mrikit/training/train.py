@@ -30,6 +30,7 @@ from mrikit.training.engine import Engine
 from mrikit.training.initial_weights import load_start, start_identity
 from mrikit.training.objectives import objective_of
 from mrikit.training.volumes import Study, for_study, open_study
+from mrikit.words import counted
 
 _LOST_PEER = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "NCCL")
 _LONGEST_INDEX = dt.timedelta(hours=12)
@@ -278,9 +279,10 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
 def _plan_line(engine: Engine, study: Study, process: Process) -> str:
     held_out = len(study.validation.volumes)
     processes = f"{process.world_size} processes on " if process.world_size > 1 else ""
+    epochs = counted(engine.config.training.num_epochs, "epoch")
     begin = f"going on after step {engine.position.step} of" if engine.position.step else "training for"
     return (
-        f"{begin} {engine.num_steps} steps ({engine.config.training.num_epochs} epochs of {engine.steps_per_epoch}): "
+        f"{begin} {engine.num_steps} steps ({epochs} of {engine.steps_per_epoch}): "
         f"{engine.config.model} with {engine.num_weights:,} weights, {len(study.training.volumes)} volumes to train on "
         f"and {held_out} to validate on, {processes}{process.device.type}"
     )

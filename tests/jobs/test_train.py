@@ -51,7 +51,7 @@ def test_it_says_what_is_done_what_came_of_it_and_what_comes_next(study, tmp_pat
     assert done.exit_code == 0, done.output
     first, epoch, last = done.stderr.splitlines()
     assert first == (
-        "training for 5 steps (1 epochs of 5): varnet with 1,304 weights, 5 volumes to train on and 2 to validate on, "
+        "training for 5 steps (1 epoch of 5): varnet with 1,304 weights, 5 volumes to train on and 2 to validate on, "
         "cpu"
     )
     assert re.fullmatch(r"epoch 1: SSIM 0\.\d{4}, PSNR \d+\.\d\d dB of 2 volumes, the best so far", epoch)
@@ -111,7 +111,7 @@ def test_a_dry_run_tells_the_extent_and_writes_nothing_but_the_index(study, tmp_
     assert extent == [
         f"train varnet with 1,304 weights for knee_multicoil (tiny) into {tmp_path}/run",
         "data: 5 volumes to train on, 2 to validate on",
-        "steps: 5 (1 epochs of 5), slices of a step: 2",
+        "steps: 5 (1 epoch of 5), slices of a step: 2",
         "disk: up to 0.104 MB, for 5 checkpoints while one of them is written",
     ]
     assert re.match(r"memory: 0\.\d GB at the peak on cpu \(", memory)
