@@ -108,7 +108,7 @@ def adlfs_files() -> Any:
     # Listings are not kept, so that every run sees what is there.
     return adlfs.AzureBlobFileSystem(
         account_name="benchmark",
-        account_host=blob_endpoint().removeprefix("https://"),
+        account_host=blob_endpoint("benchmark").removeprefix("https://"),
         credential=DefaultAzureCredential(),
         use_listings_cache=False,
     )

@@ -18,7 +18,7 @@ from infra.grants import COPIED_TO, compute_rights, factory_rights, team_rights,
 from infra.identity import Identities, IdentitiesArgs
 from infra.monitoring import Monitoring, MonitoringArgs
 from infra.network import Network, NetworkArgs
-from infra.pipelines import COPY
+from infra.pipelines import COPY, UNPACK
 from infra.private import PrivateEndpoints, PrivateEndpointsArgs, Target
 from infra.registry import Registry, RegistryArgs
 from infra.rights import Rights, RightsArgs
@@ -170,18 +170,24 @@ monitoring.collect(
 # By the names of the file that `mrikit infra link` writes; nothing of it is secret.
 outputs = {
     "subscription_id": client.subscription_id,
+    "tenant_id": client.tenant_id,
     "resource_group": group.name,
     "location": settings.location,
     "blob_endpoint": storage.blob_endpoint,
+    "runs_endpoint": storage.blob_endpoint,
+    "work_endpoint": storage.work_endpoint,
+    "vault_uri": vault.name.apply(lambda vault_name: f"https://{vault_name}.vault.azure.net"),
     "containers": list(COPIED_TO),
     "factory_name": factory.name,
     "copy_pipeline": COPY,
+    "unpack_pipeline": UNPACK,
     "workspace_name": workspace.workspace.name,
     "datastores": list(CONTAINERS),
     "registry_server": registry.login_server,
     "gpu_environment": workspace.environments["gpu"],
     "cpu_environment": workspace.environments["cpu"],
     "compute_client_id": identities.compute.client_id,
+    "network": "private" if settings.is_private else "public",
     "clusters": [
         {"name": one.name, "sku": one.sku, "priority": one.priority, "max_nodes": one.max_nodes}
         for one in settings.clusters

@@ -53,7 +53,8 @@ class Storage(pulumi.ComponentResource):
             for container in CONTAINERS
         }
         self._lifecycle(args)
-        self.blob_endpoint = self.data.primary_endpoints.apply(lambda endpoints: endpoints.blob.rstrip("/"))
+        self.blob_endpoint = _endpoint(self.data)
+        self.work_endpoint = _endpoint(self.work)
         self.register_outputs({"blob_endpoint": self.blob_endpoint})
 
     def _account(self, part: str, args: StorageArgs, sku: str, opts: pulumi.ResourceOptions) -> storage.StorageAccount:
@@ -119,6 +120,10 @@ class Storage(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _endpoint(account: storage.StorageAccount) -> pulumi.Output[str]:
+    return account.primary_endpoints.apply(lambda endpoints: endpoints.blob.rstrip("/"))
 
 
 def _rules(args: StorageArgs) -> storage.NetworkRuleSetArgs:

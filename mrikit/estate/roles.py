@@ -61,8 +61,8 @@ def role_diagnoses(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Diagnos
 def rights(estate: Estate) -> Iterator[Right]:
     """What the commands of this user need in an estate."""
     group = f"/subscriptions/{estate.subscription_id}/resourceGroups/{estate.resource_group}/providers"
-    account = str(urlsplit(estate.blob_endpoint).hostname).partition(".")[0]
     for container in WRITTEN:
+        account = str(urlsplit(estate.endpoint(container)).hostname).partition(".")[0]
         yield Right(
             subject=f"role on {container}",
             purpose="read and write blobs",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COMPUTING = ("train", "reconstruct", "acquire")
 """Commands that a GPU makes faster."""
-_PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
+_PASSED_ON = ("MRIKIT_BLOB_ENDPOINT", "MRIKIT_RUNS_ENDPOINT", "AZURE_STORAGE_ACCOUNT")
 """What says where az:// is, which is the same elsewhere; where files are not shared the estate says it."""
 _PLACES = ("--weights", "--data", "--out", "--recon")
 """Options of the commands that score a run."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mrikit.errors import ConfigError, StorageError
-from mrikit.storage.location import BlobPath
+from mrikit.storage.location import RUNS, BlobPath
 from mrikit.storage.unreachable import why_unreachable
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
 
 ENDPOINT = "MRIKIT_BLOB_ENDPOINT"
+RUNS_ENDPOINT = "MRIKIT_RUNS_ENDPOINT"
+"""The same for `az://runs` alone, as jobs in Azure ML get it."""
 ACCOUNT = "AZURE_STORAGE_ACCOUNT"
 BLOCK_BYTES = 8 * 2**20
 """Size of the blocks that a blob is written in."""
@@ -29,25 +31,32 @@ _HELD = ("Lease", "Immutable", "BlobImmutable")
 _ROLES = "Storage Blob Data Reader to read, Storage Blob Data Contributor to write"
 
 
-def blob_endpoint() -> str:
-    """The URL of the storage account, without a slash at its end.
+def blob_endpoint(container: str) -> str:
+    """The URL of a container's storage account, without a slash at its end.
 
-    It is `MRIKIT_BLOB_ENDPOINT`, or the public endpoint of `AZURE_STORAGE_ACCOUNT`, or that of the linked estate.
+    It is `MRIKIT_BLOB_ENDPOINT`, or the public endpoint of `AZURE_STORAGE_ACCOUNT`, or that of the linked estate, which
+    keeps `runs` in an account of its own. `MRIKIT_RUNS_ENDPOINT` goes before all of them for `runs`.
+
+    Args:
+        container: Its name, the first part of a location.
 
     Raises:
         ConfigError: No account is named, or not by an https URL.
     """
-    named, account = os.environ.get(ENDPOINT), os.environ.get(ACCOUNT)
+    own = os.environ.get(RUNS_ENDPOINT) if container == RUNS else None
+    named, account = own or os.environ.get(ENDPOINT), os.environ.get(ACCOUNT)
     if not named and account:
         named = f"https://{account}.blob.core.windows.net"
     if not named:
         from mrikit.storage.estate import estate_file
 
-        named = _linked_endpoint(estate_file())
+        named = _linked_endpoint(estate_file(), container)
     if not named:
         raise ConfigError(f"az://: no storage account is known; set {ACCOUNT} to its name, or {ENDPOINT} to its URL")
     if not named.startswith("https://"):
-        raise ConfigError(f"{ENDPOINT}: tokens travel over https only; found '{named.partition('?')[0]}'")
+        raise ConfigError(
+            f"{RUNS_ENDPOINT if own else ENDPOINT}: tokens travel over https only; found '{named.partition('?')[0]}'"
+        )
     return named.rstrip("/")
 
 
@@ -58,7 +67,7 @@ def container_client(container: str) -> "ContainerClient":
         ConfigError: No account is named, or the Azure packages are not installed.
     """
     # A forked child must not share the connections of its parent.
-    return _service(blob_endpoint(), os.getpid()).get_container_client(container)
+    return _service(blob_endpoint(container), os.getpid()).get_container_client(container)
 
 
 def blob_client(path: BlobPath) -> "BlobClient":
@@ -103,10 +112,10 @@ def blob_errors(path: BlobPath) -> Iterator[None]:
     except AzureError as error:
         raise StorageError(f"{path}: {_reason(path, error)}") from error
     except (RequestException, HTTPError) as error:  # the client lets some pass that come in the middle of a body
-        raise StorageError(f"{path}: {_unreachable(error)}") from error
+        raise StorageError(f"{path}: {_unreachable(path, error)}") from error
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
     with azure_packages():
         from azure.storage.blob import BlobServiceClient
@@ -128,13 +137,13 @@ def _service(endpoint: str, _process_id: int) -> "BlobServiceClient":
     )
 
 
-@functools.lru_cache(maxsize=4)
-def _linked_endpoint(_estate_file: "Path") -> str | None:
+@functools.lru_cache(maxsize=8)
+def _linked_endpoint(_estate_file: "Path", container: str) -> str | None:
     """Of the linked estate; its file is read once, not for each request."""
     from mrikit.storage.estate import load_estate
 
     estate = load_estate()
-    return estate.blob_endpoint if estate else None
+    return estate.endpoint(container) if estate else None
 
 
 def credential() -> "TokenCredential":
@@ -185,7 +194,7 @@ def _reason(path: BlobPath, error: "AzureError") -> str:
 
     code, status = error_code(error), getattr(error, "status_code", None)
     if code == "ContainerNotFound":
-        return f"there is no container '{path.container}' at {blob_endpoint()}; is the account the right one?"
+        return f"there is no container '{path.container}' at {blob_endpoint(path.container)}; is the account the right one?"
     if code == "ContainerBeingDeleted":
         return f"the container '{path.container}' is being deleted; name another"
     if status == 404:
@@ -203,14 +212,14 @@ def _reason(path: BlobPath, error: "AzureError") -> str:
     if status == 416:
         return "shorter than it was; was it replaced?"
     if isinstance(error, ServiceRequestError | ServiceResponseError):
-        return _unreachable(error)
+        return _unreachable(path, error)
     if isinstance(error, HttpResponseError):
         return f"the service refused with {status} {code or _first_line(error)}"
     return _first_line(error)
 
 
-def _unreachable(error: Exception) -> str:
-    return f"{blob_endpoint()} cannot be reached: {why_unreachable(error)}"
+def _unreachable(path: BlobPath, error: Exception) -> str:
+    return f"{blob_endpoint(path.container)} cannot be reached: {why_unreachable(error)}"
 
 
 def _first_line(error: Exception) -> str:

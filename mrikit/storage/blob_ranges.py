@@ -68,7 +68,7 @@ def _request(path: BlobPath, start: int, count: int, version: int) -> "HttpRespo
     from azure.core.exceptions import HttpResponseError
     from azure.core.rest import HttpRequest
 
-    endpoint = blob_endpoint()
+    endpoint = blob_endpoint(path.container)
     request = HttpRequest(
         "GET",
         f"{endpoint}/{path.container}/{quote(path.key)}",

@@ -182,7 +182,7 @@ def read_into(path: BlobPath, start: int, buffer: memoryview, version: int, *, i
         StorageError: The blob cannot be read, or is not that version any more.
     """
     cache = range_cache() if is_kept else None
-    key = f"{blob_endpoint()}/{path.container}/{path.key} {version:x} {start} {len(buffer)}"
+    key = f"{blob_endpoint(path.container)}/{path.container}/{path.key} {version:x} {start} {len(buffer)}"
     if cache is not None and cache.load(key, buffer):
         return True
     if read_range_into(path, start, buffer, if_version=version) < len(buffer):

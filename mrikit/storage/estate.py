@@ -10,12 +10,23 @@ from urllib.parse import urlsplit
 from mrikit.config import build_config
 from mrikit.errors import ConfigError
 from mrikit.storage.local import read_json, write_json
-from mrikit.storage.location import CONTAINER_NAME
+from mrikit.storage.location import CONTAINER_NAME, RUNS
 
 ESTATE = "MRIKIT_ESTATE"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][\w.-]*:[\w.-]+")
+_PIPELINE = re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}")
+_ENDPOINTS = {
+    "blob_endpoint": "https://NAME.blob.core.windows.net",
+    "runs_endpoint": "https://NAME.blob.core.windows.net",
+    "work_endpoint": "https://NAME.blob.core.windows.net",
+    "vault_uri": "https://NAME.vault.azure.net",
+}
+"""Key: an example of its value."""
+NETWORKS = ("public", "private", "managed")
 _NAMES = {
+    "subscription_id": (_GUID, "a GUID, as `az account show` prints it"),
+    "tenant_id": (_GUID, "a GUID, as `az account show --query tenantId` prints it"),
     "resource_group": (
         re.compile(r"[\w().-]{0,89}[\w()-]"),
         "1 to 90 letters, digits or any of ._-(), without a dot at the end",
@@ -24,13 +35,15 @@ _NAMES = {
         re.compile(r"(?=.{3,63}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*"),
         "3 to 63 letters, digits and single hyphens",
     ),
-    "copy_pipeline": (re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}"), "1 to 140 characters, none of <>*#.%&:\\+?/"),
+    "copy_pipeline": (_PIPELINE, "1 to 140 characters, none of <>*#.%&:\\+?/"),
+    "unpack_pipeline": (_PIPELINE, "1 to 140 characters, none of <>*#.%&:\\+?/"),
     "location": (re.compile(r"[a-z][a-z0-9]+"), "a region as `az account list-locations` names it"),
     "workspace_name": (re.compile(r"[A-Za-z0-9][\w-]{2,32}"), "3 to 33 letters, digits, hyphens and underscores"),
     "registry_server": (re.compile(r"[a-z0-9]{5,50}\.[a-z0-9.-]+"), "the registry's address, such as NAME.azurecr.io"),
     "gpu_environment": (_ENVIRONMENT, "name:version of an environment"),
     "cpu_environment": (_ENVIRONMENT, "name:version of an environment"),
     "compute_client_id": (_GUID, "the GUID of the client that jobs act as"),
+    "network": (re.compile("|".join(NETWORKS)), f"one of {', '.join(NETWORKS)}"),
 }
 
 
@@ -54,22 +67,32 @@ class Estate:
 
     subscription_id: str
     """The subscription's GUID."""
+    tenant_id: str
+    """GUID of the directory that knows its users."""
     resource_group: str
     """The resource group of everything."""
     location: str
     """Its region."""
     blob_endpoint: str
     """URL of the data account, https://NAME.blob.core.windows.net."""
+    runs_endpoint: str
+    """The same of the account that holds the container `runs` alone."""
+    work_endpoint: str
+    """The same of the account that Azure ML keeps its own things in, such as logs of jobs."""
+    vault_uri: str
+    """URL of the key vault, https://NAME.vault.azure.net."""
     containers: tuple[str, ...]
     """Containers of the data account that the Data Factory may write to."""
     factory_name: str
     """The Data Factory."""
     copy_pipeline: str
     """The pipeline that copies one archive as it is; `mrikit.transfer.datafactory.engine` lists its parameters."""
+    unpack_pipeline: str
+    """The pipeline that copies the members of a tar or tar.gz archive."""
     workspace_name: str
     """The Azure ML workspace."""
     datastores: tuple[str, ...]
-    """Its datastores, each the container of the data account that has its name."""
+    """Its datastores, each the container that has its name."""
     registry_server: str
     """Address of the registry that container images are pushed to."""
     gpu_environment: str
@@ -78,18 +101,17 @@ class Estate:
     """The same for CPUs."""
     compute_client_id: str
     """Client id of the identity that jobs act as."""
+    network: str
+    """`public`, `private` or `managed`: how nodes and people reach the parts."""
     clusters: tuple[EstateCluster, ...]
     """Where jobs run."""
 
     def __post_init__(self) -> None:
-        if not _GUID.fullmatch(self.subscription_id):
-            raise ConfigError(
-                f"estate.subscription_id is a GUID, as `az account show` prints it; found '{self.subscription_id}'"
-            )
         for key, (pattern, rule) in _NAMES.items():
             if not pattern.fullmatch(getattr(self, key)):
                 raise ConfigError(f"estate.{key}: {rule}; found '{getattr(self, key)}'")
-        _require_endpoint(self.blob_endpoint)
+        for key, example in _ENDPOINTS.items():
+            _require_endpoint(key, getattr(self, key), example)
         for name in self.containers:
             if not CONTAINER_NAME.fullmatch(name):
                 raise ConfigError(
@@ -99,6 +121,10 @@ class Estate:
             raise ConfigError("estate.containers names no container; name those that the Data Factory may write to")
         if not self.clusters:
             raise ConfigError("estate.clusters names no cluster; jobs need one")
+
+    def endpoint(self, container: str) -> str:
+        """URL of the account that holds a container."""
+        return self.runs_endpoint if container == RUNS else self.blob_endpoint
 
 
 def estate_file() -> Path:
@@ -184,15 +210,15 @@ def read_estate(settings: object) -> Estate:
     return build_config(Estate, settings, "estate")
 
 
-def _require_endpoint(endpoint: str) -> None:
+def _require_endpoint(key: str, endpoint: str, example: str) -> None:
     parts = urlsplit(endpoint)
     if parts.query or parts.fragment or "@" in parts.netloc:
         # What is in there may be a key: it is not repeated.
         raise ConfigError(
-            "estate.blob_endpoint holds more than an address; leave out signatures and keys, and log in with `az login`"
+            f"estate.{key} holds more than an address; leave out signatures and keys, and log in with `az login`"
         )
     if parts.scheme != "https" or not parts.hostname:
-        raise ConfigError(f"estate.blob_endpoint is https://NAME.blob.core.windows.net; found '{endpoint}'")
+        raise ConfigError(f"estate.{key} is {example}; found '{endpoint}'")
 
 
 def _how_to_write(path: Path) -> str:

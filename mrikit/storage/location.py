@@ -10,6 +10,8 @@ from mrikit.errors import ConfigError
 from mrikit.words import in_unicode
 
 SCHEME = "az://"
+RUNS = "runs"
+"""The container that runs are written to, in an account of its own where an estate says so."""
 CONTAINER_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 """Names that containers may have."""
 _ALMOST = "az:"

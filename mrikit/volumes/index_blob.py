@@ -29,7 +29,9 @@ class BlobIndex:
     def __init__(self, folder: BlobPath, listing: BlobListing) -> None:
         self.path = folder / INDEX_NAME
         self.listing = listing
-        digest = hashlib.sha256(f"{blob_endpoint()}/{folder.container}/{folder.key}".encode()).hexdigest()
+        digest = hashlib.sha256(
+            f"{blob_endpoint(folder.container)}/{folder.container}/{folder.key}".encode()
+        ).hexdigest()
         self._cache = cache_folder() / "indexes" / digest[:32]
         self.work = self._cache / "kept.jsonl"
         """The index where it cannot be written to Blob; beside it lies what a build has read so far."""

@@ -79,7 +79,7 @@ def test_the_roles_that_are_named_give_the_rights():
     [
         (
             "runs",
-            "Microsoft.Storage/storageAccounts/mrikitdev/blobServices/default/containers/runs",
+            "Microsoft.Storage/storageAccounts/mrikitdevruns/blobServices/default/containers/runs",
             f"you may not read and write blobs: {BLOBS}/read, {BLOBS}/write",
             "Storage Blob Data Contributor",
         ),

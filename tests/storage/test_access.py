@@ -189,9 +189,37 @@ def test_the_linked_estate_is_read_once(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
     estate.save_estate(example_estate(blob_endpoint="https://mydata.blob.core.windows.net"))
-    assert blob_endpoint() == "https://mydata.blob.core.windows.net"
+    assert blob_endpoint("raw") == "https://mydata.blob.core.windows.net"
     monkeypatch.setattr(estate, "load_estate", None)
-    assert blob_endpoint() == "https://mydata.blob.core.windows.net"
+    assert blob_endpoint("raw") == "https://mydata.blob.core.windows.net"
+
+
+@pytest.mark.parametrize(
+    ("variables", "runs"),
+    [
+        ({}, "https://mrikitdevruns.blob.core.windows.net"),
+        ({"AZURE_STORAGE_ACCOUNT": "mine"}, "https://mine.blob.core.windows.net"),
+        ({"MRIKIT_BLOB_ENDPOINT": "https://mine"}, "https://mine"),
+        ({"MRIKIT_BLOB_ENDPOINT": "https://mine", "MRIKIT_RUNS_ENDPOINT": "https://runs/"}, "https://runs"),
+    ],
+)
+def test_runs_lie_in_an_account_of_their_own_unless_the_environment_names_one(monkeypatch, tmp_path, variables, runs):
+    for name in ("MRIKIT_BLOB_ENDPOINT", "MRIKIT_RUNS_ENDPOINT", "AZURE_STORAGE_ACCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
+    estate.save_estate(example_estate())
+    assert blob_endpoint("runs") == runs
+    others = runs if variables.keys() - {"MRIKIT_RUNS_ENDPOINT"} else "https://mrikitdev.blob.core.windows.net"
+    assert blob_endpoint("datasets") == others.replace("//runs", "//mine")
+
+
+@pytest.mark.parametrize("variable", ["MRIKIT_BLOB_ENDPOINT", "MRIKIT_RUNS_ENDPOINT"])
+def test_an_endpoint_without_https_is_named_as_it_was_given(monkeypatch, variable):
+    monkeypatch.setenv(variable, "http://127.0.0.1:1/a?sig=secret")
+    with pytest.raises(ConfigError, match=rf"{variable}: tokens travel over https only; found 'http://127.0.0.1:1/a'$"):
+        blob_endpoint("runs")
 
 
 def test_an_account_needs_https(monkeypatch):
@@ -203,7 +231,7 @@ def test_an_account_needs_https(monkeypatch):
 def test_an_account_has_its_public_endpoint(monkeypatch):
     monkeypatch.delenv("MRIKIT_BLOB_ENDPOINT", raising=False)
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "mydata")
-    assert blob_endpoint() == "https://mydata.blob.core.windows.net"
+    assert blob_endpoint("raw") == "https://mydata.blob.core.windows.net"
 
 
 def test_many_threads_read_at_once(blob_container):

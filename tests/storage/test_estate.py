@@ -66,7 +66,7 @@ def test_who_needs_an_estate_is_told_the_file_and_the_command(tmp_path):
 def test_the_file_holds_its_names_as_json(tmp_path):
     written = json.loads(save_estate(ESTATE).read_text())
     assert written == json.loads(json.dumps(asdict(ESTATE)))
-    assert written["containers"] == ["raw", "datasets", "runs"]
+    assert written["containers"] == ["raw", "datasets"]
     assert written["clusters"][0]["sku"] == "Standard_NC24ads_A100_v4"
 
 
@@ -85,13 +85,19 @@ def test_missing_keys_are_named():
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("subscription_id", "my subscription", "is a GUID, as `az account show` prints it; found 'my subscription'"),
+        ("subscription_id", "my subscription", "a GUID, as `az account show` prints it; found 'my subscription'"),
+        ("tenant_id", "contoso", "a GUID, as `az account show --query tenantId` prints it; found 'contoso'"),
         ("resource_group", "a/b", "1 to 90 letters, digits or any of ._-\\(\\), without a dot at the end; found 'a/b'"),
         ("resource_group", "dot.", "found 'dot.'"),
         ("factory_name", "my_factory", "3 to 63 letters, digits and single hyphens; found 'my_factory'"),
         ("copy_pipeline", "a/b", "1 to 140 characters"),
         ("blob_endpoint", "http://a.blob.core.windows.net", "is https://NAME.blob.core.windows.net; found 'http:"),
         ("blob_endpoint", "mrikitdev", "found 'mrikitdev'"),
+        ("runs_endpoint", "runs", "estate.runs_endpoint is https://NAME.blob.core.windows.net; found 'runs'"),
+        ("work_endpoint", "", "estate.work_endpoint is https://NAME.blob.core.windows.net; found ''"),
+        ("vault_uri", "mrikit", "estate.vault_uri is https://NAME.vault.azure.net; found 'mrikit'"),
+        ("unpack_pipeline", "", "1 to 140 characters"),
+        ("network", "open", "estate.network: one of public, private, managed; found 'open'"),
         ("containers", ["Raw"], "estate.containers: 3 to 63 lower-case .*; found 'Raw'"),
         ("containers", ["a-" * 40 + "b"], "estate.containers: 3 to 63 lower-case"),
         ("factory_name", "a-" * 40 + "b", "3 to 63 letters, digits and single hyphens"),
@@ -115,9 +121,10 @@ def test_a_value_of_another_form_is_refused(key, value, message):
 
 
 @pytest.mark.parametrize("extra", ["?sv=2026&sig=CANARY", "#CANARY"])
-def test_a_signature_in_the_endpoint_is_refused_and_not_repeated(extra):
-    with pytest.raises(ConfigError, match="holds more than an address; leave out signatures and keys") as caught:
-        read_estate(settings(blob_endpoint=ESTATE.blob_endpoint + extra))
+@pytest.mark.parametrize("key", ["blob_endpoint", "runs_endpoint", "work_endpoint", "vault_uri"])
+def test_a_signature_in_an_address_is_refused_and_not_repeated(key, extra):
+    with pytest.raises(ConfigError, match=f"{key} holds more than an address; leave out signatures and keys") as caught:
+        read_estate(settings(**{key: getattr(ESTATE, key) + extra}))
     assert "CANARY" not in str(caught.value)
 
 

@@ -125,6 +125,7 @@ def step_environment(spec: JobSpec, estate: Estate) -> dict[str, str]:
         "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
         "DEFAULT_IDENTITY_CLIENT_ID": estate.compute_client_id,
         "MRIKIT_BLOB_ENDPOINT": estate.blob_endpoint,
+        "MRIKIT_RUNS_ENDPOINT": estate.runs_endpoint,
     }
     for name, value in spec.env.items():
         if not _VARIABLE.fullmatch(name) or _PLACEHOLDER.search(value):

@@ -72,7 +72,7 @@ class Mirror:
         is_passing: bool = False,
     ) -> None:
         # Laid out as the URIs are, so that one replacement turns any path into its URI, and mirrors may lie in mirrors.
-        account = hashlib.sha256(blob_endpoint().encode()).hexdigest()[:DIGEST_LENGTH]
+        account = hashlib.sha256(blob_endpoint(path.container).encode()).hexdigest()[:DIGEST_LENGTH]
         self._root = cache_folder().resolve() / MIRRORS / account
         self.path = path
         self.folder = self._root / path.container / path.key

@@ -50,6 +50,7 @@ def test_a_job_is_submitted_by_one_request_with_this_body(azure, workspace):
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
             "DEFAULT_IDENTITY_CLIENT_ID": "0a1b2c3d-0000-4000-8000-00000000000e",
             "MRIKIT_BLOB_ENDPOINT": "https://mrikitdev.blob.core.windows.net",
+            "MRIKIT_RUNS_ENDPOINT": "https://mrikitdevruns.blob.core.windows.net",
         },
         "properties": {
             f"mlflow.source.git.{fact}": "the code is in the container image"

@@ -54,6 +54,7 @@ environment_variables:
   AZURE_TOKEN_CREDENTIALS: ManagedIdentityCredential
   DEFAULT_IDENTITY_CLIENT_ID: 0a1b2c3d-0000-4000-8000-00000000000e
   MRIKIT_BLOB_ENDPOINT: https://mrikitdev.blob.core.windows.net
+  MRIKIT_RUNS_ENDPOINT: https://mrikitdevruns.blob.core.windows.net
 distribution:
   type: pytorch
   process_count_per_instance: 1
