@@ -194,7 +194,8 @@ def _reason(path: BlobPath, error: "AzureError") -> str:
 
     code, status = error_code(error), getattr(error, "status_code", None)
     if code == "ContainerNotFound":
-        return f"there is no container '{path.container}' at {blob_endpoint(path.container)}; is the account the right one?"
+        account = blob_endpoint(path.container)
+        return f"there is no container '{path.container}' at {account}; is the account the right one?"
     if code == "ContainerBeingDeleted":
         return f"the container '{path.container}' is being deleted; name another"
     if status == 404:

@@ -182,9 +182,10 @@ def _require_target(to: BlobPath, estate: Estate) -> None:
             f"{to}: the estate's Data Factory writes to {', '.join(estate.containers)}; name one of these "
             "containers, or use --engine stream"
         )
-    if blob_endpoint(to.container) != estate.blob_endpoint.rstrip("/"):
+    account = blob_endpoint(to.container)
+    if account != estate.blob_endpoint.rstrip("/"):
         raise ConfigError(
-            f"{to}: the environment names the account {blob_endpoint(to.container)}, but the estate's Data Factory writes to "
+            f"{to}: the environment names the account {account}, but the estate's Data Factory writes to "
             f"{estate.blob_endpoint}; unset MRIKIT_BLOB_ENDPOINT and AZURE_STORAGE_ACCOUNT, or use --engine stream"
         )
 
