@@ -59,7 +59,7 @@ class AzureBackend:
                     where=f"Azure ML, workspace {estate.workspace_name}, cluster {cluster.name} "
                     f"({cluster.sku}, {cluster.priority})",
                     command=("mrikit", *spec.command),
-                    env=step_environment(spec, estate),
+                    env=step_environment(spec, estate, cluster.sku),
                     job_file=text if index == 0 else f"# a step of the pipeline {name} above",
                     hourly_cost=price.hour * spec.nodes if price else None,
                     is_cost_sure=price is not None and price.is_sure,

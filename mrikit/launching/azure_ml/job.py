@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from mrikit.errors import ConfigError
 from mrikit.estate.prices import Prices
-from mrikit.launching.azure_ml.cluster import choose_cluster
+from mrikit.launching.azure_ml.cluster import DEDICATED, LOW_PRIORITY, choose_cluster
 from mrikit.launching.azure_ml.errors import quiet
 from mrikit.launching.azure_ml.inputs import DATA_MODES, Given, given_inputs, require_in_azure
 from mrikit.launching.azure_ml.tags import Starts, tags_of
+from mrikit.launching.azure_ml.topology import nccl_settings
 from mrikit.launching.azure_ml.traits import AZURE
 from mrikit.launching.command import digest
 from mrikit.launching.job import JobSpec
@@ -29,6 +30,9 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9][\w.-]*:[\w.-]+")
 _EXPERIMENT = re.compile(r"[A-Za-z0-9][\w-]{0,254}")
 _VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _PLACEHOLDER = re.compile(r"[$][{][{]|[$]\[\[")
+_MOST_HOURS = {LOW_PRIORITY: 168, DEDICATED: 504}
+"""After which Azure ML ends a job whatever it asked for: 7 days on low-priority nodes, 21 days on others,
+https://learn.microsoft.com/azure/machine-learning/how-to-manage-quotas."""
 _DONE = "mrikit.txt"
 """File of a step's output, which the next step waits for."""
 
@@ -115,8 +119,13 @@ def step_command(spec: JobSpec, mounts: Sequence[Given] = ()) -> str:
     return " ".join(["mrikit", *words])
 
 
-def step_environment(spec: JobSpec, estate: Estate) -> dict[str, str]:
+def step_environment(spec: JobSpec, estate: Estate, sku: str) -> dict[str, str]:
     """What the command finds in its environment, besides what Azure ML sets by itself.
+
+    Args:
+        spec: The job, whose own settings of NCCL go before ours.
+        estate: Whose identity and account it uses.
+        sku: Size of its machines.
 
     Raises:
         ConfigError: A name is none.
@@ -132,7 +141,7 @@ def step_environment(spec: JobSpec, estate: Estate) -> dict[str, str]:
             raise ConfigError(
                 f"environment {name}: letters, digits and underscores, and nothing that Azure ML replaces"
             )
-    return {**spec.env, **own}
+    return {**(nccl_settings(sku) if spec.gpus_per_node else {}), **spec.env, **own}
 
 
 def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
@@ -140,6 +149,7 @@ def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
     _require_known(spec)
     require_in_azure(spec, estate)
     cluster = step_cluster(spec, estate, prices)
+    _require_hours(spec, cluster)
     mode = spec.resources.get("data_mode")
     mounts = given_inputs(spec) if mode else []
     ours = estate.gpu_environment if spec.gpus_per_node else estate.cpu_environment
@@ -151,7 +161,7 @@ def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
         "compute": f"azureml:{cluster.name}",
         "resources": {"instance_count": spec.nodes, "shm_size": shm_size},
         "limits": {"timeout": math.ceil(spec.max_hours * 3600)},
-        "environment_variables": step_environment(spec, estate),
+        "environment_variables": step_environment(spec, estate, cluster.sku),
     }
     if mounts:
         step["inputs"] = {
@@ -160,6 +170,20 @@ def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
     if spec.num_processes > 1:
         step["distribution"] = {"type": "pytorch", "process_count_per_instance": spec.processes_per_node}
     return step
+
+
+def _require_hours(spec: JobSpec, cluster: EstateCluster) -> None:
+    """See that Azure ML would not end a job before its time.
+
+    Raises:
+        ConfigError: It would.
+    """
+    most = _MOST_HOURS[cluster.priority]
+    if spec.max_hours > most:
+        raise ConfigError(
+            f"--max-hours {spec.max_hours:g}: Azure ML ends a job on a {cluster.priority} cluster after {most} h; give "
+            f"--max-hours {most}, and the same command again goes on where it was"
+        )
 
 
 def _linked(chain: Sequence[JobSpec], steps: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -173,6 +173,11 @@ def test_the_cheapest_cluster_that_fits_is_chosen():
             {"inputs": ("az://secrets/x",)},
             "az://secrets/x: the estate has no datastore 'secrets'; it has raw, datasets",
         ),
+        ({"max_hours": 169}, "--max-hours 169: Azure ML ends a job on a LowPriority cluster after 168 h; give"),
+        (
+            {"max_hours": 505, "spot": False, "nodes": 1},
+            "--max-hours 505: Azure ML ends a job on a Dedicated cluster after 504 h",
+        ),
         ({"command": ("train", "${{inputs.x}}")}, "'${{inputs.x}}': Azure ML would replace what stands in it"),
         ({"env": {"A B": "1"}}, "environment A B: letters, digits and underscores"),
         ({"command": ("evaluate", *["az://runs/a-long-name"] * 900)}, "Azure ML's tags hold 10240; give fewer files"),
@@ -197,6 +202,21 @@ def test_the_identity_of_the_estate_cannot_be_replaced_by_the_jobs_environment()
     job = job_of(changed(env={"DEFAULT_IDENTITY_CLIENT_ID": "me", "NCCL_DEBUG": "WARN"}))
     assert job["environment_variables"]["DEFAULT_IDENTITY_CLIENT_ID"] == ESTATE.compute_client_id
     assert job["environment_variables"]["NCCL_DEBUG"] == "WARN"
+
+
+def test_a_job_may_take_all_the_hours_that_azure_allows():
+    assert job_of(changed(max_hours=168))["limits"] == {"timeout": 604_800}
+    assert job_of(changed(max_hours=504, spot=False, nodes=1))["limits"] == {"timeout": 1_814_400}
+
+
+def test_machines_with_infiniband_tell_nccl_how_they_are_wired_unless_the_job_does():
+    eight = changed(nodes=2, gpus_per_node=8, processes_per_node=8)
+    told = job_of(eight)["environment_variables"]
+    assert told["NCCL_TOPO_FILE"] == "/opt/mrikit/nccl/ndv4.xml"
+    assert told["NCCL_IB_PCI_RELAXED_ORDERING"] == "1"
+    own = job_of(replace(eight, env={"NCCL_TOPO_FILE": "/mine.xml"}))
+    assert own["environment_variables"]["NCCL_TOPO_FILE"] == "/mine.xml"
+    assert not any(name.startswith("NCCL") for name in job_of(SPEC)["environment_variables"])
 
 
 @pytest.mark.parametrize(("mode", "theirs"), [("mount", "ro_mount"), ("download", "download")])
