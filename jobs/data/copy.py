@@ -1,4 +1,4 @@
-"""`mrikit data copy`: the archives of a download mail into a folder or into Blob."""
+"""`mrikit data copy`: a download mail's archives, or an unpacked data set, into a folder or into Blob."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,8 @@ import typer
 from mrikit.commands.data.copy_options import CopyOptions
 from mrikit.commands.output import messages_console, results_console
 from mrikit.commands.places import AS_LOCATION, Location
-from mrikit.errors import DataError, StorageError
+from mrikit.errors import ConfigError, DataError, StorageError
+from mrikit.storage import BlobPath
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,15 +23,24 @@ if TYPE_CHECKING:
 
 
 def copy(
-    mail_file: Annotated[Path, typer.Argument(help="The mail as text or .eml; - reads it from standard input.")],
+    source: Annotated[
+        Location,
+        typer.Argument(
+            **AS_LOCATION,
+            help="The mail as text or .eml, - for standard input; or an unpacked data set, a folder or az:// prefix.",
+        ),
+    ],
     to: Annotated[Location, typer.Option(**AS_LOCATION, help="A folder, or az://container/prefix.")],
     only: Annotated[
         list[str] | None,
         typer.Option(help="An archive, such as knee_multicoil_val, or all batches of a split; repeatable."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="stream: through this machine, or Azure by itself; datafactory: the estate's pipeline.")
-    ] = "stream",
+        str | None,
+        typer.Option(
+            help="stream, the default: through the machine of the command; datafactory: the estate's pipeline."
+        ),
+    ] = None,
     keep_archives: Annotated[
         bool | None,
         typer.Option(
@@ -53,11 +63,27 @@ def copy(
 ) -> None:
     """Copy the archives of a download mail; what is there is not fetched again, also after a kill or with a new mail.
 
-    Sizes are checked, and digests against the list in the mail. Exits with 1 if an archive failed, expired or does not
-    match, or with --dry-run could not be asked for.
+    Sizes are checked, and digests against the list in the mail. Of an unpacked data set sizes and digests are those of
+    its manifests, and its index comes along. Exits with 1 if an archive or file failed, expired or does not match, or
+    with --dry-run could not be asked for.
     """
+    if isinstance(source, BlobPath) or source.is_dir():
+        from mrikit.commands.data.copy_folder import copy_folder
+
+        own = {"only": only, "engine": engine, "keep-archives": keep_archives, "volumes": volumes}
+        own |= {
+            "connections": connections,
+            "archives-at-once": archives_at_once,
+            "max-rate": max_rate,
+            "memory": memory,
+        }
+        given = next((name for name, value in own.items() if value not in (None, [])), None)
+        if given:
+            raise ConfigError(f"--{given} is for the archives of a mail; {source} is a data set: leave it out")
+        copy_folder(source, to, is_dry_run=dry_run, is_json=as_json)
+        return
     options = CopyOptions(
-        engine=engine,
+        engine=engine or "stream",
         keep_archives=keep_archives,
         volumes=volumes,
         connections=connections,
@@ -66,7 +92,7 @@ def copy(
         memory=memory,
     )
     options.require_sense(to)
-    _copy(options, mail_file, to, only or (), is_dry_run=dry_run, is_json=as_json)
+    _copy(options, source, to, only or (), is_dry_run=dry_run, is_json=as_json)
 
 
 def _copy(
@@ -89,6 +115,11 @@ def _copy(
 
         done = unpacked_before(to, {one.archive.name: one.size_bytes for one in plan})
         plan = [one for one in plan if one.archive.name not in done]
+    if options.mode != "copy":
+        from mrikit.transfer.unpacking.data_set_folder import notes_on_old_places
+
+        for note in notes_on_old_places(to, [*(one.archive.name for one in plan), *done]):
+            messages.print(note)
     facts = plan_facts(plan, to, done)
     if is_dry_run and is_json:
         typer.echo(json.dumps(facts))

@@ -31,7 +31,14 @@ def unpack(
     archives: Annotated[
         list[Location], typer.Argument(help="Archives, or folders or az:// prefixes of archives.", **AS_LOCATION)
     ],
-    to: Annotated[Location, typer.Option(help="Folder or az://container/prefix for the members.", **AS_LOCATION)],
+    to: Annotated[
+        Location,
+        typer.Option(
+            help="Folder or az://container/prefix for the members; those of fastMRI go below it, to the folder of "
+            "their data set, such as knee_multicoil.",
+            **AS_LOCATION,
+        ),
+    ],
     members: Annotated[
         Path | None, typer.Option(help="Published names of volumes: ARCHIVE.txt, or a folder of such files.")
     ] = None,
@@ -69,7 +76,7 @@ def unpack(
         above = next((folder for folder in (to, *to.parents) if folder.exists()), to)
         if above.is_file():
             raise ConfigError(f"--to {to}: {above} is a file; name a folder for the members")
-    plan = _make_plan(archives, members, checksums)
+    plan = _make_plan(archives, members, checksums, to)
     _print_plan(plan, to, settings, messages)
     if dry_run:
         return
@@ -129,17 +136,20 @@ def _none_of(places: "Sequence[Location]", num_others: int) -> StorageError:
     return StorageError(f"{', '.join(map(str, places))}: no archive among {counted(num_others, 'file')}")
 
 
-def _make_plan(places: "Sequence[Location]", members: Path | None, checksums: Path | None) -> _Plan:
+def _make_plan(places: "Sequence[Location]", members: Path | None, checksums: Path | None, to: Location) -> _Plan:
     """Where each archive lies and what is known of it."""
     from mrikit.transfer.catalogue import load_catalogue
     from mrikit.transfer.source import FileSource
+    from mrikit.transfer.unpacking.data_set_folder import member_folders
     from mrikit.transfer.unpacking.find_archives import find_archives, find_members, read_member_lists
     from mrikit.transfer.unpacking.unpack_all import UnpackJob
 
     found = find_archives(places)
     lists = read_member_lists(members) if members else {}
     digests = _published_digests(found.archives) if checksums is None else _read_checksums(checksums)
+    names = [path.name for path in found.archives]
     plan = _Plan(meant={path.name for path in found.meant}, num_others=found.num_others)
+    folders = member_folders(to, names)
     for path in found.archives:
         if path.name in plan.paths:
             raise ConfigError(f"{path} and {plan.paths[path.name]} have one name; unpack them into two folders")
@@ -152,6 +162,7 @@ def _make_plan(places: "Sequence[Location]", members: Path | None, checksums: Pa
                 published=published,
                 num_published=listed.num_volumes if listed and published is None else None,
                 digest=digests.get(path.name),
+                folder=folders[path.name],
             )
         )
     if not plan.jobs:
@@ -178,16 +189,20 @@ def _published_digests(archives: "Sequence[Location]") -> dict[str, str]:
 
 
 def _print_plan(plan: _Plan, to: Location, settings: "UnpackSettings", messages: "Console") -> None:
+    from mrikit.transfer.unpacking.data_set_folder import notes_on_old_places
+
     jobs = plan.jobs
     amount = "all" if settings.num_volumes is None else f"the first {settings.num_volumes}"
     messages.print(
         f"unpack: {counted(len(jobs), 'archive')}, {in_bytes(sum(job.source.size_bytes for job in jobs))}, {amount} "
-        f"of their files, to {to}; "
+        f"of their files, to {_places(plan, to)}; "
         f"{counted(sum(job.digest is not None for job in jobs), 'published digest')}, "
         f"{counted(sum(job.published is not None for job in jobs), 'list')} and "
         f"{counted(sum(job.num_published is not None for job in jobs), 'count')} of members; "
         f"{counted(settings.num_workers, 'thread')} to decode, {in_bytes(settings.memory_bytes)} for blocks in flight"
     )
+    for note in notes_on_old_places(to, [job.source.name for job in jobs]):
+        messages.print(note)
     if any(job.digest is None for job in jobs):
         messages.print(
             "checksum: an archive without a published digest is compared with none; `mrikit data copy` keeps those of "
@@ -195,6 +210,13 @@ def _print_plan(plan: _Plan, to: Location, settings: "UnpackSettings", messages:
         )
     if plan.num_others:
         messages.print(f"passed over: {counted(plan.num_others, 'other file')}, by their first bytes no archives")
+
+
+def _places(plan: _Plan, to: Location) -> str:
+    """Where members go."""
+    from mrikit.transfer.unpacking.data_set_folder import below
+
+    return " and ".join(sorted({str(below(to, job.folder)) for job in plan.jobs}))
 
 
 def _work(

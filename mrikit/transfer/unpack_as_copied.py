@@ -12,6 +12,7 @@ from mrikit.transfer.copying.copied import copied_note
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import ChecksumState, CopyResult
 from mrikit.transfer.source import FileSource, HttpSource
+from mrikit.transfer.unpacking.data_set_folder import below, member_folders
 from mrikit.transfer.unpacking.manifest import list_manifests, read_manifest_if_any
 from mrikit.transfer.unpacking.unpack import UnpackResult, UnpackSettings, unpack
 from mrikit.transfer.unpacking.unpack_all import UnpackJob, unpack_all
@@ -31,7 +32,7 @@ class Unpacker:
     """Unpacks one archive after the other while others are still being copied, and deletes what is verified.
 
     Args:
-        to: Where the archives are and their members go.
+        to: Where the archives are, and the folders of their data sets.
         digests: Published SHA256 by archive.
         say: Called with one line for each archive.
         memory_bytes: For blocks that are unpacked; None for what is usual.
@@ -72,7 +73,7 @@ class Unpacker:
     def _unpack(self, name: str) -> UnpackResult:
         result = unpack(
             FileSource(self._to / name),
-            self._to,
+            below(self._to, member_folders(self._to, [name])[name]),
             settings=self._settings,
             num_published=load_catalogue().num_volumes(name),
             digest=self._digests.get(name),
@@ -87,17 +88,28 @@ class Unpacker:
 
 
 def unpacked_before(to: Location, sizes: Mapping[str, int]) -> set[str]:
-    """Names of archives whose members are all in the folder, verified when they came and of their size now.
+    """Names of archives whose members are all there, verified when they came and of their size now.
 
     Args:
-        to: Where the members go.
+        to: Where the members go, or the folders of their data sets.
         sizes: Of the archives as they are at their source, by name, bytes; 0 where that is unknown.
     """
-    known = set(list_manifests(to)).intersection(sizes)
-    files = list_files(to) if known else {}
+    by_folder: dict[str, list[str]] = {}
+    for name, folder in member_folders(to, sizes).items():
+        by_folder.setdefault(folder, []).append(name)
+    return {
+        name
+        for folder, names in by_folder.items()
+        for name in _unpacked_there(below(to, folder), {name: sizes[name] for name in names})
+    }
+
+
+def _unpacked_there(folder: Location, sizes: Mapping[str, int]) -> set[str]:
+    known = set(list_manifests(folder)).intersection(sizes)
+    files = list_files(folder) if known else {}
     found = set()
     for name in known:
-        manifest = read_manifest_if_any(to, name)
+        manifest = read_manifest_if_any(folder, name)
         if manifest is None:
             continue  # one that is none is written anew
         is_same = sizes[name] in (0, manifest.archive.size_bytes)
@@ -122,7 +134,10 @@ def take_volumes(
     sources = [HttpSource(one.link, name=one.name, on_retry=say) for one in archives]
     states: dict[str, Unpacked] = {}
     try:
-        jobs = [UnpackJob(source=source, digest=digests.get(source.name)) for source in sources]
+        folders = member_folders(to, [one.name for one in archives])
+        jobs = [
+            UnpackJob(source=source, digest=digests.get(source.name), folder=folders[source.name]) for source in sources
+        ]
         settings = UnpackSettings(num_volumes=num_volumes)
         for one, outcome in zip(archives, unpack_all(jobs, to, settings=settings, at_once=at_once), strict=True):
             if isinstance(outcome, MrikitError):

@@ -10,6 +10,7 @@ from mrikit.errors import ConfigError, MrikitError
 from mrikit.storage import Location
 from mrikit.transfer.source import ByteSource
 from mrikit.transfer.unpacking.claims import Claims
+from mrikit.transfer.unpacking.data_set_folder import below
 from mrikit.transfer.unpacking.unpack import UnpackEvent, UnpackResult, UnpackSettings, unpack
 
 
@@ -25,6 +26,8 @@ class UnpackJob:
     """How many volumes it has, if only that is published."""
     digest: str | None = None
     """The published SHA256, hex."""
+    folder: str = ""
+    """Where its members go, below the folder of all archives; empty for that itself."""
 
 
 Outcome = UnpackResult | MrikitError
@@ -40,13 +43,13 @@ def unpack_all(
     on_event: Callable[[UnpackEvent], None] = lambda _event: None,
     on_outcome: Callable[[UnpackJob, Outcome], None] = lambda _job, _outcome: None,
 ) -> list[Outcome]:
-    """Unpack archives into one folder; one that fails does not keep the others from going on.
+    """Unpack archives below one folder; one that fails does not keep the others from going on.
 
     Threads are enough: decoding, digests, reading and writing all let go of Python's lock.
 
     Args:
         jobs: The archives.
-        to: Folder for all members.
+        to: Folder for all members, or for the folders of their data sets.
         settings: How; threads and memory are shared by all archives.
         at_once: How many archives at a time; as many as there are processors by default.
         on_event: Called as they go on, from several threads.
@@ -69,7 +72,7 @@ def unpack_all(
             try:
                 outcome: Outcome = unpack(
                     job.source,
-                    to,
+                    below(to, job.folder),
                     settings=share,
                     pool=decoders,
                     published=job.published,

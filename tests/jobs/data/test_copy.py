@@ -24,8 +24,10 @@ from mrikit.storage import write_bytes
 from mrikit.transfer.published import published_digests
 from mrikit.transfer.results import CopyEvent, CopyResult
 from mrikit.transfer.retry import Patience
+from mrikit.transfer.source import FileSource
 from mrikit.transfer.unpacking.manifest import read_manifest
 from mrikit.transfer.unpacking.result import UnpackSettings
+from mrikit.transfer.unpacking.unpack import unpack
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -262,7 +264,7 @@ def test_archives_that_are_not_kept_are_unpacked_and_deleted(app, server, tmp_pa
     (tmp_path / "mail.txt").write_text(server.mail("prostate.tar"))
     result = call(app, tmp_path, "--no-keep-archives")
     assert result.exit_code == 0, result.output
-    assert {name: (tmp_path / "to" / name).read_bytes() for name in members} == members
+    assert {name: (tmp_path / "to/prostate" / name).read_bytes() for name in members} == members
     assert not (tmp_path / "to" / "prostate.tar").exists()
     sent = server.bytes_sent
     again = call(app, tmp_path, "--no-keep-archives")
@@ -275,14 +277,14 @@ def test_a_member_that_is_not_there_any_more_is_unpacked_again(app, server, tmp_
     members = write_tar(tmp_path / "source", "prostate.tar", 3)
     (tmp_path / "mail.txt").write_text(server.mail("prostate.tar"))
     call(app, tmp_path, "--no-keep-archives")
-    lost = tmp_path / "to" / "volumes/file1.h5"
+    lost = tmp_path / "to/prostate/volumes/file1.h5"
     lost.write_bytes(lost.read_bytes()[:10])
     if not is_cut:
         lost.unlink()
     again = call(app, tmp_path, "--no-keep-archives")
     assert again.exit_code == 0, again.output
     assert "before" not in again.stderr
-    assert {name: (tmp_path / "to" / name).read_bytes() for name in members} == members
+    assert {name: (tmp_path / "to/prostate" / name).read_bytes() for name in members} == members
 
 
 def test_a_new_version_of_an_unpacked_archive_is_not_done(app, server, tmp_path):
@@ -293,6 +295,19 @@ def test_a_new_version_of_an_unpacked_archive_is_not_done(app, server, tmp_path)
     server.faults.etag = '"etag-2"'
     again = call(app, tmp_path, "--no-keep-archives")
     assert again.exit_code == 0, again.output
+    assert {name: (tmp_path / "to/prostate" / name).read_bytes() for name in members} == members
+
+
+def test_what_an_earlier_version_unpacked_is_found_where_it_is(app, server, tmp_path):
+    members = write_tar(tmp_path / "source", "prostate.tar", 3)
+    (tmp_path / "mail.txt").write_text(server.mail("prostate.tar"))
+    unpack(FileSource(tmp_path / "source/prostate.tar"), tmp_path / "to", settings=UnpackSettings())
+    again = call(app, tmp_path, "--no-keep-archives")
+    assert again.exit_code == 0, again.output
+    assert "prostate.tar: an earlier version unpacked it into" in again.stderr
+    assert "prostate.tar: unpacked and verified before" in again.stderr
+    (tmp_path / "to/volumes/file1.h5").unlink()
+    assert call(app, tmp_path, "--no-keep-archives").exit_code == 0
     assert {name: (tmp_path / "to" / name).read_bytes() for name in members} == members
 
 
@@ -386,7 +401,7 @@ def test_who_unpacks_compares_and_keeps_the_published_digests(app, server, tmp_p
     result = call(app, tmp_path, *options)
     assert result.exit_code == 0, result.output
     assert published_digests(tmp_path / "to") == {"prostate.tar": digest}
-    assert read_manifest(tmp_path / "to", "prostate.tar").archive.checksum == checksum
+    assert read_manifest(tmp_path / "to/prostate", "prostate.tar").archive.checksum == checksum
     asks = "SHA256 not checked: prostate.tar; a part of an archive has no digest; copying without --volumes compares"
     assert (asks in result.stdout) == (checksum == "not checked")
 
