@@ -1,4 +1,4 @@
-"""`mrikit infra`: what the estate's Pulumi program would declare, and which deployed estate commands work with."""
+"""`mrikit infra`: a project for the estate, what its program would declare, and which estate commands work with."""
 
 import json
 import shlex
@@ -22,14 +22,32 @@ app = typer.Typer(
 show_first_steps(
     app,
     "mrikit infra plan                      what an estate would be, and cost, without an account",
-    "pulumi up                              makes it",
+    "mrikit infra init estate               a folder for `pulumi up`, which makes it",
     "mrikit infra link                      has your commands work with it",
 )
+
+EXAMPLE = "example"
+"""Name of the stack whose settings come with the program."""
+_POLICIES = "--policy-pack infra/policies"
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+) -> None:
+    """Write a project for `pulumi up`: program, requirements, policies, and example settings.
+
+    A folder of its own keeps your settings under version control, and whoever deploys with you works with the same.
+    """
+    from mrikit.estate.new_project import write_project
+
+    typer.echo(f"{folder}: {', '.join(write_project(folder))}")
+    typer.echo(f"next: cd {shlex.quote(str(folder))}, then mrikit infra plan; infra/README.md is the runbook")
 
 
 @app.command()
 def plan(
-    stack: Annotated[str, typer.Option(help="Name of a stack, or the path of its file.")] = "dev",
+    stack: Annotated[str, typer.Option(help="Name of a stack, or the path of its file.")] = EXAMPLE,
     data_tb: Annotated[float, typer.Option(min=0, help="Terabytes of data that the costs count with.")] = 1.0,
     prices: Annotated[
         Path | None, typer.Option(help="A price table of your own, in the form of mrikit/estate/prices.toml.")
@@ -49,11 +67,12 @@ def plan(
     from mrikit.estate.stack_file import read_stack
 
     table = load_prices(prices)
-    chosen = read_stack(stack, program_folder().parent)
-    record = record_program(chosen.config, chosen.stack)
+    program = program_folder()
+    chosen = read_stack(stack, program.parent)
+    record = record_program(chosen.config, chosen.stack, program)
     sizes = {cluster_facts(one)[0] for one in record.of("machinelearningservices:Compute")}
     facts = plan_facts(record, with_listed(table, record.outputs["location"], sizes), data_tb)
-    facts["next"] = f"pulumi up --stack {shlex.quote(chosen.stack)}"
+    facts["next"] = _next(chosen.stack, program)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
     else:
@@ -92,6 +111,16 @@ def link(
     file = save_estate(estate)
     typer.echo(f"{file}: {estate.resource_group} in {estate.location}, {estate.blob_endpoint}")
     typer.echo("next: mrikit doctor")
+
+
+def _next(stack: str, program: Path) -> str:
+    """What a reader of a plan does next, from a first look to `pulumi up`."""
+    if not Path.cwd().is_relative_to(program.parent):
+        return "mrikit infra init estate, a folder for your settings"
+    if stack.startswith(EXAMPLE):
+        return f"cp Pulumi.{stack}.yaml Pulumi.dev.yaml, write your settings into it, mrikit infra plan --stack dev"
+    name = shlex.quote(stack)
+    return f"pulumi stack select --create {name}, then pulumi up {_POLICIES}"
 
 
 def _outputs(file: Path | None, stack: str | None) -> tuple[str, str]:

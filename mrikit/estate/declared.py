@@ -11,7 +11,10 @@ from typing import Any
 
 from mrikit.errors import ConfigError, JobError
 from mrikit.estate.azure_types import azure_type, path_names
+from mrikit.estate.stack_file import PROJECT_FILE
 
+PROGRAM = "infra"
+"""Name of the program's folder in a project."""
 _PREFIX = "azure-native:"
 _EXTRA = "`pip install -e '.[infra]'`"
 
@@ -76,7 +79,25 @@ class Record:
 
 
 def program_folder() -> Path:
-    """The folder of the estate's program, beside Pulumi.yaml.
+    """Folder of the estate's program, beside Pulumi.yaml.
+
+    The current project's, as Pulumi finds it; outside of one, what is installed.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
+    here = Path.cwd()
+    return next((found / PROGRAM for found in (here, *here.parents) if is_project(found)), None) or installed_program()
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder holds the project of this program, and not another one of Pulumi's."""
+    file = folder / PROJECT_FILE
+    return file.is_file() and "name: mrikit" in file.read_text(errors="replace") and (folder / PROGRAM).is_dir()
+
+
+def installed_program() -> Path:
+    """Folder of the program that this installation brings.
 
     Raises:
         ConfigError: It is not installed.

@@ -32,11 +32,11 @@ def read_stack(stack: str, project_folder: Path) -> StackConfig:
     Raises:
         ConfigError: A file is missing, is not YAML, or is not a stack's.
     """
-    project = _load(project_folder / PROJECT_FILE, "run this in a clone of mrikit")
+    project = _load(project_folder / PROJECT_FILE, "`mrikit infra init FOLDER` makes a project")
     is_file = "/" in stack or stack.endswith((".yaml", ".yml"))
     file = Path(stack) if is_file else project_folder / f"Pulumi.{stack}.yaml"
     others = ", ".join(sorted(_stack_name(one) for one in project_folder.glob("Pulumi.*.yaml")))
-    settings = _load(file, f"there are the stacks {others}" if others else f"`pulumi stack init {stack}` makes one")
+    settings = _load(file, f"there are the stacks {others}" if others else "`mrikit infra init FOLDER` brings examples")
     own = settings.get("config") or {}
     if not isinstance(own, Mapping):
         raise ConfigError(f"{file}: config is a table of keys and values; found {type(own).__name__}")

@@ -191,8 +191,8 @@ def test_the_clusters_of_a_stack_count_where_one_is_named(fake_arm, monkeypatch,
 
 def test_a_stack_of_the_project_is_known_by_its_name(fake_arm, monkeypatch):
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", SUBSCRIPTION)
-    found = look("dev")
-    assert one_of(found, "stack") == Diagnosis("stack", "ok", "dev: gpu, cpu in westeurope")
+    found = look("example")
+    assert one_of(found, "stack") == Diagnosis("stack", "ok", "example: gpu, cpu in westeurope")
     assert [subject for subject in states(found) if "quota" in subject] == QUOTA
 
 
@@ -220,11 +220,11 @@ def test_a_stack_that_its_program_refuses_is_missing_and_quota_is_not_asked(fake
 def test_a_stack_that_is_not_there_is_missing(fake_arm):
     found = one_of(look("nowhere"), "stack")
     assert found.state == "missing"
-    assert "there are the stacks dev, prod" in found.what
+    assert "there are the stacks example, example-group" in found.what
 
 
 def test_a_stack_without_a_subscription_says_how_to_name_one(fake_arm):
-    found = look("dev")
+    found = look("example")
     assert one_of(found, "subscription").remedy == (
         "export AZURE_SUBSCRIPTION_ID=$(az account show --query id --output tsv)"
     )

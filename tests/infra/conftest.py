@@ -14,8 +14,8 @@ from mrikit.estate.stack_file import read_stack
 from .arm_schemas import ArmSchemas
 
 _PROJECT = Path(__file__).parents[2]
-STACKS = {"dev": "dev", "prod": "prod", "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml")}
-"""Name of each stack, and what is read for it."""
+STACKS = {"dev": "example", "prod": "example-group", "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml")}
+"""Name of each stack, and whose settings it has."""
 
 
 class _Records(dict[str, Record]):
@@ -43,7 +43,7 @@ class _Records(dict[str, Record]):
     def _make(self, stack: str) -> Record:
         found = read_stack(STACKS[stack], _PROJECT)
         try:
-            return record_program(found.config, found.stack)
+            return record_program(found.config, stack)
         except MrikitError as error:
             self._refused[stack] = error
             raise

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 PROJECT_FOLDER = Path(__file__).parents[2]
 PROGRAM = PROJECT_FOLDER / "infra"
 PRIVATE = Path(__file__).parent / "stacks" / "Pulumi.private.yaml"
-DEV = read_stack("dev", PROJECT_FOLDER).config
+DEV = read_stack("example", PROJECT_FOLDER).config
 CLUSTER = {"name": "gpu", "sku": "Standard_NC24ads_A100_v4", "priority": "lowPriority", "maxNodes": 1}
 TOLD_BY_AZURE = {
     # names of what a resource is part of

@@ -283,6 +283,6 @@ def test_a_program_without_its_safeties_breaks_their_rules(tmp_path, turn):
         path.write_text(text.replace(before, after))
     rules = [rule for *_, rule in turn]
     private = str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml")
-    chosen = read_stack(private if "private means private" in rules else "dev", ROOT)
+    chosen = read_stack(private if "private means private" in rules else "example", ROOT)
     broken = broken_rules(record_program(chosen.config, chosen.stack, tmp_path / "infra"))
     assert sorted(broken) == sorted(rules), broken

@@ -114,7 +114,7 @@ def test_json_of_a_machine_that_lacks_nothing_has_no_next(compiler, enough_disk,
 def test_a_stack_is_looked_at_before_it_is_deployed(fake_arm, monkeypatch):
     monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "0a1b2c3d-0000-4000-8000-00000000000f")
     fake_arm.limits["totalLowPriorityCores"] = 0
-    done = doctor("--stack", "dev")
+    done = doctor("--stack", "example")
     assert done.exit_code == 1
     assert done.stdout.splitlines()[-1].endswith(
         "next: ask for 24 vCPUs of low-priority in westeurope: Azure ML studio, Quota"

@@ -1,7 +1,8 @@
-"""`mrikit infra plan` and `mrikit infra link`."""
+"""`mrikit infra plan`, `mrikit infra init` and `mrikit infra link`."""
 
 import json
-import shutil
+import os
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from mrikit.forecast.throughput import GPUS
 from mrikit.storage.estate import load_estate
 
 ROOT = Path(__file__).parents[2]
+COPY_EXAMPLE = (
+    "cp Pulumi.example.yaml Pulumi.dev.yaml, write your settings into it, mrikit infra plan --stack dev"
+)
 runner = CliRunner()
 
 
@@ -44,14 +48,14 @@ def stack_file(tmp_path):
 
 
 def test_the_plan_shows_parts_rights_ways_in_costs_and_rules():
-    result = run("plan", "--stack", "dev", "--data-tb", "2")
-    assert "stack dev: 58 resources in westeurope" in result.stdout
+    result = run("plan", "--data-tb", "2")
+    assert "stack example: 58 resources in westeurope" in result.stdout
     for words in (
         "3 BlobContainer, 2 BlobServiceProperties", "Storage Blob Data Reader", "203.0.113.0/24, the nodes' subnet",
         "2 TB of data, Standard_LRS, hot", "1 x Standard_NC24ads_A100_v4 at 0.73 an hour", "rules: 14 of 14 hold",
     ):  # fmt: skip
         assert words in result.stdout
-    assert result.stdout.splitlines()[-1] == "next: pulumi up --stack dev"
+    assert result.stdout.splitlines()[-1] == f"next: {COPY_EXAMPLE}"
     assert result.stderr.startswith("no account was contacted, nothing was made")
 
 
@@ -60,7 +64,7 @@ def test_the_plan_is_json_for_programs():
     assert facts["num_resources"] == len(facts["resources"]) == 58
     assert facts["broken"] == {}
     assert set(facts["outputs"]) == set(asdict(example_estate()))
-    assert facts["next"] == "pulumi up --stack dev"
+    assert facts["next"] == COPY_EXAMPLE
 
 
 def test_what_a_stack_exports_is_what_a_link_stores(tmp_path):
@@ -70,13 +74,75 @@ def test_what_a_stack_exports_is_what_a_link_stores(tmp_path):
     assert json.loads(json.dumps(asdict(load_estate()))) == outputs
 
 
-def test_a_broken_rule_is_shown_and_fails(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "infra", tmp_path / "infra", ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ROOT.glob("Pulumi*.yaml"):
-        shutil.copy(file, tmp_path)
-    storage = tmp_path / "infra" / "storage.py"
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project as `mrikit infra init` writes it, and the current folder."""
+    run("init", tmp_path / "estate")
+    monkeypatch.chdir(tmp_path / "estate")
+    return tmp_path / "estate"
+
+
+def test_a_project_has_all_that_pulumi_needs_and_names_the_next_command(tmp_path):
+    result = run("init", tmp_path / "my estate")
+    made = tmp_path / "my estate"
+    assert {".gitignore", "Pulumi.yaml", "Pulumi.example.yaml", "infra"} <= {one.name for one in made.iterdir()}
+    tracked = subprocess.run(["git", "ls-files", "infra"], cwd=ROOT, capture_output=True, text=True, check=True)
+    missing = {name for name in tracked.stdout.split() if not (made / name).exists()}
+    assert missing == set()
+    assert result.stdout.splitlines()[-1].startswith(f"next: cd '{made}', then mrikit infra plan")
+
+
+def test_the_plan_of_a_project_is_of_its_own_program_and_settings(project):
+    text = (project / "Pulumi.example.yaml").read_text()
+    (project / "Pulumi.ours.yaml").write_text(text.replace("owner: mri-group", "owner: somebody"))
+    identity = project / "infra" / "identity.py"
+    identity.write_text(f"print('said by the project', file=__import__('sys').stderr)\n{identity.read_text()}")
+    facts = json.loads(run("plan", "--stack", "ours", "--json").stdout)
+    assert facts["next"] == "pulumi stack select --create ours, then pulumi up --policy-pack infra/policies"
+    assert {"owner": "somebody"}.items() <= facts["resources"][0]["inputs"].get("tags", {"owner": "somebody"}).items()
+    assert program_folder() == project / "infra"
+    (project / "below").mkdir()
+    os.chdir(project / "below")
+    assert program_folder() == project / "infra"
+
+
+def test_a_project_of_something_else_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text("name: website\nruntime: nodejs\n")
+    monkeypatch.chdir(tmp_path)
+    assert program_folder() == ROOT / "infra"
+
+
+def test_outside_of_a_project_the_plan_says_how_to_make_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("plan")
+    assert result.stdout.splitlines()[-1] == "next: mrikit infra init estate, a folder for your settings"
+
+
+def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "other.txt").touch()
+    with pytest.raises(ConfigError, match=r"not empty, found notes\.txt and 1 more; name a new folder"):
+        run("init", tmp_path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["notes.txt", "other.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/estate: Not a directory; name a folder that you may write to"):
+        run("init", tmp_path / "file" / "estate")
+
+
+def test_settings_of_users_are_not_tracked_in_a_clone_and_examples_are():
+    names = "Pulumi.dev.yaml\nPulumi.example.yaml\nPulumi.example-group.yaml\nPulumi.yaml\n.venv-infra/bin/python"
+    git = ["git", "check-ignore", "--no-index", "--stdin"]
+    done = subprocess.run(git, cwd=ROOT, input=names, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["Pulumi.dev.yaml", ".venv-infra/bin/python"]
+
+
+def test_a_broken_rule_is_shown_and_fails(project):
+    storage = project / "infra" / "storage.py"
     storage.write_text(storage.read_text().replace("allow_shared_key_access=False", "allow_shared_key_access=True"))
-    monkeypatch.setattr(declared, "program_folder", lambda: tmp_path / "infra")
     result = run("plan", code=1)
     assert "BROKEN: accounts have no keys: data: allowSharedKeyAccess is True, not False" in result.stdout
     assert "rules: 13 of 14 hold" in result.stdout
@@ -120,7 +186,7 @@ def test_a_file_that_is_no_stack_is_named(stack_file, text, message):
 
 
 def test_a_stack_that_is_not_there_names_those_that_are():
-    with pytest.raises(ConfigError, match=r"Pulumi\.test\.yaml: .*; there are the stacks dev, prod"):
+    with pytest.raises(ConfigError, match=r"Pulumi\.test\.yaml: .*; there are the stacks example, example-group"):
         run("plan", "--stack", "test")
 
 
