@@ -13,6 +13,7 @@ class BuildWithProject(build_py):
     """Puts Pulumi's project file and its examples beside the program, as they lie in the repository."""
 
     def run(self) -> None:
+        """Build as ever, then copy."""
         super().run()
         if not self.editable_mode:
             for file in (*Path().glob("Pulumi.yaml"), *Path().glob("Pulumi.example*.yaml")):

@@ -15,10 +15,13 @@ _ROUTES = {
     "provider": (r"/subscriptions/[^/]+/providers/(?P<name>[^/]+)", "2021-04-01"),
     "sizes": (r".*/Microsoft\.MachineLearningServices/locations/(?P<name>[^/]+)/vmSizes", "2024-04-01"),
     "usages": (r".*/Microsoft\.MachineLearningServices/locations/(?P<name>[^/]+)/usages", "2024-04-01"),
+    "group": (r"/subscriptions/[^/]+/resourceGroups/(?P<name>[^/]+)", "2021-04-01"),
+    "accounts": (r".*/resourceGroups/(?P<name>[^/]+)/providers/Microsoft\.Storage/storageAccounts", "2023-05-01"),
     "permissions": (r"(?P<scope>.*/(?P<name>[^/]+))/providers/Microsoft\.Authorization/permissions", "2022-04-01"),
 }
 ROLES = {
     "Owner": {"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []},
+    "Contributor": {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]},
     "Reader": {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []},
     "Storage Blob Data Reader": {"actions": [], "dataActions": [f"{_BLOBS}/read"]},
     "Storage Blob Data Contributor": {
@@ -47,7 +50,10 @@ class FakeArm:
         ]
         self.limits = {"standardDSv3Family": 100, "totalLowPriorityCores": 24, "standardNCADSA100v4Family": 0}
         self.used = {}
+        self.offer = "PayAsYouGo_2014-09-01"
+        self.groups = {}  # resource group -> its storage accounts
         self.roles = {  # last name of a scope -> roles of the caller
+            SUBSCRIPTION: ["Owner"],
             "datasets": ["Reader", "Storage Blob Data Contributor"],
             "runs": ["Reader", "Storage Blob Data Contributor"],
             "mrikit-dev-factory": ["Reader", "Data Factory Contributor"],
@@ -86,10 +92,18 @@ class FakeArm:
 
     def _tell(self, operation, match, query, path):
         if operation == "subscription":
-            return 200, {}, {"subscriptionId": SUBSCRIPTION, "displayName": "MRI group", "state": self.state}
+            policies = {"quotaId": self.offer}
+            said = {"subscriptionId": SUBSCRIPTION, "displayName": "MRI group", "state": self.state}
+            return 200, {}, said | {"subscriptionPolicies": policies}
         name = match["name"]
         if operation == "provider":
             return 200, {}, {"namespace": name, "registrationState": self.providers.get(name, "Registered")}
+        if operation in ("group", "accounts") and name not in self.groups:
+            return refusal(404, "ResourceGroupNotFound", f"Resource group '{name}' could not be found.")
+        if operation == "group":
+            return 200, {}, {"name": name, "location": "westeurope"}
+        if operation == "accounts":
+            return self._page([{"name": account} for account in self.groups[name]], query, path)
         if operation == "permissions":
             if name not in self.roles:
                 return refusal(404, "ResourceNotFound", f"{match['scope']} was not found.")

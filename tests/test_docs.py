@@ -152,7 +152,7 @@ def slow_but(name, pages):
 @pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("page", slow_but("images/README.md", PAGES), ids=lambda page: page.name)
 def test_every_mrikit_command_of_a_page_runs(page, request):
-    wanted = [command for command in commands(page) if command.startswith(("mrikit ", "torchrun "))]
+    wanted = [command for command in commands(page) if command.startswith(("mrikit ", "torchrun ", "cd ", "cp "))]
     if not wanted:
         return
     folder, environment = request.getfixturevalue("workplace")
@@ -168,6 +168,9 @@ def test_every_mrikit_command_of_a_page_runs(page, request):
     for command in wanted:
         # Whoever works on mrikit has changes that are not committed.
         command += " --dirty" if command.startswith("mrikit image build") else ""
+        if command.startswith("cd "):
+            folder /= command.split()[1]
+            continue
         done = run(command, folder, **environment)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
@@ -181,7 +184,7 @@ def test_every_command_of_a_page_is_known(page):
             assert (ROOT / command.split()[1]).exists(), command
         else:
             known = ("mrikit ", "torchrun ", "source ", "MRIKIT_GOLDEN=", "apt", "pip install", "pulumi ", "az login")
-            assert command.startswith(known), command
+            assert command.startswith((*known, "cd ", "cp ", "openssl rand ", "export PULUMI_")), command
 
 
 def test_every_setting_of_the_runbook_is_one_of_the_program():

@@ -15,8 +15,9 @@ import pytest
 import mrikit
 
 ROOT = Path(__file__).parents[1]
+PROJECT_FILES = ("Pulumi.yaml", "Pulumi.example.yaml", "Pulumi.example-group.yaml")
 FOLDERS = {"mrikit": "mrikit", "jobs": "mrikit/commands", "infra": "mrikit/estate/program/infra"}
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", *FOLDERS)
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", *FOLDERS, *PROJECT_FILES)
 # What `pip wheel` calls, without pip: no network, and the setuptools of this environment, whichever pip has its own.
 BUILD = "import sys\nfrom setuptools import build_meta\nprint(build_meta.build_wheel(sys.argv[1]))"
 
@@ -86,18 +87,49 @@ def test_the_folders_beside_the_library_travel_inside_it(names, name):
     assert name in names
 
 
-def test_the_installed_wheel_runs_its_command_line(wheel, tmp_path):
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Runs commands of the wheel, in a folder."""
+    site = tmp_path_factory.mktemp("site")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path)
+        archive.extractall(site)
     # -I leaves this checkout and what is installed of it out; the libraries come from the environment.
     script = (
         "import runpy, sys\nsys.path.insert(0, sys.argv.pop(1))\nimport mrikit\nsys.stderr.write(mrikit.__file__)\n"
         "runpy.run_module('mrikit', run_name='__main__')"
     )
-    words = [sys.executable, "-I", "-c", script, str(tmp_path), "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    def run(folder, *words):
+        command = [sys.executable, "-I", "-c", script, str(site), *words]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    return site, run
+
+
+def test_the_installed_wheel_writes_a_project_with_all_that_a_clone_has(installed, tmp_path):
+    _, run = installed
+    done = run(tmp_path, "infra", "init", "estate")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == str(tmp_path / "mrikit" / "__init__.py")
+    tracked = subprocess.run(["git", "ls-files", "infra"], cwd=ROOT, capture_output=True, text=True, check=True)
+    expected = {*tracked.stdout.split(), *PROJECT_FILES, ".gitignore"}
+    made = {path.relative_to(tmp_path / "estate").as_posix() for path in (tmp_path / "estate").rglob("*")}
+    assert {one for one in made if (tmp_path / "estate" / one).is_file()} == expected
+
+
+def test_the_links_of_the_runbook_lead_somewhere_in_a_project(installed, tmp_path):
+    _, run = installed
+    run(tmp_path, "infra", "init", "estate")
+    page = tmp_path / "estate" / "infra" / "README.md"
+    links = re.findall(r"\]\(([^)#]+)", page.read_text())
+    assert "../Pulumi.yaml" in links
+    assert [link for link in links if not link.startswith("http") and not (page.parent / link).exists()] == []
+
+
+def test_the_installed_wheel_runs_its_command_line(installed, tmp_path):
+    site, run = installed
+    done = run(tmp_path, "--version")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == str(site / "mrikit" / "__init__.py")
     assert mrikit.__version__ in done.stdout
 
 

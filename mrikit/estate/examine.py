@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mrikit.errors import ConfigError
 from mrikit.estate.arm import Arm, ArmError, Caller, LoginError, UnreachableError
+from mrikit.estate.deployment import deployment_diagnoses
 from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, WARNING, Diagnosis
 from mrikit.estate.machine import extra_diagnosis, program_diagnoses, this_machine
 from mrikit.estate.quota import quota_diagnoses
@@ -122,6 +123,9 @@ def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Diagnosis]:
         yield from _ask("quota", lambda: quota_diagnoses(arm, subscription_id, wanted.location, wanted.clusters))
     else:
         yield Diagnosis("quota", UNKNOWN, "not asked: no cluster is known; `mrikit doctor --stack NAME` names some")
+    if wanted.resource_group:
+        linked, group = estate.resource_group if estate else "", wanted.resource_group
+        yield from _ask("names", lambda: deployment_diagnoses(arm, subscription_id, group, linked, session.caller))
     if estate:
         yield from role_diagnoses(arm, estate, session.caller)
     else:

@@ -43,19 +43,26 @@ def role_diagnoses(arm: Arm, estate: Estate, caller: Caller) -> Iterator[Diagnos
         UnreachableError: Nobody answers.
     """
     for right in rights(estate):
-        try:
-            permissions = arm.pages(f"{right.scope}/providers/Microsoft.Authorization/permissions", _VERSION)
-        except UnreachableError:
-            raise
-        except ArmError as error:
-            yield _not_told(right, error)
-            continue
-        lacking = [one for one in right.operations if not may(permissions, one, is_data=right.is_data)]
-        if lacking:
-            what = f"you may not {right.purpose}: {', '.join(lacking)}"
-            yield Diagnosis(right.subject, MISSING, what, _assign(right, caller))
-        else:
-            yield Diagnosis(right.subject, OK, f"you may {right.purpose}")
+        yield right_diagnosis(arm, right, caller)
+
+
+def right_diagnosis(arm: Arm, right: Right, caller: Caller) -> Diagnosis:
+    """Whether a caller has a right.
+
+    Raises:
+        UnreachableError: Nobody answers.
+    """
+    try:
+        permissions = arm.pages(f"{right.scope}/providers/Microsoft.Authorization/permissions", _VERSION)
+    except UnreachableError:
+        raise
+    except ArmError as error:
+        return _not_told(right, error)
+    lacking = [one for one in right.operations if not may(permissions, one, is_data=right.is_data)]
+    if not lacking:
+        return Diagnosis(right.subject, OK, f"you may {right.purpose}")
+    what = f"you may not {right.purpose}: {', '.join(lacking)}"
+    return Diagnosis(right.subject, MISSING, what, _assign(right, caller))
 
 
 def rights(estate: Estate) -> Iterator[Right]:

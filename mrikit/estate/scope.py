@@ -22,6 +22,8 @@ class Wanted:
     """Region of the clusters; empty if there are none."""
     clusters: tuple[EstateCluster, ...]
     """Those that quota is needed for."""
+    resource_group: str
+    """Of the stack that is to be deployed; empty if none is named."""
     diagnoses: tuple[Diagnosis, ...]
     """Of the estate's file and the stack's."""
     is_azure: bool
@@ -37,9 +39,10 @@ def read_wanted(stack: str | None) -> Wanted:
     estate, found = _estate()
     diagnoses = [found]
     location, clusters = (estate.location, estate.clusters) if estate else ("", ())
+    resource_group = ""
     if stack is not None:
         try:
-            location, clusters = _stack(stack)
+            location, clusters, resource_group = _stack(stack)
             what = f"{stack}: {', '.join(one.name for one in clusters)} in {location}"
             diagnoses.append(Diagnosis("stack", OK, what))
         except MrikitError as error:
@@ -51,6 +54,7 @@ def read_wanted(stack: str | None) -> Wanted:
         subscription_id=estate.subscription_id if estate else named,
         location=location,
         clusters=clusters,
+        resource_group=resource_group,
         diagnoses=tuple(diagnoses),
         is_azure=bool(named) or stack is not None or found.state != WARNING,
     )
@@ -67,8 +71,8 @@ def _estate() -> tuple[Estate | None, Diagnosis]:
     return estate, Diagnosis("estate", OK, f"{estate.resource_group} in {estate.location}")
 
 
-def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...]]:
-    """Region and clusters of a stack, as its program would declare them.
+def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...], str]:
+    """Region, clusters and resource group of a stack, as its program would declare them.
 
     Raises:
         MrikitError: There is no such stack, or its program refuses it.
@@ -79,4 +83,4 @@ def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...]]:
     chosen = read_stack(stack, program_folder().parent)
     outputs = record_program(chosen.config, chosen.stack).outputs
     clusters = tuple(build_config(EstateCluster, table, "cluster") for table in outputs["clusters"])
-    return str(outputs["location"]), clusters
+    return str(outputs["location"]), clusters, str(outputs["resource_group"])

@@ -14,7 +14,11 @@ from mrikit.estate.stack_file import read_stack
 from .arm_schemas import ArmSchemas
 
 _PROJECT = Path(__file__).parents[2]
-STACKS = {"dev": "example", "prod": "example-group", "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml")}
+STACKS = {
+    "dev": "example",
+    "prod": "example-group",
+    "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml"),
+}
 """Name of each stack, and whose settings it has."""
 
 

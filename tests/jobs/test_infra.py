@@ -20,9 +20,7 @@ from mrikit.forecast.throughput import GPUS
 from mrikit.storage.estate import load_estate
 
 ROOT = Path(__file__).parents[2]
-COPY_EXAMPLE = (
-    "cp Pulumi.example.yaml Pulumi.dev.yaml, write your settings into it, mrikit infra plan --stack dev"
-)
+COPY_EXAMPLE = "cp Pulumi.example.yaml Pulumi.dev.yaml, write your settings into it, mrikit infra plan --stack dev"
 runner = CliRunner()
 
 
