@@ -48,12 +48,13 @@ def validate_both_orientations(
     *,
     sees_dark: bool = False,
 ) -> Validated | None:
-    """Score every volume as it lies, and let discriminators guess of it and of its transpose.
+    """Score every volume as it lies, look for banding in it and in its transpose, let discriminators guess of both.
 
-    Numbers beside those of images: `abs_banding_db`, the mean over slices of the absolute directional excess, which is
-    the score; `banding_db`, its mean with its sign; `accuracy`, `logit_upright` and `logit_transposed` of the
-    discriminators; the SSIM of the worst slice of all, `lowest_slice_ssim`; and `contrast`, the deviation of a volume's
-    image over that of its reference, of the volume that has least.
+    Numbers beside those of images: `abs_banding_db`, the mean over slices of both orientations of the absolute
+    directional excess, which is the score; `banding_db`, its mean with its sign; `accuracy`, `logit_upright` and
+    `logit_transposed` of the discriminators; the SSIM of the worst slice of all, `lowest_slice_ssim`; and `contrast`,
+    the deviation of a volume's image over that of its reference, of the volume that has least. The last two and those
+    of images are of scans as they lie.
 
     Args:
         network: Makes images.
@@ -71,10 +72,11 @@ def validate_both_orientations(
         DataError: A slice cannot be read, a score is not finite, or no slice has a place to look for banding.
     """
     guesses: dict[int, list[torch.Tensor]] = {}
+    turned_back: dict[int, list[torch.Tensor]] = {}
 
     def slices(position: int) -> Iterator[tuple[Output, Example]]:
         volume = dataset.volumes[position]
-        guesses[position] = []
+        guesses[position], turned_back[position] = [], []
         plan, shape = validation_plan(volume.info.volume_id, data), cropped_shape(volume.info, data.max_readout)
         mask = choose_mask(volume, plan, shape)
         for scan in validation_scans(dataset, position, data, process.device):
@@ -83,15 +85,21 @@ def validate_both_orientations(
             own = draw_masks([plan], turned, [generator(0, volume.info.volume_id, "transposed mask")])
             examples = (undersample(scan, [mask]), undersample(turned, own))
             upright, transposed = (output_of(network, example) for example in examples)
-            logits = [
-                _logits(discriminators, output, example, sees_dark=sees_dark)
+            images = [
+                center_crop(image_of(output), example.crop).float()
                 for output, example in zip((upright, transposed), examples, strict=True)
             ]
+            logits = [
+                _logits(discriminators, image, is_transposed=is_transposed, sees_dark=sees_dark)
+                for image, is_transposed in zip(images, (False, True), strict=True)
+            ]
             guesses[position].append(torch.cat(logits))
+            turned_back[position].append(images[1].mT)
             yield upright, examples[0]
 
     def measure(position: int, image: torch.Tensor, reference: torch.Tensor) -> list[float]:
-        return _measure(image, reference, torch.stack(guesses.pop(position)).cpu())
+        transposed = torch.cat(turned_back.pop(position)).cpu()
+        return _measure(image, transposed, reference, torch.stack(guesses.pop(position)).cpu())
 
     further = Further(len(_MEANS) + len(_LOWEST), measure, _join)
     found = validate_images(slices, dataset, data, process, stop, further)
@@ -133,25 +141,28 @@ def failure(numbers: Mapping[str, float], start: Mapping[str, float], settings: 
     return ""
 
 
-def _logits(discriminators: nn.Module, output: Output, example: Example, *, sees_dark: bool) -> torch.Tensor:
-    """(1, count) float32."""
-    labels = torch.tensor([facts.is_transposed for facts in example.facts], device=example.masked_kspace.device)
-    image = center_crop(image_of(output), example.crop).float()
+def _logits(discriminators: nn.Module, image: torch.Tensor, *, is_transposed: bool, sees_dark: bool) -> torch.Tensor:
+    """(1, y, x) as the scan lies to (1, count) float32."""
+    labels = torch.tensor([is_transposed], device=image.device)
     logits: torch.Tensor = discriminators(as_inputs(show_dark(image) if sees_dark else image, labels))
     return logits
 
 
-def _measure(image: torch.Tensor, reference: torch.Tensor, logits: torch.Tensor) -> list[float]:
+def _measure(
+    image: torch.Tensor, transposed: torch.Tensor, reference: torch.Tensor, logits: torch.Tensor
+) -> list[float]:
     """Numbers of a volume, of `_MEANS` and `_LOWEST`; NaN for banding where there is no place to look for it.
 
     Args:
         image: (slice, y, x) float32.
+        transposed: Likewise, of the transposed scan, turned back.
         reference: Likewise; it may be smaller.
         logits: (slice, 2, count) float32, of the upright and of the transposed scan.
     """
     size = (min(image.shape[1], reference.shape[1]), min(image.shape[2], reference.shape[2]))
-    image, reference = center_crop(image, size), center_crop(reference, size)
-    excess = [value for value in directional_excess(image, reference) if value is not None]
+    image, transposed, reference = (center_crop(one, size) for one in (image, transposed, reference))
+    both = (*directional_excess(image, reference), *directional_excess(transposed, reference, phase_dim=-2))
+    excess = [value for value in both if value is not None]
     labels = torch.tensor([False, True]).repeat(len(logits))
     top = reference.amax().expand(len(reference))
     return [
