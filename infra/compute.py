@@ -6,7 +6,7 @@ import pulumi
 from pulumi_azure_native import machinelearningservices, managedidentity
 
 from infra.config import Cluster
-from infra.site import Site
+from infra.place import Site
 
 _FIXED = ("properties.properties.vmSize", "properties.properties.vmPriority", "properties.properties.subnet")
 """What Azure takes only when a cluster is made: a change makes a new one."""

@@ -1,89 +1,113 @@
-"""The stack's configuration: read once, checked before anything is declared, one line for each mistake."""
+"""The stack's settings: read once, checked before anything is declared, one line for the first mistake."""
 
 import datetime as dt
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from infra.values import (
-    Reader,
-    SettingsError,
-    address,
-    choice,
-    email,
-    group,
-    image_tag,
-    month,
-    nearest,
-    number,
-    region,
-    require,
-    shown,
-    subnet,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra import values
+from infra.refusals import refusal
+from infra.values import SettingsError, require
 
 PROJECT = "mrikit"
 PASSED_ON = ("azure-native", "pulumi")
 """Namespaces of keys that are not this program's and may stand in the same file."""
-STORAGE_SKUS = ("Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS")
-PRIORITIES = {"dedicated": "Dedicated", "lowPriority": "LowPriority"}
-"""The word in the configuration: Azure's word."""
-_SKU = re.compile(r"Standard_[A-Z]{1,3}\d{1,3}[a-z]*(-\d+[a-z]*)?(_[A-Z][A-Za-z0-9]*)?(_v\d+)?")
-_CLUSTER_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9-]{2,23}")
-_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,39}")
-_TAG_NAME = re.compile(r"[^<>%&\\?/]{1,128}")
+_GONE = {
+    "imageTag": "no setting any more, because `mrikit image push` registers images; `pulumi config rm imageTag`",
+    "stack": "no setting; `pulumi stack select` names the stack",
+}
+
+Whole = Annotated[int, BeforeValidator(values.no_flag)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cluster:
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, str_strip_whitespace=True
+    )
+
+
+class Cluster(_Model):
     """One Azure ML cluster, which has no nodes while nobody uses it."""
 
-    name: str
+    name: Annotated[str, AfterValidator(values.cluster_name)]
     """3 to 24 letters, digits and hyphens; jobs name it."""
-    sku: str
+    sku: Annotated[str, AfterValidator(values.machine)]
     """Size of its machines, such as Standard_NC24ads_A100_v4."""
-    priority: str
+    priority: Annotated[str, BeforeValidator(values.priority)] = "Dedicated"
     """`Dedicated`, or `LowPriority`: cheaper, and taken away without notice."""
-    max_nodes: int
-    """At least 1."""
-    idle_minutes: int
-    """After which an idle node is given back, 2 to 120."""
+    max_nodes: Whole = Field(ge=1, le=1000, description="nodes")
+    idle_minutes: Whole = Field(15, ge=2, le=120, description="minutes")
+    """After which an idle node is given back."""
 
 
 DEFAULT_CLUSTERS = (
-    Cluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=4, idle_minutes=15),
-    Cluster(name="cpu", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=2, idle_minutes=10),
+    Cluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="lowPriority", max_nodes=4, idle_minutes=15),
+    Cluster(name="cpu", sku="Standard_D16s_v3", priority="dedicated", max_nodes=2, idle_minutes=10),
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class Settings(_Model):
     """What a stack asks for; Pulumi.yaml describes each key."""
 
-    stack: str
-    location: str
-    admin_email: str
-    monthly_budget: int
-    budget_start: dt.date | None
-    allowed_ips: tuple[str, ...]
-    subnet_id: str
-    team_group_id: str
-    storage_sku: str
-    raw_cool_days: int
-    raw_delete_days: int
-    soft_delete_days: int
-    copies_at_once: int
-    image_tag: str
-    protect_data: bool
-    generation: int
-    clusters: tuple[Cluster, ...]
-    tags: Mapping[str, str]
+    stack: Annotated[str, AfterValidator(values.stack)]
+    location: Annotated[str, AfterValidator(values.region)] = "westeurope"
+    admin_email: Annotated[str, AfterValidator(values.email)]
+    monthly_budget: Whole = Field(500, ge=1, le=10_000_000, description="an amount above 0 for alerts")
+    budget_start: Annotated[dt.date | None, BeforeValidator(values.month)] = None
+    stop_at_budget: bool = False
+    network: Literal["public", "private", "managed"] = "public"
+    subnet_id: Annotated[str, AfterValidator(values.subnet)] = ""
+    allowed_ips: tuple[Annotated[str, AfterValidator(values.address)], ...] = ()
+    download_hosts: tuple[Annotated[str, AfterValidator(values.host)], ...] = ("fastmri-dataset.s3.amazonaws.com",)
+    team_group_id: Annotated[str, AfterValidator(values.group)] = ""
+    storage_sku: Literal[
+        "Standard_LRS", "Standard_ZRS", "Standard_GRS", "Standard_GZRS", "Premium_LRS", "Premium_ZRS"
+    ] = "Standard_LRS"
+    registry_tier: Literal["", "Basic", "Standard", "Premium"] = ""
+    raw_cool_days: Whole = Field(7, ge=0, le=3650, description="days")
+    raw_delete_days: Whole = Field(90, ge=1, le=3650, description="days")
+    soft_delete_days: Whole = Field(7, ge=1, le=365, description="days")
+    copies_at_once: Whole = Field(4, ge=1, le=50, description="archives")
+    protect_data: bool = True
+    lock_data: bool = True
+    generation: Whole = Field(1, ge=1, le=1_000_000, description="a number that you raise")
+    clusters: tuple[Cluster, ...] = Field(DEFAULT_CLUSTERS, min_length=1)
+    tags: Annotated[dict[str, Any], AfterValidator(values.tags)] = {}
 
     @property
     def is_private(self) -> bool:
         """Whether everything is reached through a network of the user's own only."""
-        return bool(self.subnet_id)
+        return self.network == "private"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """A subnet alone asks for `private`, as it did before there was the setting."""
+        return {**given, "network": given.get("network") or ("private" if given.get("subnetId") else "public")}
+
+    @model_validator(mode="after")
+    def _sense(self) -> "Settings":
+        """What several keys say together."""
+        require(
+            self.is_private == bool(self.subnet_id),
+            f"subnetId: a subnet of yours goes with network private, and with nothing else; network is {self.network}",
+        )
+        require(not (self.is_private and self.allowed_ips), "allowedIps: nothing is public with subnetId; keep one")
+        require(
+            self.raw_delete_days > self.raw_cool_days,
+            f"rawDeleteDays: more than rawCoolDays, which is {self.raw_cool_days}; found {self.raw_delete_days}",
+        )
+        seen: set[str] = set()
+        for cluster in self.clusters:
+            name = cluster.name.lower()
+            require(
+                name not in seen,
+                f"clusters: two are called '{cluster.name}', and letters' case does not count; rename one",
+            )
+            seen.add(name)
+        return self
 
 
 def read_settings(config: Mapping[str, Any], stack: str) -> Settings:
@@ -96,108 +120,22 @@ def read_settings(config: Mapping[str, Any], stack: str) -> Settings:
     Raises:
         SettingsError: A key is unknown, missing or of another form.
     """
-    require(
-        _STACK.fullmatch(stack),
-        f"stack: 1 to 40 letters, digits, - or _, a letter first, because names are made of it; found '{stack}'",
-    )
-    values = _own_values(config)
-    reader = Reader(values)
-    settings = Settings(
-        stack=stack,
-        location=region(reader.text("location", "westeurope")),
-        admin_email=email(reader.text("adminEmail", "")),
-        monthly_budget=reader.number("monthlyBudget", 500, 1, 10_000_000, "an amount above 0 for alerts"),
-        budget_start=month(reader.text("budgetStart", "")),
-        allowed_ips=tuple(address(text) for text in reader.texts("allowedIps")),
-        subnet_id=subnet(reader.text("subnetId", "")),
-        team_group_id=group(reader.text("teamGroupId", "")),
-        storage_sku=choice("storageSku", reader.text("storageSku", STORAGE_SKUS[0]), STORAGE_SKUS),
-        raw_cool_days=reader.number("rawCoolDays", 7, 0, 3650, "days"),
-        raw_delete_days=reader.number("rawDeleteDays", 90, 1, 3650, "days"),
-        soft_delete_days=reader.number("softDeleteDays", 7, 1, 365, "days"),
-        copies_at_once=reader.number("copiesAtOnce", 4, 1, 50, "archives"),
-        image_tag=image_tag(reader.text("imageTag", "0.1.0")),
-        protect_data=reader.flag("protectData", default=True),
-        generation=reader.number("generation", 1, 1, 1_000_000, "a number that you raise"),
-        clusters=_clusters(reader.value("clusters")),
-        tags=_tags(reader.value("tags")),
-    )
-    reader.require_no_other()
-    _require_sense(settings)
-    return settings
-
-
-def _own_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """This project's keys without their namespace."""
-    own: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for key, value in config.items():
         namespace, colon, name = key.partition(":")
         if colon and namespace == PROJECT:
-            own[name] = value
+            require(name not in _GONE, f"{name}: {_GONE.get(name)}")
+            given[name] = values.decoded(name, value)
         elif namespace not in PASSED_ON:
             raise SettingsError(
                 f"{key}: belongs to another project; this one is '{PROJECT}' and its keys are written {PROJECT}:..."
             )
-    return own
+    try:
+        return Settings.model_validate({"stack": stack, **given})
+    except ValidationError as error:
+        raise SettingsError(refusal(Settings, error)) from None
 
 
-def _require_sense(settings: Settings) -> None:
-    """What several keys say together."""
-    if settings.is_private and settings.allowed_ips:
-        raise SettingsError("allowedIps: nothing is public with subnetId; keep one of the two")
-    if settings.raw_delete_days <= settings.raw_cool_days:
-        raise SettingsError(
-            f"rawDeleteDays: more than rawCoolDays, which is {settings.raw_cool_days}; found {settings.raw_delete_days}"
-        )
-    seen: dict[str, str] = {}
-    for cluster in settings.clusters:
-        other = seen.setdefault(cluster.name.lower(), cluster.sku)
-        require(
-            other is cluster.sku,
-            f"clusters: two are called '{cluster.name}', and letters' case does not count; rename one",
-        )
-
-
-def _clusters(found: object) -> tuple[Cluster, ...]:
-    if found is None:
-        return DEFAULT_CLUSTERS
-    example = "{name: gpu, sku: Standard_NC24ads_A100_v4, priority: lowPriority, maxNodes: 4, idleMinutes: 15}"
-    right = isinstance(found, list) and found and all(isinstance(one, dict) for one in found)
-    require(right, f"clusters: a list of tables such as {example}; found {shown(found)}")
-    assert isinstance(found, list)
-    return tuple(_cluster(index, one) for index, one in enumerate(found))
-
-
-def _cluster(index: int, table: Mapping[str, Any]) -> Cluster:
-    where = f"clusters[{index}]"
-    known = ("name", "sku", "priority", "maxNodes", "idleMinutes")
-    for key in table:
-        why = "; every cluster goes back to 0 nodes by itself" if key == "minNodes" else ""
-        require(key in known, f"{where}.{key}: no such key; {nearest(key, known)}{why}")
-    for key in ("name", "sku", "maxNodes"):
-        require(table.get(key) is not None, f"{where}.{key}: missing; every cluster has one")
-    name, sku, priority = str(table["name"]), str(table["sku"]), str(table.get("priority", "dedicated"))
-    require(
-        _CLUSTER_NAME.fullmatch(name),
-        f"{where}.name: 3 to 24 letters, digits and hyphens, a letter first, no hyphen and number last; found '{name}'",
-    )
-    require(_SKU.fullmatch(sku), f"{where}.sku: a size such as Standard_NC24ads_A100_v4; found '{sku}'")
-    return Cluster(
-        name=name,
-        sku=sku,
-        priority=PRIORITIES[choice(f"{where}.priority", priority, tuple(PRIORITIES))],
-        max_nodes=number(f"{where}.maxNodes", table["maxNodes"], 1, 1000, "nodes"),
-        idle_minutes=number(f"{where}.idleMinutes", table.get("idleMinutes", 15), 2, 120, "minutes"),
-    )
-
-
-def _tags(found: object) -> dict[str, str]:
-    if found is None:
-        return {}
-    require(isinstance(found, dict), f"tags: a table of names and texts; found {shown(found)}")
-    assert isinstance(found, dict)
-    require(len(found) <= 40, f"tags: at most 40, because Azure takes 50 and some are ours; found {len(found)}")
-    for name, value in found.items():
-        require(_TAG_NAME.fullmatch(name), f"tags: a name has up to 128 characters, none of <>%&\\?/; found '{name}'")
-        require(isinstance(value, str) and len(value) <= 256, f"tags.{name}: a text of at most 256 characters")
-    return dict(found)
+def setting_names() -> tuple[str, ...]:
+    """Every key that a stack's file may have."""
+    return tuple(field.alias or name for name, field in Settings.model_fields.items() if name != "stack")

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_azure_native import datafactory, managedidentity
+from pulumi_azure_native import datafactory
 
 from infra.pipelines import COPY, LINK, STORE, UNPACK, archive_activity, datasets, parameters, unpack_activities
-from infra.site import Site
+from infra.place import Site
 
-_CREDENTIAL = "factory_identity"
+KIND = "Microsoft.DataFactory/factories"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,14 +16,23 @@ class FactoryArgs:
     """What the factory needs."""
 
     site: Site
-    identity: managedidentity.UserAssignedIdentity
-    """Whom it acts as at the data account."""
     blob_endpoint: pulumi.Input[str]
+    account_kind: str
+    """Of the data account, StorageV2 or BlockBlobStorage."""
     copies_at_once: int
 
 
 class Factory(pulumi.ComponentResource):
-    """`factory`, which copies archives from the links of a mail; a link's signature is in no definition of it."""
+    """`factory`, which copies archives from the links of a mail; a link's signature is in no definition of it.
+
+    It comes to the data account as itself: only a system-assigned identity passes a closed firewall, and a linked
+    service with an endpoint and nothing else uses it.
+
+    Source:
+        https://learn.microsoft.com/azure/data-factory/data-factory-service-identity,
+        https://learn.microsoft.com/azure/data-factory/connector-azure-blob-storage ("System-assigned managed
+        identity").
+    """
 
     def __init__(self, name: str, args: FactoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mrikit:infra:Factory", name, None, opts)
@@ -33,9 +42,7 @@ class Factory(pulumi.ComponentResource):
             factory_name=args.site.global_name(),
             resource_group_name=args.site.resource_group_name,
             location=args.site.location,
-            identity=datafactory.FactoryIdentityArgs(
-                type=datafactory.FactoryIdentityType.USER_ASSIGNED, user_assigned_identities=[args.identity.id]
-            ),
+            identity=datafactory.FactoryIdentityArgs(type=datafactory.FactoryIdentityType.SYSTEM_ASSIGNED),
             # Its control plane: runs are started from anywhere, by who has the role.
             public_network_access=datafactory.PublicNetworkAccess.ENABLED,
             tags=args.site.tagged("datafactory"),
@@ -44,10 +51,11 @@ class Factory(pulumi.ComponentResource):
         made = self._datasets(self._services())
         self._pipeline(COPY, "Copies an archive as it is.", [archive_activity()], made)
         self._pipeline(UNPACK, "Copies the members of a tar or tar.gz archive.", unpack_activities(), made)
+        self.principal_id = self.factory.identity.apply(lambda identity: identity.principal_id if identity else "")
         self.register_outputs({"factory_name": self.factory.name})
 
     def _services(self) -> list[pulumi.Resource]:
-        """Where links lead, and the data account, by the identity alone."""
+        """Where links lead, and the data account, by the factory's own identity."""
         place = self._place()
         link = datafactory.LinkedService(
             LINK,
@@ -62,27 +70,15 @@ class Factory(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
             **place,
         )
-        credential = datafactory.CredentialOperation(
-            _CREDENTIAL,
-            credential_name=_CREDENTIAL,
-            properties=datafactory.ManagedIdentityCredentialArgs(
-                type="ManagedIdentity", resource_id=self._args.identity.id
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-            **place,
-        )
         store = datafactory.LinkedService(
             STORE,
             linked_service_name=STORE,
             properties=datafactory.AzureBlobStorageLinkedServiceArgs(
                 type="AzureBlobStorage",
                 service_endpoint=self._args.blob_endpoint,
-                account_kind="StorageV2",
-                credential=datafactory.CredentialReferenceArgs(
-                    type=datafactory.CredentialReferenceType.CREDENTIAL_REFERENCE, reference_name=_CREDENTIAL
-                ),
+                account_kind=self._args.account_kind,
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[credential]),
+            opts=pulumi.ResourceOptions(parent=self),
             **place,
         )
         return [link, store]

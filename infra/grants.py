@@ -1,56 +1,62 @@
-"""Which rights the estate gives: the least that each identity, and the team, can work with."""
+"""Which rights the estate gives: the least that each identity, and the team, can work with.
+
+The workspace's own identity is given its rights by Azure ML when the workspace is made, and a second assignment of
+the same role would be refused.
+
+Source:
+    https://learn.microsoft.com/training/modules/intro-azure-machine-learning-auth/4-authentication-between-azure-machine-learning-other-azure-services
+    (role assignments of a system-assigned identity: "Managed by Microsoft"),
+    https://github.com/MicrosoftDocs/azure-docs/issues/80040 ("The role assignment already exists").
+"""
+
+from collections.abc import Mapping
 
 import pulumi
 
-from infra.identity import Identities
 from infra.rights import Right
 from infra.storage import CONTAINERS, Storage
 
 COPIED_TO = ("raw", "datasets")
 """Containers that the Data Factory writes to."""
-_BLOB_READER, _BLOB_WRITER = "Storage Blob Data Reader", "Storage Blob Data Contributor"
+_BLOB_WRITER = "Storage Blob Data Contributor"
+_FILE_WRITER = "Storage File Data Privileged Contributor"
 
 
-def workspace_rights(
-    identities: Identities,
-    storage: Storage,
-    *,
-    vault_id: pulumi.Input[str],
-    registry_id: pulumi.Input[str],
-    insights_id: pulumi.Input[str],
+def compute_rights(
+    principal_id: pulumi.Input[str], storage: Storage, *, registry_id: pulumi.Input[str], vault_id: pulumi.Input[str]
 ) -> tuple[Right, ...]:
-    """What Azure ML asks for where the workspace has an identity of its own; the data account is none of it."""
-    work = storage.work.id
-    table = (
-        ("Contributor", "work-account", work),
-        (_BLOB_WRITER, "work-account", work),
-        ("Storage File Data Privileged Contributor", "work-account", work),
-        ("Contributor", "vault", vault_id),
-        ("Key Vault Administrator", "vault", vault_id),
-        ("Contributor", "registry", registry_id),
-        ("Contributor", "insights", insights_id),
-    )
-    identity = identities.workspace.principal_id
-    return tuple(_right("workspace", identity, *row) for row in table)
+    """What jobs need.
 
-
-def compute_rights(identities: Identities, storage: Storage, *, registry_id: pulumi.Input[str]) -> tuple[Right, ...]:
-    """Jobs read archives, write volumes and runs, leave logs at the workspace's account and pull container images."""
+    They copy archives, write volumes and runs, leave logs at the workspace's account, pull container images, and read
+    the links of a copy from the vault.
+    """
     table = (
-        (_BLOB_READER, "raw", storage.containers["raw"].id),
-        (_BLOB_WRITER, "datasets", storage.containers["datasets"].id),
-        (_BLOB_WRITER, "runs", storage.containers["runs"].id),
+        *((_BLOB_WRITER, name, storage.containers[name].id) for name in CONTAINERS),
         (_BLOB_WRITER, "work-account", storage.work.id),
         ("AcrPull", "registry", registry_id),
+        ("Key Vault Secrets User", "vault", vault_id),
     )
-    identity = identities.compute.principal_id
-    return tuple(_right("compute", identity, *row) for row in table)
+    return tuple(_right("compute", principal_id, *row) for row in table)
 
 
-def factory_rights(identities: Identities, storage: Storage) -> tuple[Right, ...]:
+def factory_rights(principal_id: pulumi.Input[str], storage: Storage) -> tuple[Right, ...]:
     """Copies are written where archives and volumes are."""
-    identity = identities.factory.principal_id
-    return tuple(_right("factory", identity, _BLOB_WRITER, name, storage.containers[name].id) for name in COPIED_TO)
+    return tuple(_right("factory", principal_id, _BLOB_WRITER, name, storage.containers[name].id) for name in COPIED_TO)
+
+
+def workspace_rights(principal_id: pulumi.Input[str], endpoints: Mapping[str, pulumi.Input[str]]) -> tuple[Right, ...]:
+    """The studio finds storage through the private endpoints that it may read.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-enable-studio-virtual-network (step 3 of "Configure").
+
+    Args:
+        principal_id: Of the workspace's identity.
+        endpoints: Ids of the accounts' private endpoints, by name.
+    """
+    return tuple(
+        _right("workspace", principal_id, "Reader", f"endpoint-{name}", one) for name, one in endpoints.items()
+    )
 
 
 def team_rights(
@@ -60,13 +66,25 @@ def team_rights(
     workspace_id: pulumi.Input[str],
     factory_id: pulumi.Input[str],
     registry_id: pulumi.Input[str],
+    vault_id: pulumi.Input[str],
 ) -> tuple[Right, ...]:
-    """People read and write data, submit jobs, start copies and push container images."""
+    """What people need.
+
+    They read and write data, submit jobs, read their logs, start copies, leave links in the vault and push container
+    images.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-disable-local-auth-storage (both roles on the
+        workspace's account, for everybody who works with it).
+    """
     table = (
         *((_BLOB_WRITER, name, storage.containers[name].id) for name in CONTAINERS),
+        (_BLOB_WRITER, "work-account", storage.work.id),
+        (_FILE_WRITER, "work-account", storage.work.id),
         ("AzureML Data Scientist", "workspace", workspace_id),
         ("Data Factory Contributor", "factory", factory_id),
         ("AcrPush", "registry", registry_id),
+        ("Key Vault Secrets Officer", "vault", vault_id),
     )
     return tuple(_right("team", group_id, *row, is_group=True) for row in table)
 

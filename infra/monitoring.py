@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import applicationinsights, monitor, operationalinsights
 
-from infra.site import Site
+from infra.place import Site
 
 _DAYS_KEPT = 30
 _GB_A_DAY = 1.0

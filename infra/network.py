@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network
 
-from infra.site import Site
+from infra.place import Site
 
 _ADDRESSES = "10.42.0.0/22"
 _BATCH_PORTS = "29876-29877"

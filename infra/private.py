@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import network, privatedns
 
-from infra.site import Site
+from infra.place import Site
 
 _ZONES = {
     "blob": ("privatelink.blob.core.windows.net",),
@@ -45,8 +45,10 @@ class PrivateEndpoints(pulumi.ComponentResource):
         network_id = args.subnet_id.rpartition("/subnets/")[0]
         wanted = dict.fromkeys(zone for target in args.targets for zone in _ZONES[target.part])
         zones = {zone: self._zone(zone, network_id, args.site) for zone in wanted}
-        for target in args.targets:
-            self._endpoint(target, [zones[zone] for zone in _ZONES[target.part]], args)
+        self.endpoints = {
+            target.name: self._endpoint(target, [zones[zone] for zone in _ZONES[target.part]], args)
+            for target in args.targets
+        }
         self.register_outputs({})
 
     def _zone(self, zone: str, network_id: str, site: Site) -> privatedns.PrivateZone:
@@ -71,7 +73,9 @@ class PrivateEndpoints(pulumi.ComponentResource):
         )
         return made
 
-    def _endpoint(self, target: Target, zones: list[privatedns.PrivateZone], args: PrivateEndpointsArgs) -> None:
+    def _endpoint(
+        self, target: Target, zones: list[privatedns.PrivateZone], args: PrivateEndpointsArgs
+    ) -> network.PrivateEndpoint:
         endpoint = network.PrivateEndpoint(
             f"endpoint-{target.name}",
             private_endpoint_name=args.site.name(target.name),
@@ -97,3 +101,4 @@ class PrivateEndpoints(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
+        return endpoint

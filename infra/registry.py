@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import containerregistry
 
-from infra.site import Site
+from infra.place import Site
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

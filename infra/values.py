@@ -5,8 +5,7 @@ import difflib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from infra.regions import REGIONS
 
@@ -20,73 +19,42 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SUBNET = re.compile(
     r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+"
 )
-_IMAGE_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_SKU = re.compile(r"Standard_[A-Z]{1,3}\d{1,3}[a-z]*(-\d+[a-z]*)?(_[A-Z][A-Za-z0-9]*)?(_v\d+)?")
+_PRIORITIES = {"dedicated": "Dedicated", "lowPriority": "LowPriority"}
+_CLUSTER_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9-]{2,23}")
+_STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,39}")
+_TAG_NAME = re.compile(r"[^<>%&\\?/]{1,128}")
 
 
 class SettingsError(Exception):
     """The configuration cannot be meant as it stands; the message is one line that names the key."""
 
 
-class Reader:
-    """Values by key, and which keys have been asked for."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-        self._asked: list[str] = []
-
-    def value(self, key: str) -> Any:  # noqa: ANN401 - whatever JSON holds
-        """The value, decoded where it is JSON of a list or an object; None if there is none."""
-        self._asked.append(key)
-        found = self._values.get(key)
-        if isinstance(found, str) and found.strip()[:1] in ("[", "{"):
-            try:
-                return json.loads(found)
-            except json.JSONDecodeError as error:
-                raise SettingsError(f"{key}: not JSON ({error.msg} at {error.pos})") from None
+def decoded(key: str, found: object) -> object:
+    """A value as it is meant, where it is JSON of a list or a table."""
+    if not isinstance(found, str) or found.strip()[:1] not in ("[", "{"):
         return found
-
-    def text(self, key: str, default: str) -> str:
-        """A text without blanks around it."""
-        found = self.value(key)
-        if found is None:
-            return default
-        require(isinstance(found, str), f"{key}: a text; found {shown(found)}")
-        return str(found).strip()
-
-    def texts(self, key: str) -> list[str]:
-        """A list of texts; an empty one if there is none."""
-        found = self.value(key)
-        if found is None or found == "":
-            return []
-        right = isinstance(found, list) and all(isinstance(one, str) for one in found)
-        require(right, f"{key}: a list of texts; found {shown(found)}")
-        return [one.strip() for one in found]
-
-    def number(self, key: str, default: int, least: int, most: int, what: str) -> int:
-        """A whole number within bounds; `what` says what it counts."""
-        found = self.value(key)
-        return default if found is None else number(key, found, least, most, what)
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        """True or false."""
-        found = self.value(key)
-        if found is None:
-            return default
-        words = {"true": True, "false": False}
-        require(str(found).lower() in words, f"{key}: true or false; found {shown(found)}")
-        return words[str(found).lower()]
-
-    def require_no_other(self) -> None:
-        """Refuse keys that nobody has asked for; they are misspelt."""
-        for key in self._values:
-            require(key in self._asked, f"{key}: no such key; {nearest(key, self._asked)}")
+    try:
+        return json.loads(found)
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"{key}: not JSON ({error.msg} at {error.pos})") from None
 
 
-def number(key: str, found: object, least: int, most: int, what: str) -> int:
-    """A whole number within bounds, as a number or its text."""
-    is_whole = isinstance(found, int | str) and not isinstance(found, bool) and re.fullmatch(r"-?\d+", str(found))
-    require(is_whole and least <= int(str(found)) <= most, f"{key}: {what}, {least} to {most:,}; found {shown(found)}")
-    return int(str(found))
+def no_flag(found: object) -> object:
+    """Anything but true and false, which pydantic would count as 1 and 0."""
+    if isinstance(found, bool):
+        raise ValueError  # noqa: TRY004 - pydantic passes other errors on
+    return found
+
+
+def stack(text: str) -> str:
+    """A stack's name, of which others are made."""
+    require(
+        _STACK.fullmatch(text),
+        f"stack: 1 to 40 letters, digits, - or _, a letter first, because names are made of it; found '{text}'",
+    )
+    return text
 
 
 def region(text: str) -> str:
@@ -107,8 +75,9 @@ def email(text: str) -> str:
     return text
 
 
-def month(text: str) -> dt.date | None:
+def month(found: object) -> dt.date | None:
     """The first of a month; None for an empty text."""
+    text = str(found or "").strip()
     if not text:
         return None
     right = re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-01", text) and text >= "2017-06"
@@ -155,17 +124,42 @@ def group(text: str) -> str:
     return text
 
 
-def image_tag(text: str) -> str:
-    """Tag of a container image, which stays what it is."""
-    require(_IMAGE_TAG.fullmatch(text), f"imageTag: letters, digits and any of ._-, not empty; found '{text}'")
-    require(text != "latest", "imageTag: 'latest' is another image tomorrow; name a version")
+def host(text: str) -> str:
+    """Name of a host that downloads come from."""
+    require(_HOST.fullmatch(text), f"downloadHosts: a host such as data.example.org; found '{text}'")
     return text
 
 
-def choice(key: str, text: str, choices: tuple[str, ...]) -> str:
-    """One of some words."""
-    require(text in choices, f"{key}: one of {', '.join(choices)}; found '{text}'")
+def cluster_name(text: str) -> str:
+    """Name of a cluster, as Azure ML takes it; pydantic says of which one."""
+    if not _CLUSTER_NAME.fullmatch(text):
+        raise ValueError(
+            f"3 to 24 letters, digits and hyphens, a letter first, no hyphen and number last; found '{text}'"
+        )
     return text
+
+
+def machine(text: str) -> str:
+    """Size of a machine."""
+    if not _SKU.fullmatch(text):
+        raise ValueError(f"a size such as Standard_NC24ads_A100_v4; found '{text}'")
+    return text
+
+
+def priority(found: object) -> str:
+    """Azure's word for a priority."""
+    if found not in _PRIORITIES:
+        raise ValueError(f"one of {', '.join(_PRIORITIES)}; found {shown(found)}")
+    return _PRIORITIES[str(found)]
+
+
+def tags(found: dict[str, object]) -> dict[str, str]:
+    """Names and texts that Azure takes for tags, beside ours."""
+    require(len(found) <= 40, f"tags: at most 40, because Azure takes 50 and some are ours; found {len(found)}")
+    for name, value in found.items():
+        require(_TAG_NAME.fullmatch(name), f"tags: a name has up to 128 characters, none of <>%&\\?/; found '{name}'")
+        require(isinstance(value, str) and len(value) <= 256, f"tags.{name}: a text of at most 256 characters")
+    return {name: str(value) for name, value in found.items()}
 
 
 def nearest(key: str, known: Sequence[str]) -> str:

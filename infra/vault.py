@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_azure_native import keyvault
 
-from infra.site import Site
+from infra.place import Site
 
 _DAYS_RECOVERABLE = 7
 

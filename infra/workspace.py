@@ -1,6 +1,6 @@
 """The Azure ML workspace: datastores that need no secret, and the environments that jobs run in."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -9,14 +9,15 @@ from pulumi_azure_native import (
     containerregistry,
     keyvault,
     machinelearningservices,
-    managedidentity,
 )
 from pulumi_azure_native import storage as azure_storage
 
-from infra.site import Site
+from infra.place import Site
 
 IMAGES = {"gpu": "mrikit", "cpu": "mrikit-cpu"}
 """Container images by what they run on; environments have the same names."""
+_IMAGE_TAG = "0.1.0"
+KIND = "Microsoft.MachineLearningServices/workspaces"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,21 +26,25 @@ class WorkspaceArgs:
 
     site: Site
     work_account: azure_storage.StorageAccount
-    data_account: azure_storage.StorageAccount
-    containers: tuple[str, ...]
-    """Containers of the data account, each a datastore of the same name."""
+    accounts: Mapping[str, azure_storage.StorageAccount]
+    """Account of each container, which is a datastore of the same name."""
     vault: keyvault.Vault
     insights: applicationinsights.Component
     registry: containerregistry.Registry
-    identity: managedidentity.UserAssignedIdentity
-    rights: tuple[pulumi.Resource, ...]
-    """What the identity has to have before the workspace is made."""
-    image_tag: str
     is_private: bool
+    protect: bool
+    """Whether the engine refuses to delete it, with all records of jobs."""
 
 
 class Workspace(pulumi.ComponentResource):
-    """`workspace`, whose own datastores are read with the user's identity, never with an account key."""
+    """`workspace`, whose own datastores are read with the user's identity, never with an account key.
+
+    Its identity is system-assigned: the firewall of its account knows no other, and Azure ML gives it its rights.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-secure-workspace-vnet,
+        https://learn.microsoft.com/azure/machine-learning/how-to-identity-based-service-authentication.
+    """
 
     def __init__(self, name: str, args: WorkspaceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mrikit:infra:Workspace", name, None, opts)
@@ -52,10 +57,7 @@ class Workspace(pulumi.ComponentResource):
             resource_group_name=args.site.resource_group_name,
             location=args.site.location,
             sku=ml.SkuArgs(name="Basic", tier=ml.SkuTier.BASIC),
-            identity=ml.ManagedServiceIdentityArgs(
-                type=ml.ManagedServiceIdentityType.USER_ASSIGNED, user_assigned_identities=[args.identity.id]
-            ),
-            primary_user_assigned_identity=args.identity.id,
+            identity=ml.ManagedServiceIdentityArgs(type=ml.ManagedServiceIdentityType.SYSTEM_ASSIGNED),
             storage_account=args.work_account.id,
             key_vault=args.vault.id,
             application_insights=args.insights.id,
@@ -64,15 +66,16 @@ class Workspace(pulumi.ComponentResource):
             public_network_access=access.DISABLED if args.is_private else access.ENABLED,
             v1_legacy_mode=False,
             tags=args.site.tagged("workspace"),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.rights)),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
-        self._datastores(args, args.containers)
+        self.principal_id = self.workspace.identity.apply(lambda identity: identity.principal_id if identity else "")
+        self._datastores(args)
         self.environments = {kind: self._environment(image, args) for kind, image in IMAGES.items()}
         self.register_outputs({"workspace_name": self.workspace.name})
 
-    def _datastores(self, args: WorkspaceArgs, containers: Iterable[str]) -> None:
+    def _datastores(self, args: WorkspaceArgs) -> None:
         ml = machinelearningservices
-        for container in containers:
+        for container, account in args.accounts.items():
             ml.Datastore(
                 f"{container}-store",
                 name=container,
@@ -81,7 +84,7 @@ class Workspace(pulumi.ComponentResource):
                 skip_validation=True,
                 properties=ml.AzureBlobDatastoreArgs(
                     datastore_type="AzureBlob",
-                    account_name=args.data_account.name,
+                    account_name=account.name,
                     container_name=container,
                     endpoint="core.windows.net",
                     protocol="https",
@@ -98,11 +101,11 @@ class Workspace(pulumi.ComponentResource):
         ml.EnvironmentVersion(
             f"{image}-environment",
             name=image,
-            version=args.image_tag,
+            version=_IMAGE_TAG,
             workspace_name=self.workspace.name,
             resource_group_name=args.site.resource_group_name,
             properties=ml.EnvironmentVersionPropertiesArgs(
-                image=pulumi.Output.concat(args.registry.login_server, f"/{image}:{args.image_tag}"),
+                image=pulumi.Output.concat(args.registry.login_server, f"/{image}:{_IMAGE_TAG}"),
                 os_type=ml.OperatingSystemType.LINUX,
                 is_anonymous=False,
                 tags=args.site.tagged("workspace"),
@@ -110,4 +113,4 @@ class Workspace(pulumi.ComponentResource):
             # Another tag is another version, and jobs that name the one before may go on.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
-        return f"{image}:{args.image_tag}"
+        return f"{image}:{_IMAGE_TAG}"

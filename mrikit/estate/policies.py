@@ -25,6 +25,12 @@ _OPEN = {"*", "0.0.0.0/0", "Internet", "Any"}
 _LARGEST_RANGE = 16
 """Addresses are opened in ranges of at most /16."""
 _ALERTS = {("Actual", 50), ("Actual", 80), ("Actual", 100), ("Forecasted", 100)}
+_SCIENTIST = "f6c7c914-8db3-469d-8ca1-694a8f32e121"
+"""AzureML Data Scientist, who submits jobs."""
+_ON_WORK = {
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "69566ab7-960f-475b-8e7c-b3118f30c6bd": "Storage File Data Privileged Contributor",
+}
 _TLS = ("TLS1_2", "TLS1_3")
 _OURS = ("project", "stack", "managed-by")
 
@@ -68,7 +74,10 @@ def networks_are_closed(record: Record) -> Iterator[str]:
 def deleted_data_can_be_had_back(record: Record) -> Iterator[str]:
     """Blobs, containers and secrets that are deleted are kept for a while, and archives go by a rule."""
     services = {one.inputs["accountName"]: one for one in record.of("storage:BlobServiceProperties")}
+    of_azure_ml = {one.inputs.get("storageAccount") for one in record.of("machinelearningservices:Workspace")}
     for account in record.of("storage:StorageAccount"):
+        if account.id in of_azure_ml:
+            continue
         service = services.get(account.azure_name)
         for key in ("deleteRetentionPolicy", "containerDeleteRetentionPolicy"):
             policy = (service.inputs.get(key) if service else None) or {}
@@ -80,6 +89,79 @@ def deleted_data_can_be_had_back(record: Record) -> Iterator[str]:
                 yield f"{one.name}: properties.{key} is not on"
     if not record.of("storage:ManagementPolicy"):
         yield "no lifecycle rule makes archives cheaper and deletes them"
+
+
+def rewritten_data_is_not_kept_for_long(record: Record) -> Iterator[str]:
+    """The account of runs, whose checkpoints are replaced all the time, keeps what was replaced for a day at most.
+
+    https://learn.microsoft.com/azure/storage/blobs/soft-delete-blob-overview: data that is often overwritten belongs
+    in an account without soft delete, because all that is kept is billed as if it were there.
+    """
+    accounts = {one.inputs["accountName"] for one in record.of("storage:BlobContainer") if one.azure_name == "runs"}
+    for one in record.of("storage:BlobServiceProperties"):
+        days = _at(one.inputs, "deleteRetentionPolicy.days") or 0
+        if one.inputs["accountName"] in accounts and days > 1:
+            yield f"{one.name}: deleteRetentionPolicy.days is {days}, not 1"
+
+
+def azure_ml_keeps_its_studio(record: Record) -> Iterator[str]:
+    """Nothing takes away the CORS rules that Azure ML puts into the blob service of its own account.
+
+    The provider's own words of `cors`: "If no CorsRule elements are included in the request body, all CORS rules will
+    be deleted" (https://www.pulumi.com/registry/packages/azure-native/api-docs/storage/blobserviceproperties/).
+    """
+    names = {one.id: one.azure_name for one in record.of("storage:StorageAccount")}
+    accounts = {names.get(one.inputs.get("storageAccount")) for one in record.of("machinelearningservices:Workspace")}
+    for one in record.of("storage:BlobServiceProperties"):
+        if one.inputs["accountName"] in accounts and not one.inputs.get("cors"):
+            yield f"{one.name}: its account is Azure ML's, whose CORS rules it would delete"
+
+
+def services_come_as_themselves(record: Record) -> Iterator[str]:
+    """The factory and the workspace have system-assigned identities, and are let in by rules where they go.
+
+    https://learn.microsoft.com/azure/data-factory/data-factory-service-identity: "Trusted bypass cannot utilize
+    user-assigned managed identities"; https://learn.microsoft.com/azure/machine-learning/how-to-secure-workspace-vnet:
+    the workspace is a resource instance of its accounts.
+    """
+    for one in record.of("datafactory:Factory", "machinelearningservices:Workspace"):
+        if "SystemAssigned" not in str(_at(one.inputs, "identity.type")):
+            yield f"{one.name}: identity.type is {_at(one.inputs, 'identity.type')}, which no firewall lets through"
+    for account in record.of("storage:StorageAccount"):
+        rules = _at(account.inputs, "networkRuleSet.resourceAccessRules") or []
+        let_in = {str(rule.get("resourceId")).lower() for rule in rules}
+        for one in _visitors(record, account):
+            if one.id.lower() not in let_in:
+                yield f"{account.name}: networkRuleSet.resourceAccessRules lack {one.name}, which goes there"
+
+
+def _visitors(record: Record, account: Declared) -> Iterator[Declared]:
+    """Services that go to an account: by a linked service, as its own account, by a datastore."""
+    address = f"https://{account.azure_name}."
+    endpoints = [str(_at(one.inputs, "properties.serviceEndpoint")) for one in record.of("datafactory:LinkedService")]
+    if any(one.startswith(address) for one in endpoints):
+        yield from record.of("datafactory:Factory")
+    stores = {_at(one.inputs, "properties.accountName") for one in record.of("machinelearningservices:Datastore")}
+    for one in record.of("machinelearningservices:Workspace"):
+        if account.azure_name in stores or one.inputs.get("storageAccount") == account.id:
+            yield one
+
+
+def people_see_logs(record: Record) -> Iterator[str]:
+    """A group that may submit jobs may also read and write blobs and files of the workspace's account.
+
+    https://learn.microsoft.com/azure/machine-learning/how-to-disable-local-auth-storage: everybody who works with the
+    workspace needs both roles there, since nobody has a key.
+    """
+    given = {
+        (one.inputs.get("principalId"), one.inputs.get("scope"), str(one.inputs.get("roleDefinitionId"))[-36:])
+        for one in record.of("authorization:RoleAssignment")
+    }
+    for workspace in record.of("machinelearningservices:Workspace"):
+        for who in sorted({str(who) for who, scope, role in given if (scope, role) == (workspace.id, _SCIENTIST)}):
+            for role, kind in _ON_WORK.items():
+                if (who, workspace.inputs.get("storageAccount"), role) not in given:
+                    yield f"{workspace.name}: {who} submits jobs, and is no {kind} on its account"
 
 
 def nobody_has_a_password(record: Record) -> Iterator[str]:
@@ -173,8 +255,11 @@ def the_factory_is_whole(record: Record) -> Iterator[str]:
             yield from _careful(f"{one.name}: {activity['name']}", activity)
     for one in record.of("datafactory:LinkedService"):
         properties = one.inputs["properties"]
-        if properties["type"] == "AzureBlobStorage" and not properties.get("credential"):
-            yield f"{one.name}: without an identity"
+        # An endpoint and nothing else means the factory's own identity.
+        if properties["type"] == "AzureBlobStorage" and not properties.get("serviceEndpoint"):
+            yield f"{one.name}: properties.serviceEndpoint is not set, and only with it the factory comes as itself"
+        if properties.get("credential"):
+            yield f"{one.name}: properties.credential is a user-assigned identity, which no firewall lets through"
         if properties["type"] == "HttpServer" and properties.get("enableServerCertificateValidation") is not True:
             yield f"{one.name}: enableServerCertificateValidation is not on"
 
@@ -204,6 +289,10 @@ RULES: tuple[Rule, ...] = (
     traffic_is_encrypted,
     networks_are_closed,
     deleted_data_can_be_had_back,
+    rewritten_data_is_not_kept_for_long,
+    azure_ml_keeps_its_studio,
+    services_come_as_themselves,
+    people_see_logs,
     nobody_has_a_password,
     idle_clusters_cost_nothing,
     private_means_private,
@@ -236,11 +325,13 @@ def copies_of(activities: list[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]
 
 
 def _careful(where: str, activity: Mapping[str, Any]) -> Iterator[str]:
-    """A copy hides what it is given, tries again, and ends."""
+    """A copy hides what it is given but not its progress, tries again, and ends."""
     policy = activity.get("policy") or {}
-    for key in ("secureInput", "secureOutput"):
-        if policy.get(key) is not True:
-            yield f"{where}: policy.{key} is not on"
+    if policy.get("secureInput") is not True:
+        yield f"{where}: policy.secureInput is not on"
+    # https://learn.microsoft.com/azure/data-factory/concepts-pipelines-activities: what is secure is not logged.
+    if policy.get("secureOutput"):
+        yield f"{where}: policy.secureOutput hides how far it is"
     if not (1 <= (policy.get("retry") or 0) <= 10 and 30 <= (policy.get("retryIntervalInSeconds") or 0) <= 86_400):
         yield f"{where}: policy.retry does not try again"
     if not policy.get("timeout"):

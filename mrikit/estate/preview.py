@@ -14,6 +14,9 @@ ROLES = {
     "8311e382-0749-4cb8-b61a-304f252e45ec": "AcrPush",
     "f6c7c914-8db3-469d-8ca1-694a8f32e121": "AzureML Data Scientist",
     "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "b86a8fe4-44ce-4948-aee5-eccb2c155cd7": "Key Vault Secrets Officer",
+    "4633458b-17de-408a-b874-0445c86b69e6": "Key Vault Secrets User",
+    "acdd72a7-3385-48ef-bd42-f606fba81ae7": "Reader",
     "673868aa-7521-48a0-acc6-0f60742d39f5": "Data Factory Contributor",
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
@@ -75,8 +78,12 @@ def _components(record: Record) -> list[dict[str, Any]]:
 
 def _rights(record: Record) -> list[dict[str, str]]:
     """Who may do what, on what."""
-    names = {one.principal_id: one.azure_name for one in record.resources if one.principal_id}
     ids = {one.id: f"{one.type.partition(':')[2]} {one.azure_name}" for one in record.resources}
+    names = {
+        one.principal_id: one.azure_name if one.type == "managedidentity:UserAssignedIdentity" else ids[one.id]
+        for one in record.resources
+        if one.principal_id
+    }
     rows = []
     for one in record.of("authorization:RoleAssignment"):
         role = str(one.inputs["roleDefinitionId"]).rpartition("/")[2]
@@ -108,13 +115,19 @@ def _reached_from(one: Declared) -> str:
     properties: Mapping[str, Any] = one.inputs["properties"] if one.type == "keyvault:Vault" else one.inputs
     rules = properties.get("networkRuleSet") or properties.get("networkAcls")
     trusted = "services of Azure that it trusts" if rules and rules.get("bypass") == "AzureServices" else ""
+    services = [_service(str(rule["resourceId"])) for rule in (rules or {}).get("resourceAccessRules") or []]
     if properties.get("publicNetworkAccess") == "Disabled":
-        return ", ".join(filter(None, ["private endpoint", trusted]))
+        return ", ".join(filter(None, ["private endpoint", *services, trusted]))
     if rules is None:
         return "anywhere, with a role"
     named = [rule["iPAddressOrRange"] for rule in rules.get("ipRules") or []]
     nodes = ["the nodes' subnet"] if rules.get("virtualNetworkRules") else []
-    return ", ".join(filter(None, [*named, *nodes, trusted])) or "nowhere"
+    return ", ".join(filter(None, [*named, *nodes, *services, trusted])) or "nowhere"
+
+
+def _service(resource_id: str) -> str:
+    """A service that is let in as itself, in words."""
+    return "the factory" if "/Microsoft.DataFactory/" in resource_id else "the workspace"
 
 
 def _cluster(one: Declared) -> dict[str, Any]:

@@ -7,6 +7,7 @@ what it prints. Azure's side is played as far as programs look at it: ids, endpo
 """
 
 import json
+import os
 import runpy
 import sys
 import uuid
@@ -42,6 +43,8 @@ class AzureMocks(runtime.Mocks):
                 **identity,
                 "userAssignedIdentities": dict.fromkeys(identity["userAssignedIdentities"]),
             }
+        if _is_itself(args.inputs):
+            outputs["identity"] = {**outputs["identity"], "principalId": _principal(args.typ, name, args.inputs)}
         return resource_id(args.typ, args.inputs, SUBSCRIPTION), outputs | _computed(args.typ, name)
 
     def call(self, args: runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
@@ -71,7 +74,7 @@ def describe(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
     inputs = _plain(rpc.deserialize_properties(request.object))
     name = path_names(request.type, inputs)[-1] if request.custom else ""
     return {
-        "principal_id": _computed(request.type, name).get("principalId", ""),
+        "principal_id": _principal(request.type, name, inputs),
         "type": request.type,
         "name": request.name,
         "parent": request.parent,
@@ -90,6 +93,8 @@ def run(program: str, project: str, stack: str, config: Mapping[str, str]) -> di
     monitor = RecordingMonitor(answers)
     runtime.set_mocks(answers, project=project, stack=stack, preview=False, monitor=monitor)
     runtime.set_all_config(dict(config))
+    # As the engine hands it over; a program sees here which keys there are.
+    os.environ["PULUMI_CONFIG"] = json.dumps(dict(config))
     outputs: dict[str, Any] = {}
 
     @runtime.test  # type: ignore[untyped-decorator]
@@ -105,11 +110,25 @@ def run(program: str, project: str, stack: str, config: Mapping[str, str]) -> di
 def _computed(pulumi_type: str, name: str) -> dict[str, Any]:
     """What Azure adds to a resource, as far as programs ask for it."""
     kind = pulumi_type.rpartition(":")[2]
-    if kind == "StorageAccount":
-        return {"primaryEndpoints": {"blob": f"https://{name}.blob.core.windows.net/"}}
     if kind == "UserAssignedIdentity":
-        return {key: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{key}/{name}")) for key in ("principalId", "clientId")}
+        return {key: _guid(key, name) for key in ("principalId", "clientId")}
     return {"loginServer": f"{name}.azurecr.io"} if kind == "Registry" else {}
+
+
+def _principal(pulumi_type: str, name: str, inputs: Mapping[str, Any]) -> str:
+    """Object id of an identity, and of a resource that has one itself; empty for others."""
+    # Services of two kinds may have the same name.
+    own = _guid(f"principalId/{pulumi_type}", name) if _is_itself(inputs) else ""
+    return str(_computed(pulumi_type, name).get("principalId", own))
+
+
+def _is_itself(inputs: Mapping[str, Any]) -> bool:
+    identity = inputs.get("identity")
+    return isinstance(identity, Mapping) and "SystemAssigned" in str(identity.get("type"))
+
+
+def _guid(key: str, name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{key}/{name}"))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON holds

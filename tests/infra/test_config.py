@@ -12,6 +12,7 @@ from infra.config import DEFAULT_CLUSTERS, Settings, read_settings
 from infra.values import SettingsError
 
 ROOT = Path(__file__).parents[2]
+SUBNET = "/subscriptions/a/resourceGroups/b/providers/Microsoft.Network/virtualNetworks/c/subnets/d"
 GPU = {"name": "gpu", "sku": "Standard_NC24ads_A100_v4", "priority": "lowPriority", "maxNodes": 4, "idleMinutes": 15}
 
 
@@ -72,6 +73,11 @@ def test_a_stack_of_another_project_is_refused():
         read_settings({"other:location": "westeurope"}, "dev")
 
 
+def test_the_name_of_the_stack_is_no_setting():
+    with pytest.raises(SettingsError, match="stack: no setting; `pulumi stack select` names the stack"):
+        read_settings({"mrikit:stack": "prod"}, "dev")
+
+
 def test_the_one_key_without_a_default_says_how_to_set_it():
     with pytest.raises(SettingsError, match=r"adminEmail: missing; `pulumi config set adminEmail you@example\.org`"):
         read_settings({}, "dev")
@@ -102,12 +108,19 @@ def test_the_one_key_without_a_default_says_how_to_set_it():
         ({"allowedIps": "[203"}, "allowedIps: not JSON"),
         ({"subnetId": "my-subnet"}, "subnetId: /subscriptions/.*; found 'my-subnet'"),
         ({"teamGroupId": "mri"}, "teamGroupId: a GUID"),
-        ({"storageSku": "Premium_LRS"}, "storageSku: one of Standard_LRS, .*; found 'Premium_LRS'"),
+        ({"storageSku": "Premium_GRS"}, "storageSku: one of Standard_LRS, .*, Premium_ZRS; found 'Premium_GRS'"),
+        ({"network": "open"}, "network: one of public, private, managed; found 'open'"),
+        ({"network": "private"}, "subnetId: a subnet of yours goes with network private, .*; network is private"),
+        ({"network": "managed", "subnetId": SUBNET}, "subnetId: .*; network is managed"),
+        ({"registryTier": "Free"}, "registryTier: one of Basic, Standard, Premium; found 'Free'"),
+        ({"stopAtBudget": "often"}, "stopAtBudget: true or false; found 'often'"),
+        ({"lockData": "maybe"}, "lockData: true or false; found 'maybe'"),
+        ({"downloadHosts": ["https://a.org/b"]}, "downloadHosts: a host such as data.example.org; found 'https://a.org/b'"),
+        ({"downloadHosts": "a.org"}, "downloadHosts: a list of texts; found 'a.org'"),
         ({"rawDeleteDays": 3}, "rawDeleteDays: more than rawCoolDays, which is 7; found 3"),
         ({"softDeleteDays": 366}, "softDeleteDays: days, 1 to 365; found '366'"),
         ({"copiesAtOnce": 51}, "copiesAtOnce: archives, 1 to 50; found '51'"),
-        ({"imageTag": "latest"}, "imageTag: 'latest' is another image tomorrow"),
-        ({"imageTag": "a b"}, "imageTag: letters, digits"),
+        ({"imageTag": "0.1.0"}, "imageTag: no setting any more, because `mrikit image push` registers images; `pulumi"),
         ({"protectData": "maybe"}, "protectData: true or false; found 'maybe'"),
         ({"generation": 0}, "generation: "),
         ({"alowedIps": []}, "alowedIps: no such key; did you mean 'allowedIps'"),
@@ -154,9 +167,9 @@ def test_two_clusters_of_one_name_are_refused_whatever_the_case():
 
 
 def test_a_network_of_ones_own_goes_without_public_addresses():
-    subnet = "/subscriptions/a/resourceGroups/b/providers/Microsoft.Network/virtualNetworks/c/subnets/d"
-    assert read(subnetId=subnet).is_private
-    assert refusal(subnetId=subnet, allowedIps=["203.0.113.0/24"]).startswith(
+    assert read(subnetId=SUBNET).is_private
+    assert read(subnetId=SUBNET) == read(subnetId=SUBNET, network="private")
+    assert refusal(subnetId=SUBNET, allowedIps=["203.0.113.0/24"]).startswith(
         "allowedIps: nothing is public with subnetId"
     )
 

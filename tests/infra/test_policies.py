@@ -59,7 +59,22 @@ CHANGES = [
     ("networks are closed", VAULT, "vault", "properties.networkAcls", None),
     ("networks are closed", "network:NetworkSecurityGroup", "nodes-rules", "securityRules.0.sourceAddressPrefix", "*"),
     ("deleted data can be had back", "storage:BlobServiceProperties", "data-blobs", "deleteRetentionPolicy", None),
-    ("deleted data can be had back", "storage:BlobServiceProperties", "work-blobs", "deleteRetentionPolicy.days", 0),
+    ("deleted data can be had back", "storage:BlobServiceProperties", "runs-blobs", "deleteRetentionPolicy.days", 0),
+    (
+        "rewritten data is not kept for long",
+        "storage:BlobServiceProperties",
+        "runs-blobs",
+        "deleteRetentionPolicy.days",
+        7,
+    ),
+    ("azure ml keeps its studio", "storage:BlobServiceProperties", "data-blobs", "accountName", "mridevwork5fdd2980"),
+    ("services come as themselves", "datafactory:Factory", "factory", "identity.type", "UserAssigned"),
+    ("services come as themselves", WORKSPACE, "workspace", "identity.type", "UserAssigned"),
+    ("services come as themselves", ACCOUNT, "data", "networkRuleSet.resourceAccessRules", None),
+    ("services come as themselves", ACCOUNT, "data", "networkRuleSet.resourceAccessRules.0.resourceId", "/other"),
+    ("services come as themselves", ACCOUNT, "data", "networkRuleSet.resourceAccessRules.1.resourceId", "/other"),
+    ("services come as themselves", ACCOUNT, "runs", "networkRuleSet.resourceAccessRules", []),
+    ("services come as themselves", ACCOUNT, "work", "networkRuleSet.resourceAccessRules", []),
     (
         "deleted data can be had back",
         "storage:BlobServiceProperties",
@@ -118,7 +133,7 @@ CHANGES = [
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.outputs.0.parameters.more", "x"),
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.dependsOn", [{"activity": "nothing"}]),
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.secureInput", False),
-    ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.secureOutput", None),
+    ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.secureOutput", True),
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.retry", 0),
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.retryIntervalInSeconds", 5),
     ("the factory is whole", PIPELINE, "copy-archive", "activities.0.policy.timeout", None),
@@ -142,14 +157,8 @@ CHANGES = [
     ),
     ("the factory is whole", "datafactory:Dataset", "store_blob", "properties.linkedServiceName.referenceName", "gone"),
     ("the factory is whole", "datafactory:Dataset", "link_tar", "properties.parameters.relativeUrl", None),
-    (
-        "the factory is whole",
-        SERVICE,
-        "data_account",
-        "properties.credential.referenceName",
-        "gone",
-    ),
-    ("the factory is whole", SERVICE, "data_account", "properties.credential", None),
+    ("the factory is whole", SERVICE, "data_account", "properties.credential", {"type": "CredentialReference"}),
+    ("the factory is whole", SERVICE, "data_account", "properties.serviceEndpoint", None),
     ("the factory is whole", SERVICE, "download_link", "properties.parameters", None),
     (
         "the factory is whole",
@@ -218,8 +227,19 @@ def test_secrets_are_noticed_by_their_mark_and_in_outputs(records):
     assert broken_rules(leaking) == {"nothing is secret": ["output url looks like a secret"]}
 
 
+@pytest.mark.parametrize("role", ["storage-blob-data-contributor", "storage-file-data-privileged-contributor"])
+def test_a_team_that_submits_jobs_without_seeing_logs_is_noticed(records, role):
+    record = records["prod"]
+    name = f"team-{role}-work-account"
+    kept = tuple(one for one in record.resources if one.name != name)
+    assert len(kept) == len(record.resources) - 1
+    broken = broken_rules(replace(record, resources=kept))
+    assert list(broken) == ["people see logs"]
+    assert "submits jobs, and is no Storage" in broken["people see logs"][0]
+
+
 def test_every_rule_has_a_change_that_breaks_it():
-    tested = {rule for rule, *_ in CHANGES} | {"private means private", "names are unique"}
+    tested = {rule for rule, *_ in CHANGES} | {"private means private", "names are unique", "people see logs"}
     assert tested == {rule.__name__.replace("_", " ") for rule in RULES}
 
 
@@ -233,6 +253,9 @@ EDITS = [
     ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'", "networks are closed"),
     ("vault.py", "default_action=keyvault.NetworkRuleAction.DENY", "default_action='Allow'", "networks are closed"),
     ("network.py", 'f"BatchNodeManagement.{site.location}"', "'*'", "networks are closed"),
+    ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7", "rewritten data is not kept for long"),
+    ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
+    ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),
     ("storage.py", "PolicyArgs(enabled=True", "PolicyArgs(enabled=False", "deleted data can be had back"),
     ("storage.py", "        self._lifecycle(args)\n", "", "deleted data can be had back"),
     ("vault.py", "enable_purge_protection=True", "enable_purge_protection=None", "deleted data can be had back"),
@@ -245,8 +268,9 @@ EDITS = [
     ("compute.py", 'f"PT{cluster.idle_minutes}M"', "None", "idle clusters cost nothing"),
     ("rights.py", "scope=right.scope", "scope=definitions.split('/providers')[0]", "rights are narrow"),
     ("rights.py", "kinds.GROUP if right.is_group else kinds.SERVICE_PRINCIPAL", "None", "rights are narrow"),
-    ("site.py", '"project": PROJECT, ', "", "everything is tagged"),
+    ("place.py", '"project": PROJECT, ', "", "everything is tagged"),
     ("pipelines.py", "secure_input=True", "secure_input=False", "the factory is whole"),
+    ("pipelines.py", "secure_output=False", "secure_output=True", "the factory is whole"),
     ("pipelines.py", '"relativeUrl": "SecureString"', '"relativeUrl": "String"', "the factory is whole"),
     ("datafactory.py", "concurrency=self._args.copies_at_once,", "", "the factory is whole"),
     ("budget.py", "_SHARES = (50, 80, 100)", "_SHARES = (50, 100)", "a budget warns"),

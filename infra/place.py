@@ -20,6 +20,10 @@ class Site:
     """The stack's name."""
     suffix: str
     """8 hexadecimal digits that tell this stack's global names from everybody else's."""
+    data_suffix: str
+    """The same for what holds data, whose names no generation changes."""
+    subscription_id: str
+    """The subscription of everything."""
     location: str
     """The region."""
     resource_group_name: pulumi.Input[str]
@@ -36,8 +40,22 @@ class Site:
         return f"{PROJECT}-{self._short()}-{self.suffix}"
 
     def plain_name(self, part: str = "") -> str:
-        """For what is unique in all of Azure and takes letters and digits only: `mridevdata1a2b3c4d`."""
+        """For what is unique in all of Azure and takes letters and digits only: `mridevimages1a2b3c4d`."""
         return f"mri{self._short()}{part}{self.suffix}"
+
+    def data_name(self, part: str) -> str:
+        """The same for an account that holds data: `mridevdata1a2b3c4d`."""
+        return f"mri{self._short()}{part}{self.data_suffix}"
+
+    def resource_id(self, kind: str, name: str) -> str:
+        """Id of a part before it is made, where waiting for it would be a circle.
+
+        Args:
+            kind: Its type, such as Microsoft.DataFactory/factories.
+            name: Its name.
+        """
+        group = f"/subscriptions/{self.subscription_id}/resourceGroups/{self.name()}"
+        return f"{group}/providers/{kind}/{name}"
 
     def tagged(self, component: str) -> dict[str, str]:
         """The tags of a part."""
@@ -47,9 +65,9 @@ class Site:
         return re.sub(r"[^a-z0-9]", "", self.stack.lower())[:_SHORT]
 
 
-def make_suffix(subscription_id: str, settings: Settings) -> str:
+def make_suffix(subscription_id: str, stack: str, generation: int) -> str:
     """8 hexadecimal digits from all that tells one stack from another."""
-    words = "/".join((subscription_id, PROJECT, settings.stack, str(settings.generation)))
+    words = "/".join((subscription_id, PROJECT, stack, str(generation)))
     return hashlib.sha256(words.encode()).hexdigest()[:8]
 
 
