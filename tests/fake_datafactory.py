@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from https_server import HttpsServer, refusal
 
@@ -22,10 +23,18 @@ COPY_PARAMETERS = {
     "folder": {"type": "String", "defaultValue": ""},
     "fileName": {"type": "String"},
 }
+GOLDEN = Path(__file__).parent / "infra" / "golden" / "dev.json"
 _FACTORY = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers/Microsoft\.DataFactory"
     r"/factories/(?P<factory>[^/]+)/(?P<rest>.*)"
 )
+
+
+def deployed_policy(pipeline="copy archive"):
+    """What the estate's program says of the copy in a pipeline."""
+    resources = json.loads(GOLDEN.read_text())["resources"]
+    (found,) = [one["inputs"] for one in resources if one["inputs"].get("pipelineName") == pipeline]
+    return found["activities"][0]["policy"]
 
 
 @dataclass
@@ -86,6 +95,7 @@ class FakeDataFactory:
         self.subscription = "0a1b2c3d-0000-4000-8000-00000000000f"
         self.group, self.factory = "mrikit-dev", "mrikit-dev-factory"
         self.pipelines = {"copy archive": COPY_PARAMETERS}
+        self.policy = deployed_policy()
         self.runs = {}
         self.scripts = {}  # file name -> steps
         self.faults = defaultdict(list)  # operation -> (status, headers, body), taken one by one
@@ -174,7 +184,10 @@ class FakeDataFactory:
 
     def _query_activities(self, parts, body):
         _require_window(body)
-        return 200, {}, {"value": self.runs[parts[1]].step.activities}
+        activities = self.runs[parts[1]].step.activities
+        if self.policy["secureOutput"]:
+            activities = [{**one, "output": {}} for one in activities]  # secure output is not logged
+        return 200, {}, {"value": activities}
 
     def _query_runs(self, _parts, body):
         _require_window(body)

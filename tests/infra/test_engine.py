@@ -25,7 +25,7 @@ TOLD_BY_AZURE = {
     *("resourceGroupName", "accountName", "workspaceName", "factoryName", "virtualNetworkName"),
     # ids, and names made of them
     *("id", "scope", "principalId", "resourceId", "resourceUri", "workspaceId", "workspaceResourceId"),
-    *("userAssignedIdentities", "primaryUserAssignedIdentity", "virtualNetworkResourceId", "roleAssignmentName"),
+    *("userAssignedIdentities", "virtualNetworkResourceId", "roleAssignmentName"),
     *("storageAccount", "keyVault", "applicationInsights", "containerRegistry"),
     # addresses
     *("serviceEndpoint", "image"),
@@ -44,6 +44,8 @@ REFUSED = {
         {"mrikit:clusters": json.dumps([{key: CLUSTER[key] for key in ("name", "sku", "priority")}])},
         "clusters[0].maxNodes:",
     ),
+    "a key that is misspelt": ({"mrikit:alowedIps": "[]"}, "alowedIps: no such key"),
+    "a key that was one once": ({"mrikit:imageTag": "0.1.0"}, "imageTag: no setting any more"),
     "two clusters of one name": ({"mrikit:clusters": json.dumps([CLUSTER, {**CLUSTER, "name": "GPU"}])}, "clusters:"),
     "a range mistyped": ({"mrikit:allowedIps": '["203.0.113.0/42"]'}, "allowedIps:"),
 }
@@ -114,15 +116,20 @@ def test_every_component_says_when_it_is_complete(up):
     assert components == {one.request.parent for one in up.resources}
 
 
-def test_the_workspace_waits_for_the_rights_of_its_identity(up):
-    identity = up.one("managedidentity:UserAssignedIdentity", "workspace-identity").urn
-    rights = {
-        one.urn
-        for one in up.of("authorization:RoleAssignment")
-        if identity in one.request.propertyDependencies["principalId"].urns
-    }
-    assert len(rights) == 7
-    assert rights <= dependencies(up.one("machinelearningservices:Workspace", "workspace"))
+def test_nothing_waits_for_rights_which_take_minutes_to_work(up):
+    rights = {one.urn for one in up.of("authorization:RoleAssignment")}
+    assert len(rights) == 8
+    assert not [one.urn for one in up.registered if rights & dependencies(one)]
+
+
+def test_factory_and_workspace_are_let_in_by_rules_that_wait_for_neither(up):
+    (workspace,), (factory,) = up.of("machinelearningservices:Workspace"), up.of("datafactory:Factory")
+    services = {"data": {factory, workspace}, "runs": {workspace}, "work": {workspace}}
+    for part, let_in in services.items():
+        account = up.one("storage:StorageAccount", part)
+        rules = account.inputs["networkRuleSet"]["resourceAccessRules"]
+        assert {rule["resourceId"] for rule in rules} == {one.id for one in let_in}
+        assert not dependencies(account) & {one.urn for one in let_in}
 
 
 def test_pipelines_wait_for_datasets_and_datasets_for_services(up):
@@ -130,14 +137,16 @@ def test_pipelines_wait_for_datasets_and_datasets_for_services(up):
     services = {one.urn for one in up.of("datafactory:LinkedService")}
     assert all(datasets <= dependencies(one) for one in up.of("datafactory:Pipeline"))
     assert all(services <= dependencies(one) for one in up.of("datafactory:Dataset"))
-    (credential,) = up.of("datafactory:CredentialOperation")
-    assert credential.urn in dependencies(up.one("datafactory:LinkedService", "data_account"))
 
 
-def test_data_is_protected_and_nothing_else(up):
+def test_what_up_cannot_bring_back_is_protected(up):
     protected = {(one.type, one.name) for one in up.registered if one.request.protect}
-    containers = {("storage:BlobContainer", name) for name in ("raw", "datasets", "runs")}
-    assert protected == {("storage:StorageAccount", "data"), *containers}
+    assert protected >= {
+        ("resources:ResourceGroup", "group"),
+        ("machinelearningservices:Workspace", "workspace"),
+        *(("storage:StorageAccount", name) for name in ("data", "runs", "work")),
+        *(("storage:BlobContainer", name) for name in ("raw", "datasets", "runs")),
+    }
 
 
 def test_the_first_month_of_the_budget_stays(up):

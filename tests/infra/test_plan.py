@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from mrikit.estate.costs import estimate
+from mrikit.estate.declared import record_program
 from mrikit.estate.preview import ROLES, plan_facts
 from mrikit.estate.prices import load_prices
+from mrikit.estate.stack_file import read_stack
+
+from .conftest import STACKS
 
 GOLDEN = Path(__file__).parent / "golden"
 PRICES = load_prices()
+CONFIG = read_stack(STACKS["dev"], Path(__file__).parents[2]).config
 
 
 def golden(record):
@@ -34,6 +39,28 @@ def test_a_stack_declares_what_it_did_before(record):
     assert golden(record) == file.read_text()
 
 
+def test_a_generation_renames_all_that_azure_holds_back_and_no_data(records):
+    second = record_program({**CONFIG, "mrikit:generation": "2"}, "dev")
+    first = records["dev"]
+    ids = [{(one.type, one.name): one.id for one in record.resources} for record in (first, second)]
+    renamed = {kind for kind, name in ids[0] if ids[0][kind, name] != ids[1][kind, name]}
+    assert {"keyvault:Vault", "machinelearningservices:Workspace", "datafactory:Factory"} <= renamed
+    assert not [kind for kind in renamed if kind.startswith("storage:")]
+
+
+def test_a_premium_account_holds_block_blobs_and_has_no_tiers():
+    record = record_program({**CONFIG, "mrikit:storageSku": "Premium_ZRS"}, "dev")
+    accounts = {one.name: one.inputs for one in record.of("storage:StorageAccount")}
+    assert (accounts["data"]["kind"], accounts["data"]["sku"]["name"]) == ("BlockBlobStorage", "Premium_ZRS")
+    assert (accounts["runs"]["kind"], accounts["runs"]["sku"]["name"]) == ("StorageV2", "Standard_ZRS")
+    assert "accessTier" not in accounts["data"]
+    (lifecycle,) = record.of("storage:ManagementPolicy")
+    (rule,) = lifecycle.inputs["policy"]["rules"]
+    assert list(rule["definition"]["actions"]["baseBlob"]) == ["delete"]
+    (store,) = [one for one in record.of("datafactory:LinkedService") if one.name == "data_account"]
+    assert store.inputs["properties"]["accountKind"] == "BlockBlobStorage"
+
+
 def test_names_differ_between_stacks_and_stay_for_one(records):
     ids = {stack: {one.id for one in records[stack].resources} for stack in ("dev", "prod", "private")}
     assert not ids["dev"] & ids["prod"]
@@ -49,18 +76,27 @@ def test_roles_are_called_what_they_are(record):
 
 def test_rights_name_identities_groups_and_resources(records):
     rows = {tuple(row.values()) for row in plan_facts(records["prod"], PRICES, 1.0)["rights"]}
-    assert ("mrikit-prod-compute", "Storage Blob Data Reader", "BlobContainer raw") in rows
-    assert ("mrikit-prod-factory", "Storage Blob Data Contributor", "BlobContainer datasets") in rows
+    assert ("mrikit-prod-compute", "Storage Blob Data Contributor", "BlobContainer raw") in rows
+    assert ("Factory mrikit-prod-0e120d09", "Storage Blob Data Contributor", "BlobContainer datasets") in rows
+    assert not [row for row in rows if row[0].startswith("Workspace")]
     team = {(role, what.split()[0]) for who, role, what in rows if who.startswith("Group 0f1e2d3c")}
     assert ("AzureML Data Scientist", "Workspace") in team
     assert ("Data Factory Contributor", "Factory") in team
-    # Nobody may delete archives but the team, and nobody's right reaches the whole data account.
+    assert {
+        ("Key Vault Secrets Officer", "Vault"),
+        ("Storage File Data Privileged Contributor", "StorageAccount"),
+    } <= team
+    # Nobody's right reaches the whole data account.
     assert not any(what.startswith("StorageAccount mriproddata") for _, _, what in rows)
 
 
 def test_ways_in_are_the_named_addresses_the_nodes_and_trusted_services(records):
-    ways = {row["what"].split()[0]: row["from"] for row in plan_facts(records["prod"], PRICES, 1.0)["ways_in"]}
-    assert ways["account"] == "203.0.113.0/24, 198.51.100.7, the nodes' subnet, services of Azure that it trusts"
+    ways = {row["what"]: row["from"] for row in plan_facts(records["prod"], PRICES, 1.0)["ways_in"]}
+    named = "203.0.113.0/24, 198.51.100.7, the nodes' subnet"
+    assert ways["account mriproddata0e120d09"] == f"{named}, the factory, the workspace"
+    assert ways["account mriprodruns0e120d09"] == f"{named}, the workspace"
+    assert ways["account mriprodwork0e120d09"] == f"{named}, the workspace, services of Azure that it trusts"
+    ways = {what.split()[0]: reached_from for what, reached_from in ways.items()}
     assert ways["vault"] == "services of Azure that it trusts"
     assert ways["cluster"] == "public addresses; SSH is off"
 
@@ -68,7 +104,8 @@ def test_ways_in_are_the_named_addresses_the_nodes_and_trusted_services(records)
 def test_with_a_network_of_ones_own_only_private_endpoints_lead_in(records):
     facts = plan_facts(records["private"], PRICES, 1.0)
     ways = {row["what"].split()[0]: row["from"] for row in facts["ways_in"]}
-    assert ways["account"] == ways["vault"] == "private endpoint, services of Azure that it trusts"
+    assert ways["account"] == "private endpoint, the workspace, services of Azure that it trusts"
+    assert ways["vault"] == "private endpoint, services of Azure that it trusts"
     assert ways["registry"] == ways["workspace"] == "private endpoint"
     assert ways["cluster"] == "no public address; SSH is off"
     cluster = next(one for one in facts["resources"] if one["name"] == "cluster-gpu")
@@ -79,7 +116,7 @@ def test_components_name_what_they_consist_of_and_need(records):
     components = {one["name"]: one for one in plan_facts(records["dev"], PRICES, 1.0)["components"]}
     assert components["storage"]["kinds"]["BlobContainer"] == 3
     assert components["workspace"]["needs"] == [
-        "identities", "monitoring", "registry", "service-rights", "storage", "vault",
+        "monitoring", "registry", "storage", "vault",
     ]  # fmt: skip
     assert sum(sum(one["kinds"].values()) for one in components.values()) == len(records["dev"].resources)
 
@@ -88,7 +125,7 @@ def test_an_idle_estate_costs_its_data_its_registry_and_its_endpoints(records):
     dev = estimate(records["dev"], PRICES, data_tb=2.0)
     assert dev.idle == pytest.approx(2000 * 0.0208 + 5.1)
     private = estimate(records["private"], PRICES, data_tb=0.0)
-    assert private.idle == pytest.approx(50.7 + 6 * 7.3 + 6 * 0.5)
+    assert private.idle == pytest.approx(50.7 + 7 * 7.3 + 6 * 0.5)
 
 
 def test_a_full_month_is_every_node_and_all_logs(records):

@@ -229,6 +229,14 @@ def test_every_look_tells_bytes_rate_and_state_of_all_activities(world):
     assert world.told("moved")[0] == "look Succeeded; copy InProgress, 3.1 MB read, 2.1 MB written, 524.3 kB/s"
 
 
+def test_a_pipeline_with_secure_output_tells_no_progress(world):
+    """So the estate's must not have it; the stand-in takes the policy of what the program declares."""
+    world.fake.policy = {**world.fake.policy, "secureOutput": True}
+    world.fake.scripts["a.tar.xz"] = [Step("InProgress", [activity("InProgress", read=10)]), *going_well(1000)[2:]]
+    world.copy()
+    assert "10 B read" not in str(world.told("moved"))
+
+
 def test_a_try_that_failed_within_a_run_is_told_with_its_error(world):
     broken = activity("Failed", error={"errorCode": "2200", "message": "It broke."})
     world.fake.scripts["a.tar.xz"] = [
