@@ -120,7 +120,7 @@ def _next(stack: str, program: Path) -> str:
     if stack.startswith(EXAMPLE):
         return f"cp Pulumi.{stack}.yaml Pulumi.dev.yaml, write your settings into it, mrikit infra plan --stack dev"
     name = shlex.quote(stack)
-    return f"pulumi stack select --create {name}, then pulumi up {_POLICIES}"
+    return f"pulumi stack init {name} (infra/README.md, 3), then pulumi up --stack {name} {_POLICIES}"
 
 
 def _outputs(file: Path | None, stack: str | None) -> tuple[str, str]:

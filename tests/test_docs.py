@@ -191,7 +191,7 @@ def test_every_setting_of_the_runbook_is_one_of_the_program():
     described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     page = (ROOT / "infra" / "README.md").read_text()
     named = re.findall(r"pulumi config set (?:--path ')?(\w+)", page)
-    assert set(named) >= {"adminEmail", "allowedIps", "protectData", "generation"}
+    assert set(named) >= {"protectData", "generation"}
     assert set(named) <= set(described)
 
 
