@@ -8,7 +8,6 @@ from azure.mgmt.datafactory._utils.serialization import Deserializer, Model, Ser
 
 MODELS = {
     "Microsoft.DataFactory/factories": "Factory",
-    "Microsoft.DataFactory/factories/credentials": "CredentialResource",
     "Microsoft.DataFactory/factories/datasets": "DatasetResource",
     "Microsoft.DataFactory/factories/linkedservices": "LinkedServiceResource",
     "Microsoft.DataFactory/factories/pipelines": "PipelineResource",

@@ -257,7 +257,7 @@ EDITS = [
     ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
     ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),
     ("storage.py", "PolicyArgs(enabled=True", "PolicyArgs(enabled=False", "deleted data can be had back"),
-    ("storage.py", "        self._lifecycle(args)\n", "", "deleted data can be had back"),
+    ("storage.py", "        self._lifecycle()\n", "", "deleted data can be had back"),
     ("vault.py", "enable_purge_protection=True", "enable_purge_protection=None", "deleted data can be had back"),
     ("vault.py", "enable_rbac_authorization=True", "enable_rbac_authorization=False", "nobody has a password"),
     ("registry.py", "admin_user_enabled=False", "admin_user_enabled=True", "nobody has a password"),
