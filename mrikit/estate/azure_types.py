@@ -54,7 +54,6 @@ AZURE_TYPES = {
     "authorization:RoleAssignment": ("Microsoft.Authorization/roleAssignments", ("roleAssignmentName",), False),
     "consumption:Budget": ("Microsoft.Consumption/budgets", ("budgetName",), False),
     "datafactory:Factory": (_FACTORY, ("factoryName",), True),
-    "datafactory:CredentialOperation": (f"{_FACTORY}/credentials", ("factoryName", "credentialName"), False),
     "datafactory:LinkedService": (f"{_FACTORY}/linkedservices", ("factoryName", "linkedServiceName"), False),
     "datafactory:Dataset": (f"{_FACTORY}/datasets", ("factoryName", "datasetName"), False),
     "datafactory:Pipeline": (f"{_FACTORY}/pipelines", ("factoryName", "pipelineName"), False),

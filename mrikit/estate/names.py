@@ -26,7 +26,6 @@ _RULES = {
     "authorization:RoleAssignment": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "consumption:Budget": r"[\w-]{1,63}",
     "datafactory:Factory": r"(?=.{3,63}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*",
-    "datafactory:CredentialOperation": r"[A-Za-z0-9]\w{0,259}",
     "datafactory:LinkedService": r"[A-Za-z0-9_]\w{0,139}",
     "datafactory:Dataset": r"[A-Za-z0-9_]\w{0,259}",
     "datafactory:Pipeline": r"[A-Za-z0-9_][^<>*#.%&:\\+?/]{0,139}",
