@@ -27,7 +27,8 @@ class Monitoring(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.logs = operationalinsights.Workspace(
             "logs",
-            workspace_name=args.site.name("logs"),
+            # A deleted one holds its name for 14 days, so the name has the suffix in it (pulumi-azure-native#1319).
+            workspace_name=f"{args.site.global_name()}-logs",
             resource_group_name=args.site.resource_group_name,
             location=args.site.location,
             sku=operationalinsights.WorkspaceSkuArgs(name=operationalinsights.WorkspaceSkuNameEnum.PER_GB2018),
@@ -48,7 +49,9 @@ class Monitoring(pulumi.ComponentResource):
             workspace_resource_id=self.logs.id,
             disable_local_auth=True,
             tags=args.site.tagged("monitoring"),
-            opts=child,
+            opts=pulumi.ResourceOptions(
+                parent=self, additional_secret_outputs=["instrumentationKey", "connectionString"]
+            ),
         )
         self.register_outputs({"logs_id": self.logs.id})
 

@@ -35,13 +35,25 @@ class PrivateEndpointsArgs:
     subnet_id: str
     """The user's subnet; the DNS zones are linked to its network."""
     targets: tuple[Target, ...]
+    after: tuple[pulumi.Resource, ...] = ()
+    """What changes a target, and has to be done with it before."""
 
 
 class PrivateEndpoints(pulumi.ComponentResource):
-    """An endpoint for each target, in the user's subnet, found by name from its network."""
+    """An endpoint for each target, in the user's subnet, found by name from its network.
+
+    They are made one after the other, and so are the links of the network: accounts, vaults and networks refuse a
+    second operation while one goes on, and the provider does not try again.
+
+    Source:
+        https://github.com/Azure/bicep-registry-modules/issues/6001 (storage),
+        https://github.com/hashicorp/terraform-provider-azurerm/issues/28112 (vault),
+        https://github.com/hashicorp/terraform-provider-azurerm/issues/29354 (links).
+    """
 
     def __init__(self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mrikit:infra:PrivateEndpoints", name, None, opts)
+        self._before: list[pulumi.Resource] = list(args.after)
         network_id = args.subnet_id.rpartition("/subnets/")[0]
         wanted = dict.fromkeys(zone for target in args.targets for zone in _ZONES[target.part])
         zones = {zone: self._zone(zone, network_id, args.site) for zone in wanted}
@@ -60,7 +72,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
             tags=site.tagged("network"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        privatedns.VirtualNetworkLink(
+        link = privatedns.VirtualNetworkLink(
             f"link-{zone}",
             virtual_network_link_name=site.name(),
             private_zone_name=made.name,
@@ -69,8 +81,9 @@ class PrivateEndpoints(pulumi.ComponentResource):
             registration_enabled=False,
             virtual_network=privatedns.SubResourceArgs(id=network_id),
             tags=site.tagged("network"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self._before),
         )
+        self._before = [link]
         return made
 
     def _endpoint(
@@ -88,9 +101,9 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 )
             ],
             tags=args.site.tagged("network"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self._before),
         )
-        network.PrivateDnsZoneGroup(
+        names = network.PrivateDnsZoneGroup(
             f"names-{target.name}",
             private_dns_zone_group_name="default",
             private_endpoint_name=endpoint.name,
@@ -101,4 +114,5 @@ class PrivateEndpoints(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self._before = [endpoint, names]
         return endpoint

@@ -1,10 +1,11 @@
-"""The key vault that Azure ML needs; by roles only, recoverable, closed to the public network."""
+"""The key vault: Azure ML's, and of links that jobs copy from; by roles only, recoverable, closed but to the named."""
 
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_azure_native import keyvault
 
+from infra.network import PRIVATE, PUBLIC
 from infra.place import Site
 
 _DAYS_RECOVERABLE = 7
@@ -16,11 +17,23 @@ class VaultArgs:
 
     site: Site
     tenant_id: str
-    is_private: bool
+    network: str
+    """The mode of the network."""
+    subnet_id: pulumi.Input[str] | None
+    """The subnet of the nodes; None where Azure ML manages their network and makes an endpoint there."""
+    allowed_ips: tuple[str, ...]
+    """Public addresses and ranges from which people leave a link's secret there."""
+    protect: bool
+    """Whether the engine refuses to delete it."""
 
 
 class Vault(pulumi.ComponentResource):
-    """`vault`; the workspace reaches it as a service that Azure trusts, people do not need to."""
+    """`vault`; the workspace reaches it as a service that Azure trusts, nodes from their subnet.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-secure-workspace-vnet ("Secure Azure Key Vault"): the
+        subnet of the compute and trusted services are let in.
+    """
 
     def __init__(self, name: str, args: VaultArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("mrikit:infra:Vault", name, None, opts)
@@ -36,13 +49,20 @@ class Vault(pulumi.ComponentResource):
                 enable_soft_delete=True,
                 enable_purge_protection=True,
                 soft_delete_retention_in_days=_DAYS_RECOVERABLE,
-                public_network_access="Disabled" if args.is_private else "Enabled",
-                network_acls=keyvault.NetworkRuleSetArgs(
-                    default_action=keyvault.NetworkRuleAction.DENY,
-                    bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
-                ),
+                public_network_access="Disabled" if args.network == PRIVATE else "Enabled",
+                network_acls=_rules(args),
             ),
             tags=args.site.tagged("vault"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
         )
         self.register_outputs({"vault_id": self.vault.id})
+
+
+def _rules(args: VaultArgs) -> keyvault.NetworkRuleSetArgs:
+    nodes = args.subnet_id if args.network == PUBLIC else None
+    return keyvault.NetworkRuleSetArgs(
+        default_action=keyvault.NetworkRuleAction.DENY,
+        bypass=keyvault.NetworkRuleBypassOptions.AZURE_SERVICES,
+        ip_rules=[keyvault.IPRuleArgs(value=one) for one in args.allowed_ips],
+        virtual_network_rules=[keyvault.VirtualNetworkRuleArgs(id=nodes)] if nodes is not None else [],
+    )

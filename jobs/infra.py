@@ -61,7 +61,7 @@ def plan(
     """
     from mrikit.estate.costs import cluster_facts
     from mrikit.estate.declared import program_folder, record_program
-    from mrikit.estate.listed import with_listed
+    from mrikit.estate.listed import with_listed, with_listed_services
     from mrikit.estate.preview import plan_facts
     from mrikit.estate.prices import load_prices
     from mrikit.estate.stack_file import read_stack
@@ -71,7 +71,8 @@ def plan(
     chosen = read_stack(stack, program.parent)
     record = record_program(chosen.config, chosen.stack, program)
     sizes = {cluster_facts(one)[0] for one in record.of("machinelearningservices:Compute")}
-    facts = plan_facts(record, with_listed(table, record.outputs["location"], sizes), data_tb)
+    region = record.outputs["location"]
+    facts = plan_facts(record, with_listed_services(with_listed(table, region, sizes), region), data_tb)
     facts["next"] = _next(chosen.stack, program)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))

@@ -43,6 +43,8 @@ AZURE_TYPES = {
     "operationalinsights:Workspace": ("Microsoft.OperationalInsights/workspaces", ("workspaceName",), True),
     "applicationinsights:Component": ("Microsoft.Insights/components", ("resourceName",), True),
     "monitor:DiagnosticSetting": ("Microsoft.Insights/diagnosticSettings", ("name",), False),
+    "monitor:ActionGroup": ("Microsoft.Insights/actionGroups", ("actionGroupName",), True),
+    "logic:Workflow": ("Microsoft.Logic/workflows", ("workflowName",), True),
     "machinelearningservices:Workspace": (_ML, ("workspaceName",), True),
     "machinelearningservices:Datastore": (f"{_ML}/datastores", ("workspaceName", "name"), False),
     "machinelearningservices:EnvironmentVersion": (
@@ -51,6 +53,12 @@ AZURE_TYPES = {
         False,
     ),
     "machinelearningservices:Compute": (f"{_ML}/computes", ("workspaceName", "computeName"), True),
+    "machinelearningservices:ManagedNetworkSettingsRule": (
+        f"{_ML}/outboundRules",
+        ("workspaceName", "ruleName"),
+        False,
+    ),
+    "authorization:ManagementLockByScope": ("Microsoft.Authorization/locks", ("lockName",), False),
     "authorization:RoleAssignment": ("Microsoft.Authorization/roleAssignments", ("roleAssignmentName",), False),
     "consumption:Budget": ("Microsoft.Consumption/budgets", ("budgetName",), False),
     "datafactory:Factory": (_FACTORY, ("factoryName",), True),

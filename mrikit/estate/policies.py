@@ -21,7 +21,6 @@ _SECRET = re.compile(
 _SECRET_KEY = re.compile(
     r"(account|principal|access)key|sastoken|sasuri|connectionstring|password|secretvalue|token$", re.IGNORECASE
 )
-_OPEN = {"*", "0.0.0.0/0", "Internet", "Any"}
 _LARGEST_RANGE = 16
 """Addresses are opened in ranges of at most /16."""
 _ALERTS = {("Actual", 50), ("Actual", 80), ("Actual", 100), ("Forecasted", 100)}
@@ -33,6 +32,19 @@ _ON_WORK = {
 }
 _TLS = ("TLS1_2", "TLS1_3")
 _OURS = ("project", "stack", "managed-by")
+_APPROVER = "b556d68e-0be0-4f35-a333-ad7ee1ce17ea"
+"""The built-in role Azure AI Enterprise Network Connection Approver."""
+_KEPT = (
+    "resources:ResourceGroup",
+    "storage:StorageAccount",
+    "storage:BlobContainer",
+    "keyvault:Vault",
+    "containerregistry:Registry",
+    "machinelearningservices:Workspace",
+)
+"""Types of which `pulumi up` cannot bring back what was in them."""
+_MARKED = "monitor:ActionGroup"
+"""The one type with a secret: the address by which it calls a workflow is a key to that."""
 
 
 def accounts_have_no_keys(record: Record) -> Iterator[str]:
@@ -54,21 +66,11 @@ def traffic_is_encrypted(record: Record) -> Iterator[str]:
 
 
 def networks_are_closed(record: Record) -> Iterator[str]:
-    """Accounts and vaults let in nobody who is not named, and nodes nobody from the internet."""
+    """Accounts and vaults let in nobody who is not named."""
     for one in record.of("storage:StorageAccount"):
-        rules = one.inputs.get("networkRuleSet") or {}
-        yield from _closed(one, "networkRuleSet", rules)
-        for rule in rules.get("ipRules") or []:
-            address = str(rule.get("iPAddressOrRange"))
-            if int(address.partition("/")[2] or 32) < _LARGEST_RANGE:
-                yield f"{one.name}: networkRuleSet.ipRules opens it to {address}"
+        yield from _closed(one, "networkRuleSet", one.inputs.get("networkRuleSet") or {})
     for one in record.of("keyvault:Vault"):
         yield from _closed(one, "properties.networkAcls", one.inputs["properties"].get("networkAcls") or {})
-    for one in record.of("network:NetworkSecurityGroup"):
-        for rule in one.inputs.get("securityRules") or []:
-            sources = {rule.get("sourceAddressPrefix"), *(rule.get("sourceAddressPrefixes") or [])}
-            if rule.get("access") == "Allow" and rule.get("direction") == "Inbound" and sources & _OPEN:
-                yield f"{one.name}: securityRules.{rule.get('name')} lets in everybody"
 
 
 def deleted_data_can_be_had_back(record: Record) -> Iterator[str]:
@@ -231,9 +233,9 @@ def everything_is_tagged(record: Record) -> Iterator[str]:
 
 
 def nothing_is_secret(record: Record) -> Iterator[str]:
-    """No input and no output is a secret, or looks like one."""
+    """No input and no output is a secret, or looks like one; the address of a workflow is, and is marked as such."""
     for one in record.resources:
-        if one.has_secrets:
+        if one.has_secrets and one.type != _MARKED:
             yield f"{one.name}: something of it is marked as secret"
         for path, text in _texts(one.inputs):
             if _SECRET.search(text) or _SECRET_KEY.search(path):
@@ -284,6 +286,178 @@ def a_budget_warns(record: Record) -> Iterator[str]:
             yield f"{one.name}: timePeriod.startDate is {start}, not the first of a month"
 
 
+def nodes_have_no_security_group_of_ours(record: Record) -> Iterator[str]:
+    """Azure ML makes one for each cluster, with what it needs; another on the subnet could only conflict with it.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-secure-training-vnet ("with public IP").
+    """
+    yield from (f"{one.name}: a security group of ours" for one in record.of("network:NetworkSecurityGroup"))
+    for one in record.of("network:Subnet"):
+        if one.inputs.get("networkSecurityGroup"):
+            yield f"{one.name}: networkSecurityGroup is one of ours"
+
+
+def nodes_and_people_reach_the_vault(record: Record) -> Iterator[str]:
+    """The nodes' subnet by a service endpoint, people from where they reach the data, Azure ML as a trusted service.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-secure-workspace-vnet ("Secure Azure Key Vault").
+    """
+    subnets = {one.id: one for one in record.of("network:Subnet")}
+    for one in subnets.values():
+        services = {endpoint.get("service") for endpoint in one.inputs.get("serviceEndpoints") or []}
+        lacking = {"Microsoft.Storage", "Microsoft.KeyVault"} - services
+        if lacking:
+            yield f"{one.name}: serviceEndpoints lack {', '.join(sorted(lacking))}"
+    people = {
+        rule["iPAddressOrRange"]
+        for one in record.of("storage:StorageAccount")
+        for rule in _at(one.inputs, "networkRuleSet.ipRules") or []
+    }
+    for one in record.of("keyvault:Vault"):
+        rules = _at(one.inputs, "properties.networkAcls") or {}
+        let_in = {rule["id"] for rule in rules.get("virtualNetworkRules") or []}
+        if set(subnets) - let_in:
+            yield f"{one.name}: properties.networkAcls.virtualNetworkRules lack the nodes' subnet"
+        if people - {rule["value"] for rule in rules.get("ipRules") or []}:
+            yield f"{one.name}: properties.networkAcls.ipRules lack addresses that may reach the data"
+        if rules.get("bypass") != "AzureServices":
+            yield f"{one.name}: properties.networkAcls.bypass is {rules.get('bypass')}, and keeps Azure ML out"
+
+
+def endpoints_come_one_after_the_other(record: Record) -> Iterator[str]:
+    """Accounts, vaults and networks refuse a second operation while one goes on.
+
+    Source:
+        https://github.com/Azure/bicep-registry-modules/issues/6001,
+        https://github.com/hashicorp/terraform-provider-azurerm/issues/29354.
+    """
+    kinds = (
+        "network:PrivateEndpoint",
+        "privatedns:VirtualNetworkLink",
+        "machinelearningservices:ManagedNetworkSettingsRule",
+    )
+    for kind in kinds:
+        chain = record.of(kind)
+        urns = {one.urn for one in chain}
+        first = [one.name for one in chain if not urns & set(one.dependencies)]
+        if len(first) > 1:
+            yield f"{', '.join(first)}: made at the same time"
+
+
+def a_managed_network_lets_out_to_what_is_approved(record: Record) -> Iterator[str]:
+    """Nodes are in it and nowhere else, and reach every account of ours by an endpoint.
+
+    Source:
+        https://learn.microsoft.com/azure/machine-learning/how-to-managed-network,
+        https://learn.microsoft.com/azure/machine-learning/how-to-managed-network-compute.
+    """
+    rules = record.of("machinelearningservices:ManagedNetworkSettingsRule")
+    workspaces = [one for one in record.of("machinelearningservices:Workspace") if one.inputs.get("managedNetwork")]
+    if rules and not workspaces:
+        yield f"{rules[0].name}: the workspace has no managed network"
+    if not workspaces:
+        return
+    for one in workspaces:
+        yield from _expect(one, "managedNetwork.isolationMode", "AllowOnlyApprovedOutbound")
+    for one in record.of("machinelearningservices:Compute"):
+        yield from _expect(one, "properties.properties.enableNodePublicIp", False)
+        yield from _expect(one, "properties.properties.subnet", None)
+    # Azure ML makes the endpoint of the workspace's own account itself.
+    reached = {_at(one.inputs, "properties.destination.serviceResourceId") for one in rules}
+    reached |= {one.inputs.get("storageAccount") for one in workspaces}
+    for one in record.of("storage:StorageAccount"):
+        if one.id not in reached:
+            yield f"{one.name}: no rule leads to it"
+    approved = {
+        one.inputs["scope"]
+        for one in record.of("authorization:RoleAssignment")
+        if str(one.inputs.get("roleDefinitionId")).endswith(_APPROVER)
+    }
+    for one in rules:
+        scope = _at(one.inputs, "properties.destination.serviceResourceId")
+        if scope and scope not in approved:
+            yield f"{one.name}: nobody may approve its endpoint"
+
+
+def endpoints_have_a_registry_that_knows_them(record: Record) -> Iterator[str]:
+    """Only the tier Premium has private endpoints.
+
+    Source:
+        https://learn.microsoft.com/azure/container-registry/container-registry-skus.
+    """
+    if record.of("network:PrivateEndpoint", "machinelearningservices:ManagedNetworkSettingsRule"):
+        for one in record.of("containerregistry:Registry"):
+            yield from _expect(one, "sku.name", "Premium")
+
+
+def what_cannot_be_made_again_is_protected(record: Record) -> Iterator[str]:
+    """Data, images, secrets, records of jobs, and the group that they are in: all of it, or nothing.
+
+    Source:
+        https://www.pulumi.com/docs/iac/concepts/options/protect: a destroy without a preview deletes all that is not
+        protected before it stops at what is.
+    """
+    kept = record.of(*_KEPT)
+    if any(one.protect for one in kept):
+        yield from (f"{one.name}: is not protected, and others are" for one in kept if not one.protect)
+
+
+def a_lock_goes_before_what_it_holds(record: Record) -> Iterator[str]:
+    """A lock is on one account, and whatever hangs on the account can be deleted once the lock is.
+
+    Source:
+        https://learn.microsoft.com/azure/azure-resource-manager/management/lock-resources,
+        https://github.com/hashicorp/terraform-provider-azurerm/issues/11770.
+    """
+    accounts = {one.id for one in record.of("storage:StorageAccount")}
+    for lock in record.of("authorization:ManagementLockByScope"):
+        yield from _expect(lock, "level", "CanNotDelete")
+        scope = str(lock.inputs.get("scope"))
+        if scope not in accounts:
+            yield f"{lock.name}: its scope is {scope}, no storage account"
+        for one in record.resources:
+            is_held = one.id.startswith(f"{scope}/") and one.urn != lock.urn
+            leads_there = one.type == "network:PrivateEndpoint" and scope in str(one.inputs)
+            if (is_held or leads_there) and one.urn not in lock.dependencies:
+                yield f"{lock.name}: does not wait for {one.name}, which it would keep from being deleted"
+
+
+def a_spent_budget_stops_every_cluster(record: Record) -> Iterator[str]:
+    """Where there is an action group, the budget starts it, and its workflow leaves no cluster a node.
+
+    Source:
+        https://learn.microsoft.com/azure/cost-management-billing/manage/cost-management-budget-scenario,
+        https://learn.microsoft.com/azure/azure-monitor/alerts/action-groups (Global, 12 characters).
+    """
+    for group in record.of("monitor:ActionGroup"):
+        yield from _expect(group, "location", "Global")
+        if len(group.inputs.get("groupShortName") or "") not in range(1, 13):
+            yield f"{group.name}: groupShortName has not 1 to 12 characters"
+        started = [
+            alert
+            for budget in record.of("consumption:Budget")
+            for alert in (budget.inputs.get("notifications") or {}).values()
+            if group.id in (alert.get("contactGroups") or [])
+        ]
+        if [(alert.get("thresholdType"), alert.get("threshold")) for alert in started] != [("Actual", 100)]:
+            yield f"{group.name}: the budget does not start it at 100 % of what is spent"
+    for workflow in record.of("logic:Workflow"):
+        yield from _expect(workflow, "identity.type", "SystemAssigned")
+        actions = [one["inputs"] for one in workflow.inputs["definition"]["actions"].values()]
+        stopped = {
+            str(one.get("uri")).partition("?")[0].removeprefix("https://management.azure.com")
+            for one in actions
+            if one.get("method") == "PATCH"
+            and _at(one, "body.properties.properties.scaleSettings.maxNodeCount") == 0
+            and _at(one, "authentication.type") == "ManagedServiceIdentity"
+        }
+        for cluster in record.of("machinelearningservices:Compute"):
+            if cluster.id not in stopped:
+                yield f"{workflow.name}: leaves nodes to {cluster.name}"
+
+
 RULES: tuple[Rule, ...] = (
     accounts_have_no_keys,
     traffic_is_encrypted,
@@ -301,6 +475,14 @@ RULES: tuple[Rule, ...] = (
     nothing_is_secret,
     the_factory_is_whole,
     a_budget_warns,
+    nodes_have_no_security_group_of_ours,
+    nodes_and_people_reach_the_vault,
+    endpoints_come_one_after_the_other,
+    a_managed_network_lets_out_to_what_is_approved,
+    endpoints_have_a_registry_that_knows_them,
+    what_cannot_be_made_again_is_protected,
+    a_lock_goes_before_what_it_holds,
+    a_spent_budget_stops_every_cluster,
     names_are_valid,
     names_are_unique,
 )
@@ -345,6 +527,11 @@ def _closed(one: Declared, where: str, rules: Mapping[str, Any]) -> Iterator[str
         yield f"{one.name}: {where}.defaultAction is {rules.get('defaultAction')}, not Deny"
     if rules.get("bypass") not in ("AzureServices", "None"):
         yield f"{one.name}: {where}.bypass is {rules.get('bypass')}"
+    for rule in rules.get("ipRules") or []:
+        # Storage has another word for it than Key Vault.
+        address = str(rule.get("iPAddressOrRange") or rule.get("value"))
+        if int(address.partition("/")[2] or 32) < _LARGEST_RANGE:
+            yield f"{one.name}: {where}.ipRules opens it to {address}"
 
 
 def _expect(one: Declared, path: str, wanted: object) -> Iterator[str]:

@@ -20,6 +20,8 @@ ROLES = {
     "673868aa-7521-48a0-acc6-0f60742d39f5": "Data Factory Contributor",
     "00482a5a-887f-4fb3-b363-3b7fe8e74483": "Key Vault Administrator",
     "ba92f5b4-2d11-453d-a403-e96b0029c9fe": "Storage Blob Data Contributor",
+    "b556d68e-0be0-4f35-a333-ad7ee1ce17ea": "Azure AI Enterprise Network Connection Approver",
+    "e503ece1-11d0-4e8e-8e2c-7a6c3bf38815": "AzureML Compute Operator",
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1": "Storage Blob Data Reader",
     "69566ab7-960f-475b-8e7c-b3118f30c6bd": "Storage File Data Privileged Contributor",
 }
@@ -120,7 +122,8 @@ def _reached_from(one: Declared) -> str:
         return ", ".join(filter(None, ["private endpoint", *services, trusted]))
     if rules is None:
         return "anywhere, with a role"
-    named = [rule["iPAddressOrRange"] for rule in rules.get("ipRules") or []]
+    # Storage has another word for it than Key Vault.
+    named = [rule.get("iPAddressOrRange") or rule["value"] for rule in rules.get("ipRules") or []]
     nodes = ["the nodes' subnet"] if rules.get("virtualNetworkRules") else []
     return ", ".join(filter(None, [*named, *nodes, *services, trusted])) or "nowhere"
 
@@ -134,7 +137,8 @@ def _cluster(one: Declared) -> dict[str, Any]:
     sku, priority, least, most = cluster_facts(one)
     idle = one.inputs["properties"]["properties"]["scaleSettings"]["nodeIdleTimeBeforeScaleDown"]
     return {
-        "name": one.azure_name,
+        "name": one.name.removeprefix("cluster-"),
+        "compute_name": one.azure_name,
         "sku": sku,
         "priority": priority,
         "min_nodes": least,

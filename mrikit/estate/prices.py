@@ -45,6 +45,10 @@ class Services:
     """One endpoint for a month."""
     dns_zone_month: float
     """One private DNS zone for a month."""
+    load_balancer_day: float
+    """One load balancer of a cluster for a day."""
+    firewall_hour: float
+    """The smallest firewall for an hour."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +59,15 @@ class Listed:
     """When they were asked for."""
     dedicated: float | None
     low_priority: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServicePrice:
+    """What a unit of a service costs, and who says so."""
+
+    amount: float
+    source: str
+    """As that of a node's price."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +98,10 @@ class Prices:
     """By size."""
     listed: Mapping[str, Listed] = field(default_factory=dict)
     """By size; these go before those of the table."""
+    listed_services: Mapping[str, float] = field(default_factory=dict)
+    """List prices of services by their names here, such as `registry_month Basic`; these go before the table's, too."""
+    listed_services_date: str = ""
+    """When they were asked for."""
     is_own: bool = False
     """Whether the table is the user's own."""
 
@@ -92,6 +109,19 @@ class Prices:
     def source(self) -> str:
         """What the table is called where one of its prices is shown."""
         return f"{'own table' if self.is_own else 'table'} of {self.date}"
+
+    def service_price(self, name: str, kind: str = "") -> ServicePrice:
+        """What one unit costs.
+
+        Args:
+            name: A field of `Services`.
+            kind: A key of it, where it is a table.
+        """
+        listed = self.listed_services.get(f"{name} {kind}".rstrip())
+        if listed is not None:
+            return ServicePrice(amount=listed, source=f"listed {self.listed_services_date}")
+        found = getattr(self.services, name)
+        return ServicePrice(amount=found[kind] if kind else found, source=self.source)
 
     def node_price(self, sku: str, priority: str) -> NodePrice | None:
         """An hour of one node; None for a size that nobody has a price of."""

@@ -24,6 +24,8 @@ from mrikit.estate.azure_types import path_names, resource_id
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000000"
 TENANT = "00000000-0000-4000-8000-000000000001"
+SECRET = "(secret)"
+"""What stands in the record for a value that the program marks as secret."""
 
 
 class AzureMocks(runtime.Mocks):
@@ -48,7 +50,9 @@ class AzureMocks(runtime.Mocks):
         return resource_id(args.typ, args.inputs, SUBSCRIPTION), outputs | _computed(args.typ, name)
 
     def call(self, args: runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        """Who is asking."""
+        """Who is asking, or where a workflow is called."""
+        if args.token.endswith(":listWorkflowTriggerCallbackUrl"):
+            return {"value": f"https://prod.logic.azure.com/{args.args['triggerName']}?sig=made-up"}, []
         assert args.token.endswith(":getClientConfig"), args.token
         asking = {"subscriptionId": SUBSCRIPTION, "tenantId": TENANT, "clientId": SUBSCRIPTION}
         return {**asking, "objectId": SUBSCRIPTION}, []
@@ -71,7 +75,9 @@ class RecordingMonitor(mocks.MockMonitor):
 
 def describe(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
     """What a program says of a resource, and whom an identity stands for."""
-    inputs = _plain(rpc.deserialize_properties(request.object))
+    # Not by Pulumi's own function, which would hide a whole input where one text within it is secret.
+    inputs = _plain(json_format.MessageToDict(request.object))
+    has_secrets = rpc._special_secret_sig in json_format.MessageToJson(request.object)  # noqa: SLF001
     name = path_names(request.type, inputs)[-1] if request.custom else ""
     return {
         "principal_id": _principal(request.type, name, inputs),
@@ -83,7 +89,7 @@ def describe(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
         "dependencies": sorted(request.dependencies),
         "protect": bool(request.protect),
         "ignore_changes": list(request.ignoreChanges),
-        "has_secrets": rpc._special_secret_sig in json_format.MessageToJson(request.object),  # noqa: SLF001
+        "has_secrets": has_secrets,
     }
 
 
@@ -134,7 +140,9 @@ def _guid(key: str, name: str) -> str:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON holds
     """The same without protobuf's habit of turning whole numbers into 4.0."""
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        # What is marked as secret is not in the record, as it is in no state.
+        is_secret = value.get(rpc._special_sig_key) == rpc._special_secret_sig  # noqa: SLF001
+        return SECRET if is_secret else {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
