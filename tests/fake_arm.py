@@ -13,6 +13,8 @@ _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 _ROUTES = {
     "subscription": (r"/subscriptions/[^/]+", "2022-12-01"),
     "provider": (r"/subscriptions/[^/]+/providers/(?P<name>[^/]+)", "2021-04-01"),
+    "network": (r"(?P<name>/subscriptions/.*/virtualNetworks/[^/]+)", "2024-05-01"),
+    "subnet": (r"(?P<name>/subscriptions/.*/virtualNetworks/[^/]+/subnets/[^/]+)", "2024-05-01"),
     "sizes": (r".*/Microsoft\.MachineLearningServices/locations/(?P<name>[^/]+)/vmSizes", "2024-04-01"),
     "usages": (r".*/Microsoft\.MachineLearningServices/locations/(?P<name>[^/]+)/usages", "2024-04-01"),
     "group": (r"/subscriptions/[^/]+/resourceGroups/(?P<name>[^/]+)", "2021-04-01"),
@@ -59,6 +61,13 @@ class FakeArm:
             "mrikit-dev-factory": ["Reader", "Data Factory Contributor"],
             "mrikit-dev-workspace": ["Reader", "AzureML Data Scientist"],
         }
+        self.network = {"location": "westeurope"}
+        self.subnet = {
+            "addressPrefix": "10.1.0.0/24",
+            "natGateway": {"id": "/subscriptions/a/resourceGroups/hub/providers/Microsoft.Network/natGateways/out"},
+            "delegations": [],
+            "ipConfigurations": [{"id": "one"}],
+        }  # properties of it
         self.refuses = {}  # operation or last name of a path -> (status, code, headers)
         self.next_host = None  # where pages go on, if not here
         self.page_size = 2
@@ -108,6 +117,10 @@ class FakeArm:
             if name not in self.roles:
                 return refusal(404, "ResourceNotFound", f"{match['scope']} was not found.")
             return self._page([ROLES[role] for role in self.roles[name]], query, path)
+        if operation == "network":
+            return 200, {}, self.network
+        if operation == "subnet":
+            return 200, {}, {"name": "research", "properties": self.subnet}
         if name != "westeurope":
             return refusal(400, "NoRegisteredProviderFound", f"Nothing is at {name}.")
         if operation == "sizes":

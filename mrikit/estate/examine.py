@@ -12,6 +12,7 @@ from mrikit.estate.machine import extra_diagnosis, program_diagnoses, this_machi
 from mrikit.estate.quota import quota_diagnoses
 from mrikit.estate.roles import role_diagnoses
 from mrikit.estate.scope import Wanted, read_wanted
+from mrikit.estate.subnet import subnet_diagnoses
 from mrikit.estate.subscription import provider_diagnoses, subscription_diagnosis
 
 _QUOTA_PROVIDER = "Microsoft.MachineLearningServices"
@@ -116,7 +117,7 @@ def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Diagnosis]:
         for subject in ("providers", "quota", "roles"):
             yield _not_asked(subject, subscription.subject)
         return
-    providers = yield from _ask("providers", lambda: provider_diagnoses(arm, subscription_id))
+    providers = yield from _ask("providers", lambda: provider_diagnoses(arm, subscription_id, wanted.providers))
     if any(one.subject == _QUOTA_PROVIDER and one.state == MISSING for one in providers):
         yield _not_asked("quota", _QUOTA_PROVIDER)
     elif wanted.clusters:
@@ -126,10 +127,22 @@ def _questions(wanted: Wanted, session: _Session | None) -> Iterator[Diagnosis]:
     if wanted.resource_group:
         linked, group = estate.resource_group if estate else "", wanted.resource_group
         yield from _ask("names", lambda: deployment_diagnoses(arm, subscription_id, group, linked, session.caller))
+    if wanted.subnet_id:
+        yield from _ask("subnet", lambda: _subnet(arm, wanted))
     if estate:
         yield from role_diagnoses(arm, estate, session.caller)
     else:
         yield _not_asked("roles", "estate")
+
+
+def _subnet(arm: Arm, wanted: Wanted) -> Iterator[Diagnosis]:
+    return subnet_diagnoses(
+        arm,
+        wanted.subnet_id,
+        subscription_id=wanted.subscription_id,
+        location=wanted.location,
+        num_nodes=sum(one.max_nodes for one in wanted.clusters),
+    )
 
 
 def _ask(subject: str, check: Callable[[], Iterable[Diagnosis]]) -> Generator[Diagnosis, None, list[Diagnosis]]:

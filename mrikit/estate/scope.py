@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mrikit.config import build_config
 from mrikit.errors import ConfigError, MrikitError, StorageError
 from mrikit.estate.diagnosis import MISSING, OK, WARNING, Diagnosis
-from mrikit.estate.subscription import SUBSCRIPTION
+from mrikit.estate.subscription import PROVIDERS, SUBSCRIPTION
 from mrikit.storage.estate import Estate, EstateCluster, load_estate
 
 
@@ -24,6 +24,10 @@ class Wanted:
     """Those that quota is needed for."""
     resource_group: str
     """Of the stack that is to be deployed; empty if none is named."""
+    subnet_id: str
+    """The user's subnet that a stack names; empty for none."""
+    providers: tuple[str, ...]
+    """Namespaces of the resource providers that a stack is made of; those of every estate without a stack."""
     diagnoses: tuple[Diagnosis, ...]
     """Of the estate's file and the stack's."""
     is_azure: bool
@@ -38,26 +42,38 @@ def read_wanted(stack: str | None) -> Wanted:
     """
     estate, found = _estate()
     diagnoses = [found]
-    location, clusters = (estate.location, estate.clusters) if estate else ("", ())
-    resource_group = ""
+    chosen = _Chosen(location=estate.location if estate else "", clusters=estate.clusters if estate else ())
     if stack is not None:
         try:
-            location, clusters, resource_group = _stack(stack)
-            what = f"{stack}: {', '.join(one.name for one in clusters)} in {location}"
+            chosen = _stack(stack)
+            what = f"{stack}: {', '.join(one.name for one in chosen.clusters)} in {chosen.location}"
             diagnoses.append(Diagnosis("stack", OK, what))
         except MrikitError as error:
-            location, clusters = "", ()
+            chosen = _Chosen(location="", clusters=())
             diagnoses.append(Diagnosis("stack", MISSING, str(error), "mend the stack's file, or name another"))
     named = os.environ.get(SUBSCRIPTION, "")
     return Wanted(
         estate=estate,
         subscription_id=estate.subscription_id if estate else named,
-        location=location,
-        clusters=clusters,
-        resource_group=resource_group,
+        location=chosen.location,
+        clusters=chosen.clusters,
+        resource_group=chosen.resource_group,
+        subnet_id=chosen.subnet_id,
+        providers=chosen.providers,
         diagnoses=tuple(diagnoses),
         is_azure=bool(named) or stack is not None or found.state != WARNING,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Chosen:
+    """The estate's, or a stack's."""
+
+    location: str
+    clusters: tuple[EstateCluster, ...]
+    providers: tuple[str, ...] = PROVIDERS
+    resource_group: str = ""
+    subnet_id: str = ""
 
 
 def _estate() -> tuple[Estate | None, Diagnosis]:
@@ -71,8 +87,8 @@ def _estate() -> tuple[Estate | None, Diagnosis]:
     return estate, Diagnosis("estate", OK, f"{estate.resource_group} in {estate.location}")
 
 
-def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...], str]:
-    """Region, clusters and resource group of a stack, as its program would declare them.
+def _stack(stack: str) -> _Chosen:
+    """What a stack needs, as its program would declare it.
 
     Raises:
         MrikitError: There is no such stack, or its program refuses it.
@@ -81,6 +97,16 @@ def _stack(stack: str) -> tuple[str, tuple[EstateCluster, ...], str]:
     from mrikit.estate.stack_file import read_stack
 
     chosen = read_stack(stack, program_folder().parent)
-    outputs = record_program(chosen.config, chosen.stack).outputs
-    clusters = tuple(build_config(EstateCluster, table, "cluster") for table in outputs["clusters"])
-    return str(outputs["location"]), clusters, str(outputs["resource_group"])
+    record = record_program(chosen.config, chosen.stack)
+    own = {one.id for one in record.of("network:Subnet")}
+    named = [
+        (one.inputs["properties"]["properties"].get("subnet") or {}).get("id", "")
+        for one in record.of("machinelearningservices:Compute")
+    ]
+    return _Chosen(
+        location=str(record.outputs["location"]),
+        clusters=tuple(build_config(EstateCluster, table, "cluster") for table in record.outputs["clusters"]),
+        providers=tuple(dict.fromkeys([*PROVIDERS, *(one.arm_type.partition("/")[0] for one in record.resources)])),
+        resource_group=str(record.outputs["resource_group"]),
+        subnet_id=next((one for one in named if one not in own), ""),
+    )

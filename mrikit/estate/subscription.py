@@ -1,6 +1,6 @@
 """Check of an Azure subscription and its providers."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from mrikit.estate.arm import Arm, ArmError, LoginError, UnreachableError
 from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, WARNING, Diagnosis
@@ -18,7 +18,9 @@ PROVIDERS = (
     "Microsoft.Network",
     "Microsoft.Consumption",
 )
-"""Whose resources the estate is made of."""
+"""Whose resources every estate is made of."""
+_ALWAYS_THERE = ("Microsoft.Resources", "Microsoft.Authorization")
+"""Registered in every subscription."""
 _SUBSCRIPTION_VERSION = "2022-12-01"
 _PROVIDER_VERSION = "2021-04-01"
 _STILL_WORKS = ("Warned", "PastDue")
@@ -54,14 +56,16 @@ def subscription_diagnosis(arm: Arm, subscription_id: str) -> Diagnosis:
     return Diagnosis("subscription", MISSING, what, "have its owner enable it again: Azure portal, Subscriptions")
 
 
-def provider_diagnoses(arm: Arm, subscription_id: str) -> Iterator[Diagnosis]:
+def provider_diagnoses(
+    arm: Arm, subscription_id: str, namespaces: Collection[str] = PROVIDERS
+) -> Iterator[Diagnosis]:
     """One diagnosis for each resource provider that the subscription does not use yet, and one for all others.
 
     Raises:
         ArmError: The control plane does not say.
     """
-    others = []
-    for namespace in PROVIDERS:
+    others, asked = [], [one for one in namespaces if one not in _ALWAYS_THERE]
+    for namespace in asked:
         found = arm.get(f"/subscriptions/{subscription_id}/providers/{namespace}", _PROVIDER_VERSION)
         state = str(found.get("registrationState"))
         if state == "Registered":
@@ -71,9 +75,9 @@ def provider_diagnoses(arm: Arm, subscription_id: str) -> Iterator[Diagnosis]:
             others.append(Diagnosis(namespace, WARNING, "is being registered, which takes some minutes"))
         else:
             others.append(Diagnosis(namespace, MISSING, f"the resource provider is {state}", remedy))
-    if len(others) < len(PROVIDERS):
-        num_registered = len(PROVIDERS) - len(others)
-        yield Diagnosis("providers", OK, f"{num_registered} of {len(PROVIDERS)} are registered")
+    if len(others) < len(asked):
+        num_registered = len(asked) - len(others)
+        yield Diagnosis("providers", OK, f"{num_registered} of {len(asked)} are registered")
     yield from others
 
 
