@@ -10,20 +10,23 @@ import pulumi
 from pulumi_azure_native import authorization, resources
 
 from infra.budget import Budget, BudgetArgs
-from infra.compute import Compute, ComputeArgs
+from infra.compute import Compute, ComputeArgs, cluster_names, image_build_cluster
 from infra.config import read_settings
 from infra.datafactory import KIND as FACTORY
 from infra.datafactory import Factory, FactoryArgs
 from infra.given import given_settings
 from infra.grants import COPIED_TO, compute_rights, factory_rights, team_rights, workspace_rights
 from infra.identity import Identities, IdentitiesArgs
+from infra.locks import Lock, LockArgs
+from infra.managed import Outbound, OutboundArgs, Reached, approver_rights
 from infra.monitoring import Monitoring, MonitoringArgs
-from infra.network import Network, NetworkArgs
+from infra.network import MANAGED, PRIVATE, PUBLIC, Network, NetworkArgs
 from infra.pipelines import COPY, UNPACK
 from infra.place import Site, make_suffix, make_tags
 from infra.private import PrivateEndpoints, PrivateEndpointsArgs, Target
-from infra.registry import Registry, RegistryArgs
+from infra.registry import Registry, RegistryArgs, registry_tier
 from infra.rights import Rights, RightsArgs
+from infra.stop import Stop, StopArgs
 from infra.storage import CONTAINERS, Storage, StorageArgs
 from infra.values import SettingsError
 from infra.vault import Vault, VaultArgs
@@ -58,7 +61,7 @@ site = Site(
 
 # What everything else stands on.
 identities = Identities("identities", IdentitiesArgs(site=site))
-network = Network("network", NetworkArgs(site=site, subnet_id=settings.subnet_id))
+network = Network("network", NetworkArgs(site=site, mode=settings.network, subnet_id=settings.subnet_id))
 storage = Storage(
     "storage",
     StorageArgs(
@@ -77,8 +80,27 @@ storage = Storage(
     ),
 )
 monitoring = Monitoring("monitoring", MonitoringArgs(site=site))
-vault = Vault("vault", VaultArgs(site=site, tenant_id=client.tenant_id, is_private=settings.is_private)).vault
-registry = Registry("registry", RegistryArgs(site=site, is_private=settings.is_private)).registry
+vault = Vault(
+    "vault",
+    VaultArgs(
+        site=site,
+        tenant_id=client.tenant_id,
+        network=settings.network,
+        subnet_id=network.subnet_id,
+        allowed_ips=settings.allowed_ips,
+        protect=settings.protect_data,
+    ),
+).vault
+registry = Registry(
+    "registry",
+    RegistryArgs(
+        site=site,
+        tier=registry_tier(settings.registry_tier, settings.network, settings.clusters),
+        network=settings.network,
+        protect=settings.protect_data,
+    ),
+).registry
+compute_names = cluster_names(settings.clusters, network=settings.network, subnet_id=settings.subnet_id)
 
 # Where jobs and copies run.
 workspace = Workspace(
@@ -90,13 +112,23 @@ workspace = Workspace(
         vault=vault,
         insights=monitoring.insights,
         registry=registry,
-        is_private=settings.is_private,
+        network=settings.network,
+        image_build_cluster="" if settings.network == PUBLIC else image_build_cluster(settings.clusters, compute_names),
         protect=settings.protect_data,
     ),
 )
+# Logs of a resource are set up before it gets an endpoint, because it takes one change at a time.
+for part, account in (("data", storage.data), ("runs", storage.runs)):
+    blobs_id = pulumi.Output.concat(account.id, "/blobServices/default")
+    monitoring.collect(
+        f"{part}-logs", of=blobs_id, categories=("StorageWrite", "StorageDelete"), metrics=("Transaction",)
+    )
+monitoring.collect("vault-logs", of=vault.id, categories=("AuditEvent",))
+monitoring.collect("registry-logs", of=registry.id, categories=("ContainerRegistryLoginEvents",))
 ways_in: list[pulumi.Resource] = []
+granted: list[pulumi.Resource] = []
 account_endpoints: dict[str, pulumi.Input[str]] = {}
-if settings.is_private:
+if settings.network == PRIVATE:
     endpoints = PrivateEndpoints(
         "private-endpoints",
         PrivateEndpointsArgs(
@@ -111,20 +143,43 @@ if settings.is_private:
                 Target(name="registry", resource_id=registry.id, part="registry"),
                 Target(name="workspace", resource_id=workspace.workspace.id, part="amlworkspace"),
             ),
+            after=(storage, monitoring),
         ),
     )
     ways_in.append(endpoints)
     account_endpoints.update(
         {name: one.id for name, one in endpoints.endpoints.items() if name.endswith(("-blob", "-file"))}
     )
+if settings.network == MANAGED:
+    accounts = {"data": storage.data, "runs": storage.runs}
+    approvers = approver_rights(workspace.principal_id, {name: account.id for name, account in accounts.items()})
+    approval = Rights(
+        "approver-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=approvers)
+    )
+    granted.append(approval)
+    ways_in.append(
+        Outbound(
+            "outbound",
+            OutboundArgs(
+                resource_group_name=group.name,
+                workspace_name=workspace.workspace.name,
+                reached=tuple(
+                    Reached(name=name, resource_id=account.id, part="blob") for name, account in accounts.items()
+                ),
+                hosts=settings.download_hosts,
+                after=approval.assignments,
+            ),
+        )
+    )
 Compute(
     "compute",
     ComputeArgs(
         site=site,
         clusters=settings.clusters,
+        names=compute_names,
         workspace_name=workspace.workspace.name,
+        network=settings.network,
         subnet_id=network.subnet_id,
-        is_private=settings.is_private,
         identity=identities.compute,
         ways_in=tuple(ways_in),
     ),
@@ -145,7 +200,9 @@ rights = (
     *factory_rights(factory.principal_id, storage),
     *workspace_rights(workspace.principal_id, account_endpoints),
 )
-Rights("service-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=rights))
+granted.append(
+    Rights("service-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=rights))
+)
 if settings.team_group_id:
     people = team_rights(
         settings.team_group_id,
@@ -155,9 +212,24 @@ if settings.team_group_id:
         registry_id=registry.id,
         vault_id=vault.id,
     )
-    Rights("team-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=people))
+    granted.append(
+        Rights("team-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=people))
+    )
 
 # What watches over it.
+monitoring.collect("factory-logs", of=factory.factory.id, categories=("PipelineRuns", "ActivityRuns"))
+monitoring.collect(
+    "workspace-logs", of=workspace.workspace.id, categories=("AmlComputeClusterEvent", "AmlComputeJobEvent")
+)
+action_group: pulumi.Output[str] | None = None
+if settings.stop_at_budget:
+    stop = StopArgs(
+        site=site,
+        subscription_id=client.subscription_id,
+        workspace_id=workspace.workspace.id,
+        compute_names=compute_names,
+    )
+    action_group = Stop("stop", stop).action_group.id
 Budget(
     "budget",
     BudgetArgs(
@@ -166,19 +238,12 @@ Budget(
         amount=settings.monthly_budget,
         start=settings.budget_start,
         email=settings.admin_email,
+        action_group=action_group,
     ),
 )
-for part, account in (("data", storage.data), ("runs", storage.runs)):
-    blobs_id = pulumi.Output.concat(account.id, "/blobServices/default")
-    monitoring.collect(
-        f"{part}-logs", of=blobs_id, categories=("StorageWrite", "StorageDelete"), metrics=("Transaction",)
-    )
-monitoring.collect("vault-logs", of=vault.id, categories=("AuditEvent",))
-monitoring.collect("registry-logs", of=registry.id, categories=("ContainerRegistryLoginEvents",))
-monitoring.collect("factory-logs", of=factory.factory.id, categories=("PipelineRuns", "ActivityRuns"))
-monitoring.collect(
-    "workspace-logs", of=workspace.workspace.id, categories=("AmlComputeClusterEvent", "AmlComputeJobEvent")
-)
+if settings.protect_data and settings.lock_data:
+    # Last, because it waits for all that hangs on the account.
+    Lock("lock", LockArgs(account_id=storage.data.id, after=(storage, monitoring, *granted, *ways_in)))
 # By the names of the file that `mrikit infra link` writes; nothing of it is secret.
 outputs = {
     "subscription_id": client.subscription_id,
@@ -201,8 +266,14 @@ outputs = {
     "compute_client_id": identities.compute.client_id,
     "network": settings.network,
     "clusters": [
-        {"name": one.name, "sku": one.sku, "priority": one.priority, "max_nodes": one.max_nodes}
-        for one in settings.clusters
+        {
+            "name": one.name,
+            "compute_name": compute_name,
+            "sku": one.sku,
+            "priority": one.priority,
+            "max_nodes": one.max_nodes,
+        }
+        for one, compute_name in zip(settings.clusters, compute_names, strict=True)
     ],
 }
 for name, value in outputs.items():

@@ -30,8 +30,8 @@ class BudgetArgs:
 class Budget(pulumi.ComponentResource):
     """A monthly budget of the resource group.
 
-    It is never changed, because Azure refuses changes without an eTag, which the provider does not send: what it says is
-    in its name, so another amount is another budget, made before the old one goes. Its first month has to be the
+    It is never changed, because Azure refuses changes without an eTag, which the provider does not send: what it says
+    is in its name, so another amount is another budget, made before the old one goes. Its first month has to be the
     current one when it is made, and stays what it was in later months.
 
     Source:

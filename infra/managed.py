@@ -8,7 +8,7 @@ from pulumi_azure_native import machinelearningservices
 from infra.rights import Right
 
 IGNORED = ("managedNetwork.status", "managedNetwork.outboundRules")
-"""Inputs of the workspace that Azure fills in, which the next `pulumi up` would take back (pulumi-azure-native#3225)."""
+"""Inputs of the workspace that Azure fills in, and that `pulumi up` would take back (pulumi-azure-native#3225)."""
 _APPROVER = "Azure AI Enterprise Network Connection Approver"
 
 

@@ -12,6 +12,8 @@ from pulumi_azure_native import (
 )
 from pulumi_azure_native import storage as azure_storage
 
+from infra.managed import IGNORED, managed_network
+from infra.network import MANAGED, PRIVATE
 from infra.place import Site
 
 IMAGES = {"gpu": "mrikit", "cpu": "mrikit-cpu"}
@@ -31,7 +33,10 @@ class WorkspaceArgs:
     vault: keyvault.Vault
     insights: applicationinsights.Component
     registry: containerregistry.Registry
-    is_private: bool
+    network: str
+    """The mode of the network."""
+    image_build_cluster: str
+    """Where images are built if the registry cannot; empty where it can."""
     protect: bool
     """Whether the engine refuses to delete it, with all records of jobs."""
 
@@ -63,10 +68,16 @@ class Workspace(pulumi.ComponentResource):
             application_insights=args.insights.id,
             container_registry=args.registry.id,
             system_datastores_auth_mode=ml.SystemDatastoresAuthMode.IDENTITY,
-            public_network_access=access.DISABLED if args.is_private else access.ENABLED,
+            public_network_access=access.DISABLED if args.network == PRIVATE else access.ENABLED,
+            managed_network=managed_network() if args.network == MANAGED else None,
+            image_build_compute=args.image_build_cluster or None,
             v1_legacy_mode=False,
             tags=args.site.tagged("workspace"),
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=args.protect,
+                ignore_changes=list(IGNORED) if args.network == MANAGED else None,
+            ),
         )
         self.principal_id = self.workspace.identity.apply(lambda identity: identity.principal_id if identity else "")
         self._datastores(args)

@@ -24,7 +24,7 @@ from mrikit.estate.azure_types import path_names, resource_id
 
 SUBSCRIPTION = "00000000-0000-4000-8000-000000000000"
 TENANT = "00000000-0000-4000-8000-000000000001"
-SECRET = "(secret)"
+SECRET = "(secret)"  # noqa: S105 - what stands for one
 """What stands in the record for a value that the program marks as secret."""
 
 

@@ -56,9 +56,7 @@ def subscription_diagnosis(arm: Arm, subscription_id: str) -> Diagnosis:
     return Diagnosis("subscription", MISSING, what, "have its owner enable it again: Azure portal, Subscriptions")
 
 
-def provider_diagnoses(
-    arm: Arm, subscription_id: str, namespaces: Collection[str] = PROVIDERS
-) -> Iterator[Diagnosis]:
+def provider_diagnoses(arm: Arm, subscription_id: str, namespaces: Collection[str] = PROVIDERS) -> Iterator[Diagnosis]:
     """One diagnosis for each resource provider that the subscription does not use yet, and one for all others.
 
     Raises:

@@ -52,7 +52,9 @@ class EstateCluster:
     """One Azure ML cluster."""
 
     name: str
-    """Its name in the workspace."""
+    """What people call it."""
+    compute_name: str
+    """Its name in the workspace, which says of what it is made, so that another one gets another name."""
     sku: str
     """Size of its machines, such as Standard_NC24ads_A100_v4."""
     priority: str
