@@ -48,7 +48,7 @@ class Budget(pulumi.ComponentResource):
         alerts["forecast-100"] = _alert(args.email, 100, forecast)
         if args.action_group is not None:
             alerts["spent-100"] = _alert(args.email, 100, actual, args.action_group)
-        mark = _mark(args)
+        mark = budget_mark(args)
         consumption.Budget(
             f"budget-{mark}",
             budget_name=f"{args.name}-{mark}",
@@ -76,7 +76,7 @@ def _alert(
     )
 
 
-def _mark(args: BudgetArgs) -> str:
+def budget_mark(args: BudgetArgs) -> str:
     """Of all that the budget says."""
     words = (str(args.amount), str(args.start), args.email, str(args.action_group is not None), str(_SHARES))
     return hashlib.sha256("/".join(words).encode()).hexdigest()[:_MARK]

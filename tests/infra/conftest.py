@@ -18,6 +18,7 @@ STACKS = {
     "dev": "example",
     "prod": "example-group",
     "private": str(Path(__file__).parent / "stacks" / "Pulumi.private.yaml"),
+    "managed": str(Path(__file__).parent / "stacks" / "Pulumi.managed.yaml"),
 }
 """Name of each stack, and whose settings it has."""
 
