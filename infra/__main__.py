@@ -200,9 +200,7 @@ rights = (
     *factory_rights(factory.principal_id, storage),
     *workspace_rights(workspace.principal_id, account_endpoints),
 )
-granted.append(
-    Rights("service-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=rights))
-)
+granted.append(Rights("service-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=rights)))
 if settings.team_group_id:
     people = team_rights(
         settings.team_group_id,
@@ -212,9 +210,7 @@ if settings.team_group_id:
         registry_id=registry.id,
         vault_id=vault.id,
     )
-    granted.append(
-        Rights("team-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=people))
-    )
+    granted.append(Rights("team-rights", RightsArgs(site=site, subscription_id=client.subscription_id, rights=people)))
 
 # What watches over it.
 monitoring.collect("factory-logs", of=factory.factory.id, categories=("PipelineRuns", "ActivityRuns"))

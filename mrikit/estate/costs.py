@@ -7,6 +7,7 @@ from typing import Any
 
 from mrikit.estate.declared import Declared, Record
 from mrikit.estate.prices import Prices
+from mrikit.words import counted
 
 _HOURS_A_MONTH = 730
 _DAYS_A_MONTH = 30
@@ -124,7 +125,7 @@ def _firewall(record: Record, prices: Prices) -> Iterator[Cost]:
     hosts = [one for one in _outbound(record) if one["type"] == "FQDN"]
     if hosts:
         price = prices.service_price("firewall_hour")
-        what = f"firewall of the managed network, Basic, for {len(hosts)} host names"
+        what = f"firewall of the managed network, Basic, for {counted(len(hosts), 'host name')}"
         yield _steady(what, price.amount * _HOURS_A_MONTH, price.source)
 
 
@@ -144,7 +145,9 @@ def _load_balancers(record: Record, prices: Prices) -> Iterator[Cost]:
     if number:
         price = prices.service_price("load_balancer_day")
         month = number * price.amount * _DAYS_A_MONTH
-        yield _steady(f"{number} load balancers of clusters, one for {_NODES_BALANCED} nodes", month, price.source)
+        yield _steady(
+            f"{counted(number, 'load balancer')}, one for {_NODES_BALANCED} nodes of a cluster", month, price.source
+        )
 
 
 def _outbound(record: Record) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """Preview of an estate: parts, rights, costs, rules."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from mrikit.estate.costs import cluster_facts, estimate
@@ -38,7 +38,7 @@ def plan_facts(record: Record, prices: Prices, data_tb: float) -> dict[str, Any]
         "num_resources": len(record.resources),
         "components": _components(record),
         "rights": _rights(record),
-        "ways_in": [_way_in(one) for one in record.resources if one.type in _WAYS_IN],
+        "ways_in": [_way_in(one, _reached_inside(record)) for one in record.resources if one.type in _WAYS_IN],
         "clusters": [_cluster(one) for one in record.of("machinelearningservices:Compute")],
         "costs": {
             "currency": prices.currency,
@@ -105,9 +105,22 @@ _WAYS_IN = {
 }
 
 
-def _way_in(one: Declared) -> dict[str, str]:
+def _way_in(one: Declared, inside: Collection[str]) -> dict[str, str]:
     """Who can reach a resource over the network; a role is needed besides."""
-    return {"what": f"{_WAYS_IN[one.type]} {one.azure_name}", "from": _reached_from(one)}
+    nodes = ", nodes by an endpoint" if one.id in inside else ""
+    return {"what": f"{_WAYS_IN[one.type]} {one.azure_name}", "from": f"{_reached_from(one)}{nodes}"}
+
+
+def _reached_inside(record: Record) -> set[str]:
+    """Ids of what a managed network has endpoints to: those of its rules, and those that Azure ML makes itself."""
+    found: set[str] = set()
+    for one in record.of("machinelearningservices:ManagedNetworkSettingsRule"):
+        destination = one.inputs["properties"]["destination"]
+        found |= {destination["serviceResourceId"]} if isinstance(destination, Mapping) else set()
+    for one in record.of("machinelearningservices:Workspace"):
+        if one.inputs.get("managedNetwork"):
+            found |= {one.id, *(one.inputs[key] for key in ("storageAccount", "keyVault", "containerRegistry"))}
+    return found
 
 
 def _reached_from(one: Declared) -> str:

@@ -23,7 +23,8 @@ def subnet_diagnoses(
     """What keeps nodes and endpoints out of a subnet; one diagnosis that all is well if nothing does.
 
     Source:
-        https://learn.microsoft.com/azure/machine-learning/how-to-secure-training-vnet ("Prerequisites", "no public IP"),
+        https://learn.microsoft.com/azure/machine-learning/how-to-secure-training-vnet (its prerequisites and "no public
+        IP"),
         https://learn.microsoft.com/azure/virtual-network/ip-services/default-outbound-access.
 
     Args:

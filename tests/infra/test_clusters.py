@@ -12,7 +12,9 @@ SUBNET = "/subscriptions/a/resourceGroups/b/providers/Microsoft.Network/virtualN
 
 
 def cluster(name="gpu", sku="Standard_NC24ads_A100_v4", max_nodes=1, idle_minutes=15, **others):
-    return Cluster(name=name, sku=sku, max_nodes=max_nodes, idle_minutes=idle_minutes, **{"priority": "Dedicated", **others})
+    return Cluster(
+        name=name, sku=sku, max_nodes=max_nodes, idle_minutes=idle_minutes, **{"priority": "dedicated", **others}
+    )
 
 
 def name_of(one, network="public", subnet_id=""):
@@ -24,7 +26,7 @@ def name_of(one, network="public", subnet_id=""):
     "other",
     [
         name_of(cluster(sku="Standard_ND96asr_v4")),
-        name_of(cluster(priority="LowPriority")),
+        name_of(cluster(priority="lowPriority")),
         name_of(cluster(), network="managed"),
         name_of(cluster(), network="private", subnet_id=SUBNET),
     ],

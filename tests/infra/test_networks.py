@@ -81,6 +81,7 @@ def test_a_managed_network_has_no_network_of_ours(records):
     assert workspace.inputs["managedNetwork"] == {
         "isolationMode": "AllowOnlyApprovedOutbound",
         "firewallSku": "Basic",
+        "enableNetworkMonitor": False,
     }
     assert set(workspace.ignore_changes) == {"managedNetwork.status", "managedNetwork.outboundRules"}
 
@@ -122,8 +123,8 @@ def test_hosts_of_downloads_are_let_out_by_name(records):
             {"id": "one"},
             "cluster-gpu: properties.properties.subnet is {'id': 'one'}, not None",
         ),
-        (RULE, "to-data", "properties.destination.serviceResourceId", "/gone", "data: no rule leads to it"),
-        (RULE, "to-data", "properties.destination.serviceResourceId", "/gone", "to-data: nobody may approve its endpoint"),
+        (RULE, "to-data", "properties.destination.serviceResourceId", "/x", "data: no rule leads to it"),
+        (RULE, "to-data", "properties.destination.serviceResourceId", "/x", "to-data: nobody may approve its endpoint"),
     ],
 )  # fmt: skip
 def test_a_managed_network_lets_out_to_what_is_approved(records, kind, name, path, value, line):
@@ -133,7 +134,7 @@ def test_a_managed_network_lets_out_to_what_is_approved(records, kind, name, pat
 
 def test_rules_need_a_managed_network(records):
     record = altered(records["managed"], WORKSPACE, "managedNetwork", None)
-    assert list(a_managed_network_lets_out_to_what_is_approved(record))[0].endswith("has no managed network")
+    assert next(iter(a_managed_network_lets_out_to_what_is_approved(record))).endswith("has no managed network")
 
 
 @pytest.mark.parametrize("stack", ["private", "managed"])

@@ -3,14 +3,15 @@
 import datetime as dt
 
 import pytest
-from azure.ai.ml._restclient.arm_ml_service.models import ClusterUpdateParameters, ScaleSettings
 
 from infra.budget import BudgetArgs, budget_mark
 from mrikit.estate.policies import a_spent_budget_stops_every_cluster, nothing_is_secret
 
 from .altered import altered, loosened
+from .arm_bodies import wire_body
 
 GROUP, WORKFLOW, BUDGET = "monitor:ActionGroup", "logic:Workflow", "consumption:Budget"
+COMPUTE = "machinelearningservices:Compute"
 
 
 def actions(record):
@@ -25,20 +26,20 @@ def test_a_stack_stops_nothing_unless_it_is_asked_to(records):
 
 
 def test_a_spent_budget_sets_every_cluster_to_zero_nodes(records):
-    clusters = {one.id for one in records["managed"].of("machinelearningservices:Compute")}
+    clusters = {one.id for one in records["managed"].of(COMPUTE)}
     uris = [one["inputs"]["uri"] for one in actions(records["managed"]).values()]
     assert {uri.removeprefix("https://management.azure.com").partition("?")[0] for uri in uris} == clusters
     assert all(uri.endswith("?api-version=2025-12-01") for uri in uris)
 
 
-def test_the_change_of_a_cluster_is_what_the_vendors_client_sends(records):
-    """The body, read and written by the models of azure-ai-ml, stays what it is."""
-    for action in actions(records["managed"]).values():
-        body = action["inputs"]["body"]
-        read = ClusterUpdateParameters(body)
-        assert dict(read.properties.properties.scale_settings) == body["properties"]["properties"]["scaleSettings"]
-        assert isinstance(read.properties.properties.scale_settings, ScaleSettings)
-        assert read.properties.properties.scale_settings.max_node_count == 0
+def test_microsofts_schema_takes_what_the_workflow_makes_of_a_cluster(records, arm_schemas):
+    record = records["managed"]
+    for action in actions(record).values():
+        scale = action["inputs"]["body"]["properties"]["properties"]["scaleSettings"]
+        stopped = altered(record, COMPUTE, "properties.properties.scaleSettings", scale, "cluster-gpu")
+        (cluster,) = [one for one in stopped.of(COMPUTE) if one.name == "cluster-gpu"]
+        assert arm_schemas.faults(wire_body(cluster, arm_schemas)) == []
+        assert scale["maxNodeCount"] == 0
 
 
 def test_one_cluster_that_fails_does_not_keep_the_others(records):
@@ -48,7 +49,9 @@ def test_one_cluster_that_fails_does_not_keep_the_others(records):
 def test_the_identity_of_the_workflow_may_change_clusters_and_nothing_else(records):
     record = records["managed"]
     (workflow,) = record.of(WORKFLOW)
-    rights = [one for one in record.of("authorization:RoleAssignment") if one.inputs["principalId"] == workflow.principal_id]
+    rights = [
+        one for one in record.of("authorization:RoleAssignment") if one.inputs["principalId"] == workflow.principal_id
+    ]
     (right,) = rights
     assert right.inputs["roleDefinitionId"].endswith("e503ece1-11d0-4e8e-8e2c-7a6c3bf38815")
     assert right.inputs["scope"] == record.of("machinelearningservices:Workspace")[0].id
@@ -70,9 +73,7 @@ def test_the_address_of_the_workflow_is_marked_as_secret_and_not_in_the_record(r
     assert group.has_secrets
     assert group.inputs["logicAppReceivers"][0]["callbackUrl"] == "(secret)"
     leaked = altered(record, GROUP, "logicAppReceivers.0.callbackUrl", "https://prod.logic.azure.com/spent?sig=made-up")
-    assert list(nothing_is_secret(leaked)) == [
-        "budget-is-spent: logicAppReceivers[0].callbackUrl looks like a secret"
-    ]
+    assert list(nothing_is_secret(leaked)) == ["budget-is-spent: logicAppReceivers[0].callbackUrl looks like a secret"]
     assert list(nothing_is_secret(loosened(record, WORKFLOW, has_secrets=True)))
 
 
