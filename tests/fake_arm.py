@@ -24,6 +24,7 @@ _ROUTES = {
 ROLES = {
     "Owner": {"actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": []},
     "Contributor": {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]},
+    "Role Based Access Control Administrator": {"actions": ["Microsoft.Authorization/roleAssignments/write", "*/read"]},
     "Reader": {"actions": ["*/read"], "notActions": [], "dataActions": [], "notDataActions": []},
     "Storage Blob Data Reader": {"actions": [], "dataActions": [f"{_BLOBS}/read"]},
     "Storage Blob Data Contributor": {

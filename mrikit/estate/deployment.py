@@ -1,9 +1,10 @@
 """Checks before the first `pulumi up` of a stack."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mrikit.estate.arm import Arm, ArmError, Caller
-from mrikit.estate.diagnosis import OK, WARNING, Diagnosis
+from mrikit.estate.diagnosis import MISSING, OK, WARNING, Diagnosis
 from mrikit.estate.roles import Right, right_diagnosis
 
 WITHOUT_BUDGETS = ("CSP_2015-05-01", "DreamSpark_2015-02-01", "AzureForStudents_2018-01-01", "Sponsored_2016-01-01")
@@ -11,6 +12,7 @@ WITHOUT_BUDGETS = ("CSP_2015-05-01", "DreamSpark_2015-02-01", "AzureForStudents_
 
 https://learn.microsoft.com/azure/cost-management-billing/costs/understand-cost-mgt-data
 """
+_NO_LOCK = "be given Owner, or set lockData to false in the stack's file"
 _GROUP_VERSION = "2021-04-01"
 _STORAGE_VERSION = "2023-05-01"
 _SUBSCRIPTION_VERSION = "2022-12-01"
@@ -39,7 +41,11 @@ def deployment_diagnoses(
         if is_there and resource_group != linked_group
         else Diagnosis("names", OK, f"{resource_group} is {'the linked estate' if is_there else 'free'}")
     )
-    yield right_diagnosis(arm, _deploying(group if is_there else subscription), caller)
+    scope = group if is_there else subscription
+    yield right_diagnosis(arm, _deploying(scope), caller)
+    locking = right_diagnosis(arm, _locking(scope), caller)
+    # A stack does without its lock, and not without its roles.
+    yield replace(locking, state=WARNING, remedy=_NO_LOCK) if locking.state == MISSING else locking
     quota_id = arm.get(subscription, _SUBSCRIPTION_VERSION).get("subscriptionPolicies", {}).get("quotaId", "")
     if quota_id in WITHOUT_BUDGETS:
         what = f"the offer {quota_id} has no budgets, and `pulumi up` fails at the one of the stack"
@@ -69,16 +75,26 @@ def _names(arm: Arm, group: str, name: str) -> Diagnosis:
 
 
 def _deploying(scope: str) -> Right:
-    """What `pulumi up` does beside making resources; Contributor may do neither of the last two."""
     return Right(
         subject="right to deploy",
-        purpose="make resources, give roles and set locks",
+        purpose="make resources and give roles",
         scope=scope,
         operations=(
             "Microsoft.Resources/subscriptions/resourceGroups/write",
-            "Microsoft.Authorization/roleAssignments/write",
-            "Microsoft.Authorization/locks/write",
+            "Microsoft.Authorization/roleAssignments/write",  # which Contributor may not
         ),
+        is_data=False,
+        role="Owner",
+    )
+
+
+def _locking(scope: str) -> Right:
+    """Role Based Access Control Administrator may give roles and set no locks."""
+    return Right(
+        subject="right to lock",
+        purpose="set locks",
+        scope=scope,
+        operations=("Microsoft.Authorization/locks/write",),
         is_data=False,
         role="Owner",
     )

@@ -30,7 +30,8 @@ def look(fake_arm):
 def test_a_new_stack_of_an_owner_lacks_nothing(look):
     assert look() == {
         "names": Diagnosis("names", "ok", "mrikit-dev is free"),
-        "right to deploy": Diagnosis("right to deploy", "ok", "you may make resources, give roles and set locks"),
+        "right to deploy": Diagnosis("right to deploy", "ok", "you may make resources and give roles"),
+        "right to lock": Diagnosis("right to lock", "ok", "you may set locks"),
     }
 
 
@@ -61,12 +62,19 @@ def test_who_may_not_give_roles_is_told_before_anything_is_made(look, fake_arm, 
         fake_arm.groups[GROUP] = []
     found = look()["right to deploy"]
     assert found.state == "missing"
-    assert found.what == (
-        "you may not make resources, give roles and set locks: "
-        "Microsoft.Authorization/roleAssignments/write, Microsoft.Authorization/locks/write"
-    )
+    assert found.what == "you may not make resources and give roles: Microsoft.Authorization/roleAssignments/write"
     scope = f"/subscriptions/{SUBSCRIPTION}" + (f"/resourceGroups/{GROUP}" if is_there else "")
     assert found.remedy == f"az role assignment create --assignee me --role Owner --scope {scope}"
+
+
+def test_who_may_not_set_locks_can_do_without_one(look, fake_arm):
+    fake_arm.roles[SUBSCRIPTION] = ["Contributor", "Role Based Access Control Administrator"]
+    found = look()
+    assert found["right to deploy"].state == "ok"
+    assert (found["right to lock"].state, found["right to lock"].remedy) == (
+        "warning",
+        "be given Owner, or set lockData to false in the stack's file",
+    )
 
 
 @pytest.mark.parametrize("offer", WITHOUT_BUDGETS)
@@ -82,7 +90,7 @@ def test_the_examination_of_a_stack_looks_at_its_deployment(fake_arm, tmp_path, 
     file = tmp_path / "Pulumi.dev.yaml"
     file.write_text("config: {mrikit:adminEmail: you@example.org}")
     subjects = [one.subject for one in examine(str(file), retry_wait_s=0.001).azure]
-    assert subjects[-3:] == ["names", "right to deploy", "roles"]
+    assert subjects[-4:] == ["names", "right to deploy", "right to lock", "roles"]
 
 
 def test_a_refusal_of_the_control_plane_is_one_line(fake_arm, tmp_path):
