@@ -257,8 +257,6 @@ outputs = {
     "workspace_name": workspace.workspace.name,
     "datastores": list(CONTAINERS),
     "registry_server": registry.login_server,
-    "gpu_environment": workspace.environments["gpu"],
-    "cpu_environment": workspace.environments["cpu"],
     "compute_client_id": identities.compute.client_id,
     "network": settings.network,
     "clusters": [

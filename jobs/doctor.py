@@ -26,6 +26,10 @@ def doctor(
             "the linked estate's."
         ),
     ] = None,
+    is_container: Annotated[
+        bool,
+        typer.Option("--container", help="Only what a job would find where this runs: user, driver, GPUs, InfiniBand."),
+    ] = False,
     is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is missing on this machine and in Azure, in order, with the command that mends it.
@@ -34,27 +38,35 @@ def doctor(
     there. Exits with 1 if anything is missing; warnings, and what could not be asked, are shown and counted.
     """
     from mrikit.estate.diagnosis import MISSING
-    from mrikit.estate.examine import examine
+    from mrikit.estate.examine import Examination, examine
 
-    with messages_console().status("looking at this machine and Azure"):
-        found = examine(stack)
+    if is_container:
+        from mrikit.estate.container import container_diagnoses
+
+        found = Examination(machine=container_diagnoses(), azure=())
+    else:
+        with messages_console().status("looking at this machine and Azure"):
+            found = examine(stack)
     num_missing = sum(one.state == MISSING for one in found.diagnoses)
     if is_json:
         facts = {"findings": [asdict(one) for one in found.diagnoses], "num_missing": num_missing, "next": found.next}
         typer.echo(json.dumps(facts))
     else:
-        _print(found)
+        _print(found, is_container=is_container)
     if num_missing:
         raise typer.Exit(1)
 
 
-def _print(found: "Examination") -> None:
+def _print(found: "Examination", *, is_container: bool) -> None:
     """What was found here, what in Azure, and the sums."""
     from mrikit.estate.diagnosis import MISSING
 
     width = max(len(one.subject) for one in found.diagnoses)
     typer.echo("this machine")
     _print_lines(found.machine, width)
+    if is_container:
+        typer.echo(_sums(found))
+        return
     typer.echo("Azure")
     if found.azure:
         _print_lines(found.azure, width)

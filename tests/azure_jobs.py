@@ -27,6 +27,8 @@ SPEC = JobSpec(
     spot=True,
 )
 CHAIN = [dataclasses.replace(SPEC, name=f"stage-{n}", command=(*SPEC.command, "--stage", n)) for n in "12"]
+PUSHED = "0123456789ab"
+"""Version of the environments that are there."""
 TAKEN_AWAY = ("PreemptionError", "The node was preempted by the service.")
 BROKEN = ("UserError", "Execution failed. User process 'mrikit' exited with status code 3. Please check the log")
 
@@ -41,6 +43,8 @@ def workspace_for(azure_login, monkeypatch, tmp_path):
     save_estate(example_estate(clusters=CLUSTERS))
     certificate = Path(azure_login["REQUESTS_CA_BUNDLE"])
     fake = FakeAzureml(certificate, certificate.with_name("key.pem"))
+    for image in ("mrikit", "mrikit-cpu"):
+        fake.push(image, PUSHED)
     monkeypatch.setenv("MRIKIT_ARM_ENDPOINT", fake.endpoint)
     blob._credential.cache_clear()
     yield fake

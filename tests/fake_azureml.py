@@ -30,6 +30,8 @@ class FakeAzureml:
         self.details = {}  # run -> what the history tells
         self.children = {}  # pipeline -> runs of its steps
         self.files = {}  # path of a log -> bytes
+        self.components = []  # of the steps of pipelines
+        self.environments = {}  # name -> version -> what was PUT
         self.refuses = {}  # "PUT job", "GET job", ... -> list of answers for the next such requests
         self.loses_answers = 0  # to so many PUTs, which are taken
         self.workspace_is_there = True
@@ -109,6 +111,7 @@ class FakeAzureml:
 
     def _put_component(self, name, parts, _headers, body):
         found = json.loads(body)
+        self.components.append(found["properties"]["componentSpec"])
         return 201, {}, {"id": parts.path, "name": name, **found}
 
     _get_component = _put_component
@@ -143,6 +146,26 @@ class FakeAzureml:
             more = urllib.parse.urlencode({**query, "$skip": first + self.page_size})
             page["nextLink"] = f"{self.endpoint}{parts.path}?{more}"
         return 200, {}, page
+
+    def _put_environment(self, name, parts, _headers, body):
+        version = parts.path.rpartition("/")[2]
+        found = json.loads(body)
+        kept = self.environments.setdefault(name, {})
+        if version in kept and kept[version]["properties"]["image"] != found["properties"]["image"]:
+            return refusal(409, "Conflict", f"Environment {name}:{version} exists.")
+        kept[version] = {"id": parts.path, "name": version, **found}
+        return 201, {}, kept[version]
+
+    def _get_environments(self, name, _parts, _headers, _body):
+        if name not in self.environments:
+            return refusal(404, "UserError", f"Environment container {name} was not found.")
+        return 200, {}, {"value": list(self.environments[name].values())}
+
+    def push(self, name, version, pushed_at="2026-01-02T03:04:05+00:00"):
+        """Let an image be registered."""
+        properties = {"image": f"{_ESTATE.registry_server}/{name}@sha256:{version}", "tags": {"mrikit_pushed": pushed_at}}
+        path = f"{_SCOPE}/environments/{name}/versions/{version}"
+        self.environments.setdefault(name, {})[version] = {"id": path, "name": version, "properties": properties}
 
     def _post_cancel(self, name, _parts, _headers, _body):
         self.set_status(name, "Canceled")
@@ -205,6 +228,8 @@ _ROUTES = {
     "workspace": re.escape(_SCOPE),
     "compute": re.escape(_SCOPE) + r"/computes/([^/]+)",
     "component": re.escape(_SCOPE) + r"/components/([^/]+)/versions/[^/]+",
+    "environment": re.escape(_SCOPE) + r"/environments/([^/]+)/versions/[^/]+",
+    "environments": re.escape(_SCOPE) + r"/environments/([^/]+)/versions",
     "jobs": re.escape(_SCOPE) + r"/jobs",
     "job": re.escape(_SCOPE) + r"/jobs/([^/]+)",
     "cancel": re.escape(_SCOPE) + r"/jobs/([^/]+)/cancel",

@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from mrikit.errors import ConfigError, JobError, MrikitError
 from mrikit.launch import read_launch
+from mrikit.runs.driver import driver_problem, driver_version
 
 _MEETINGS = itertools.count()
 """Of this process with the others, one for each run; all count alike, because all do the same runs."""
@@ -75,7 +76,9 @@ def joined(device: str) -> Iterator[Process]:
     if kind == "cuda":
         target = torch.device("cuda", local_rank if world_size > 1 else target.index or 0)
         if local_rank >= torch.cuda.device_count():
+            problem = driver_problem(driver_version(), torch.version.cuda) if not torch.cuda.device_count() else ""
             raise ConfigError(
+                problem or
                 f"process {rank} has no GPU of its own: it is number {local_rank} of this machine, which has "
                 f"{torch.cuda.device_count()}; start as many processes as there are GPUs"
             )

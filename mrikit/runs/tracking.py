@@ -102,7 +102,7 @@ def require_trackers(names: Sequence[str]) -> None:
     """See that trackers can be had, before anything long is started.
 
     Raises:
-        ConfigError: An unknown name, or a library that is not installed.
+        ConfigError: An unknown name, a library that is not installed, or a service that cannot work here.
     """
     for name in names:
         if name not in SERVICES:
@@ -112,6 +112,8 @@ def require_trackers(names: Sequence[str]) -> None:
         # Looked for and not imported: MLflow is told not to count its users before it is.
         if importlib.util.find_spec(SERVICES[name].library) is None:
             raise ConfigError(f"{name} is not installed; pip install '{SERVICES[name].package}'")
+        if SERVICES[name].check:
+            pkgutil.resolve_name(SERVICES[name].check)()
 
 
 class JsonLines:

@@ -14,7 +14,6 @@ from mrikit.storage.location import CONTAINER_NAME, RUNS
 
 ESTATE = "MRIKIT_ESTATE"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9][\w.-]*:[\w.-]+")
 _PIPELINE = re.compile(r"\w[^<>*#.%&:\\+?/]{0,139}")
 _ENDPOINTS = {
     "blob_endpoint": "https://NAME.blob.core.windows.net",
@@ -40,8 +39,6 @@ _NAMES = {
     "location": (re.compile(r"[a-z][a-z0-9]+"), "a region as `az account list-locations` names it"),
     "workspace_name": (re.compile(r"[A-Za-z0-9][\w-]{2,32}"), "3 to 33 letters, digits, hyphens and underscores"),
     "registry_server": (re.compile(r"[a-z0-9]{5,50}\.[a-z0-9.-]+"), "the registry's address, such as NAME.azurecr.io"),
-    "gpu_environment": (_ENVIRONMENT, "name:version of an environment"),
-    "cpu_environment": (_ENVIRONMENT, "name:version of an environment"),
     "compute_client_id": (_GUID, "the GUID of the client that jobs act as"),
     "network": (re.compile("|".join(NETWORKS)), f"one of {', '.join(NETWORKS)}"),
 }
@@ -97,10 +94,6 @@ class Estate:
     """Its datastores, each the container that has its name."""
     registry_server: str
     """Address of the registry that container images are pushed to."""
-    gpu_environment: str
-    """Azure ML's name:version of the container image for GPUs."""
-    cpu_environment: str
-    """The same for CPUs."""
     compute_client_id: str
     """Client id of the identity that jobs act as."""
     network: str

@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 import hashlib
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from mrikit.runs.position import Position, State, find_state
 from mrikit.runs.process import Process, joined, told_once
 from mrikit.runs.run_folder import LAYOUT, Claim, append_log, claim_folder, locked
 from mrikit.runs.tracking import Tracker, open_trackers, require_trackers
+from mrikit.runs.transport import find_fabric, transport_line
 from mrikit.storage import Location, shown
 from mrikit.training.config import RunConfig, is_free
 from mrikit.training.engine import Engine
@@ -115,8 +117,9 @@ def train(
         common = (config, study, folder, process)
         engine = Engine(*common, _state(*common, start, beginning, tell), tell)
         resumed_step = engine.position.step
-        for line in (*study.notes, _plan_line(engine, study, process)):
-            tell(line)
+        for line in (*study.notes, _plan_line(engine, study, process), _transport(process)):
+            if line:
+                tell(line)
         tracker = _tracker(
             config, folder, process, trackers, engine.position, lambda row: on_row(row, engine.num_steps)
         )
@@ -274,6 +277,11 @@ def _teller(folder: Path, process: Process, say: Callable[[str], None]) -> Calla
             append_log(folder, line)
 
     return tell
+
+
+def _transport(process: Process) -> str:
+    """How the machines talk; all processes take part."""
+    return transport_line(process.gather(find_fabric(os.environ))) if process.device.type == "cuda" else ""
 
 
 def _plan_line(engine: Engine, study: Study, process: Process) -> str:

@@ -16,7 +16,7 @@ from mrikit.runs import tracking
 from mrikit.runs.trackers import SERVICES, Service
 from mrikit.runs.trackers.common import redact
 from mrikit.runs.trackers.mlflow import local_stores
-from mrikit.runs.tracking import JsonLines, open_trackers, trim
+from mrikit.runs.tracking import JsonLines, open_trackers, require_trackers, trim
 
 CONFIG = {
     "task": "knee_multicoil",
@@ -233,6 +233,15 @@ def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch
     with pytest.raises(ConfigError) as caught:
         track(tmp_path, [name], [], resume_step=3)
     assert str(caught.value) == f"{name} is not installed; pip install 'mrikit[{name}]'"
+
+
+def test_mlflow_without_its_plug_in_for_azure_ml_is_refused_before_it_is_opened(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "azureml://westeurope.api.azureml.ms/mlflow/v1.0/x?secret")
+    with pytest.raises(ConfigError, match=r"azureml-mlflow, is not installed; leave mlflow out") as caught:
+        require_trackers(["mlflow"])
+    assert "secret" not in str(caught.value)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **of: [of])
+    require_trackers(["mlflow"])
 
 
 def test_a_service_that_fails_is_warned_of_once_without_secrets_and_training_goes_on(tmp_path, service):

@@ -106,8 +106,6 @@ def test_missing_keys_are_named():
         ("location", "West Europe", "estate.location: a region as"),
         ("workspace_name", "a", "3 to 33 letters"),
         ("registry_server", "mrikitdev", "such as NAME.azurecr.io; found 'mrikitdev'"),
-        ("gpu_environment", "mrikit", "name:version of an environment; found 'mrikit'"),
-        ("cpu_environment", "", "name:version"),
         ("compute_client_id", "jobs", "the GUID of the client that jobs act as; found 'jobs'"),
         ("clusters", [], "estate.clusters names no cluster; jobs need one"),
         ("clusters", ["gpu"], "estate.clusters is a group of settings"),

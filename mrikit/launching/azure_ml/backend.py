@@ -15,6 +15,7 @@ from mrikit.errors import JobError
 from mrikit.estate.listed import with_listed
 from mrikit.estate.prices import NodePrice, Prices, load_prices
 from mrikit.launching.azure_ml.client import Found, Workspace
+from mrikit.launching.azure_ml.environments import ENVIRONMENT, image_of, pinned
 from mrikit.launching.azure_ml.job import job_text, read_job, root_name, step_cluster, step_environment
 from mrikit.launching.azure_ml.logs import OVER, follow_run, process_log
 from mrikit.launching.azure_ml.pull import pull_outputs
@@ -194,7 +195,7 @@ class AzureBackend:
 
     def _create(self, chain: Sequence[JobSpec], name: str, starts: Starts) -> None:
         estate: Estate = self._workspace.estate
-        text = job_text(chain, estate, load_prices(), name, starts)
+        text = job_text(pinned(chain, self._workspace), estate, load_prices(), name, starts)
         self._workspace.create(name, lambda: read_job(text))
 
     def _whole_state(self, chain: Sequence[JobSpec], job: Found) -> JobStatus:
@@ -257,7 +258,8 @@ def _gpu(spec: JobSpec, prices: Prices, sku: str) -> str:
 
 def _notes(spec: JobSpec, priority: str, price: NodePrice | None, currency: str) -> tuple[str, ...]:
     known = f"{price.hour:.2f} {currency} an hour and node ({price.source})" if price else "not known"
-    notes = [f"price: {known}; a node costs from its allocation on, until it was idle for a while"]
+    notes = [] if ENVIRONMENT in spec.resources else [f"container image: the one of {image_of(spec)} that was pushed last"]
+    notes += [f"price: {known}; a node costs from its allocation on, until it was idle for a while"]
     if priority == "LowPriority":
         notes.append("its machines may be taken away; `mrikit jobs status` then starts it again where it was")
     if not any(place.startswith("az://runs") for place in spec.outputs):

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mrikit.errors import ConfigError, JobError
@@ -22,6 +23,9 @@ T = TypeVar("T")
 _NUM_TRIES = 4
 _LONGEST_WAIT_S = 30.0
 """A service that asks for more patience is taken to be busy."""
+_PUSHED = "mrikit_pushed"
+"""Tag of an environment's version: what the service calls its latest one is that which was made last, and not the one
+that was pushed again."""
 _NO_GIT = {
     f"mlflow.source.git.{fact}": "the code is in the container image" for fact in ("repoURL", "branch", "commit")
 }
@@ -40,6 +44,16 @@ class Found:
     """What was noted on it."""
     created_at: float
     """Unix time; 0 where it is not told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registered:
+    """One version of an environment."""
+
+    version: str
+    """Its name among the versions."""
+    pushed_at: str
+    """When `mrikit image push` registered it last, ISO 8601; empty where somebody else did."""
 
 
 class Workspace:
@@ -125,6 +139,41 @@ class Workspace:
         listed = self._do(lambda client: list(client.jobs.list(tag=MARK)))
         found = [_found(job) for job in listed if job is not None]
         return sorted((job for job in found if MARK in job.tags), key=lambda job: -job.created_at)
+
+    def register(self, name: str, version: str, image: str, tag: str) -> None:
+        """Make a container image a version of an environment; one that is there already becomes the newest again.
+
+        Args:
+            name: Of the environment.
+            version: Of it; the same for the same image.
+            image: Address with its digest.
+            tag: Of the image, for people.
+
+        Raises:
+            JobError: The workspace refuses.
+        """
+        with azure_packages(), quiet():
+            from azure.ai.ml.entities import Environment
+
+        tags = {MARK: tag, _PUSHED: datetime.now(UTC).isoformat()}
+        made = Environment(name=name, version=version, image=image, tags=tags)
+        self._do(lambda client: client.environments.create_or_update(made))
+
+    def versions(self, name: str) -> list[Registered]:
+        """The versions of an environment that are not archived; none where there is no such environment.
+
+        Raises:
+            JobError: The workspace cannot be asked.
+        """
+        from azure.core.exceptions import ResourceNotFoundError
+
+        try:
+            listed = self._do(lambda client: list(client.environments.list(name=name)))
+        except JobError as error:
+            if isinstance(error.__cause__, ResourceNotFoundError) and not in_words(error.__cause__, self.estate):
+                return []
+            raise
+        return [Registered(version=str(one.version), pushed_at=str((one.tags or {}).get(_PUSHED, ""))) for one in listed]
 
     def discovery_url(self) -> str:
         """Where the addresses of the workspace's other services are told.

@@ -71,8 +71,8 @@ def quiet() -> Iterator[None]:
 def in_words(error: BaseException, estate: Estate) -> str:
     """What is not there, if it is more than one job; empty else."""
     code = _code(error)
-    # A job that is not there may have the same code; only the message tells what is meant.
-    if code == "ResourceNotFound" and "/jobs/" in _said(error):
+    # A job or an environment that is not there may have the same code; only the message tells what is meant.
+    if code == "ResourceNotFound" and any(part in _said(error) for part in ("/jobs/", "/environments/")):
         return ""
     return _MISSING.get(code, "").format(estate)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mrikit.errors import ConfigError
 from mrikit.estate.prices import Prices
 from mrikit.launching.azure_ml.cluster import DEDICATED, LOW_PRIORITY, choose_cluster
+from mrikit.launching.azure_ml.environments import ENVIRONMENT, image_of, is_ours
 from mrikit.launching.azure_ml.errors import quiet
 from mrikit.launching.azure_ml.inputs import DATA_MODES, Given, given_inputs, require_in_azure
 from mrikit.launching.azure_ml.tags import Starts, tags_of
@@ -48,7 +49,7 @@ def job_text(chain: Sequence[JobSpec], estate: Estate, prices: Prices, name: str
     """The job file: a command job, or a pipeline whose steps wait for each other.
 
     Args:
-        chain: The jobs.
+        chain: The jobs; those that name no environment ask for the latest one, which `pinned` settles before they are sent.
         estate: Where they run.
         prices: Tells what machines have.
         name: Of the job.
@@ -150,14 +151,14 @@ def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
     require_in_azure(spec, estate)
     cluster = step_cluster(spec, estate, prices)
     _require_hours(spec, cluster)
+    _require_trackers(spec)
     mode = spec.resources.get("data_mode")
     mounts = given_inputs(spec) if mode else []
-    ours = estate.gpu_environment if spec.gpus_per_node else estate.cpu_environment
     machine = prices.machines.get(cluster.sku)
     shm_size = spec.resources.get("shm_size", f"{int(machine.memory_gb // 2)}g" if machine else "2g")
     step: dict[str, Any] = {
         "command": step_command(spec, mounts),
-        "environment": f"azureml:{spec.resources.get('environment', ours)}",
+        "environment": f"azureml:{spec.resources.get(ENVIRONMENT, f'{image_of(spec)}@latest')}",
         "compute": f"azureml:{cluster.name}",
         "resources": {"instance_count": spec.nodes, "shm_size": shm_size},
         "limits": {"timeout": math.ceil(spec.max_hours * 3600)},
@@ -183,6 +184,21 @@ def _require_hours(spec: JobSpec, cluster: EstateCluster) -> None:
         raise ConfigError(
             f"--max-hours {spec.max_hours:g}: Azure ML ends a job on a {cluster.priority} cluster after {most} h; give "
             f"--max-hours {most}, and the same command again goes on where it was"
+        )
+
+
+def _require_trackers(spec: JobSpec) -> None:
+    """See that our image can do what the command asks MLflow for: Azure ML makes its workspace MLflow's server.
+
+    Raises:
+        ConfigError: It lacks the plug-in; see `mrikit.runs.trackers.mlflow.require_plugin`.
+    """
+    pairs = zip(("", *spec.command), spec.command, strict=False)
+    if is_ours(spec) and any(word == "--track=mlflow" or (before, word) == ("--track", "mlflow") for before, word in pairs):
+        raise ConfigError(
+            "--track mlflow: in Azure ML that needs azureml-mlflow, which the container image lacks; leave it out "
+            "(metrics.jsonl, tensorboard and wandb work), or name an environment that has it: "
+            "--resource environment=NAME:VERSION"
         )
 
 
@@ -216,7 +232,7 @@ def _require_known(spec: JobSpec) -> None:
     require_known(spec, AZURE)
     rules = {
         "shm_size": (_SHM_SIZE, "a whole number and b, k, m or g, such as 64g"),
-        "environment": (_ENVIRONMENT, "name:version of an environment of the workspace"),
+        ENVIRONMENT: (_ENVIRONMENT, "name:version of an environment of the workspace"),
         "experiment": (_EXPERIMENT, "up to 255 letters, digits, hyphens and underscores"),
         "data_mode": (re.compile("|".join(DATA_MODES)), " or ".join(DATA_MODES)),
     }

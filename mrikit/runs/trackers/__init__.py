@@ -17,11 +17,18 @@ class Service(NamedTuple):
     """Module that has to be installed."""
     package: str
     """What `pip install` is given to have it."""
+    check: str = ""
+    """`module:function` that raises a ConfigError if it cannot work here; called before anything long is started."""
 
 
 SERVICES = {
     "tensorboard": Service("mrikit.runs.trackers.tensorboard:TensorBoard", "tensorboard", "mrikit[tensorboard]"),
-    "mlflow": Service("mrikit.runs.trackers.mlflow:MLflow", "mlflow", "mrikit[mlflow]"),
+    "mlflow": Service(
+        "mrikit.runs.trackers.mlflow:MLflow",
+        "mlflow",
+        "mrikit[mlflow]",
+        "mrikit.runs.trackers.mlflow:require_plugin",
+    ),
     "wandb": Service("mrikit.runs.trackers.wandb:WeightsAndBiases", "wandb", "mrikit[wandb]"),
 }
 """Services that metrics and pictures may go to. None reaches for a network unless the user's settings ask for it."""

@@ -2,16 +2,19 @@
 
 import contextlib
 import importlib
+import importlib.metadata
 import os
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
+from mrikit.errors import ConfigError
 from mrikit.run_files import PICTURES
 from mrikit.runs.picture import picture_name
 from mrikit.runs.trackers.common import PROJECT, keep_id, kept_id, numbers, redact_all
@@ -80,6 +83,23 @@ class MLflow:
         new = [make(key, value) for key, value in _parameters(config).items() if key not in known]
         for start in range(0, len(new), MAX_BATCH):
             self._client.log_batch(self._run_id, params=new[start : start + MAX_BATCH])
+
+
+def require_plugin() -> None:
+    """See that MLflow knows the kind of server that it is given.
+
+    Azure ML names its workspace in every job, for which MLflow needs a plug-in. No extra of mrikit brings it: it wants
+    older versions of MLflow, of Azure's clients and of others than everything else here, https://pypi.org/project/azureml-mlflow.
+
+    Raises:
+        ConfigError: The plug-in for Azure ML is needed and is not there.
+    """
+    is_azure = urlsplit(os.environ.get(_SERVER, "")).scheme == "azureml"
+    if is_azure and not importlib.metadata.entry_points(group="mlflow.tracking_store", name="azureml"):
+        raise ConfigError(
+            f"{_SERVER} is a workspace of Azure ML, and MLflow's plug-in for it, azureml-mlflow, is not installed; leave "
+            f"mlflow out (metrics.jsonl, tensorboard and wandb work), or take an environment that has it"
+        )
 
 
 def local_stores(folders: Sequence[Path]) -> list[str]:

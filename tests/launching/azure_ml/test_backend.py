@@ -10,7 +10,7 @@ import sys
 import traceback
 
 import pytest
-from azure_jobs import BROKEN, CHAIN, SPEC, TAKEN_AWAY, failure, text
+from azure_jobs import BROKEN, CHAIN, PUSHED, SPEC, TAKEN_AWAY, failure, text
 from predicted import hours_of
 from typer.testing import CliRunner
 
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 def test_a_job_is_submitted_by_one_request_with_this_body(azure, workspace):
     assert azure.submit([SPEC]) == ["knee-1"]
-    assert [kind for kind, _, _ in workspace.requests] == ["GET job", "PUT job"]
-    scope = workspace.requests[1][1].partition("/jobs/")[0]
+    assert [kind for kind, _, _ in workspace.requests] == ["GET job", "GET environments", "PUT job"]
+    scope = workspace.requests[2][1].partition("/jobs/")[0]
     body = workspace.bodies["knee-1"]["properties"]
     assert {key: value for key, value in body.items() if key not in ("tags", "isArchived", "outputs", "inputs")} == {
         "jobType": "Command",
@@ -42,7 +42,7 @@ def test_a_job_is_submitted_by_one_request_with_this_body(azure, workspace):
         "experimentName": "mrikit",
         "command": "mrikit train --task knee_acc8 --data az://datasets/fastmri --out az://runs/knee",
         "computeId": f"{scope}/computes/gpu",
-        "environmentId": f"{scope}/environments/mrikit/versions/0.1.0",
+        "environmentId": f"{scope}/environments/mrikit/versions/{PUSHED}",
         "distribution": {"distributionType": "PyTorch", "processCountPerInstance": 1},
         "resources": {"instanceCount": 2, "shmSize": "110g", "properties": {}},
         "limits": {"jobLimitsType": "Command", "timeout": "P1D"},
@@ -318,6 +318,11 @@ def test_a_step_after_a_failed_one_will_not_start(azure, workspace):
     assert status.message.startswith("the pipeline is over before it began: UserError: Execution failed.")
 
 
+def in_image(spec):
+    """A job as it was submitted, with the image that it runs in."""
+    return dataclasses.replace(spec, resources={"environment": f"mrikit:{PUSHED}"})
+
+
 def test_another_machine_finds_jobs_with_all_that_they_are(azure, workspace):
     azure.submit([SPEC])
     workspace.set_status("knee-1", "Failed", error=TAKEN_AWAY)
@@ -328,7 +333,7 @@ def test_another_machine_finds_jobs_with_all_that_they_are(azure, workspace):
     workspace.jobs["strange"]["properties"]["tags"] = {"mrikit": "0.0.1"}
     found = AzureBackend().find()
     assert sorted(found, key=lambda one: one[0].name) == sorted(
-        zip([SPEC, *CHAIN], ["knee-1", *handles], strict=True), key=lambda one: one[0].name
+        zip(map(in_image, [SPEC, *CHAIN]), ["knee-1", *handles], strict=True), key=lambda one: one[0].name
     )
 
 

@@ -43,7 +43,7 @@ name: knee-acc8-stage-2-0a1b2c3d
 display_name: knee-acc8-stage-2-0a1b2c3d
 experiment_name: mrikit
 command: mrikit train --task knee_acc8 --data az://datasets/fastmri --out az://runs/knee
-environment: azureml:mrikit:0.1.0
+environment: azureml:mrikit@latest
 compute: azureml:spot1
 resources:
   instance_count: 4
@@ -92,7 +92,7 @@ def test_a_training_on_four_spot_nodes_is_this_job_file():
 
 def test_the_vendors_schema_reads_the_job_file_as_it_is_meant():
     job = read_job(GOLDEN)
-    assert (job.type, job.name, job.compute, job.environment) == ("command", SPEC.name, "spot1", "mrikit:0.1.0")
+    assert (job.type, job.name, job.compute, job.environment) == ("command", SPEC.name, "spot1", "mrikit@latest")
     assert job.limits.timeout == 5400
     assert job.resources.instance_count == 4
     assert job.distribution.process_count_per_instance == 1
@@ -137,7 +137,7 @@ def test_one_process_has_no_distribution_and_eight_gpus_have_eight_processes():
 
 def test_a_job_without_gpus_runs_the_image_for_cpus_on_a_machine_without_gpus():
     job = job_of(changed(nodes=1, gpus_per_node=0, spot=False))
-    assert (job["environment"], job["compute"]) == ("azureml:mrikit-cpu:0.1.0", "azureml:cpu")
+    assert (job["environment"], job["compute"]) == ("azureml:mrikit-cpu@latest", "azureml:cpu")
 
 
 def test_the_cheapest_cluster_that_fits_is_chosen():
@@ -173,6 +173,8 @@ def test_the_cheapest_cluster_that_fits_is_chosen():
             {"inputs": ("az://secrets/x",)},
             "az://secrets/x: the estate has no datastore 'secrets'; it has raw, datasets",
         ),
+        ({"command": (*SPEC.command, "--track", "mlflow")}, "--track mlflow: in Azure ML that needs azureml-mlflow"),
+        ({"command": (*SPEC.command, "--track=mlflow")}, "name an environment that has it: --resource environment=NAME:"),
         ({"max_hours": 169}, "--max-hours 169: Azure ML ends a job on a LowPriority cluster after 168 h; give"),
         (
             {"max_hours": 505, "spot": False, "nodes": 1},
@@ -207,6 +209,12 @@ def test_the_identity_of_the_estate_cannot_be_replaced_by_the_jobs_environment()
 def test_a_job_may_take_all_the_hours_that_azure_allows():
     assert job_of(changed(max_hours=168))["limits"] == {"timeout": 604_800}
     assert job_of(changed(max_hours=504, spot=False, nodes=1))["limits"] == {"timeout": 1_814_400}
+
+
+def test_mlflow_may_be_tracked_in_an_environment_of_ones_own():
+    spec = changed(command=(*SPEC.command, "--track", "mlflow"), resources={"environment": "mine:3"})
+    assert job_of(spec)["environment"] == "azureml:mine:3"
+    assert job_of(changed(command=(*SPEC.command, "--track", "tensorboard")))
 
 
 def test_machines_with_infiniband_tell_nccl_how_they_are_wired_unless_the_job_does():
