@@ -163,7 +163,10 @@ class FakeAzureml:
 
     def push(self, name, version, pushed_at="2026-01-02T03:04:05+00:00"):
         """Let an image be registered."""
-        properties = {"image": f"{_ESTATE.registry_server}/{name}@sha256:{version}", "tags": {"mrikit_pushed": pushed_at}}
+        properties = {
+            "image": f"{_ESTATE.registry_server}/{name}@sha256:{version}",
+            "tags": {"mrikit_pushed": pushed_at},
+        }
         path = f"{_SCOPE}/environments/{name}/versions/{version}"
         self.environments.setdefault(name, {})[version] = {"id": path, "name": version, "properties": properties}
 

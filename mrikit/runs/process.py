@@ -78,8 +78,8 @@ def joined(device: str) -> Iterator[Process]:
         if local_rank >= torch.cuda.device_count():
             problem = driver_problem(driver_version(), torch.version.cuda) if not torch.cuda.device_count() else ""
             raise ConfigError(
-                problem or
-                f"process {rank} has no GPU of its own: it is number {local_rank} of this machine, which has "
+                problem
+                or f"process {rank} has no GPU of its own: it is number {local_rank} of this machine, which has "
                 f"{torch.cuda.device_count()}; start as many processes as there are GPUs"
             )
         torch.cuda.set_device(target)

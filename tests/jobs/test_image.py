@@ -32,6 +32,7 @@ def checkout(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
     (root / "images" / "mrikit-cpu").mkdir(parents=True)
     (root / "images" / "mrikit-cpu" / "Dockerfile").write_text("FROM scratch\n")
+    (root / ".dockerignore").write_text("# What enters the image.\n*\n!setup.py\n!mrikit\n**/__pycache__\n")
     for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "one"]):
         subprocess.run(["git", "-C", root, *words], check=True)
     monkeypatch.setattr(mrikit.commands.image, "checkout", lambda: root)
@@ -40,13 +41,13 @@ def checkout(tmp_path, monkeypatch):
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """A docker of the test's own on the PATH."""
+    """A docker, or another program, of the test's own on the PATH."""
 
-    def write(script):
+    def write(script, name="docker"):
         folder = tmp_path / "programs"
-        folder.mkdir()
-        (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
-        (folder / "docker").chmod(0o755)
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
     return write
@@ -80,11 +81,45 @@ def test_base_tag_network_and_index_are_handed_on(checkout, monkeypatch):
 
 
 def test_a_checkout_with_changes_is_refused_and_labelled_so_if_it_is_meant(checkout):
-    (checkout / "new.py").write_text("")
-    with pytest.raises(ConfigError, match=r"has 1 change\(s\) that are not committed, such as new.py; commit them"):
+    (checkout / "setup.py").write_text("")
+    with pytest.raises(ConfigError, match=r"has 1 change\(s\) that are not committed, such as setup.py; commit them"):
         invoke("build", "--cpu", "--dry-run")
     done = invoke("build", "--cpu", "--dry-run", "--dirty")
     assert f"REVISION={commit_of(checkout)}-dirty" in done.stdout
+
+
+@pytest.mark.parametrize("path", ["mrikit/new.py", ".dockerignore", "images/mrikit-cpu/Dockerfile"])
+def test_what_enters_an_image_counts_as_a_change(checkout, path):
+    (checkout / "mrikit").mkdir()
+    (checkout / path).write_text("!mrikit\n")
+    with pytest.raises(ConfigError, match="not committed"):
+        invoke("build", "--cpu", "--dry-run")
+
+
+def test_the_settings_of_a_stack_and_notes_are_no_change_of_an_image(checkout):
+    (checkout / "Pulumi.dev.yaml").write_text("config:\n")
+    (checkout / "docs").mkdir()
+    (checkout / "docs/notes.md").write_text("")
+    assert f"REVISION={commit_of(checkout)} " in invoke("build", "--cpu", "--dry-run").stdout
+
+
+def test_the_image_for_azure_runs_as_root_and_is_no_other_ones_newest(checkout):
+    (line,) = invoke("build", "--azure", "--cpu", "--dry-run").stdout.splitlines()
+    assert " --build-arg RUN_AS=0:0 " in line
+    assert f" --tag mrikit-cpu:{__version__}-azure --file " in line
+    assert "RUN_AS" not in invoke("build", "--cpu", "--dry-run").stdout
+
+
+def test_torch_for_an_older_cuda_comes_with_bases_of_it(checkout):
+    (line,) = invoke("build", "--cuda", "cu126", "--dry-run").stdout.splitlines()
+    assert (
+        " --build-arg TORCH_CUDA=cu126 --build-arg BUILD_IMAGE=nvidia/cuda:12.6.3-devel-ubuntu24.04 "
+        "--build-arg BASE_IMAGE=nvidia/cuda:12.6.3-base-ubuntu24.04 "
+    ) in line
+    with pytest.raises(ConfigError, match=r"^--cuda cu99: cu126 or cu128; without it torch is the one of PyPI"):
+        invoke("build", "--cuda", "cu99", "--dry-run")
+    with pytest.raises(ConfigError, match="is for the image with CUDA; leave out --cpu"):
+        invoke("build", "--cpu", "--cuda", "cu126", "--dry-run")
 
 
 def test_a_folder_that_is_no_repository_is_refused(checkout):
@@ -98,7 +133,8 @@ def test_a_build_says_what_comes_next(checkout, program):
     program("exit 0")
     *_, built, following = invoke("build", "--cpu").stdout.splitlines()
     assert built == f"built mrikit-cpu:{__version__} of commit {commit_of(checkout)}"
-    assert following == "next: mrikit image push --cpu, or mrikit train ... --on docker"
+    assert following == "next: mrikit image push --cpu --to SERVER, or mrikit train ... --on docker"
+    assert invoke("build", "--cpu", "--azure").stdout.splitlines()[-1] == "next: mrikit image push --cpu"
 
 
 def test_a_build_that_fails_says_so_on_one_line(checkout, program):
@@ -115,7 +151,7 @@ def test_a_tag_that_is_none_is_refused(tag):
 
 def test_a_push_goes_to_the_registry_of_the_linked_estate():
     save_estate(example_estate())
-    image = f"mrikit-cpu:{__version__}"
+    image = f"mrikit-cpu:{__version__}-azure"
     assert invoke("push", "--cpu", "--dry-run").stdout.splitlines() == [
         f"docker tag {image} mrikitdev.azurecr.io/{image}",
         f"docker push mrikitdev.azurecr.io/{image}",

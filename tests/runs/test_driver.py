@@ -21,7 +21,9 @@ def test_without_a_driver_there_is_no_version(tmp_path):
 
 def test_a_driver_that_is_too_old_for_torchs_cuda_is_named_with_the_image_that_would_do():
     told = driver_problem("535.183", "13.0")
-    assert told.startswith("NVIDIA's driver 535.183 is too old for CUDA 13.0, which torch was built for and which needs 580")
+    assert told.startswith(
+        "NVIDIA's driver 535.183 is too old for CUDA 13.0, which torch was built for and which needs 580"
+    )
     assert told.endswith("`mrikit image build --cuda cu126`")
 
 

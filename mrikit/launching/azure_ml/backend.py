@@ -258,7 +258,9 @@ def _gpu(spec: JobSpec, prices: Prices, sku: str) -> str:
 
 def _notes(spec: JobSpec, priority: str, price: NodePrice | None, currency: str) -> tuple[str, ...]:
     known = f"{price.hour:.2f} {currency} an hour and node ({price.source})" if price else "not known"
-    notes = [] if ENVIRONMENT in spec.resources else [f"container image: the one of {image_of(spec)} that was pushed last"]
+    notes = (
+        [] if ENVIRONMENT in spec.resources else [f"container image: the one of {image_of(spec)} that was pushed last"]
+    )
     notes += [f"price: {known}; a node costs from its allocation on, until it was idle for a while"]
     if priority == "LowPriority":
         notes.append("its machines may be taken away; `mrikit jobs status` then starts it again where it was")

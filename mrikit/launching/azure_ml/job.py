@@ -194,7 +194,9 @@ def _require_trackers(spec: JobSpec) -> None:
         ConfigError: It lacks the plug-in; see `mrikit.runs.trackers.mlflow.require_plugin`.
     """
     pairs = zip(("", *spec.command), spec.command, strict=False)
-    if is_ours(spec) and any(word == "--track=mlflow" or (before, word) == ("--track", "mlflow") for before, word in pairs):
+    if is_ours(spec) and any(
+        word == "--track=mlflow" or (before, word) == ("--track", "mlflow") for before, word in pairs
+    ):
         raise ConfigError(
             "--track mlflow: in Azure ML that needs azureml-mlflow, which the container image lacks; leave it out "
             "(metrics.jsonl, tensorboard and wandb work), or name an environment that has it: "

@@ -174,7 +174,10 @@ def test_the_cheapest_cluster_that_fits_is_chosen():
             "az://secrets/x: the estate has no datastore 'secrets'; it has raw, datasets",
         ),
         ({"command": (*SPEC.command, "--track", "mlflow")}, "--track mlflow: in Azure ML that needs azureml-mlflow"),
-        ({"command": (*SPEC.command, "--track=mlflow")}, "name an environment that has it: --resource environment=NAME:"),
+        (
+            {"command": (*SPEC.command, "--track=mlflow")},
+            "name an environment that has it: --resource environment=NAME:",
+        ),
         ({"max_hours": 169}, "--max-hours 169: Azure ML ends a job on a LowPriority cluster after 168 h; give"),
         (
             {"max_hours": 505, "spot": False, "nodes": 1},
