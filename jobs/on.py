@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 import typer
@@ -11,22 +12,37 @@ from mrikit.launching.options import Chosen
 
 _ASKED = ("gpu", "price_per_hour")
 """Options that only a dry run answers."""
+_NOT_OF_COMMANDS = (*(one.name for one in fields(Chosen)), *_ASKED)
 
 
 Natural = Callable[[typer.Context, Mapping[str, Any]], dict[str, Any]]
-"""From the options of a command as they were read: those that nobody gave, and what to take for them."""
+"""From the options of a command as they were read: those that nobody gave, and what to take for them; `on` too."""
+Submit = Callable[[typer.Context, Mapping[str, Any], Chosen], Any]
+"""Submits a command from its options as they were read; returns the jobs that would be."""
 
 
-def elsewhere(command: Callable[..., None], natural: Natural = lambda _context, _given: {}) -> Callable[..., None]:
+def submit_as_given(context: typer.Context, given: Mapping[str, Any], chosen: Chosen) -> Any:  # noqa: ANN401 - jobs with their plans
+    """Submit a command with the words that it was given."""
+    from mrikit.launching.submit import submit_command
+
+    return submit_command(words_of(context, leaving_out=_NOT_OF_COMMANDS), given, chosen)
+
+
+def elsewhere(
+    command: Callable[..., None],
+    natural: Natural = lambda _context, _given: {},
+    submit: Submit = submit_as_given,
+) -> Callable[..., None]:
     """The same command with `--on` and what belongs to it; without `--on` it runs here as ever.
 
     Args:
         command: Its options and arguments; one called `context` is typer's.
         natural: Called before the words of the command are recorded, so that a job elsewhere does not choose again.
+        submit: What `--on` does.
     """
     signature = inspect.signature(command, eval_str=True)
     takes_context = "context" in signature.parameters
-    own = {one.name: one for one in inspect.signature(Chosen, eval_str=True).parameters.values()}
+    own = inspect.signature(Chosen, eval_str=True).parameters
     options = [one for name, one in signature.parameters.items() if name != "context"]
     added = [one for name, one in own.items() if name not in signature.parameters]
 
@@ -38,14 +54,13 @@ def elsewhere(command: Callable[..., None], natural: Natural = lambda _context, 
             if chosen.on is None and value not in (one.default, None):
                 raise typer.BadParameter(f"--{one.name.replace('_', '-')} is for a job elsewhere; give --on too")
         taken = natural(context, given)
+        chosen = replace(chosen, on=taken.pop("on", chosen.on))
         given |= taken
         context.params.update(taken)
         if chosen.on is None:
             command(**({"context": context} if takes_context else {}), **given)
             return
-        from mrikit.launching.submit import submit_command
-
-        planned = submit_command(words_of(context, leaving_out=(*own, *_ASKED)), given, chosen)
+        planned = submit(context, given, chosen)
         if chosen.dry_run and command.__name__ == "train":
             from mrikit.commands.training_plan import show_jobs
 

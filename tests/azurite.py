@@ -22,6 +22,7 @@ from waiting import HANG_S
 
 ACCOUNT = "mrikittests"
 ACCOUNT_KEY = base64.b64encode(b"a key that only Azurite knows; no product code uses keys").decode()
+VAULT = "mrikit-dev.vault.azure.net"
 TENANT = "11111111-1111-1111-1111-111111111111"
 _REPOSITORY = Path(__file__).parents[1]
 
@@ -98,12 +99,12 @@ def make_token(audience: str, lifetime_s: int = 3600) -> str:
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for this machine, and its key."""
+    """A self-signed certificate for this machine, also where it plays a Key Vault, and its key."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [
             "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate,
-            "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            "-days", "2", "-subj", "/CN=localhost", "-addext", f"subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{VAULT}",
         ],
         check=True,
         capture_output=True,

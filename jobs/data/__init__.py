@@ -4,6 +4,7 @@ import typer
 
 from mrikit.commands.data.check import check
 from mrikit.commands.data.copy import copy
+from mrikit.commands.data.copy_on import natural_copy, submit_copy
 from mrikit.commands.data.import_array import import_array
 from mrikit.commands.data.index import index
 from mrikit.commands.data.mail import mail
@@ -22,6 +23,7 @@ show_first_steps(
     "mrikit data copy curl.txt --to data           downloads it",
     "mrikit data unpack data --to data             makes volumes of it",
 )
-for command in (mail, copy, elsewhere(unpack), elsewhere(index), check):
+copying = elsewhere(copy, natural=natural_copy, submit=submit_copy)
+for command in (mail, copying, elsewhere(unpack), elsewhere(index), check):
     app.command()(command)
 app.command("import")(import_array)

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +12,7 @@ from mrikit.commands.data.copy_options import CopyOptions
 from mrikit.commands.output import messages_console, results_console
 from mrikit.commands.places import AS_LOCATION, Location
 from mrikit.errors import ConfigError, DataError, StorageError
-from mrikit.storage import BlobPath
+from mrikit.storage import BlobPath, parse_location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,13 +21,22 @@ if TYPE_CHECKING:
     from mrikit.transfer.mail import MailArchive
     from mrikit.transfer.results import CopyResult
     from mrikit.transfer.unpack_as_copied import Unpacked
+    from mrikit.transfer.vault import SecretAddress
+
+
+def _read_source(text: str) -> "Location | SecretAddress":
+    """A location; in a job also the address of a secret that holds links."""
+    from mrikit.transfer.vault import find_address
+
+    return find_address(text) or parse_location(text)
 
 
 def copy(
     source: Annotated[
         Location,
         typer.Argument(
-            **AS_LOCATION,
+            parser=_read_source,
+            metavar="MAIL|DATA",
             help="The mail as text or .eml, - for standard input; or an unpacked data set, a folder or az:// prefix.",
         ),
     ],
@@ -38,7 +48,8 @@ def copy(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="stream, the default: through the machine of the command; datafactory: the estate's pipeline."
+            help="stream: through this machine, or Azure by itself; datafactory: by the estate. By default a mail "
+            "goes into the linked estate by a job there (--on azure), and is streamed to other places."
         ),
     ] = None,
     keep_archives: Annotated[
@@ -67,7 +78,7 @@ def copy(
     its manifests, and its index comes along. Exits with 1 if an archive or file failed, expired or does not match, or
     with --dry-run could not be asked for.
     """
-    if isinstance(source, BlobPath) or source.is_dir():
+    if isinstance(source, BlobPath) or (isinstance(source, Path) and source.is_dir()):
         from mrikit.commands.data.copy_folder import copy_folder
 
         own = {"only": only, "engine": engine, "keep-archives": keep_archives, "volumes": volumes}
@@ -82,32 +93,56 @@ def copy(
             raise ConfigError(f"--{given} is for the archives of a mail; {source} is a data set: leave it out")
         copy_folder(source, to, is_dry_run=dry_run, is_json=as_json)
         return
-    options = CopyOptions(
-        engine=engine or "stream",
-        keep_archives=keep_archives,
-        volumes=volumes,
-        connections=connections,
-        archives_at_once=archives_at_once,
-        max_rate=max_rate,
-        memory=memory,
+    options = options_of(
+        {
+            "engine": engine,
+            "keep_archives": keep_archives,
+            "volumes": volumes,
+            "connections": connections,
+            "archives_at_once": archives_at_once,
+            "max_rate": max_rate,
+            "memory": memory,
+        }
     )
     options.require_sense(to)
     _copy(options, source, to, only or (), is_dry_run=dry_run, is_json=as_json)
 
 
+def options_of(given: Mapping[str, Any]) -> CopyOptions:
+    """The options of a copy of archives from those of the command."""
+    known = {one.name: given[one.name] for one in fields(CopyOptions)}
+    return CopyOptions(**known | {"engine": given["engine"] or "stream"})
+
+
+def _offered(source: "Location | SecretAddress") -> "list[MailArchive]":
+    """What a mail offers, or the links that another machine has written for this job."""
+    from mrikit.commands.data.mail import read_mail_file
+    from mrikit.transfer.mail import read_mail
+    from mrikit.transfer.vault import SecretAddress, take_links
+
+    if isinstance(source, SecretAddress):
+        return take_links(source)
+    assert isinstance(source, Path), "a data set is no mail"
+    return read_mail(read_mail_file(source))
+
+
 def _copy(
-    options: CopyOptions, mail_file: Path, to: Location, only: Sequence[str], *, is_dry_run: bool, is_json: bool
+    options: CopyOptions,
+    source: "Location | SecretAddress",
+    to: Location,
+    only: Sequence[str],
+    *,
+    is_dry_run: bool,
+    is_json: bool,
 ) -> None:
     """Plan, tell, do, tell."""
     from mrikit.commands.data.copy_report import next_command, plan_facts, print_plan, print_results, result_facts
-    from mrikit.commands.data.mail import read_mail_file
     from mrikit.transfer.engines import open_engine
-    from mrikit.transfer.mail import read_mail
     from mrikit.transfer.selection import select
 
     messages, output = messages_console(), results_console()
     engine = open_engine(options.engine_settings(), to, messages.print)
-    offered = read_mail(read_mail_file(mail_file))
+    offered = _offered(source)
     plan = engine.plan(select(offered, only))
     done: set[str] = set()
     if options.mode == "unpack":

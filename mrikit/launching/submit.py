@@ -1,7 +1,7 @@
 """Plan, price check and submission of a command."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -16,13 +16,20 @@ from mrikit.launching.records import JobRecord, load_record, new_record, save_re
 from mrikit.words import counted
 
 
-def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chosen) -> list[tuple[JobSpec, JobPlan]]:
+def submit_command(
+    words: Sequence[str],
+    params: Mapping[str, Any],
+    chosen: Chosen,
+    *,
+    prepare: Callable[[], None] = lambda: None,
+) -> list[tuple[JobSpec, JobPlan]]:
     """Show what a command would do elsewhere, and submit it unless that is all that is asked for.
 
     Args:
         words: The command after `mrikit`, without the options of `--on`.
         params: Its options as they were read.
         chosen: The options of `--on`.
+        prepare: Called just before something is submitted.
 
     Returns:
         The jobs of the command, each with what its back end would do.
@@ -46,7 +53,10 @@ def submit_command(words: Sequence[str], params: Mapping[str, Any], chosen: Chos
     if chosen.dry_run:
         return list(zip(chain, plans, strict=True))
     with submitting():
-        for record in submit_jobs(backend, _not_done(backend, chain)):
+        rest = _not_done(backend, chain)
+        if rest:
+            prepare()
+        for record in submit_jobs(backend, rest):
             typer.echo(f"submitted {record.spec.name} as {record.handle}")
     typer.echo(f"next: mrikit jobs logs {chain[0].name} --follow")
     return list(zip(chain, plans, strict=True))
