@@ -32,7 +32,7 @@ class Cluster(_Model):
     """One Azure ML cluster, which has no nodes while nobody uses it."""
 
     name: Annotated[str, AfterValidator(values.cluster_name)]
-    """3 to 24 letters, digits and hyphens; jobs name it."""
+    """3 to 18 letters, digits and hyphens; jobs name it."""
     sku: Annotated[str, AfterValidator(values.machine)]
     """Size of its machines, such as Standard_NC24ads_A100_v4."""
     priority: Annotated[str, BeforeValidator(values.priority)] = "Dedicated"
@@ -95,6 +95,11 @@ class Settings(_Model):
             f"subnetId: a subnet of yours goes with network private, and with nothing else; network is {self.network}",
         )
         require(not (self.is_private and self.allowed_ips), "allowedIps: nothing is public with subnetId; keep one")
+        require(
+            self.network == "public" or self.registry_tier in ("", "Premium"),
+            f"registryTier: only Premium has private endpoints, which network {self.network} needs; "
+            f"found '{self.registry_tier}'",
+        )
         require(
             self.raw_delete_days > self.raw_cool_days,
             f"rawDeleteDays: more than rawCoolDays, which is {self.raw_cool_days}; found {self.raw_delete_days}",

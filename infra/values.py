@@ -22,7 +22,8 @@ _SUBNET = re.compile(
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _SKU = re.compile(r"Standard_[A-Z]{1,3}\d{1,3}[a-z]*(-\d+[a-z]*)?(_[A-Z][A-Za-z0-9]*)?(_v\d+)?")
 _PRIORITIES = {"dedicated": "Dedicated", "lowPriority": "LowPriority"}
-_CLUSTER_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9-]{2,23}")
+# Azure ML takes 24 characters; the program adds six.
+_CLUSTER_NAME = re.compile(r"[a-zA-Z](?![a-zA-Z0-9-]*-\d+$)[a-zA-Z0-9-]{2,17}")
 _STACK = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]{0,39}")
 _TAG_NAME = re.compile(r"[^<>%&\\?/]{1,128}")
 
@@ -134,7 +135,7 @@ def cluster_name(text: str) -> str:
     """Name of a cluster, as Azure ML takes it; pydantic says of which one."""
     if not _CLUSTER_NAME.fullmatch(text):
         raise ValueError(
-            f"3 to 24 letters, digits and hyphens, a letter first, no hyphen and number last; found '{text}'"
+            f"3 to 18 letters, digits and hyphens, a letter first, no hyphen and number last; found '{text}'"
         )
     return text
 

@@ -13,8 +13,10 @@ from mrikit.storage import blob
 from mrikit.storage.estate import EstateCluster, save_estate
 
 CLUSTERS = (
-    EstateCluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=4),
-    EstateCluster(name="cpu", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
+    EstateCluster(
+        name="gpu", compute_name="gpu-abcde", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=4
+    ),
+    EstateCluster(name="cpu", compute_name="cpu-abcde", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
 )
 SPEC = JobSpec(
     name="knee-1",

@@ -23,8 +23,10 @@ _EXAMPLE = Estate(
     compute_client_id="0a1b2c3d-0000-4000-8000-00000000000e",
     network="public",
     clusters=(
-        EstateCluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=1),
-        EstateCluster(name="cpu", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
+        EstateCluster(
+            name="gpu", compute_name="gpu-abcde", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=1
+        ),
+        EstateCluster(name="cpu", compute_name="cpu-abcde", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
     ),
 )
 

@@ -103,7 +103,7 @@ class FakeAzureml:
         )
 
     def _get_compute(self, name, _parts, _headers, _body):
-        if name not in {cluster.name for cluster in _ESTATE.clusters}:
+        if name not in {cluster.compute_name for cluster in _ESTATE.clusters}:
             return refusal(404, "UserError", f"Compute {name} was not found.")
         inner = {"vmSize": "STANDARD_D16S_V3", "scaleSettings": {"maxNodeCount": 4, "minNodeCount": 0}}
         properties = {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": inner}

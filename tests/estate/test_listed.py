@@ -9,7 +9,7 @@ import pytest
 from azurite import make_certificate
 from https_server import HttpsServer
 
-from mrikit.estate.listed import ENDPOINT, with_listed
+from mrikit.estate.listed import ENDPOINT, with_listed, with_listed_services
 from mrikit.estate.prices import PRICES_FILE, load_prices
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
@@ -135,4 +135,62 @@ def test_a_table_of_ones_own_goes_before_the_list(interface, tmp_path):
 def test_off_asks_nobody(interface, monkeypatch):
     monkeypatch.setenv(ENDPOINT, "off")
     assert price().source == "table of 2025-10-01"
+    assert interface.requests == []
+
+
+SERVICES = [
+    {"productName": product, "meterName": meter, "unitOfMeasure": unit, "retailPrice": price, "tierMinimumUnits": least}
+    for product, meter, unit, price, least in (
+        ("Blob Storage", "Hot LRS Data Stored", "1 GB/Month", 0.0196, 0.0),
+        ("Blob Storage", "Hot LRS Data Stored", "1 GB/Month", 0.0188, 51200.0),
+        ("Files v2", "Hot LRS Data Stored", "1 GB/Month", 0.0287, 0.0),
+        ("General Block Blob v2", "Hot ZRS Data Stored", "1 GB/Month", 0.0245, 0.0),
+        ("Premium Block Blob", "Premium LRS Data Stored", "1 GB/Month", 0.18, 0.0),
+        ("Container Registry", "Standard Registry Unit", "1/Day", 0.6666, 0.0),
+        ("Azure Firewall", "Basic Deployment", "1 Hour", 0.4, 0.0),
+        ("Azure Firewall", "Basic Deployment", "1 Hour", "free", 0.0),
+    )
+]
+
+
+def service(name, kind=""):
+    return with_listed_services(load_prices(), "westeurope").service_price(name, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "amount"),
+    [
+        ("storage_gb_month", "Standard_LRS", 0.0196),
+        ("storage_gb_month", "Standard_ZRS", 0.0245),
+        ("storage_gb_month", "Premium_LRS", 0.18),
+        ("registry_month", "Standard", 0.6666 * 730 / 24),
+        ("firewall_hour", "", 0.4),
+    ],
+)
+def test_services_of_a_region_have_its_list_prices(interface, name, kind, amount):
+    interface.offers = SERVICES
+    assert service(name, kind).amount == pytest.approx(amount)
+    assert service(name, kind).source.startswith("listed 20")
+
+
+def test_a_service_that_is_not_listed_comes_from_the_table(interface):
+    interface.offers = SERVICES
+    assert service("registry_month", "Basic").source == "table of 2025-10-01"
+    assert service("private_endpoint_month").amount == 7.3
+
+
+def test_services_are_asked_for_once_a_day_beside_machines(interface):
+    for _ in range(2):
+        price()
+        interface.offers = []
+        assert service("registry_month", "Basic").amount == 5.1
+        interface.offers = OFFERS
+    assert len(interface.requests) == 2
+    assert "armRegionName eq 'westeurope' and (meterName eq '" in interface.requests[1]
+
+
+def test_a_table_of_ones_own_goes_before_listed_services(interface, tmp_path):
+    table = tmp_path / "ours.toml"
+    table.write_text(Path(PRICES_FILE).read_text())
+    assert with_listed_services(load_prices(table), "westeurope").listed_services == {}
     assert interface.requests == []

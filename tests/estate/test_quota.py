@@ -13,7 +13,7 @@ A100, CPU = "Standard_NC24ads_A100_v4", "Standard_D16s_v3"
 
 
 def cluster(name="gpu", sku=A100, priority="Dedicated", max_nodes=2):
-    return EstateCluster(name=name, sku=sku, priority=priority, max_nodes=max_nodes)
+    return EstateCluster(name=name, compute_name=f"{name}-abcde", sku=sku, priority=priority, max_nodes=max_nodes)
 
 
 def find(fake_arm, *clusters, location="westeurope"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mrikit.estate.preview import ROLES, plan_facts
 from mrikit.estate.prices import load_prices
 from mrikit.estate.stack_file import read_stack
 
+from .altered import altered
 from .conftest import STACKS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,7 +27,7 @@ def golden(record):
     kept = {"resources": facts["resources"], "outputs": facts["outputs"]}
     for one in kept["resources"]:
         del one["id"]
-        if one["type"] == "consumption:Budget" and record.stack != "private":
+        if one["type"] == "consumption:Budget" and record.stack not in ("private", "managed"):
             one["inputs"]["timePeriod"] = "of the first month"
     return json.dumps(kept, indent=1, sort_keys=True) + "\n"
 
@@ -97,7 +99,7 @@ def test_ways_in_are_the_named_addresses_the_nodes_and_trusted_services(records)
     assert ways["account mriprodruns0e120d09"] == f"{named}, the workspace"
     assert ways["account mriprodwork0e120d09"] == f"{named}, the workspace, services of Azure that it trusts"
     ways = {what.split()[0]: reached_from for what, reached_from in ways.items()}
-    assert ways["vault"] == "services of Azure that it trusts"
+    assert ways["vault"] == f"{named}, services of Azure that it trusts"
     assert ways["cluster"] == "public addresses; SSH is off"
 
 
@@ -121,17 +123,60 @@ def test_components_name_what_they_consist_of_and_need(records):
     assert sum(sum(one["kinds"].values()) for one in components.values()) == len(records["dev"].resources)
 
 
-def test_an_idle_estate_costs_its_data_its_registry_and_its_endpoints(records):
+def test_nodes_of_a_managed_network_come_by_endpoints(records):
+    ways = {row["what"].split()[0]: row["from"] for row in plan_facts(records["managed"], PRICES, 1.0)["ways_in"]}
+    assert ways["vault"] == "203.0.113.0/24, services of Azure that it trusts, nodes by an endpoint"
+    assert ways["registry"] == "anywhere, with a role, nodes by an endpoint"
+    assert ways["factory"] == "anywhere, with a role"
+
+
+RUNS = 100 * 0.0208
+BALANCER = 30 * 0.33
+
+
+def test_an_idle_estate_costs_its_data_its_registry_and_its_balancers(records):
     dev = estimate(records["dev"], PRICES, data_tb=2.0)
-    assert dev.idle == pytest.approx(2000 * 0.0208 + 5.1)
+    assert dev.idle == pytest.approx(2000 * 0.0208 + RUNS + 5.1 + 2 * BALANCER)
+
+
+def test_every_fifty_nodes_of_a_cluster_have_a_balancer(records):
+    scale = "properties.properties.scaleSettings.maxNodeCount"
+    larger = altered(records["dev"], "machinelearningservices:Compute", scale, 101, "cluster-cpu")
+    (line,) = [one for one in estimate(larger, PRICES, 0.0).lines if "balancer" in one.what]
+    assert (line.what, line.idle) == ("4 load balancers, one for 50 nodes of a cluster", pytest.approx(4 * BALANCER))
+
+
+def test_a_private_network_costs_its_endpoints_and_has_no_balancers(records):
     private = estimate(records["private"], PRICES, data_tb=0.0)
-    assert private.idle == pytest.approx(50.7 + 7 * 7.3 + 6 * 0.5)
+    assert private.idle == pytest.approx(50.7 + RUNS + 7 * 7.3 + 6 * 0.5)
+
+
+def test_a_managed_network_costs_its_endpoints_and_its_firewall(records):
+    managed = estimate(records["managed"], PRICES, data_tb=0.0)
+    assert managed.idle == pytest.approx(50.7 + RUNS + 7 * 7.3 + 730 * 0.395)
+
+
+def test_prices_of_the_stacks_region_go_before_the_table(records):
+    listed = {"storage_gb_month Standard_LRS": 0.02, "registry_month Basic": 5.0}
+    prices = replace(PRICES, listed_services=listed, listed_services_date="2026-11-30")
+    lines = {one.what: one for one in estimate(records["dev"], prices, data_tb=1.0).lines}
+    assert lines["1 TB of data, Standard_LRS, hot"].idle == pytest.approx(20.0)
+    assert lines["1 TB of data, Standard_LRS, hot"].source == "listed 2026-11-30"
+    assert lines["container registry, Basic"].idle == 5.0
+    assert lines["2 load balancers, one for 50 nodes of a cluster"].source == "table of 2025-10-01"
+
+
+@pytest.mark.parametrize(("sku", "gigabyte"), [("Premium_LRS", 0.15), ("Premium_ZRS", 0.1875)])
+def test_premium_storage_has_a_price_and_no_tier(records, sku, gigabyte):
+    record = altered(records["dev"], "storage:StorageAccount", "sku.name", sku, "data")
+    (line,) = [one for one in estimate(record, PRICES, data_tb=1.0).lines if "TB of data" in one.what]
+    assert (line.what, line.idle) == (f"1 TB of data, {sku}", pytest.approx(1000 * gigabyte))
 
 
 def test_a_full_month_is_every_node_and_all_logs(records):
     bill = estimate(records["dev"], PRICES, data_tb=0.0)
     nodes = 730 * (3.673 * 0.2 + 0.768)
-    assert bill.full == pytest.approx(5.1 + 25 * 2.3 + nodes)
+    assert bill.full == pytest.approx(5.1 + RUNS + 2 * BALANCER + 25 * 2.3 + nodes)
     assert bill.unknown == ()
 
 
@@ -143,6 +188,4 @@ def test_a_size_without_a_price_is_named_and_not_counted(records):
 
 
 def load_prices_without(sku):
-    from dataclasses import replace
-
     return replace(PRICES, machines={name: one for name, one in PRICES.machines.items() if name != sku})

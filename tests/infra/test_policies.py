@@ -3,6 +3,7 @@
 import copy
 import shutil
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def changed(record, kind, name, path, value):
     """The record with one input of one resource changed; an absent value takes the input away."""
     resources = []
     for one in record.resources:
-        if (one.type, one.name) == (kind, name):
+        if one.type == kind and fnmatch(one.name, name):
             inputs = copy.deepcopy(dict(one.inputs))
             *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
             place = inputs
@@ -43,6 +44,16 @@ ACCOUNT, CLUSTER = "storage:StorageAccount", "machinelearningservices:Compute"
 VAULT, PIPELINE, ROLE = "keyvault:Vault", "datafactory:Pipeline", "authorization:RoleAssignment"
 WORKSPACE, SERVICE = "machinelearningservices:Workspace", "datafactory:LinkedService"
 SCALE = "properties.properties.scaleSettings"
+TESTED_IN_FILES_OF_THEIR_OWN = {
+    "nodes have no security group of ours",
+    "endpoints come one after the other",
+    "a managed network lets out to what is approved",
+    "endpoints have a registry that knows them",
+    "what cannot be made again is protected",
+    "a lock goes before what it holds",
+    "a spent budget stops every cluster",
+}
+"""test_networks.py, test_keeping.py and test_spending.py."""
 CHANGES = [
     ("accounts have no keys", ACCOUNT, "data", "allowSharedKeyAccess", True),
     ("accounts have no keys", ACCOUNT, "work", "allowSharedKeyAccess", None),
@@ -57,7 +68,8 @@ CHANGES = [
     ("networks are closed", ACCOUNT, "data", "networkRuleSet.ipRules.0.iPAddressOrRange", "0.0.0.0/0"),
     ("networks are closed", VAULT, "vault", "properties.networkAcls.defaultAction", "Allow"),
     ("networks are closed", VAULT, "vault", "properties.networkAcls", None),
-    ("networks are closed", "network:NetworkSecurityGroup", "nodes-rules", "securityRules.0.sourceAddressPrefix", "*"),
+    ("networks are closed", VAULT, "vault", "properties.networkAcls.ipRules.0.value", "0.0.0.0/0"),
+    ("nodes and people reach the vault", VAULT, "vault", "properties.networkAcls.bypass", "None"),
     ("deleted data can be had back", "storage:BlobServiceProperties", "data-blobs", "deleteRetentionPolicy", None),
     ("deleted data can be had back", "storage:BlobServiceProperties", "runs-blobs", "deleteRetentionPolicy.days", 0),
     (
@@ -167,11 +179,11 @@ CHANGES = [
         "properties.enableServerCertificateValidation",
         False,
     ),
-    ("a budget warns", "consumption:Budget", "budget", "amount", 0),
-    ("a budget warns", "consumption:Budget", "budget", "notifications.spent-80", None),
-    ("a budget warns", "consumption:Budget", "budget", "notifications.forecast-100.enabled", False),
-    ("a budget warns", "consumption:Budget", "budget", "notifications.spent-100.contactEmails", []),
-    ("a budget warns", "consumption:Budget", "budget", "timePeriod.startDate", "2026-12-15T00:00:00Z"),
+    ("a budget warns", "consumption:Budget", "budget-*", "amount", 0),
+    ("a budget warns", "consumption:Budget", "budget-*", "notifications.spent-80", None),
+    ("a budget warns", "consumption:Budget", "budget-*", "notifications.forecast-100.enabled", False),
+    ("a budget warns", "consumption:Budget", "budget-*", "notifications.spent-100.contactEmails", []),
+    ("a budget warns", "consumption:Budget", "budget-*", "timePeriod.startDate", "2026-12-15T00:00:00Z"),
     ("names are valid", ACCOUNT, "data", "accountName", "Has-Hyphens"),
     ("names are valid", VAULT, "vault", "vaultName", "a" * 25),
     ("names are valid", CLUSTER, "cluster-gpu", "computeName", "gpu-4"),
@@ -252,7 +264,8 @@ EDITS = [
     ("storage.py", "MinimumTlsVersion.TLS1_2", "MinimumTlsVersion.TLS1_1", "traffic is encrypted"),
     ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'", "networks are closed"),
     ("vault.py", "default_action=keyvault.NetworkRuleAction.DENY", "default_action='Allow'", "networks are closed"),
-    ("network.py", 'f"BatchNodeManagement.{site.location}"', "'*'", "networks are closed"),
+    ("vault.py", "NetworkRuleBypassOptions.AZURE_SERVICES", "NetworkRuleBypassOptions.NONE", "nodes and people reach the vault"),
+    ("registry.py", "protect=args.protect", "protect=False", "what cannot be made again is protected"),
     ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7", "rewritten data is not kept for long"),
     ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
     ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),
@@ -274,7 +287,7 @@ EDITS = [
     ("pipelines.py", '"relativeUrl": "SecureString"', '"relativeUrl": "String"', "the factory is whole"),
     ("datafactory.py", "concurrency=self._args.copies_at_once,", "", "the factory is whole"),
     ("budget.py", "_SHARES = (50, 80, 100)", "_SHARES = (50, 100)", "a budget warns"),
-    ("compute.py", "enable_node_public_ip=not args.is_private", "enable_node_public_ip=True", "private means private"),
+    ("compute.py", "enable_node_public_ip=args.network == PUBLIC", "enable_node_public_ip=True", "private means private"),
 ]  # fmt: skip
 
 

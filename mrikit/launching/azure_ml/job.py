@@ -159,7 +159,7 @@ def _step(spec: JobSpec, estate: Estate, prices: Prices) -> dict[str, Any]:
     step: dict[str, Any] = {
         "command": step_command(spec, mounts),
         "environment": f"azureml:{spec.resources.get(ENVIRONMENT, f'{image_of(spec)}@latest')}",
-        "compute": f"azureml:{cluster.name}",
+        "compute": f"azureml:{cluster.compute_name}",
         "resources": {"instance_count": spec.nodes, "shm_size": shm_size},
         "limits": {"timeout": math.ceil(spec.max_hours * 3600)},
         "environment_variables": step_environment(spec, estate, cluster.sku),

@@ -373,7 +373,7 @@ def test_a_dry_run_of_the_command_line_contacts_nobody(workspace):
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, (done.output, done.exception)
     assert "instance_count: 4" in done.stdout
-    assert "compute: azureml:gpu" in done.stdout
+    assert "compute: azureml:gpu-abcde" in done.stdout
     memory, time, cost = done.stdout.splitlines()[-3:]
     assert " GB at the peak on a100 " in memory
     assert float(re.match(r"cost: ([\d.]+) in", cost)[1]) == pytest.approx(4 * 3.673 * 0.2 * hours_of(time), rel=0.02)

@@ -19,10 +19,16 @@ from mrikit.storage.estate import EstateCluster, save_estate
 
 PRICES = load_prices()
 CLUSTERS = (
-    EstateCluster(name="spot1", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=4),
-    EstateCluster(name="spot8", sku="Standard_ND96asr_v4", priority="LowPriority", max_nodes=2),
-    EstateCluster(name="gpu", sku="Standard_NC24ads_A100_v4", priority="Dedicated", max_nodes=2),
-    EstateCluster(name="cpu", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
+    EstateCluster(
+        name="spot1", compute_name="spot1-abcde", sku="Standard_NC24ads_A100_v4", priority="LowPriority", max_nodes=4
+    ),
+    EstateCluster(
+        name="spot8", compute_name="spot8-abcde", sku="Standard_ND96asr_v4", priority="LowPriority", max_nodes=2
+    ),
+    EstateCluster(
+        name="gpu", compute_name="gpu-abcde", sku="Standard_NC24ads_A100_v4", priority="Dedicated", max_nodes=2
+    ),
+    EstateCluster(name="cpu", compute_name="cpu-abcde", sku="Standard_D16s_v3", priority="Dedicated", max_nodes=1),
 )
 ESTATE = example_estate(clusters=CLUSTERS)
 SPEC = JobSpec(
@@ -44,7 +50,7 @@ display_name: knee-acc8-stage-2-0a1b2c3d
 experiment_name: mrikit
 command: mrikit train --task knee_acc8 --data az://datasets/fastmri --out az://runs/knee
 environment: azureml:mrikit@latest
-compute: azureml:spot1
+compute: azureml:spot1-abcde
 resources:
   instance_count: 4
   shm_size: 110g
@@ -132,12 +138,12 @@ def test_one_process_has_no_distribution_and_eight_gpus_have_eight_processes():
     assert "distribution" not in job_of(changed(nodes=1))
     eight = job_of(changed(nodes=1, gpus_per_node=8, processes_per_node=8))
     assert eight["distribution"] == {"type": "pytorch", "process_count_per_instance": 8}
-    assert eight["compute"] == "azureml:spot8"
+    assert eight["compute"] == "azureml:spot8-abcde"
 
 
 def test_a_job_without_gpus_runs_the_image_for_cpus_on_a_machine_without_gpus():
     job = job_of(changed(nodes=1, gpus_per_node=0, spot=False))
-    assert (job["environment"], job["compute"]) == ("azureml:mrikit-cpu@latest", "azureml:cpu")
+    assert (job["environment"], job["compute"]) == ("azureml:mrikit-cpu@latest", "azureml:cpu-abcde")
 
 
 def test_the_cheapest_cluster_that_fits_is_chosen():
