@@ -265,7 +265,6 @@ EDITS = [
     ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'", "networks are closed"),
     ("vault.py", "default_action=keyvault.NetworkRuleAction.DENY", "default_action='Allow'", "networks are closed"),
     ("vault.py", "NetworkRuleBypassOptions.AZURE_SERVICES", "NetworkRuleBypassOptions.NONE", "nodes and people reach the vault"),
-    ("registry.py", "protect=args.protect", "protect=False", "what cannot be made again is protected"),
     ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7", "rewritten data is not kept for long"),
     ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
     ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),

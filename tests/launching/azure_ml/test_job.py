@@ -98,7 +98,7 @@ def test_a_training_on_four_spot_nodes_is_this_job_file():
 
 def test_the_vendors_schema_reads_the_job_file_as_it_is_meant():
     job = read_job(GOLDEN)
-    assert (job.type, job.name, job.compute, job.environment) == ("command", SPEC.name, "spot1", "mrikit@latest")
+    assert (job.type, job.name, job.compute, job.environment) == ("command", SPEC.name, "spot1-abcde", "mrikit@latest")
     assert job.limits.timeout == 5400
     assert job.resources.instance_count == 4
     assert job.distribution.process_count_per_instance == 1
