@@ -73,7 +73,7 @@ def push(
     ] = None,
     is_built_there: Annotated[
         bool,
-        typer.Option("--build-in-azure", help="Build it in the estate's registry (az acr build); nothing is here."),
+        typer.Option("--build-in-azure", help="Build it in the estate's registry, by az acr build."),
     ] = False,
     cuda: Cuda = None,
     is_dirty: IsDirty = False,

@@ -82,7 +82,7 @@ def _az(words: list[str], *, is_shown: bool = False) -> str:
     if done.returncode:
         what = " ".join(words[:3] if words[1] == "repository" else words[:2])
         raise JobError(
-            f"`az {what}` fails with exit code {done.returncode}; it says above why (it needs `az login`, and Contributor "
-            f"on the registry)"
+            f"`az {what}` fails with exit code {done.returncode}; it says above why (it needs `az login`, and "
+            f"Contributor on the registry)"
         )
     return done.stdout or ""

@@ -38,9 +38,7 @@ class Variant:
                 f"--tag {self.tag}: letters, digits, '_', '.' and '-' are needed, without a name before it"
             )
         if self.cuda is not None and self.cuda not in CUDAS:
-            raise ConfigError(
-                f"--cuda {self.cuda}: {' or '.join(CUDAS)}; without it torch is the one of PyPI, for 13.0"
-            )
+            raise ConfigError(f"--cuda {self.cuda}: {' or '.join(CUDAS)}; without it torch is that of PyPI, for 13.0")
         if self.cuda is not None and self.is_cpu:
             raise ConfigError(f"--cuda {self.cuda} is for the image with CUDA; leave out --cpu")
 
@@ -112,11 +110,8 @@ def _arguments(variant: Variant, revision: str) -> list[str]:
         bases = {"BUILD_IMAGE": f"{cuda}-devel-ubuntu24.04", "BASE_IMAGE": f"{cuda}-base-ubuntu24.04"}
         values |= {"TORCH_CUDA": variant.cuda, **bases}
     if variant.base is not None:
-        values |= (
-            {"BASE_IMAGE": variant.base}
-            if variant.is_cpu
-            else dict.fromkeys(("BASE_IMAGE", "BUILD_IMAGE"), variant.base)
-        )
+        stages = ("BASE_IMAGE",) if variant.is_cpu else ("BASE_IMAGE", "BUILD_IMAGE")
+        values |= dict.fromkeys(stages, variant.base)
     return [f"{key}={value}" for key, value in values.items()]
 
 

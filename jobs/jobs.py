@@ -69,8 +69,9 @@ def status(name: Name, as_json: Annotated[bool, typer.Option("--json", help="Pri
         typer.echo(json.dumps(facts))
         return
     typer.echo(f"{facts['name']} on {facts['on']}: {_in_words(facts)}")
-    if facts["message"]:
-        typer.echo(facts["message"])
+    for line in (facts["message"], facts["address"]):
+        if line:
+            typer.echo(line)
 
 
 @app.command()
@@ -152,6 +153,7 @@ def _facts(record: JobRecord, found: JobStatus) -> dict[str, Any]:
         "started_at": found.started_at,
         "ended_at": found.ended_at,
         "message": found.message,
+        "address": found.address,
         "command": list(record.spec.command),
     }
 

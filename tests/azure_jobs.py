@@ -42,9 +42,9 @@ def workspace_for(azure_login, monkeypatch, tmp_path):
     monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
     monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
     monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")  # the vendor's client writes its cloud there
-    save_estate(example_estate(clusters=CLUSTERS))
     certificate = Path(azure_login["REQUESTS_CA_BUNDLE"])
     fake = FakeAzureml(certificate, certificate.with_name("key.pem"))
+    save_estate(example_estate(clusters=CLUSTERS, work_endpoint=fake.endpoint))
     for image in ("mrikit", "mrikit-cpu"):
         fake.push(image, PUSHED)
     monkeypatch.setenv("MRIKIT_ARM_ENDPOINT", fake.endpoint)

@@ -35,6 +35,8 @@ class FakeAzureml:
         self.refuses = {}  # "PUT job", "GET job", ... -> list of answers for the next such requests
         self.loses_answers = 0  # to so many PUTs, which are taken
         self.workspace_is_there = True
+        self.signs_logs = True
+        self.refuses_own_login = None  # a status, for files of the workspace's account
         self.requests = []  # (operation, path, headers)
         self.page_size = 2
         self.clock = 0
@@ -68,7 +70,8 @@ class FakeAzureml:
         path = f"/logs/{name}/user_logs/{file}"
         self.files[path] = text.encode()
         run = self.details.setdefault(name, {"runId": name, "status": "Running", "logFiles": {}})
-        run["logFiles"][f"user_logs/{file}"] = f"{self.endpoint}{path}?sv=2021&sig=SECRETOFLOG"
+        signature = "?sv=2021&sig=SECRETOFLOG" if self.signs_logs else ""
+        run["logFiles"][f"user_logs/{file}"] = f"{self.endpoint}{path}{signature}"
 
     def answer(self, method, path, headers, body):
         parts = urllib.parse.urlsplit(path)
@@ -85,6 +88,10 @@ class FakeAzureml:
             return self._file(where, parts.query, headers)
         if not token.startswith("Bearer "):
             return refusal(401, "InvalidAuthenticationToken", "Who are you?")
+        if kind == "GET own log":
+            if self.refuses_own_login:
+                return refusal(self.refuses_own_login, "AuthorizationFailure", f"Not by {token}.")
+            return self._content(f"/logs/{where.partition('/dcid.')[2]}", headers)
         if not self.workspace_is_there:
             code = "ResourceNotFound" if where == _SCOPE else "ParentResourceNotFound"
             return refusal(404, code, f"Resource {_SCOPE} was not found by {token}.")
@@ -163,10 +170,8 @@ class FakeAzureml:
 
     def push(self, name, version, pushed_at="2026-01-02T03:04:05+00:00"):
         """Let an image be registered."""
-        properties = {
-            "image": f"{_ESTATE.registry_server}/{name}@sha256:{version}",
-            "tags": {"mrikit_pushed": pushed_at},
-        }
+        image = f"{_ESTATE.registry_server}/{name}@sha256:{version}"
+        properties = {"image": image, "tags": {"mrikit_pushed": pushed_at}}
         path = f"{_SCOPE}/environments/{name}/versions/{version}"
         self.environments.setdefault(name, {})[version] = {"id": path, "name": version, "properties": properties}
 
@@ -198,6 +203,9 @@ class FakeAzureml:
     def _file(self, path, query, headers):
         if "Authorization" in headers or "sig=SECRETOFLOG" not in query:
             return refusal(403, "AuthenticationFailed", f"{headers}")
+        return self._content(path, headers)
+
+    def _content(self, path, headers):
         if path not in self.files:
             return refusal(404, "BlobNotFound", "no such log")
         data = self.files[path]
@@ -228,6 +236,7 @@ def _serve(handler):
 _ROUTES = {
     "discovery": r"/discovery",
     "log": r"/logs/.*",
+    "own log": r"/azureml/ExperimentRun/dcid[.][^/]+/user_logs/.*",
     "workspace": re.escape(_SCOPE),
     "compute": re.escape(_SCOPE) + r"/computes/([^/]+)",
     "component": re.escape(_SCOPE) + r"/components/([^/]+)/versions/[^/]+",

@@ -36,9 +36,7 @@ def gpu_diagnosis(driver: str, cuda: str | None, gpus: list[str]) -> Diagnosis:
     if gpus:
         return Diagnosis("GPU", OK, f"{len(gpus)} x {gpus[0]}, driver {driver or 'unknown'}, torch for CUDA {cuda}")
     if driver and cuda is None:
-        return Diagnosis(
-            "GPU", WARNING, f"driver {driver}, but torch computes on the CPU only", "take the image mrikit"
-        )
+        return Diagnosis("GPU", WARNING, f"driver {driver}, but torch is for CPUs only", "take the image mrikit")
     if driver:
         problem, _, remedy = driver_problem(driver, cuda).partition("; ")
         what = problem or f"driver {driver}, torch for CUDA {cuda}, but torch sees no GPU"
@@ -52,6 +50,5 @@ def fabric_diagnosis() -> Diagnosis:
     if not fabric.lacks:
         return Diagnosis("InfiniBand", OK, f"{len(fabric.adapters)} adapters: {', '.join(fabric.adapters)}")
     # Most machines have none, and need none.
-    return Diagnosis(
-        "InfiniBand", WARNING if fabric.adapters else OK, f"between machines NCCL takes TCP: {fabric.lacks}"
-    )
+    state = WARNING if fabric.adapters else OK
+    return Diagnosis("InfiniBand", state, f"between machines NCCL takes TCP: {fabric.lacks}")

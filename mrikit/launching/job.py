@@ -99,6 +99,8 @@ class JobStatus:
     """Unix time of its end."""
     message: str = ""
     """What else is known, on one line."""
+    address: str = ""
+    """Of the page that shows it in a browser; empty where there is none."""
     is_out_of_memory: bool = False
     """Whether it failed because its machine, or its share of it, had too little memory."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 _FILE = Path("/proc/driver/nvidia/version")
 _VERSION = re.compile(r"Kernel Module\b.*?\s(\d+)\.(\d+)")
 _OLDEST = {11: 450, 12: 525, 13: 580}
-"""First driver of each CUDA, https://docs.nvidia.com/deploy/cuda-compatibility/; later minors of a CUDA run on it, too."""
+"""First driver of each CUDA; later minors run on it, too: https://docs.nvidia.com/deploy/cuda-compatibility/."""
 
 
 def driver_version(file: Path = _FILE) -> str:

@@ -15,7 +15,7 @@ from mrikit.estate.container import gpu_diagnosis, user_diagnosis
         ("580.65", "13.0", ["NVIDIA A100"] * 2, "ok", "2 x NVIDIA A100, driver 580.65, torch for CUDA 13.0", ""),
         ("535.183", "13.0", [], "missing", "NVIDIA's driver 535.183 is too old for CUDA 13.0", "--cuda cu126"),
         ("580.65", "13.0", [], "missing", "but torch sees no GPU", "docker run --gpus all"),
-        ("580.65", None, [], "warning", "torch computes on the CPU only", "take the image mrikit"),
+        ("580.65", None, [], "warning", "torch is for CPUs only", "take the image mrikit"),
         ("", None, [], "ok", "no NVIDIA driver", ""),
         ("", "13.0", [], "warning", "no NVIDIA driver", ""),
     ],

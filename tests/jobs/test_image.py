@@ -116,7 +116,7 @@ def test_torch_for_an_older_cuda_comes_with_bases_of_it(checkout):
         " --build-arg TORCH_CUDA=cu126 --build-arg BUILD_IMAGE=nvidia/cuda:12.6.3-devel-ubuntu24.04 "
         "--build-arg BASE_IMAGE=nvidia/cuda:12.6.3-base-ubuntu24.04 "
     ) in line
-    with pytest.raises(ConfigError, match=r"^--cuda cu99: cu126 or cu128; without it torch is the one of PyPI"):
+    with pytest.raises(ConfigError, match=r"^--cuda cu99: cu126 or cu128; without it torch is that of PyPI"):
         invoke("build", "--cuda", "cu99", "--dry-run")
     with pytest.raises(ConfigError, match="is for the image with CUDA; leave out --cpu"):
         invoke("build", "--cpu", "--cuda", "cu126", "--dry-run")

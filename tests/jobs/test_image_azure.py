@@ -106,7 +106,7 @@ def test_another_registry_gets_the_plain_image_and_nothing_is_registered(workspa
         (("--cuda", "cu126"), "--cuda and --dirty are for --build-in-azure"),
         (
             ("--build-in-azure", "--to", "mine.azurecr.io"),
-            "--to mine.azurecr.io: --build-in-azure builds in the registry",
+            "--to mine.azurecr.io: --build-in-azure builds in",
         ),
     ],
 )

@@ -19,7 +19,7 @@ from mrikit.launching.azure_ml.environments import ENVIRONMENT, image_of, pinned
 from mrikit.launching.azure_ml.job import job_text, read_job, root_name, step_cluster, step_environment
 from mrikit.launching.azure_ml.logs import OVER, follow_run, process_log
 from mrikit.launching.azure_ml.pull import pull_outputs
-from mrikit.launching.azure_ml.runs import RunHistory
+from mrikit.launching.azure_ml.runs import RunHistory, studio_address
 from mrikit.launching.azure_ml.state import run_state, step_state
 from mrikit.launching.azure_ml.tags import CANCELLED, Starts, chain_of, starts_of
 from mrikit.launching.azure_ml.traits import AZURE
@@ -100,14 +100,19 @@ class AzureBackend:
                 why = whole.message or "it failed"
                 return JobStatus(
                     state=RESTARTING,
+                    address=studio_address(self._workspace.estate, _start_name(root, number + 1)),
                     num_preemptions=again.preemptions,
                     num_errors=again.errors,
                     message=f"started again as {_start_name(root, number + 1)}: {why}",
                 )
+        run = latest.name
         if step:
-            whole = step_state(self._runs.steps(latest.name).get(step), whole, self._runs)
+            found = self._runs.steps(latest.name).get(step)
+            whole = step_state(found, whole, self._runs)
+            run = str((found or {}).get("runId", run))
         return replace(
             whole,
+            address=studio_address(self._workspace.estate, run),
             num_preemptions=whole.num_preemptions + starts.preemptions,
             num_errors=whole.num_errors + starts.errors,
         )
@@ -258,10 +263,9 @@ def _gpu(spec: JobSpec, prices: Prices, sku: str) -> str:
 
 def _notes(spec: JobSpec, priority: str, price: NodePrice | None, currency: str) -> tuple[str, ...]:
     known = f"{price.hour:.2f} {currency} an hour and node ({price.source})" if price else "not known"
-    notes = (
-        [] if ENVIRONMENT in spec.resources else [f"container image: the one of {image_of(spec)} that was pushed last"]
-    )
-    notes += [f"price: {known}; a node costs from its allocation on, until it was idle for a while"]
+    image = spec.resources.get(ENVIRONMENT, f"the one of {image_of(spec)} that was pushed last")
+    notes = [f"container image: {image}"]
+    notes.append(f"price: {known}; a node costs from its allocation on, until it was idle for a while")
     if priority == "LowPriority":
         notes.append("its machines may be taken away; `mrikit jobs status` then starts it again where it was")
     if not any(place.startswith("az://runs") for place in spec.outputs):

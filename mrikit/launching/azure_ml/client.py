@@ -173,9 +173,8 @@ class Workspace:
             if isinstance(error.__cause__, ResourceNotFoundError) and not in_words(error.__cause__, self.estate):
                 return []
             raise
-        return [
-            Registered(version=str(one.version), pushed_at=str((one.tags or {}).get(_PUSHED, ""))) for one in listed
-        ]
+        times = [str((one.tags or {}).get(_PUSHED, "")) for one in listed]
+        return [Registered(version=str(one.version), pushed_at=time) for one, time in zip(listed, times, strict=True)]
 
     def discovery_url(self) -> str:
         """Where the addresses of the workspace's other services are told.

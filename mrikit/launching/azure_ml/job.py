@@ -49,7 +49,7 @@ def job_text(chain: Sequence[JobSpec], estate: Estate, prices: Prices, name: str
     """The job file: a command job, or a pipeline whose steps wait for each other.
 
     Args:
-        chain: The jobs; those that name no environment ask for the latest one, which `pinned` settles before they are sent.
+        chain: The jobs; one that names no environment asks for the latest, which `pinned` settles before it is sent.
         estate: Where they run.
         prices: Tells what machines have.
         name: Of the job.
@@ -193,10 +193,7 @@ def _require_trackers(spec: JobSpec) -> None:
     Raises:
         ConfigError: It lacks the plug-in; see `mrikit.runs.trackers.mlflow.require_plugin`.
     """
-    pairs = zip(("", *spec.command), spec.command, strict=False)
-    if is_ours(spec) and any(
-        word == "--track=mlflow" or (before, word) == ("--track", "mlflow") for before, word in pairs
-    ):
+    if is_ours(spec) and "--track mlflow" in " ".join(spec.command).replace("--track=", "--track "):
         raise ConfigError(
             "--track mlflow: in Azure ML that needs azureml-mlflow, which the container image lacks; leave it out "
             "(metrics.jsonl, tensorboard and wandb work), or name an environment that has it: "

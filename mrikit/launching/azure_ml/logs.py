@@ -41,9 +41,9 @@ def follow_run(
         details = runs.details(run)
         # Asked before the file is read: what is written between the two is read by the next look.
         has_ended = details.get("status") in OVER if details else is_over()
-        url = _url(details.get("logFiles") or {}, process)
+        file, url = _address(details.get("logFiles") or {}, process)
         while url:
-            data, size = runs.read_log(url, start)
+            data, size = runs.read_log(run, file, url, start)
             if not data and size is not None and size < start:
                 start = 0
                 yield decoder.decode(b"", final=True) + _AGAIN
@@ -59,10 +59,10 @@ def follow_run(
         time.sleep(poll_s)
 
 
-def _url(files: Mapping[str, str], process: int | None) -> str:
-    """The address of the log of a process, signed for an hour or so; empty while there is none."""
+def _address(files: Mapping[str, str], process: int | None) -> tuple[str, str]:
+    """Name and address of the log of a process, signed for an hour or so; empty while there is none."""
     for name, url in files.items():
         match = _LOG.fullmatch(name)
         if match and (match.group(1) is None or int(match.group(1)) == (process or 0)):
-            return url
-    return ""
+            return name, url
+    return "", ""

@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from mrikit import __version__
 from mrikit.errors import JobError
 from mrikit.launching.azure_ml.errors import azure_errors, plain
-from mrikit.storage.blob import azure_packages, credential
+from mrikit.storage.blob import SCOPE, azure_packages, credential
 from mrikit.storage.estate import Estate
 from mrikit.transfer.datafactory.client import arm_endpoint
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from azure.core.rest import HttpRequest, HttpResponse
 
 _PUBLIC_CLOUD = "https://management.azure.com"
+_LOGS = "azureml/ExperimentRun/dcid."
+"""Container and folder of runs in the workspace's account, as the addresses of logs show it, for example those of
+https://github.com/Azure/azureml-examples/issues/1123."""
+_REFUSED = (401, 403, 409)
 PIECE_BYTES = 4 * 2**20
 """Of a log, by one request."""
 
@@ -66,8 +70,17 @@ class RunHistory:
             if not page.get("continuationToken"):
                 return found
 
-    def read_log(self, url: str, start: int) -> tuple[bytes, int | None]:
-        """What a log has from a byte on, by one request that carries no login: its address does.
+    def read_log(self, run: str, file: str, url: str, start: int) -> tuple[bytes, int | None]:
+        """What a log has from a byte on.
+
+        Its address carries a signature and needs no login. Where it has none, or is refused, as an account without keys
+        and behind a firewall may do, the file is read from the workspace's account by the user's own login.
+
+        Args:
+            run: What the run history calls it.
+            file: Name of the log among the files of the run.
+            url: Its address.
+            start: The first byte.
 
         Returns:
             The bytes, and the size of the whole file where the service tells it.
@@ -78,12 +91,22 @@ class RunHistory:
         if urlsplit(url).scheme != "https":
             raise JobError("the address of the log is no https URL; is a proxy between?")
         headers = {"Range": f"bytes={start}-{start + PIECE_BYTES - 1}", "x-ms-version": "2021-08-06"}
-        response = self._send(url, headers, has_login=False)
+        is_signed = "sig" in parse_qs(urlsplit(url).query)
+        response = self._send(url, headers) if is_signed else None
+        if response is None or response.status_code in _REFUSED:
+            own = f"{self._estate.work_endpoint.rstrip('/')}/{_LOGS}{quote(run)}/{quote(file)}"
+            response = self._send(own, headers, scope=SCOPE)
         if response.status_code in (200, 206, 404, 416):
             size = response.headers.get("Content-Range", "").rpartition("/")[2]
             data = response.read() if response.status_code in (200, 206) else b""
             return data[start:] if response.status_code == 200 else data, int(size) if size.isdigit() else None
-        raise JobError(f"the log cannot be read ({response.status_code}); ask again, its address may have run out")
+        account = str(urlsplit(self._estate.work_endpoint).hostname).partition(".")[0]
+        if response.status_code in _REFUSED:
+            raise JobError(
+                f"you may not read logs in storage account {account} ({response.status_code}); ask for the role "
+                f"Storage Blob Data Reader on it, and that its network rules let you in (`allowedIps` of the stack)"
+            )
+        raise JobError(f"the log cannot be read from {account} ({response.status_code}); ask again in some minutes")
 
     def _ask(self, path: str) -> Mapping[str, Any]:
         if not self._address:
@@ -92,25 +115,35 @@ class RunHistory:
             f"subscriptions/{self._estate.subscription_id}/resourceGroups/{quote(self._estate.resource_group)}/providers/"
             f"Microsoft.MachineLearningServices/workspaces/{self._estate.workspace_name}"
         )
-        response = self._send(f"{self._address}/history/v1.0/{scope}/{path}", {}, has_login=True)
+        response = self._send(f"{self._address}/history/v1.0/{scope}/{path}", {}, scope=_control_plane())
         if response.status_code == 404:
             return {}
         return _object(response)
 
     def _api_address(self) -> str:
-        address = str(_object(self._send(self._discovery_url(), {}, has_login=False)).get("api") or "").rstrip("/")
+        address = str(_object(self._send(self._discovery_url(), {})).get("api") or "").rstrip("/")
         if not address.startswith("https://"):
             raise JobError("the workspace names no https address of its run history; is a proxy between?")
         return address
 
-    def _send(self, url: str, headers: Mapping[str, str], *, has_login: bool) -> "HttpResponse":
+    def _send(self, url: str, headers: Mapping[str, str], *, scope: str = "") -> "HttpResponse":
+        """One request, with a token for a scope if there is one."""
         from azure.core.rest import HttpRequest
 
-        with azure_errors(self._estate), _pipeline(self._retry_wait_s, has_login=has_login) as client:
+        with azure_errors(self._estate), _pipeline(self._retry_wait_s, scope) as client:
             response = client.send_request(HttpRequest("GET", url, headers=dict(headers)))
-            if response.status_code in (401, 403) and has_login:
+            if response.status_code in (401, 403) and scope == _control_plane():
                 response.raise_for_status()
             return response
+
+
+def studio_address(estate: Estate, run: str) -> str:
+    """The page of a run in Azure ML's studio."""
+    workspace = (
+        f"/subscriptions/{estate.subscription_id}/resourcegroups/{quote(estate.resource_group)}"
+        f"/workspaces/{estate.workspace_name}"
+    )
+    return f"https://ml.azure.com/runs/{quote(run)}?wsid={workspace}&tid={estate.tenant_id}"
 
 
 def unix_time(text: object) -> float | None:
@@ -134,7 +167,12 @@ def _object(response: "HttpResponse") -> Mapping[str, Any]:
     return value
 
 
-def _pipeline(retry_wait_s: float, *, has_login: bool) -> "PipelineClient[HttpRequest, HttpResponse]":
+def _control_plane() -> str:
+    """Scope of tokens for everything but files."""
+    return f"{arm_endpoint() or _PUBLIC_CLOUD}/.default"
+
+
+def _pipeline(retry_wait_s: float, scope: str) -> "PipelineClient[HttpRequest, HttpResponse]":
     """Retries, a token where there is to be one, and nothing else: no redirects, which could carry it away."""
     with azure_packages():
         from azure.core import PipelineClient
@@ -144,6 +182,6 @@ def _pipeline(retry_wait_s: float, *, has_login: bool) -> "PipelineClient[HttpRe
         UserAgentPolicy(f"mrikit/{__version__}"),
         RetryPolicy(retry_total=3, retry_connect=1, retry_read=1, retry_backoff_factor=retry_wait_s, timeout=60),
     ]
-    if has_login:
-        policies.append(BearerTokenCredentialPolicy(credential(), f"{arm_endpoint() or _PUBLIC_CLOUD}/.default"))
+    if scope:
+        policies.append(BearerTokenCredentialPolicy(credential(), scope))
     return PipelineClient("", policies=policies, connection_timeout=10, read_timeout=30)

@@ -97,8 +97,8 @@ def require_plugin() -> None:
     is_azure = urlsplit(os.environ.get(_SERVER, "")).scheme == "azureml"
     if is_azure and not importlib.metadata.entry_points(group="mlflow.tracking_store", name="azureml"):
         raise ConfigError(
-            f"{_SERVER} is a workspace of Azure ML, and MLflow's plug-in for it, azureml-mlflow, is not installed; leave "
-            f"mlflow out (metrics.jsonl, tensorboard and wandb work), or take an environment that has it"
+            f"{_SERVER} is a workspace of Azure ML, and MLflow's plug-in for it, azureml-mlflow, is not installed; "
+            f"leave mlflow out (metrics.jsonl, tensorboard and wandb work), or take an environment that has it"
         )
 
 

@@ -216,6 +216,24 @@ def test_a_command_that_speaks_of_evictions_has_failed_by_itself(azure, workspac
     assert workspace.asked("PUT job") == ["/jobs/knee-1"]
 
 
+def test_the_state_comes_with_the_address_of_the_studio(azure, workspace):
+    page = (
+        "https://ml.azure.com/runs/{}?wsid=/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f/resourcegroups/mrikit-dev"
+        "/workspaces/mrikit-dev-workspace&tid=0a1b2c3d-0000-4000-8000-00000000000d"
+    )
+    azure.submit([SPEC])
+    assert azure.status(SPEC, "knee-1").address == page.format("knee-1")
+    workspace.set_status("knee-1", "Failed", error=TAKEN_AWAY)
+    for state in (RESTARTING, QUEUED):
+        found = azure.status(SPEC, "knee-1")
+        assert (found.state, found.address) == (state, page.format("knee-1_1"))
+    handle = azure.submit(CHAIN)[0]
+    root = handle.partition("/")[0]
+    assert azure.status(CHAIN[0], handle).address == page.format(root)
+    workspace.children[root] = [{"runId": "r1", "displayName": "stage-1"}]
+    assert azure.status(CHAIN[0], handle).address == page.format("r1")
+
+
 def test_a_job_that_nobody_knows_is_unknown(azure):
     assert azure.status(SPEC, "nobody").state == UNKNOWN
 

@@ -82,6 +82,6 @@ def test_an_environment_that_is_named_is_not_looked_for(azure, workspace):
 
 
 def test_what_is_no_digest_is_not_registered(client, workspace):
-    with pytest.raises(JobError, match="the registry names no digest of mrikit:0.2.0, found ''; push it again"):
+    with pytest.raises(JobError, match=r"the registry names no digest of mrikit:0.2.0, found ''; push it again"):
         push(client, "")
     assert list(workspace.environments["mrikit"]) == [PUSHED]

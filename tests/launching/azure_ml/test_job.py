@@ -182,7 +182,7 @@ def test_the_cheapest_cluster_that_fits_is_chosen():
         ({"command": (*SPEC.command, "--track", "mlflow")}, "--track mlflow: in Azure ML that needs azureml-mlflow"),
         (
             {"command": (*SPEC.command, "--track=mlflow")},
-            "name an environment that has it: --resource environment=NAME:",
+            "name an environment that has it: --resource environment",
         ),
         ({"max_hours": 169}, "--max-hours 169: Azure ML ends a job on a LowPriority cluster after 168 h; give"),
         (

@@ -77,9 +77,35 @@ def test_a_long_log_comes_in_pieces_and_its_address_is_no_place_for_the_token(az
     asked = [headers for kind, _, headers in workspace.requests if kind == "GET log"]
     assert len(asked) == 10
     assert not any("Authorization" in headers for headers in asked)
-    workspace.files.clear()
-    workspace.refuses["GET log"] = [(403, "AuthenticationFailed", {})]
-    assert "the log cannot be read (403)" in failure(lambda: text(azure, spec, "knee-1"))
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_log_whose_address_is_refused_or_not_signed_is_read_by_ones_own_login(azure, workspace, is_signed):
+    spec = dataclasses.replace(SPEC, nodes=1)
+    azure.submit([spec])
+    workspace.signs_logs = is_signed
+    workspace.refuses["GET log"] = [(403, "AuthorizationFailure", {}), (409, "KeyBasedAuthenticationNotPermitted", {})]
+    workspace.set_status("knee-1", "Completed", log="said\n")
+    assert text(azure, spec, "knee-1") == "said\n"
+    own = [path for kind, path, _ in workspace.requests if kind == "GET own log"]
+    assert own == ["/azureml/ExperimentRun/dcid.knee-1/user_logs/std_log.txt"]
+    assert len(workspace.refuses["GET log"]) == (1 if is_signed else 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (403, "(403); ask for the role Storage Blob Data Reader on it, and that its network rules let you in"),
+        (400, "(400); ask again in some minutes"),
+    ],
+)
+def test_a_log_that_ones_own_login_may_not_read_says_who_can_mend_that(azure, workspace, status, told):
+    spec = dataclasses.replace(SPEC, nodes=1)
+    azure.submit([spec])
+    workspace.signs_logs = False
+    workspace.refuses_own_login = status
+    workspace.set_status("knee-1", "Running", log="said\n")
+    assert told in failure(lambda: text(azure, spec, "knee-1"))
 
 
 @pytest.fixture
