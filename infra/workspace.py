@@ -1,4 +1,4 @@
-"""The Azure ML workspace: datastores that need no secret, and the environments that jobs run in."""
+"""The Azure ML workspace, and datastores that need no secret."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +16,6 @@ from infra.managed import IGNORED, managed_network
 from infra.network import MANAGED, PRIVATE
 from infra.place import Site
 
-IMAGES = {"gpu": "mrikit", "cpu": "mrikit-cpu"}
-"""Container images by what they run on; environments have the same names."""
-_IMAGE_TAG = "0.1.0"
 KIND = "Microsoft.MachineLearningServices/workspaces"
 
 
@@ -81,7 +78,6 @@ class Workspace(pulumi.ComponentResource):
         )
         self.principal_id = self.workspace.identity.apply(lambda identity: identity.principal_id if identity else "")
         self._datastores(args)
-        self.environments = {kind: self._environment(image, args) for kind, image in IMAGES.items()}
         self.register_outputs({"workspace_name": self.workspace.name})
 
     def _datastores(self, args: WorkspaceArgs) -> None:
@@ -105,23 +101,3 @@ class Workspace(pulumi.ComponentResource):
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-
-    def _environment(self, image: str, args: WorkspaceArgs) -> str:
-        """Register the container image that `mrikit image push` brings; returns what jobs call it."""
-        ml = machinelearningservices
-        ml.EnvironmentVersion(
-            f"{image}-environment",
-            name=image,
-            version=_IMAGE_TAG,
-            workspace_name=self.workspace.name,
-            resource_group_name=args.site.resource_group_name,
-            properties=ml.EnvironmentVersionPropertiesArgs(
-                image=pulumi.Output.concat(args.registry.login_server, f"/{image}:{_IMAGE_TAG}"),
-                os_type=ml.OperatingSystemType.LINUX,
-                is_anonymous=False,
-                tags=args.site.tagged("workspace"),
-            ),
-            # Another tag is another version, and jobs that name the one before may go on.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
-        )
-        return f"{image}:{_IMAGE_TAG}"

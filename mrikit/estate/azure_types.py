@@ -47,11 +47,6 @@ AZURE_TYPES = {
     "logic:Workflow": ("Microsoft.Logic/workflows", ("workflowName",), True),
     "machinelearningservices:Workspace": (_ML, ("workspaceName",), True),
     "machinelearningservices:Datastore": (f"{_ML}/datastores", ("workspaceName", "name"), False),
-    "machinelearningservices:EnvironmentVersion": (
-        f"{_ML}/environments/versions",
-        ("workspaceName", "name", "version"),
-        False,
-    ),
     "machinelearningservices:Compute": (f"{_ML}/computes", ("workspaceName", "computeName"), True),
     "machinelearningservices:ManagedNetworkSettingsRule": (
         f"{_ML}/outboundRules",

@@ -23,7 +23,6 @@ _RULES = {
     "logic:Workflow": r"[\w.()-]{1,43}",
     "machinelearningservices:Workspace": r"[A-Za-z0-9][\w-]{2,32}",
     "machinelearningservices:Datastore": r"[a-z0-9_]{1,255}",
-    "machinelearningservices:EnvironmentVersion": r"[A-Za-z0-9][\w.-]{0,254}",
     "machinelearningservices:Compute": r"[A-Za-z](?![A-Za-z0-9-]*-\d+$)[A-Za-z0-9-]{2,23}",
     "machinelearningservices:ManagedNetworkSettingsRule": r"[A-Za-z0-9][\w-]{2,32}",
     "authorization:ManagementLockByScope": r"[^<>%&?/]{0,89}[^<>%&?/. ]",
