@@ -10,6 +10,7 @@ from https_server import HttpsServer, refusal
 
 SUBSCRIPTION = "0a1b2c3d-0000-4000-8000-00000000000f"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+_FILES = "Microsoft.Storage/storageAccounts/fileServices"
 _ROUTES = {
     "subscription": (r"/subscriptions/[^/]+", "2022-12-01"),
     "provider": (r"/subscriptions/[^/]+/providers/(?P<name>[^/]+)", "2021-04-01"),
@@ -31,6 +32,13 @@ ROLES = {
         "actions": ["Microsoft.Storage/storageAccounts/blobServices/containers/write"],
         "dataActions": [f"{_BLOBS}/{verb}" for verb in ("delete", "read", "write", "move/action", "add/action")],
     },
+    "Storage File Data Privileged Contributor": {
+        "dataActions": [
+            *(f"{_FILES}/fileshares/files/{verb}" for verb in ("read", "write", "delete", "modifypermissions/action")),
+            *(f"{_FILES}/{verb}FileBackupSemantics/action" for verb in ("read", "write")),
+        ],
+    },
+    "Key Vault Secrets Officer": {"dataActions": ["Microsoft.KeyVault/vaults/secrets/*"]},
     "Data Factory Contributor": {"actions": ["Microsoft.DataFactory/factories/*", "Microsoft.Authorization/*/read"]},
     "AzureML Data Scientist": {
         "actions": ["Microsoft.MachineLearningServices/workspaces/*/write"],
@@ -61,6 +69,8 @@ class FakeArm:
             "runs": ["Reader", "Storage Blob Data Contributor"],
             "mrikit-dev-factory": ["Reader", "Data Factory Contributor"],
             "mrikit-dev-workspace": ["Reader", "AzureML Data Scientist"],
+            "mrikitdevwork": ["Storage Blob Data Contributor", "Storage File Data Privileged Contributor"],
+            "mrikit-dev": ["Key Vault Secrets Officer"],
         }
         self.network = {"location": "westeurope"}
         self.subnet = {

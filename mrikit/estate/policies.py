@@ -113,7 +113,7 @@ def azure_ml_keeps_its_studio(record: Record) -> Iterator[str]:
     be deleted" (https://www.pulumi.com/registry/packages/azure-native/api-docs/storage/blobserviceproperties/).
     """
     names = {one.id: one.azure_name for one in record.of("storage:StorageAccount")}
-    accounts = {names.get(one.inputs.get("storageAccount")) for one in record.of("machinelearningservices:Workspace")}
+    accounts = {names.get(str(one.inputs.get("storageAccount"))) for one in record.of("machinelearningservices:Workspace")}
     for one in record.of("storage:BlobServiceProperties"):
         if one.inputs["accountName"] in accounts and not one.inputs.get("cors"):
             yield f"{one.name}: its account is Azure ML's, whose CORS rules it would delete"

@@ -15,6 +15,12 @@ WRITTEN = ("datasets", "runs")
 """Containers that a user's own commands write to."""
 _VERSION = "2022-04-01"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+_FILES = (
+    "Microsoft.Storage/storageAccounts/fileServices/fileshares/files/read",
+    "Microsoft.Storage/storageAccounts/fileServices/fileshares/files/write",
+    "Microsoft.Storage/storageAccounts/fileServices/readFileBackupSemantics/action",
+)
+"""Of the privileged role, which passes by the permissions of files; Azure ML asks for it."""
 _ME = "$(az ad signed-in-user show --query id --output tsv)"
 
 
@@ -69,7 +75,7 @@ def rights(estate: Estate) -> Iterator[Right]:
     """What the commands of this user need in an estate."""
     group = f"/subscriptions/{estate.subscription_id}/resourceGroups/{estate.resource_group}/providers"
     for container in WRITTEN:
-        account = str(urlsplit(estate.endpoint(container)).hostname).partition(".")[0]
+        account = _first_name(estate.endpoint(container))
         yield Right(
             subject=f"role on {container}",
             purpose="read and write blobs",
@@ -94,6 +100,33 @@ def rights(estate: Estate) -> Iterator[Right]:
         is_data=False,
         role="AzureML Data Scientist",
     )
+    # Both, on the workspace's account: https://learn.microsoft.com/azure/machine-learning/how-to-disable-local-auth-storage
+    work, vault = _first_name(estate.work_endpoint), _first_name(estate.vault_uri)
+    for kind, operations, role in (
+        ("blobs", (f"{_BLOBS}/read", f"{_BLOBS}/write"), "Storage Blob Data Contributor"),
+        ("files", _FILES, "Storage File Data Privileged Contributor"),
+    ):
+        yield Right(
+            subject=f"role on {work}",
+            purpose=f"read and write {kind} of jobs, such as logs",
+            scope=f"{group}/Microsoft.Storage/storageAccounts/{work}",
+            operations=operations,
+            is_data=True,
+            role=role,
+        )
+    yield Right(
+        subject=f"role on {vault}",
+        purpose="leave the links of a copy there",
+        scope=f"{group}/Microsoft.KeyVault/vaults/{vault}",
+        operations=("Microsoft.KeyVault/vaults/secrets/setSecret/action",),
+        is_data=True,
+        role="Key Vault Secrets Officer",
+    )
+
+
+def _first_name(address: str) -> str:
+    """What an address begins with, the name of an account or a vault."""
+    return str(urlsplit(address).hostname).partition(".")[0]
 
 
 def may(permissions: Sequence[Mapping[str, Any]], operation: str, *, is_data: bool) -> bool:

@@ -63,6 +63,9 @@ def test_every_right_is_there(fake_arm):
         ("role on runs", "ok", "you may read and write blobs"),
         ("role on mrikit-dev-factory", "ok", "you may start copies"),
         ("role on mrikit-dev-workspace", "ok", "you may submit jobs"),
+        ("role on mrikitdevwork", "ok", "you may read and write blobs of jobs, such as logs"),
+        ("role on mrikitdevwork", "ok", "you may read and write files of jobs, such as logs"),
+        ("role on mrikit-dev", "ok", "you may leave the links of a copy there"),
     ]
 
 
@@ -107,6 +110,21 @@ def test_a_right_that_is_missing_comes_with_the_command_that_gives_it(fake_arm, 
     ]
 
 
+@pytest.mark.parametrize("kept", ["Storage Blob Data Contributor", "Storage File Data Privileged Contributor"])
+def test_who_has_one_of_two_roles_on_the_account_of_the_workspace_is_told_the_other(fake_arm, kept):
+    fake_arm.roles["mrikitdevwork"] = [kept]
+    (found,) = [one for one in find(fake_arm) if one.state != "ok"]
+    other = {"Storage Blob Data Contributor", "Storage File Data Privileged Contributor"} - {kept}
+    assert other < set(shlex.split(found.remedy))
+    assert found.remedy.endswith("/providers/Microsoft.Storage/storageAccounts/mrikitdevwork")
+
+
+def test_who_may_leave_no_links_in_the_vault_is_told(fake_arm):
+    fake_arm.roles["mrikit-dev"] = ["Reader"]
+    (found,) = [one for one in find(fake_arm) if one.state != "ok"]
+    assert "--role 'Key Vault Secrets Officer'" in found.remedy
+
+
 def test_who_may_only_read_is_told_that_writing_is_missing(fake_arm):
     fake_arm.roles["datasets"] = ["Reader", "Storage Blob Data Reader"]
     assert find(fake_arm)[0].what == f"you may not read and write blobs: {BLOBS}/write"
@@ -114,13 +132,13 @@ def test_who_may_only_read_is_told_that_writing_is_missing(fake_arm):
 
 def test_the_owner_of_everything_may_not_read_what_is_inside(fake_arm):
     fake_arm.roles = {place: ["Owner"] for place in fake_arm.roles}
-    assert [one.state for one in find(fake_arm)] == ["missing", "missing", "ok", "ok"]
+    assert [one.state for one in find(fake_arm)] == ["missing", "missing", "ok", "ok", *["missing"] * 3]
 
 
 def test_a_role_on_the_second_page_counts(fake_arm):
     fake_arm.roles["runs"] = ["Reader", "Owner", "Storage Blob Data Contributor"]
     assert find(fake_arm)[1].state == "ok"
-    assert fake_arm.asked() == ["permissions"] * 5
+    assert fake_arm.asked() == ["permissions"] * 8
 
 
 def test_a_place_that_is_not_there_is_to_be_deployed(fake_arm):
@@ -133,7 +151,7 @@ def test_a_place_that_is_not_there_is_to_be_deployed(fake_arm):
 def test_who_may_not_ask_is_not_told_that_a_role_is_missing(fake_arm):
     fake_arm.refuses["permissions"] = (403, "AuthorizationFailed", {})
     found = find(fake_arm)
-    assert [(one.state, one.remedy) for one in found] == [("unknown", "")] * 4
+    assert [(one.state, one.remedy) for one in found] == [("unknown", "")] * 7
     assert found[2].what == (
         "you may not ask what you may there (AuthorizationFailed); to start copies takes Data Factory Contributor"
     )
