@@ -8,14 +8,16 @@ import os
 
 import pytest
 from azure_jobs import workspace_for
+from estates import example_estate
 from fake_vault import vault_for
-from transfer.archive_server import CANARY, Faults, running_server
+from transfer.archive_server import Faults, running_server
 from transfer.copying import BLOCK, NAME, signatures_in, traces_of, write_archive
 from typer.testing import CliRunner
 
 from mrikit.commands.app import app
 from mrikit.errors import ConfigError, JobError, StorageError
-from mrikit.launching import copy_job
+from mrikit.launching import copy_job, submit
+from mrikit.launching.job import JobPlan, JobStatus
 from mrikit.launching.records import load_records
 from mrikit.storage import list_files, read_bytes
 from mrikit.storage.estate import load_estate, save_estate
@@ -25,17 +27,71 @@ COPY_ELSEWHERE = copy_job.copy_elsewhere
 OTHER = "knee_multicoil_train_batch_0.tar.xz"
 
 
-@pytest.fixture
-def workspace(azurite_env, blob_container, monkeypatch, tmp_path):
-    yield from workspace_for(azurite_env, monkeypatch, tmp_path)
+def places_of(azurite_env, blob_container):
+    """What of an estate leads to Azurite."""
+    return {"blob_endpoint": azurite_env["MRIKIT_BLOB_ENDPOINT"], "datastores": (blob_container.container, "runs")}
 
 
 @pytest.fixture
-def vault(workspace, blob_container, monkeypatch):
+def estate(azurite_env, blob_container, monkeypatch, tmp_path):
+    """Linked, with the account of Azurite and a vault of its own; and nobody asks a workspace."""
+    monkeypatch.setenv("MRIKIT_ESTATE", str(tmp_path / "estate.json"))
+    monkeypatch.setenv("MRIKIT_JOBS", str(tmp_path / "jobs"))
     for vault in vault_for(monkeypatch):
-        places = {"blob_endpoint": os.environ["MRIKIT_BLOB_ENDPOINT"], "datastores": (blob_container.container, "runs")}
-        save_estate(dataclasses.replace(load_estate(), vault_uri=vault.uri, **places))
+        places = {
+            "blob_endpoint": azurite_env["MRIKIT_BLOB_ENDPOINT"],
+            "datastores": (blob_container.container, "runs"),
+        }
+        save_estate(example_estate(vault_uri=vault.uri, **places))
         yield vault
+
+
+@pytest.fixture
+def vault(estate):
+    return estate
+
+
+class Backend:
+    """Keeps the jobs of an Azure ML workspace, and does what the newest one is told whenever somebody waits for it."""
+
+    name = "azure"
+
+    def __init__(self):
+        self.jobs, self.ends, self.outputs, self.refuses = [], [], [], None
+        self.state = "unknown"
+
+    def plan(self, chain):
+        return [JobPlan(where="memory", command=("mrikit", *spec.command), env={}, job_file="") for spec in chain]
+
+    def submit(self, chain):
+        if self.refuses:
+            raise self.refuses
+        self.jobs += chain
+        self.state = "queued"
+        return [spec.name for spec in chain]
+
+    def status(self, spec, handle):
+        return JobStatus(state=self.state, message="out of order" if self.state == "failed" else "")
+
+    def find(self):
+        return []
+
+    def wait(self, _seconds):
+        end = self.ends.pop(0)
+        if end == "succeeded":
+            result = CliRunner().invoke(app, self.jobs[-1].command)
+            assert result.exit_code == 0, result.output + repr(result.exception)
+            self.outputs.append(result.output)
+        self.state = end
+
+
+@pytest.fixture
+def backend(estate, monkeypatch):
+    found = Backend()
+    for module in (submit, copy_job):
+        monkeypatch.setattr(module, "open_backend", lambda _name: found)
+    wait_by(monkeypatch, found.wait)
+    return found
 
 
 @pytest.fixture
@@ -48,32 +104,6 @@ def server(tmp_path):
         yield server
 
 
-class Machine:
-    """Does what the newest job of a workspace is told, in between two looks at it."""
-
-    def __init__(self, workspace, ends):
-        self.workspace, self.ends, self.outputs = workspace, list(ends), []
-
-    def __call__(self, _seconds):
-        name, end = list(self.workspace.jobs)[-1], self.ends.pop(0)
-        if end == "Completed":
-            command = load_records()[0].spec.command
-            result = CliRunner().invoke(app, command)
-            assert result.exit_code == 0, result.output + repr(result.exception)
-            self.outputs.append(result.output)
-        self.workspace.set_status(name, end, error=("UserError", "exit status 1") if end == "Failed" else None)
-
-
-@pytest.fixture
-def machine(workspace, monkeypatch):
-    def run(*ends):
-        found = Machine(workspace, ends)
-        wait_by(monkeypatch, found)
-        return found
-
-    return run
-
-
 def wait_by(monkeypatch, act):
     """Do something else instead of waiting for the job."""
     monkeypatch.setattr(copy_job, "copy_elsewhere", functools.partial(COPY_ELSEWHERE, wait=act))
@@ -83,47 +113,40 @@ def call(tmp_path, to, *options, on=("--on", "azure")):
     return CliRunner().invoke(app, ["data", "copy", str(tmp_path / "mail.txt"), "--to", str(to), *on, *options])
 
 
-def test_a_job_copies_the_mail_and_its_links_are_deleted_at_the_end(
-    workspace, vault, server, machine, blob_container, tmp_path
-):
-    machine("Running", "Completed")
-    result = call(tmp_path, blob_container / "raw")
-    assert result.exit_code == 0, result.output + repr(result.exception)
-    assert read_bytes(blob_container / "raw" / NAME) == (tmp_path / "source" / NAME).read_bytes()
-    (record,) = load_records()
-    (name,) = vault.deleted
-    assert record.spec.command == ("data", "copy", f"{vault.uri}/secrets/{name}", "--to", f"{blob_container}/raw")
-    assert record.spec.outputs == (f"{blob_container}/raw",)
-    assert vault.secrets == {}
-    lines = (result.stdout + result.stderr).splitlines()
-    assert f"job {record.spec.name} is running" in lines
-    assert f"job {record.spec.name} succeeded: 2 of 2 archives are in {blob_container}/raw" in lines
-    place = f"{blob_container}/raw"
-    assert f"next: mrikit data unpack {place} --to {place} --on azure" in lines
-
-
 def test_no_signature_is_in_anything_but_the_vault(
-    workspace, vault, server, machine, blob_container, tmp_path, caplog, monkeypatch
+    azurite_env, blob_container, estate, server, tmp_path, caplog, monkeypatch
 ):
-    sent = []
-    answer = workspace.server.answer
+    vault, sent, outputs = estate, [], []
+    for workspace in workspace_for(azurite_env, monkeypatch, tmp_path):
+        places = {
+            "blob_endpoint": azurite_env["MRIKIT_BLOB_ENDPOINT"],
+            "datastores": (blob_container.container, "runs"),
+        }
+        save_estate(dataclasses.replace(load_estate(), vault_uri=vault.uri, **places))
+        answer = workspace.server.answer
 
-    def listen(method, path, headers, body):
-        sent.append(json.dumps([method, path, headers, body]))
-        return answer(method, path, headers, body)
+        def listen(method, path, headers, body, answer=answer):
+            sent.append(json.dumps([method, path, headers, body]))
+            return answer(method, path, headers, body)
 
-    workspace.server.answer = listen
-    caplog.set_level(logging.DEBUG)
-    computer = machine("Completed")
-    result = call(tmp_path, blob_container / "raw", "--only", "knee_multicoil")
-    assert result.exit_code == 0, result.output + repr(result.exception)
-    assert any(method == "PUT" and CANARY in body for method, _, body in vault.requests), "the canary can be found"
-    assert any("PUT" in one for one in sent)
+        def work(_seconds, workspace=workspace):
+            (record,) = load_records()
+            outputs.append(CliRunner().invoke(app, record.spec.command).output)
+            workspace.set_status(record.handle, "Completed")
+
+        workspace.server.answer = listen
+        wait_by(monkeypatch, work)
+        caplog.set_level(logging.DEBUG)
+        result = call(tmp_path, blob_container / "raw", "--only", "knee_multicoil")
+        assert result.exit_code == 0, result.output + repr(result.exception)
+        assert read_bytes(blob_container / "raw" / NAME) == (tmp_path / "source" / NAME).read_bytes()
+    assert any(method == "PUT" and signatures_in(body) for method, _, body in vault.requests), "it can be found"
+    assert sum('["PUT"' in one for one in sent) == 1
     written = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "mail.txt"]
     assert any(path.name == "job.json" for path in written)
     texts = [
         result.output,
-        *computer.outputs,
+        *outputs,
         *sent,
         *(f"{path} {path.read_bytes().decode('latin1')}" for path in written if path.parent.name != "source"),
         *(f"{method} {path}" for method, path, _ in vault.requests),
@@ -135,42 +158,56 @@ def test_no_signature_is_in_anything_but_the_vault(
     assert [text[:200] for text in texts if signatures_in(text)] == []
 
 
+def test_a_job_copies_the_mail_and_its_links_are_deleted_at_the_end(backend, vault, server, blob_container, tmp_path):
+    backend.ends = ["running", "succeeded"]
+    result = call(tmp_path, blob_container / "raw")
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    (record,), (name,), place = load_records(), vault.deleted, f"{blob_container}/raw"
+    assert record.spec.command == ("data", "copy", f"{vault.uri}/secrets/{name}", "--to", place)
+    assert record.spec.outputs == (place,)
+    assert vault.secrets == {}
+    assert f"job {record.spec.name} is running" in result.stderr.splitlines()
+    assert result.stdout.splitlines()[-2:] == [
+        f"job {record.spec.name} succeeded: 2 of 2 archives are in {place}",
+        f"next: mrikit data unpack {place} --to {place} --on azure",
+    ]
+
+
 def test_a_mail_goes_into_the_linked_estate_by_a_job_unless_an_engine_is_named(
-    workspace, vault, server, machine, blob_container, tmp_path
+    backend, server, blob_container, tmp_path
 ):
-    machine("Completed")
+    backend.ends = ["succeeded"]
     result = call(tmp_path, blob_container / "raw", on=())
     assert result.exit_code == 0, result.output + repr(result.exception)
     assert "engine: a job in westeurope, where" in result.stderr
-    assert len(workspace.jobs) == 1
-    by_hand = call(tmp_path, blob_container / "here", "--engine", "stream", on=())
-    assert by_hand.exit_code == 0, by_hand.output
-    assert len(workspace.jobs) == 1
-    assert len(list_files(blob_container / "here")) == 2
-    on_disk = call(tmp_path, tmp_path / "disk", on=())
-    assert on_disk.exit_code == 0, on_disk.output
-    assert len(workspace.jobs) == 1
+    for to, options in ((blob_container / "here", ["--engine", "stream"]), (tmp_path / "disk", [])):
+        here = call(tmp_path, to, *options, on=())
+        assert here.exit_code == 0, here.output
+        assert len(list_files(to)) >= 2
+    assert len(backend.jobs) == 1
 
 
-def test_a_job_that_failed_is_started_again_and_goes_on_where_it_was(
-    workspace, vault, server, machine, blob_container, tmp_path
+def test_a_job_that_failed_is_started_again_with_the_links_of_a_new_mail(
+    backend, vault, server, blob_container, tmp_path
 ):
-    machine("Failed")
+    backend.ends = ["failed"]
     result = call(tmp_path, blob_container / "raw")
     assert isinstance(result.exception, JobError)
+    assert "failed: out of order; `mrikit jobs logs" in str(result.exception)
     assert "the same command starts it again, which goes on at the block where it stopped" in str(result.exception)
     assert vault.secrets == {}
+    server.signatures = {"anotherSignature"}
     (tmp_path / "mail.txt").write_text(server.mail(NAME, OTHER, signature="anotherSignature"))
-    machine("Completed")
+    backend.ends = ["succeeded"]
     again = call(tmp_path, blob_container / "raw")
     assert again.exit_code == 0, again.output + repr(again.exception)
-    assert len(workspace.jobs) == 2
-    assert len({record.spec.name for record in load_records()}) == 1, "a new mail is the same copy"
+    assert len(backend.jobs) == 2
+    assert len(load_records()) == 1, "a new mail is the same copy"
     assert vault.secrets == {}
 
 
 def test_a_job_that_goes_on_is_followed_and_not_submitted_again(
-    workspace, vault, server, machine, blob_container, tmp_path, monkeypatch
+    backend, vault, server, blob_container, tmp_path, monkeypatch
 ):
     def interrupt(_seconds):
         raise KeyboardInterrupt
@@ -179,58 +216,50 @@ def test_a_job_that_goes_on_is_followed_and_not_submitted_again(
     result = call(tmp_path, blob_container / "raw")
     assert "goes on; the same command follows it, and deletes its links from the vault at the end" in result.stderr
     assert len(vault.secrets) == 1
-    writes = [path for method, path, _ in vault.requests if method == "PUT"]
-    machine("Completed")
+    backend.ends = ["succeeded"]
+    wait_by(monkeypatch, backend.wait)
     again = call(tmp_path, blob_container / "raw")
     assert again.exit_code == 0, again.output + repr(again.exception)
-    assert len(workspace.jobs) == 1
-    assert [path for method, path, _ in vault.requests if method == "PUT"] == writes
+    assert len(backend.jobs) == 1
+    assert [method for method, _, _ in vault.requests].count("PUT") == 1
     assert vault.secrets == {}
+    done = call(tmp_path, blob_container / "raw")
+    assert done.exit_code == 0
+    assert "is done; with another --job-name it runs again" in done.stdout
 
 
-def test_what_is_done_is_said_and_nothing_is_written(workspace, vault, server, machine, blob_container, tmp_path):
-    machine("Completed")
-    call(tmp_path, blob_container / "raw")
-    num_requests = len([one for one in vault.requests if one[0] == "PUT"])
-    again = call(tmp_path, blob_container / "raw")
-    assert again.exit_code == 0, again.output
-    assert "is done; with another --job-name it runs again" in again.stdout
-    assert len([one for one in vault.requests if one[0] == "PUT"]) == num_requests
-
-
-def test_a_dry_run_shows_the_job_and_writes_no_links(workspace, vault, server, blob_container, tmp_path):
+def test_a_dry_run_shows_the_job_and_writes_no_links(vault, server, blob_container, tmp_path):
     result = call(tmp_path, blob_container / "raw", "--dry-run", "--no-keep-archives", "--max-rate", "50MB/s")
     assert result.exit_code == 0, result.output
     assert "--no-keep-archives --max-rate 50MB/s" in result.stdout
     assert "cluster cpu" in result.stdout
-    assert (vault.requests, workspace.jobs) == ([], {})
+    assert vault.requests == []
 
 
-def test_links_of_a_job_that_is_not_taken_are_deleted(workspace, vault, server, blob_container, tmp_path):
-    workspace.refuses["PUT job"] = [(403, "AuthorizationFailed", {})]
+def test_links_of_a_job_that_is_not_taken_are_deleted(backend, vault, server, blob_container, tmp_path):
+    backend.refuses = JobError("no room")
     result = call(tmp_path, blob_container / "raw")
-    assert isinstance(result.exception, JobError)
-    assert not signatures_in(traces_of(result.exception))
+    assert result.exception is backend.refuses
     assert len(vault.deleted) == 1
     assert vault.secrets == {}
 
 
-def test_a_vault_that_refuses_submits_nothing(workspace, vault, server, blob_container, tmp_path):
+def test_a_vault_that_refuses_submits_nothing(backend, vault, server, blob_container, tmp_path):
     vault.refuses["PUT"] = [(403, "Forbidden")]
     result = call(tmp_path, blob_container / "raw")
     assert isinstance(result.exception, StorageError)
     assert "ask for the role Key Vault Secrets Officer on it" in str(result.exception)
-    assert workspace.jobs == {}
+    assert not signatures_in(traces_of(result.exception))
+    assert backend.jobs == []
 
 
 def test_a_workspace_that_never_answers_is_given_up_and_the_links_stay(
-    workspace, vault, server, blob_container, tmp_path, monkeypatch
+    backend, vault, server, blob_container, tmp_path
 ):
-    wait_by(monkeypatch, lambda _seconds: workspace.jobs.clear())
+    backend.ends = ["unknown"] * 30
     result = call(tmp_path, blob_container / "raw")
     assert isinstance(result.exception, JobError)
-    assert "Azure ML knows no job" in str(result.exception)
-    assert "asked 21 times in a row" in str(result.exception)
+    assert "is unknown; asked 21 times in a row" in str(result.exception)
     assert len(vault.secrets) == 1, "the job may go on"
 
 
@@ -264,7 +293,7 @@ def test_standard_input_does_not_reach_a_job_that_shares_files(blob_container):
     assert "a job on local has no standard input; save the mail as a file" in str(result.exception)
 
 
-def test_a_data_set_in_blob_is_copied_by_a_job_as_any_command(workspace, vault, blob_container, tmp_path):
+def test_a_data_set_in_blob_is_copied_by_a_job_as_any_command(vault, blob_container, tmp_path):
     words = ["data", "copy", str(blob_container / "a"), "--to", str(blob_container / "b"), "--on", "azure", "--dry-run"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output + repr(result.exception)
