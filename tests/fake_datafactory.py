@@ -4,9 +4,11 @@ A run moves one step of its script each time somebody asks for its state, so tes
 """
 
 import datetime as dt
+import io
 import itertools
 import json
 import re
+import tarfile
 import threading
 import urllib.parse
 import urllib.request
@@ -22,6 +24,9 @@ COPY_PARAMETERS = {
     "container": {"type": "String"},
     "folder": {"type": "String", "defaultValue": ""},
     "fileName": {"type": "String"},
+}
+UNPACK_PARAMETERS = {name: kind for name, kind in COPY_PARAMETERS.items() if name != "fileName"} | {
+    "format": {"type": "String"}
 }
 GOLDEN = Path(__file__).parent / "infra" / "golden" / "dev.json"
 _FACTORY = re.compile(
@@ -94,7 +99,7 @@ class FakeDataFactory:
     def __init__(self, certificate, key):
         self.subscription = "0a1b2c3d-0000-4000-8000-00000000000f"
         self.group, self.factory = "mrikit-dev", "mrikit-dev-factory"
-        self.pipelines = {"copy archive": COPY_PARAMETERS}
+        self.pipelines = {"copy archive": COPY_PARAMETERS, "copy and unpack archive": UNPACK_PARAMETERS}
         self.policy = deployed_policy()
         self.runs = {}
         self.scripts = {}  # file name -> steps
@@ -166,7 +171,7 @@ class FakeDataFactory:
         if wrong:
             # The worst that a service could do: it repeats what it was given.
             return refusal(400, "BadRequest", f"The parameters are invalid: {wrong}; found {json.dumps(given)}")
-        run_id = self.add_run(name, given, self.scripts.get(given["fileName"]) or going_well(1000))
+        run_id = self.add_run(name, given, self.scripts.get(given.get("fileName")) or going_well(1000))
         if self.loses_answers:
             self.loses_answers -= 1
             return refusal(500, "InternalServerError", "The answer was lost.")
@@ -220,6 +225,13 @@ def deliver(parameters):
     url = urllib.parse.urljoin(parameters["baseUrl"], parameters["relativeUrl"])
     with urllib.request.urlopen(url) as answer:
         data = answer.read()
+    if "format" in parameters:
+        mode = {"tar": "r:", "tar.gz": "r:gz"}[parameters["format"]]
+        with tarfile.open(fileobj=io.BytesIO(data), mode=mode) as tar:
+            for one in tar.getmembers():
+                path = BlobPath(parameters["container"], parameters["folder"]) / one.name
+                write_bytes(path, tar.extractfile(one).read())
+        return
     write_bytes(BlobPath(parameters["container"], parameters.get("folder", "")) / parameters["fileName"], data)
 
 

@@ -100,7 +100,8 @@ class CopyOptions:
             return self.settings()
         from mrikit.transfer.datafactory import DataFactorySettings
 
-        return DataFactorySettings(num_runs=self.archives_at_once or DataFactorySettings().num_runs)
+        num_runs = self.archives_at_once or DataFactorySettings().num_runs
+        return DataFactorySettings(num_runs=num_runs, unpacks=self.mode == "unpack")
 
     def unpack_memory_bytes(self) -> int | None:
         """What --memory leaves for unpacking, which goes on beside the stream; None for what is usual there.

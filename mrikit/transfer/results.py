@@ -54,6 +54,8 @@ class CopyResult:
     """Why it failed, expired or mismatches, on one line; empty if all is well."""
     sha256: str | None = None
     """Hex digest of what is at the target, if all bytes passed through this process."""
+    is_unpacked: bool = False
+    """Whether its members are there instead, with their manifest."""
 
     @property
     def is_ok(self) -> bool:

@@ -46,15 +46,18 @@ class Unpacker:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self._futures: dict[str, Future[UnpackResult]] = {}
+        self._unpacked: dict[str, Unpacked] = {}
 
     def submit(self, result: CopyResult) -> None:
         """An archive is there."""
-        if result.is_ok:
+        if result.is_unpacked:
+            self._unpacked[result.name] = Unpacked("unpacked" if result.is_ok else "failed", result.checksum)
+        elif result.is_ok:
             self._futures[result.name] = self._pool.submit(self._unpack, result.name)
 
     def finish(self) -> dict[str, Unpacked]:
         """Wait for all; what has become of each archive."""
-        states: dict[str, Unpacked] = {}
+        states = dict(self._unpacked)
         for name, future in self._futures.items():
             try:
                 found = future.result()

@@ -627,7 +627,7 @@ def test_an_error_carries_no_request_of_the_client(world):
     archive = world.archive()
     factory = datafactory_client.Factory(world.estate, retry_wait_s=0.001)
     with pytest.raises(TransferError) as caught:
-        factory.start({"relativeUrl": archive.link.relative_url_reveal()})
+        factory.start("copy archive", {"relativeUrl": archive.link.relative_url_reveal()})
     assert caught.value.__context__ is None
     assert caught.value.__cause__ is None
     assert canaries_in("".join(traceback.format_exception(caught.value))) == []

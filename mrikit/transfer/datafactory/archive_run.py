@@ -1,15 +1,16 @@
-"""The copy of one archive by Data Factory: found, started, followed and checked, one step at a time."""
+"""One archive by Data Factory: its run is found, started, followed and checked, one step at a time."""
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mrikit.errors import MrikitError, StorageError, TransferError
-from mrikit.storage import BlobPath, FileState, file_state
 from mrikit.storage.estate import Estate
-from mrikit.transfer.datafactory.client import ActivityState, Factory, FactoryBusyError, RunState
+from mrikit.transfer.datafactory.client import ActivityState, Factory, FactoryBusyError, RunState, run_address
 from mrikit.transfer.datafactory.record import RunRecord, RunRecordFile
+from mrikit.transfer.datafactory.tasks import Task, There
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, CopyState, OnEvent, judge_digest
 from mrikit.transfer.retry import Patience
@@ -40,8 +41,7 @@ class FactoryCopy:
     """One archive on its way; `advance` is called again and again until it gives a result.
 
     Args:
-        archive: Name and link.
-        target: The blob to be.
+        task: What the run does: copy the archive, or unpack it.
         factory: Where the pipeline runs.
         estate: Names the factory, for messages and records.
         expected: The published SHA256 as hex digits; None if there is none.
@@ -52,8 +52,7 @@ class FactoryCopy:
 
     def __init__(
         self,
-        archive: MailArchive,
-        target: BlobPath,
+        task: Task,
         *,
         factory: Factory,
         estate: Estate,
@@ -62,11 +61,11 @@ class FactoryCopy:
         max_failures: int,
         on_event: OnEvent,
     ) -> None:
-        self.archive, self.target = archive, target
+        self.archive, self._task = task.archive, task
         self.run_id = ""
         self._factory, self._estate, self._expected = factory, estate, expected
         self._settle_s, self._max_failures, self._on_event = settle_s, max_failures, on_event
-        self._record = RunRecordFile(estate, target)
+        self._record = RunRecordFile(estate, task.target)
         self._size_bytes = self._moved_bytes = self._num_failures = 0
         self._said = ""
         self._began_s = time.monotonic()
@@ -104,26 +103,26 @@ class FactoryCopy:
         size_bytes = record.size_bytes if record else 0
         run = self._find_run(record)
         if run is not None:
-            return ArchiveAction(action="follow", run_id=run.run_id, size_bytes=size_bytes, message=f"run {run.run_id}")
+            return ArchiveAction(
+                action="follow", run_id=run.run_id, size_bytes=size_bytes, message=self._address(run.run_id)
+            )
         if record and not record.run_id and 0 <= record.age_s < self._settle_s:
             return ArchiveAction(action="wait", size_bytes=size_bytes, message="a run may have started already")
-        return self._look_at_both_ends(file_state(self.target))
+        return self._look_at_both_ends(self._task.look())
 
-    def _look_at_both_ends(self, blob: FileState | None) -> ArchiveAction:
+    def _look_at_both_ends(self, there: There | None) -> ArchiveAction:
         try:
             size_bytes = source_size_bytes(self.archive)
         except LinkExpired as error:
-            if blob is None:
+            if there is None:
                 return ArchiveAction(action="expired", message=str(error))
-            message = f"there with {blob.size_bytes} bytes; its size is not verified, because the link expired"
-            return ArchiveAction(
-                action="present", size_bytes=blob.size_bytes, sha256=_noted_digest(blob), message=message
-            )
-        if blob is None:
+            message = f"there with {there.size_bytes} bytes; its size is not verified, because the link expired"
+            return ArchiveAction(action="present", size_bytes=there.size_bytes, sha256=there.sha256, message=message)
+        if there is None:
             return ArchiveAction(action="copy", size_bytes=size_bytes)
-        if blob.size_bytes == size_bytes:
-            return ArchiveAction(action="present", size_bytes=size_bytes, sha256=_noted_digest(blob))
-        message = f"there with {blob.size_bytes} bytes instead of {size_bytes}: copied again"
+        if there.size_bytes == size_bytes:
+            return ArchiveAction(action="present", size_bytes=size_bytes, sha256=there.sha256)
+        message = f"there with {there.size_bytes} bytes instead of {size_bytes}: copied again"
         return ArchiveAction(action="copy", size_bytes=size_bytes, message=message)
 
     def _begin(self) -> CopyResult | None:
@@ -138,6 +137,7 @@ class FactoryCopy:
                 self._follow(found)
             elif found.action == "copy":
                 self.run_id = self._start()
+                self._say("note", self._address(self.run_id))
             else:
                 self._record.forget()
                 return self._end("expired" if found.action == "expired" else "present", found.message, found.sha256)
@@ -157,13 +157,8 @@ class FactoryCopy:
         self._record.write(size_bytes=self._size_bytes)
         try:
             run_id = self._factory.start(
-                {
-                    "baseUrl": link.base_url,
-                    "relativeUrl": link.relative_url_reveal(),
-                    "container": self.target.container,
-                    "folder": self.target.parent.key,
-                    "fileName": self.target.name,
-                }
+                self._task.pipeline,
+                {"baseUrl": link.base_url, "relativeUrl": link.relative_url_reveal(), **self._task.parameters},
             )
         except MrikitError as error:
             # After a lost answer the record says that a run may have started.
@@ -177,9 +172,9 @@ class FactoryCopy:
         """The run that is writing the target, if any."""
         if record and record.run_id:
             run = self._factory.run(record.run_id)
-            if run is not None and run.is_going_on:
+            if run is not None and (run.is_going_on or (run.status == "Succeeded" and self._task.has_more_to_do)):
                 return run
-        mine = [run for run in self._factory.runs_going_on() if _writes(run, self.target)]
+        mine = [run for run in self._factory.runs_going_on(self._task.pipeline) if _writes(run, self._task.identity)]
         return mine[-1] if mine else None
 
     def _ask(self) -> CopyResult | None:
@@ -193,15 +188,17 @@ class FactoryCopy:
         self._tell(run, activities)
         if run.is_going_on:
             return None
-        self._record.forget()
         if run.status == "Succeeded":
-            return self._check(activities)
+            result = self._check(activities)
+            self._record.forget()  # not before: what an unpack still has to do is found by it after a kill
+            return result
+        self._record.forget()
         if run.status == "Cancelled":
             return self._end("failed", f"run {run.run_id} was cancelled in Data Factory; the same command starts anew")
         return self._explain_failure(run, activities)
 
     def _tell(self, run: RunState, activities: list[ActivityState]) -> None:
-        moved = sum(activity.written_bytes for activity in activities if activity.status != "Failed")
+        moved = sum(self._task.moved_bytes(activity) for activity in activities if activity.status != "Failed")
         words = "; ".join(_describe(activity) for activity in activities) or run.status
         came, self._moved_bytes = max(moved - self._moved_bytes, 0), max(moved, self._moved_bytes)
         self._on_event(CopyEvent(kind="moved", name=self.archive.name, num_bytes=came, message=words))
@@ -211,19 +208,11 @@ class FactoryCopy:
             self._say("note", f"run {run.run_id}: {words}")
 
     def _check(self, activities: list[ActivityState]) -> CopyResult:
-        blob = file_state(self.target)
-        if blob is None:
-            return self._end(
-                "failed",
-                f"run {self.run_id} succeeded, but there is no {self.target}; does the pipeline write to "
-                f"{self._estate.blob_endpoint}?",
-            )
-        expected = self._size_bytes or sum(a.written_bytes for a in activities if a.status == "Succeeded")
-        if blob.size_bytes != expected:
-            return self._end(
-                "failed",
-                f"{self.target} has {blob.size_bytes} bytes, {expected} were expected; the same command copies again",
-            )
+        done = [activity for activity in activities if activity.status == "Succeeded"]
+        try:
+            self._task.check(self.run_id, self._size_bytes, done)
+        except MrikitError as error:
+            return self._end("failed", str(error))
         return self._end("copied", "")
 
     def _explain_failure(self, run: RunState, activities: list[ActivityState]) -> CopyResult:
@@ -243,7 +232,7 @@ class FactoryCopy:
         self._on_event(CopyEvent(kind="end", name=self.archive.name, message=message))
         return CopyResult(
             name=self.archive.name,
-            target=str(self.target),
+            target=str(self._task.target),
             state=state,
             checksum=checksum,
             size_bytes=self._size_bytes,
@@ -251,7 +240,11 @@ class FactoryCopy:
             seconds=time.monotonic() - self._began_s,
             message=message,
             sha256=sha256,
+            is_unpacked=self._task.has_more_to_do,
         )
+
+    def _address(self, run_id: str) -> str:
+        return f"run {run_id}: {run_address(self._estate, run_id)}"
 
     def _what_goes_on(self) -> str:
         if self.run_id:
@@ -281,13 +274,7 @@ def source_size_bytes(archive: MailArchive) -> int:
         source.close()
 
 
-def _noted_digest(blob: FileState) -> str | None:
-    """What the writer of a blob noted, if that is about all of it."""
-    return blob.metadata.get("sha256") if blob.metadata.get("mrikit_size") == str(blob.size_bytes) else None
-
-
-def _writes(run: RunState, target: BlobPath) -> bool:
-    wanted = {"container": target.container, "folder": target.parent.key, "fileName": target.name}
+def _writes(run: RunState, wanted: Mapping[str, str]) -> bool:
     return all((run.parameters.get(key) or "") == value for key, value in wanted.items())
 
 

@@ -78,10 +78,10 @@ class ActivityState:
 
 
 class Factory:
-    """One Data Factory and its copy pipeline.
+    """One Data Factory and its pipelines.
 
     Args:
-        estate: Names the factory and the pipeline.
+        estate: Names the factory.
         retry_wait_s: Wait after the first failure of a request; the vendor's client doubles it with each further one,
             or waits as long as the service asks.
     """
@@ -91,19 +91,19 @@ class Factory:
         self._client = make_client(estate.subscription_id, retry_wait_s)
         self._place = (estate.resource_group, estate.factory_name)
 
-    def pipeline_parameters(self) -> dict[str, str]:
-        """The type of each parameter that the copy pipeline declares.
+    def pipeline_parameters(self, name: str) -> dict[str, str]:
+        """The type of each parameter that a pipeline declares.
 
         Raises:
             ConfigError: There is no such pipeline, or no right to see it.
             TransferError: The service cannot be asked.
         """
-        pipeline = self._ask(lambda: self._client.pipelines.get(*self._place, self._estate.copy_pipeline))
+        pipeline = self._ask(lambda: self._client.pipelines.get(*self._place, name))
         if pipeline is None:
-            raise ConfigError(_no_pipeline(self._estate))
-        return {name: str(kind.type) for name, kind in (pipeline.parameters or {}).items()}
+            raise ConfigError(_no_pipeline(self._estate, name))
+        return {key: str(kind.type) for key, kind in (pipeline.parameters or {}).items()}
 
-    def start(self, parameters: Mapping[str, str]) -> str:
+    def start(self, pipeline: str, parameters: Mapping[str, str]) -> str:
         """Start a run, with one request that is never repeated: a second one would start a second run.
 
         Returns:
@@ -118,7 +118,7 @@ class Factory:
         answer = self._ask(
             lambda: self._client.pipelines.create_run(
                 *self._place,
-                self._estate.copy_pipeline,
+                pipeline,
                 parameters=body,
                 retry_total=0,
                 logging_enable=False,
@@ -126,7 +126,7 @@ class Factory:
             secrets=parameters.values(),
         )
         if answer is None:
-            raise ConfigError(_no_pipeline(self._estate))
+            raise ConfigError(_no_pipeline(self._estate, pipeline))
         return str(answer.run_id)
 
     def run(self, run_id: str) -> RunState | None:
@@ -154,8 +154,8 @@ class Factory:
         runs = self._query(lambda window: query(*self._place, run_id, window), [])
         return [_activity_state(run, secrets) for run in sorted(runs, key=_start)]
 
-    def runs_going_on(self) -> list[RunState]:
-        """The copy pipeline's runs that are not over, oldest first.
+    def runs_going_on(self, pipeline: str) -> list[RunState]:
+        """The runs of a pipeline that are not over, oldest first.
 
         Raises:
             ConfigError: No right to see them.
@@ -164,7 +164,7 @@ class Factory:
         from azure.mgmt.datafactory.models import RunQueryFilter
 
         filters = [
-            RunQueryFilter(operand="PipelineName", operator="Equals", values=[self._estate.copy_pipeline]),
+            RunQueryFilter(operand="PipelineName", operator="Equals", values=[pipeline]),
             RunQueryFilter(operand="Status", operator="In", values=list(_GOING_ON)),
         ]
         query = self._client.pipeline_runs.query_by_factory
@@ -260,10 +260,20 @@ def _explain(error: "AzureError", estate: Estate, secrets: Iterable[str]) -> Mri
     return TransferError(f"{factory}: the request was refused ({named}): {hide(words, secrets)}")
 
 
-def _no_pipeline(estate: Estate) -> str:
+def run_address(estate: Estate, run_id: str) -> str:
+    """Where a browser shows a run: Data Factory's monitor."""
+    factory = (
+        f"/subscriptions/{estate.subscription_id}/resourceGroups/{estate.resource_group}"
+        f"/providers/Microsoft.DataFactory/factories/{estate.factory_name}"
+    )
+    return f"https://adf.azure.com/en/monitoring/pipelineruns/{run_id}?factory={factory}"
+
+
+def _no_pipeline(estate: Estate, name: str) -> str:
+    key = "unpack_pipeline" if name == estate.unpack_pipeline else "copy_pipeline"
     return (
-        f"Data Factory '{estate.factory_name}' has no pipeline '{estate.copy_pipeline}'; deploy it, or name another as "
-        "copy_pipeline in the estate's file"
+        f"Data Factory '{estate.factory_name}' has no pipeline '{name}'; deploy it, or name another as {key} in the "
+        "estate's file"
     )
 
 

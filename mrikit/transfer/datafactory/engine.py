@@ -13,6 +13,8 @@ It copies what `baseUrl` followed by `relativeUrl` gives, byte by byte, to `cont
 `Estate.blob_endpoint`, and replaces a blob that is there. It declares no other parameter without a default. Every
 activity has secure input, because the signature is in it; retries and timeouts are the pipeline's.
 
+The pipeline that unpacks has `format`, tar or tar.gz, in place of `fileName`, and writes the members below the folder.
+
 A run is started by a request that is never repeated. Before it, a note of it is written in the cache folder, and the
 factory is asked for runs of this pipeline whose `container`, `folder` and `fileName` are the same: such a run is
 followed, whoever has started it. Two machines that ask within the same second may still start two.
@@ -29,6 +31,7 @@ from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.estate import Estate, require_estate
 from mrikit.transfer.datafactory.archive_run import ArchiveAction, FactoryCopy
 from mrikit.transfer.datafactory.client import Factory
+from mrikit.transfer.datafactory.tasks import make_tasks
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, OnEvent
 from mrikit.transfer.selection import require_own_names
@@ -41,6 +44,8 @@ PARAMETERS = {
     "fileName": "String",
 }
 """Name and type of each parameter of the copy pipeline."""
+UNPACK_PARAMETERS = {name: kind for name, kind in PARAMETERS.items() if name != "fileName"} | {"format": "String"}
+"""The same of the pipeline that unpacks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +63,8 @@ class DataFactorySettings:
     """Looks in a row that may fail before a run is left alone."""
     retry_wait_s: float = 0.8
     """Wait after the first failure of a request; doubles with each of the five further tries."""
+    unpacks: bool = False
+    """Whether archives that Data Factory can unpack come unpacked; `.tasks` says which, and how."""
 
     def __post_init__(self) -> None:
         if self.num_runs < 1:
@@ -158,21 +165,23 @@ def _prepare(
 ) -> list[FactoryCopy]:
     """Find what is wrong with all archives alike, before anything is started."""
     _require_target(to, estate)
-    factory = Factory(estate, retry_wait_s=settings.retry_wait_s)
-    _require_parameters(factory.pipeline_parameters(), estate)
     require_own_names(archives)
+    factory = Factory(estate, retry_wait_s=settings.retry_wait_s)
+    tasks = make_tasks(archives, to, estate, unpacks=settings.unpacks)
+    for pipeline in dict.fromkeys(task.pipeline for task in tasks):
+        wanted = UNPACK_PARAMETERS if pipeline == estate.unpack_pipeline else PARAMETERS
+        _require_parameters(factory.pipeline_parameters(pipeline), estate, pipeline, wanted)
     return [
         FactoryCopy(
-            archive,
-            to / archive.name,
+            task,
             factory=factory,
             estate=estate,
-            expected=digests.get(archive.name),
+            expected=digests.get(task.archive.name),
             settle_s=settings.settle_s,
             max_failures=settings.max_failures,
             on_event=on_event,
         )
-        for archive in archives
+        for task in tasks
     ]
 
 
@@ -190,17 +199,17 @@ def _require_target(to: BlobPath, estate: Estate) -> None:
         )
 
 
-def _require_parameters(declared: dict[str, str], estate: Estate) -> None:
-    pipeline = f"pipeline '{estate.copy_pipeline}' of Data Factory '{estate.factory_name}'"
-    missing = [name for name in PARAMETERS if name not in declared]
+def _require_parameters(declared: dict[str, str], estate: Estate, name: str, wanted: Mapping[str, str]) -> None:
+    pipeline = f"pipeline '{name}' of Data Factory '{estate.factory_name}'"
+    missing = [name for name in wanted if name not in declared]
     if missing:
         raise ConfigError(
             f"{pipeline} lacks the parameters {', '.join(missing)}; it has {', '.join(declared) or 'none'}: is it the "
             "one that copies archives?"
         )
-    wrong = [name for name, kind in PARAMETERS.items() if declared[name].lower() != kind.lower()]
+    wrong = [name for name, kind in wanted.items() if declared[name].lower() != kind.lower()]
     if wrong:
-        found = ", ".join(f"{name} is {declared[name]}, not {PARAMETERS[name]}" for name in wrong)
+        found = ", ".join(f"{name} is {declared[name]}, not {wanted[name]}" for name in wrong)
         raise ConfigError(
             f"{pipeline}: {found}; a signature in a plain parameter would be shown to all who see its runs"
         )
