@@ -119,6 +119,18 @@ def test_a_busy_service_costs_one_block_its_help(server, data, blob_container, m
     assert blob_client(blob_container / NAME).download_blob().readall() == data
 
 
+def test_a_signed_link_that_azure_refuses_is_streamed_and_that_is_said_once(server, data, blob_container, monkeypatch):
+    refusal = Refusal(reason="403 CannotVerifyCopySource", is_for_good=True)
+    monkeypatch.setattr(BlobTarget, "put_from", lambda *_: refusal)
+    events: list[CopyEvent] = []
+    [result] = copy_archives([archive(server)], blob_container, settings=settings(), on_event=events.append)
+    assert (result.state, blob_client(blob_container / NAME).download_blob().readall()) == ("copied", data)
+    (note,) = [event.message for event in events if event.kind == "note"]
+    assert note.startswith(
+        "Azure does not fetch from the links itself (403 CannotVerifyCopySource); the bytes go through"
+    )
+
+
 @pytest.mark.parametrize("status", [500, 503, 429, None], ids=str)
 def test_what_may_pass_is_no_refusal_for_good(status):
     assert _refusal(error_of(status)).is_for_good is False

@@ -38,7 +38,8 @@ def require_in_azure(spec: JobSpec, estate: Estate) -> None:
         for place in places:
             location = parse_location(place)
             if not isinstance(location, BlobPath):
-                advice = "copy it to az://datasets/... first" if is_read else "name az://runs/... instead"
+                copy = f"`mrikit data copy {place} --to az://datasets/...` brings it there"
+                advice = copy if is_read else "name az://runs/... instead"
                 raise ConfigError(f"{place} is on this machine, where a job in Azure does not see it; {advice}")
             if location.container not in estate.datastores:
                 raise ConfigError(

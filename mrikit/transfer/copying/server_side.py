@@ -9,7 +9,9 @@ from mrikit.transfer.copying.blob_target import Refusal
 class ServerSide:
     """Put Block From URL for one run: a refusal for good, of a block that this machine could fetch, ends it for all.
 
-    A service that is busy or a connection that breaks costs one block its help.
+    A service that is busy or a connection that breaks costs one block its help. Since May 2025 signed links of S3 are
+    refused with 403 CannotVerifyCopySource (https://github.com/Azure/azure-storage-azcopy/issues/3039), so this helps
+    with other links, and with those again once that ends; it costs one request to know.
 
     Args:
         is_allowed: Whether to try at all.

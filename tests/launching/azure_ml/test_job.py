@@ -172,7 +172,7 @@ def test_the_cheapest_cluster_that_fits_is_chosen():
         ({"simulates_preemption": True}, "--simulate-preemption: --on azure cannot do that"),
         (
             {"inputs": ("/data/knee",)},
-            "/data/knee is on this machine, where a job in Azure does not see it; copy it to",
+            "/data/knee is on this machine, where a job in Azure does not see it; `mrikit data copy /data/knee --to az://",
         ),
         ({"outputs": ("/runs/knee",)}, "/runs/knee is on this machine, where a job in Azure does not see it; name az:"),
         (
