@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 # One torch thread for each of xdist's processes: more would fight over the same cores.
 TEST_ENV = OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-all azurite lint types contracts check real clean FORCE
+.PHONY: demo test test-all azurite policies lint types contracts check real clean FORCE
 
 demo: $(VENV)/installed
 	$(BIN)/mrikit demo
@@ -27,6 +27,14 @@ azurite: .azurite/node_modules/.bin/azurite-blob
 REALDATA ?= ../shared/realdata
 real: $(VENV)/installed
 	PATH="$(abspath $(BIN)):$$PATH" docs/realdata.sh $(REALDATA)
+
+# What the policy pack runs in, under the real engine of the tests in tests/infra; without it they are skipped.
+policies: build/policies/installed
+
+build/policies/installed: infra/policies/requirements.txt
+	$(PYTHON) -m venv build/policies
+	build/policies/bin/pip install --quiet -r infra/policies/requirements.txt
+	touch $@
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

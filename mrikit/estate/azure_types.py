@@ -19,61 +19,49 @@ class AzureType:
     """Its type in Azure's API, such as Microsoft.Storage/storageAccounts."""
     names: tuple[str, ...]
     """Inputs with the names along its path, its own last; `=default` is a name that is always the same."""
-    is_tagged: bool = False
-    """Whether Azure takes tags on it."""
 
 
 AZURE_TYPES = {
-    "resources:ResourceGroup": ("Microsoft.Resources/resourceGroups", ("resourceGroupName",), True),
-    "managedidentity:UserAssignedIdentity": (
-        "Microsoft.ManagedIdentity/userAssignedIdentities",
-        ("resourceName",),
-        True,
+    "resources:ResourceGroup": ("Microsoft.Resources/resourceGroups", ("resourceGroupName",)),
+    "managedidentity:UserAssignedIdentity": ("Microsoft.ManagedIdentity/userAssignedIdentities", ("resourceName",)),
+    "storage:StorageAccount": (_ACCOUNT, ("accountName",)),
+    "storage:BlobServiceProperties": (f"{_ACCOUNT}/blobServices", ("accountName", "blobServicesName")),
+    "storage:BlobContainer": (f"{_ACCOUNT}/blobServices/containers", ("accountName", "=default", "containerName")),
+    "storage:ManagementPolicy": (f"{_ACCOUNT}/managementPolicies", ("accountName", "managementPolicyName")),
+    "keyvault:Vault": ("Microsoft.KeyVault/vaults", ("vaultName",)),
+    "containerregistry:Registry": ("Microsoft.ContainerRegistry/registries", ("registryName",)),
+    "operationalinsights:Workspace": ("Microsoft.OperationalInsights/workspaces", ("workspaceName",)),
+    "applicationinsights:Component": ("Microsoft.Insights/components", ("resourceName",)),
+    "monitor:DiagnosticSetting": ("Microsoft.Insights/diagnosticSettings", ("name",)),
+    "monitor:ActionGroup": ("Microsoft.Insights/actionGroups", ("actionGroupName",)),
+    "logic:Workflow": ("Microsoft.Logic/workflows", ("workflowName",)),
+    "machinelearningservices:Workspace": (_ML, ("workspaceName",)),
+    "machinelearningservices:Datastore": (f"{_ML}/datastores", ("workspaceName", "name")),
+    "machinelearningservices:EnvironmentVersion": (
+        f"{_ML}/environments/versions",
+        ("workspaceName", "name", "version"),
     ),
-    "storage:StorageAccount": (_ACCOUNT, ("accountName",), True),
-    "storage:BlobServiceProperties": (f"{_ACCOUNT}/blobServices", ("accountName", "blobServicesName"), False),
-    "storage:BlobContainer": (
-        f"{_ACCOUNT}/blobServices/containers",
-        ("accountName", "=default", "containerName"),
-        False,
-    ),
-    "storage:ManagementPolicy": (f"{_ACCOUNT}/managementPolicies", ("accountName", "managementPolicyName"), False),
-    "keyvault:Vault": ("Microsoft.KeyVault/vaults", ("vaultName",), True),
-    "containerregistry:Registry": ("Microsoft.ContainerRegistry/registries", ("registryName",), True),
-    "operationalinsights:Workspace": ("Microsoft.OperationalInsights/workspaces", ("workspaceName",), True),
-    "applicationinsights:Component": ("Microsoft.Insights/components", ("resourceName",), True),
-    "monitor:DiagnosticSetting": ("Microsoft.Insights/diagnosticSettings", ("name",), False),
-    "monitor:ActionGroup": ("Microsoft.Insights/actionGroups", ("actionGroupName",), True),
-    "logic:Workflow": ("Microsoft.Logic/workflows", ("workflowName",), True),
-    "machinelearningservices:Workspace": (_ML, ("workspaceName",), True),
-    "machinelearningservices:Datastore": (f"{_ML}/datastores", ("workspaceName", "name"), False),
-    "machinelearningservices:Compute": (f"{_ML}/computes", ("workspaceName", "computeName"), True),
-    "machinelearningservices:ManagedNetworkSettingsRule": (
-        f"{_ML}/outboundRules",
-        ("workspaceName", "ruleName"),
-        False,
-    ),
-    "authorization:ManagementLockByScope": ("Microsoft.Authorization/locks", ("lockName",), False),
-    "authorization:RoleAssignment": ("Microsoft.Authorization/roleAssignments", ("roleAssignmentName",), False),
-    "consumption:Budget": ("Microsoft.Consumption/budgets", ("budgetName",), False),
-    "datafactory:Factory": (_FACTORY, ("factoryName",), True),
-    "datafactory:LinkedService": (f"{_FACTORY}/linkedservices", ("factoryName", "linkedServiceName"), False),
-    "datafactory:Dataset": (f"{_FACTORY}/datasets", ("factoryName", "datasetName"), False),
-    "datafactory:Pipeline": (f"{_FACTORY}/pipelines", ("factoryName", "pipelineName"), False),
-    "network:VirtualNetwork": (f"{_NETWORK}/virtualNetworks", ("virtualNetworkName",), True),
-    "network:Subnet": (f"{_NETWORK}/virtualNetworks/subnets", ("virtualNetworkName", "subnetName"), False),
-    "network:NetworkSecurityGroup": (f"{_NETWORK}/networkSecurityGroups", ("networkSecurityGroupName",), True),
-    "network:PrivateEndpoint": (f"{_NETWORK}/privateEndpoints", ("privateEndpointName",), True),
+    "machinelearningservices:Compute": (f"{_ML}/computes", ("workspaceName", "computeName")),
+    "machinelearningservices:ManagedNetworkSettingsRule": (f"{_ML}/outboundRules", ("workspaceName", "ruleName")),
+    "authorization:ManagementLockByScope": ("Microsoft.Authorization/locks", ("lockName",)),
+    "authorization:RoleAssignment": ("Microsoft.Authorization/roleAssignments", ("roleAssignmentName",)),
+    "consumption:Budget": ("Microsoft.Consumption/budgets", ("budgetName",)),
+    "datafactory:Factory": (_FACTORY, ("factoryName",)),
+    "datafactory:LinkedService": (f"{_FACTORY}/linkedservices", ("factoryName", "linkedServiceName")),
+    "datafactory:Dataset": (f"{_FACTORY}/datasets", ("factoryName", "datasetName")),
+    "datafactory:Pipeline": (f"{_FACTORY}/pipelines", ("factoryName", "pipelineName")),
+    "network:VirtualNetwork": (f"{_NETWORK}/virtualNetworks", ("virtualNetworkName",)),
+    "network:Subnet": (f"{_NETWORK}/virtualNetworks/subnets", ("virtualNetworkName", "subnetName")),
+    "network:NetworkSecurityGroup": (f"{_NETWORK}/networkSecurityGroups", ("networkSecurityGroupName",)),
+    "network:PrivateEndpoint": (f"{_NETWORK}/privateEndpoints", ("privateEndpointName",)),
     "network:PrivateDnsZoneGroup": (
         f"{_NETWORK}/privateEndpoints/privateDnsZoneGroups",
         ("privateEndpointName", "privateDnsZoneGroupName"),
-        False,
     ),
-    "privatedns:PrivateZone": (f"{_NETWORK}/privateDnsZones", ("privateZoneName",), True),
+    "privatedns:PrivateZone": (f"{_NETWORK}/privateDnsZones", ("privateZoneName",)),
     "privatedns:VirtualNetworkLink": (
         f"{_NETWORK}/privateDnsZones/virtualNetworkLinks",
         ("privateZoneName", "virtualNetworkLinkName"),
-        True,
     ),
 }
 """By Pulumi's type without `azure-native:`."""
@@ -88,8 +76,8 @@ def azure_type(pulumi_type: str) -> AzureType:
     plain = pulumi_type.removeprefix(_PREFIX)
     if plain not in AZURE_TYPES:
         raise LookupError(f"mrikit/estate/azure_types.py lacks {plain}")
-    arm, names, is_tagged = AZURE_TYPES[plain]
-    return AzureType(arm=arm, names=names, is_tagged=is_tagged)
+    arm, names = AZURE_TYPES[plain]
+    return AzureType(arm=arm, names=names)
 
 
 def path_names(pulumi_type: str, inputs: Mapping[str, Any]) -> tuple[str, ...]:

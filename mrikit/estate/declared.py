@@ -52,11 +52,6 @@ class Declared:
         return path_names(self.type, self.inputs)[-1]
 
     @property
-    def is_tagged(self) -> bool:
-        """Whether Azure takes tags on it."""
-        return azure_type(self.type).is_tagged
-
-    @property
     def arm_type(self) -> str:
         """Its type in Azure's own API."""
         return azure_type(self.type).arm

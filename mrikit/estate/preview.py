@@ -6,7 +6,7 @@ from typing import Any
 
 from mrikit.estate.costs import cluster_facts, estimate
 from mrikit.estate.declared import Declared, Record
-from mrikit.estate.policies import RULES, broken_rules
+from mrikit.estate.policies import broken_rules, load_rules
 from mrikit.estate.prices import Prices
 
 ROLES = {
@@ -57,7 +57,7 @@ def plan_facts(record: Record, prices: Prices, data_tb: float) -> dict[str, Any]
             ],
             "unknown": list(bill.unknown),
         },
-        "num_rules": len(RULES),
+        "num_rules": len(load_rules()),
         "broken": broken,
         "outputs": dict(record.outputs),
         "resources": _resources(record),

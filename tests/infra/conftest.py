@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from mrikit.estate.declared import Record, record_program
 from mrikit.estate.stack_file import read_stack
 
 from .arm_schemas import ArmSchemas
+from .engine.stack import Stack
 
 _PROJECT = Path(__file__).parents[2]
 STACKS = {
@@ -83,3 +86,43 @@ def arm_schemas() -> ArmSchemas:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> None:
+    """Pulumi's command line is on the PATH; CI fails without it, elsewhere its tests skip."""
+    if shutil.which("pulumi") is None:
+        reason = "no pulumi on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def made(once: Callable[[str, Callable[[Path], object]], Path], pulumi: None) -> Stack:
+    """The stack `dev` after its first `up`; whoever changes it copies it."""
+
+    def make(folder: Path) -> None:
+        done = Stack.make(folder / "dev", _PROJECT / "Pulumi.example.yaml", _PROJECT / "infra").up()
+        assert done.error == "", done.error
+        (folder / "up.pickle").write_bytes(pickle.dumps(done))
+
+    return Stack(once("made", make) / "dev", _PROJECT / "infra")
+
+
+@pytest.fixture
+def estate(made: Stack, tmp_path: Path) -> Stack:
+    """That stack for one test, with a state and an Azure of its own."""
+    return made.copy(tmp_path / "estate")
+
+
+@pytest.fixture(scope="session")
+def policies_python() -> Path:
+    """The Python of the policy pack's own environment; CI fails without it, elsewhere its tests skip."""
+    python = _PROJECT / "build" / "policies" / "bin" / "python"
+    if not python.exists():
+        reason = "no environment for the policy pack; `make policies` makes it"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return python

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mrikit.estate.policies import a_lock_goes_before_what_it_holds, what_cannot_be_made_again_is_protected
+from infra.policies.keeping import a_lock_goes_before_what_it_holds, what_cannot_be_made_again_is_protected
 
 from .altered import altered, loosened
 

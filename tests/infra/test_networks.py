@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mrikit.estate.policies import (
+from infra.policies.networks import (
     a_managed_network_lets_out_to_what_is_approved,
     endpoints_come_one_after_the_other,
     endpoints_have_a_registry_that_knows_them,

@@ -5,7 +5,8 @@ import datetime as dt
 import pytest
 
 from infra.budget import BudgetArgs, budget_mark
-from mrikit.estate.policies import a_spent_budget_stops_every_cluster, nothing_is_secret
+from infra.policies.secrecy import nothing_is_secret
+from infra.policies.spending import a_spent_budget_stops_every_cluster
 
 from .altered import altered, loosened
 from .arm_bodies import wire_body

@@ -21,7 +21,7 @@ from mrikit.storage.blob import container_client
 from mrikit.storage.estate import load_estate
 
 # gRPC and Azurite listen on loopback.
-pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1", "localhost"])]
+pytestmark = [pytest.mark.slow, pytest.mark.allow_hosts(["127.0.0.1", "localhost"]), pytest.mark.usefixtures("pulumi")]
 
 (BLOCK,) = re.findall(
     r"^\*\*On disk.*?^```\n(.*?)^```", (Path(__file__).parents[2] / "infra" / "README.md").read_text(), re.M | re.S
@@ -108,18 +108,8 @@ class Person:
         return CliRunner().invoke(app, ["link", "--stack", "dev"], catch_exceptions=False)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _engine():
-    """Pulumi's command line; CI fails without it, elsewhere these tests skip."""
-    if shutil.which("pulumi") is None:
-        reason = "no pulumi on the PATH"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
-def in_blob(azurite_env, _engine):
+def in_blob(azurite_env, pulumi):
     """A container as the runbook makes it, reached with a token of Entra as there, and no key."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in azurite_env.items():

@@ -4,22 +4,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mrikit.estate.declared import Record
+from .azure_types import azure_name
+from .resources import Estate
 
 _PARAMETER = re.compile(r"@?\{?(pipeline\(\)\.parameters|dataset\(\)|linkedService\(\))\.(\w+)")
 
 
-def broken_references(record: Record) -> Iterator[str]:
+def broken_references(estate: Estate) -> Iterator[str]:
     """One line for each name that leads nowhere, and each parameter that is missing or unknown."""
-    services = {one.azure_name: one.inputs["properties"] for one in record.of("datafactory:LinkedService")}
-    datasets = {one.azure_name: one.inputs["properties"] for one in record.of("datafactory:Dataset")}
+    services = {azure_name(one): one.inputs["properties"] for one in estate.of("datafactory:LinkedService")}
+    datasets = {azure_name(one): one.inputs["properties"] for one in estate.of("datafactory:Dataset")}
     for name, service in services.items():
         yield from _own_parameters(name, service, service.get("parameters") or {}, "linkedService()")
     for name, dataset in datasets.items():
         yield from _reference(name, dataset["linkedServiceName"], services, "linked service")
         yield from _own_parameters(name, dataset, dataset.get("parameters") or {}, "dataset()")
-    for one in record.of("datafactory:Pipeline"):
-        yield from _pipeline(one.azure_name, one.inputs, datasets)
+    for one in estate.of("datafactory:Pipeline"):
+        yield from _pipeline(azure_name(one), one.inputs, datasets)
 
 
 def _pipeline(name: str, inputs: Mapping[str, Any], datasets: Mapping[str, Any]) -> Iterator[str]:

@@ -1,0 +1,37 @@
+"""The policy pack under Pulumi's real engine: silent for the estate as it is, and each broken property is reported."""
+
+import shutil
+
+import pytest
+
+from .engine.stack import ROOT
+
+pytestmark = pytest.mark.slow
+
+EDITS = {
+    "accounts-have-no-keys": ("storage.py", "allow_shared_key_access=False", "allow_shared_key_access=True"),
+    "networks-are-closed": ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'"),
+    "deleted-data-can-be-had-back": ("vault.py", "enable_purge_protection=True", "enable_purge_protection=None"),
+    "nobody-has-a-password": ("registry.py", "admin_user_enabled=False", "admin_user_enabled=True"),
+    "idle-clusters-cost-nothing": ("compute.py", "min_node_count=0", "min_node_count=1"),
+    "the-factory-is-whole": ("pipelines.py", "secure_input=True", "secure_input=False"),
+    "everything-is-tagged": ("site.py", '"project": PROJECT, ', ""),
+}
+"""A policy, and the line of the program without which it is broken."""
+
+
+def test_the_estate_breaks_no_policy_before_it_is_made_nor_after(made, estate, policies_python):
+    assert estate.check(policies_python).broken == []
+
+
+@pytest.mark.parametrize("policy", EDITS)
+def test_a_preview_reports_what_is_not_safe(estate, policies_python, tmp_path, policy):
+    file, before, after = EDITS[policy]
+    program = tmp_path / "infra"
+    shutil.copytree(ROOT / "infra", program, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (program / file).read_text()
+    assert before in text
+    (program / file).write_text(text.replace(before, after))
+    done = estate.run_by(program).check(policies_python)
+    assert {name for name, _ in done.broken} == {policy}
+    assert done.error  # of a mandatory policy
