@@ -72,7 +72,7 @@ def azure_ml_keeps_its_studio(estate: Estate) -> Iterator[str]:
 
 
 def _names_of_azure_mls(estate: Estate) -> set[str]:
-    """Accounts that workspaces have for themselves: those that they name, or, if ids are unknown, without containers."""
+    """Accounts of the workspaces' own: those that they name; where ids are unknown, those without containers."""
     accounts = estate.of("storage:StorageAccount")
     own = {one.inputs.get("storageAccount") for one in estate.of("machinelearningservices:Workspace")}
     if UNKNOWN not in own:

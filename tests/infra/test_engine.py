@@ -16,7 +16,11 @@ from .engine.stack import PASSPHRASE, ROOT, Stack
 pytestmark = pytest.mark.slow
 
 CLUSTERS = yaml.safe_load((ROOT / "Pulumi.example.yaml").read_text())["config"]["mrikit:clusters"]
-DATA = {"StorageAccount data", "BlobContainer raw", "BlobContainer datasets", "BlobContainer runs"}
+DATA = {
+    *(f"StorageAccount {one}" for one in ("data", "runs")),
+    *(f"BlobContainer {one}" for one in ("raw", "datasets", "runs")),
+}
+KEPT = DATA | {"StorageAccount work", "ResourceGroup group", "Workspace workspace", "Vault vault", "Registry registry"}
 KEY_LIKE = re.compile(
     r"sig=|account_?key|access_?key|password|passwd|connection_?string=|private key|[a-z0-9+/]{60,}=", re.IGNORECASE
 )
@@ -85,6 +89,16 @@ def test_resources_stand_in_components_and_components_in_the_stack(made):
     assert alone == {"ResourceGroup group"}
 
 
+def test_what_up_cannot_bring_back_is_protected_and_nothing_else(made):
+    assert {name for name, one in customs(made).items() if one.get("protect")} == KEPT
+
+
+def test_nothing_waits_for_rights_which_take_minutes_to_work_but_the_lock(made):
+    rights = {one["urn"] for one in customs(made).values() if one["type"].endswith(":RoleAssignment")}
+    waiting = {name for name, one in customs(made).items() if rights & set(one.get("dependencies", []))}
+    assert (len(rights), waiting) == (8, {LOCK})
+
+
 def test_a_workspace_that_fails_leaves_the_rest_and_the_next_up_completes_it(pulumi, tmp_path, made):
     stack = Stack.make(tmp_path / "new", ROOT / "Pulumi.example.yaml", ROOT / "infra")
     stack.azure.fail("create", "machinelearningservices:Workspace", "Forbidden: the roles do not work yet")
@@ -109,18 +123,23 @@ def test_somebody_else_with_the_same_stack_name_is_refused_before_anything_is_ma
     assert other.azure.resources == estate.azure.resources
 
 
-CLUSTER = "Compute cluster-gpu"
+CLUSTER, LOCK = "Compute cluster-gpu", "ManagementLockByScope keep-data"
 CHANGES = {
     "monthlyBudget": (400, {"~ Budget budget"}),
     "adminEmail": ("somebody@example.org", {"~ Budget budget"}),
     "budgetStart": ("2026-01-01", set()),
-    "allowedIps": (["198.51.100.7"], {"~ StorageAccount data", "~ StorageAccount work"}),
-    "storageSku": ("Standard_GRS", {"~ StorageAccount data"}),
+    "allowedIps": (
+        ["198.51.100.7"],
+        {"~ Vault vault", *(f"~ StorageAccount {one}" for one in ("data", "runs", "work"))},
+    ),
+    "storageSku": ("Standard_GRS", {"~ StorageAccount data", "~ StorageAccount runs"}),
+    "registryTier": ("Premium", {"~ Registry registry"}),
     "rawCoolDays": (3, {"~ ManagementPolicy lifecycle"}),
     "rawDeleteDays": (60, {"~ ManagementPolicy lifecycle"}),
-    "softDeleteDays": (14, {"~ BlobServiceProperties data-blobs", "~ BlobServiceProperties work-blobs"}),
+    "softDeleteDays": (14, {"~ BlobServiceProperties data-blobs", "~ BlobServiceProperties runs-blobs"}),
     "copiesAtOnce": (2, {"~ Pipeline copy-archive", "~ Pipeline copy-and-unpack-archive"}),
-    "protectData": (False, set()),
+    "protectData": (False, {f"- {LOCK}"}),
+    "lockData": (False, {f"- {LOCK}"}),
     "maxNodes": ([{**CLUSTERS[0], "maxNodes": 2}, CLUSTERS[1]], {f"~ {CLUSTER}"}),
     "idleMinutes": ([{**CLUSTERS[0], "idleMinutes": 30}, CLUSTERS[1]], {f"~ {CLUSTER}"}),
     "priority": ([{**CLUSTERS[0], "priority": "dedicated"}, CLUSTERS[1]], {f"! {CLUSTER}"}),
@@ -156,29 +175,51 @@ def test_a_team_gets_rights_and_nothing_else_changes(estate):
     assert all(one.startswith("+ RoleAssignment team-") for one in done.changed)
 
 
+def test_what_stops_a_spent_budget_is_added_and_its_key_is_in_no_plain_text(estate):
+    estate.set(stopAtBudget=True)
+    done = estate.up()
+    assert done.error == ""
+    assert {one for one in done.changed if one[0] != "+"} == {"~ Budget budget"}
+    assert {"+ Workflow stop-clusters", "+ ActionGroup budget-is-spent"} <= done.changed
+    assert "sig=" in json.dumps(estate.azure.resources)
+    assert "sig=" not in estate.state
+
+
 def test_a_network_of_ones_own_makes_clusters_anew_and_leaves_data_where_they_are(estate):
     before = data_ids(estate)
     estate.set(
         allowedIps=[],
+        network="private",
         subnetId="/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f/resourceGroups/hub/providers/"
         "Microsoft.Network/virtualNetworks/hospital/subnets/research",
     )
     done = estate.up()
     assert done.error == ""
     assert {one for one in done.changed if one[0] == "!"} == {f"! {CLUSTER}", "! Compute cluster-cpu"}
-    gone = {one for one in done.changed if one[0] == "-"}
-    assert gone == {"- NetworkSecurityGroup nodes-rules", "- Subnet nodes", "- VirtualNetwork network"}
+    assert {one for one in done.changed if one[0] == "-"} == {"- Subnet nodes", "- VirtualNetwork network"}
     assert data_ids(estate) == before
     assert set(estate.up().counts) == {"same"}
 
 
+def test_another_generation_is_refused_whole_while_the_estate_is_protected(estate):
+    before = estate.azure.resources
+    estate.set(generation=2)
+    done = estate.preview()
+    assert any("protect" in line for line in done.errors)
+    assert not [line for line in done.errors if re.search(r"StorageAccount|BlobContainer", line)]
+    assert estate.azure.resources == before
+
+
 def test_another_generation_renames_no_data(estate):
     before = data_ids(estate)
+    estate.set(protectData=False)
+    assert estate.up().error == ""
     estate.set(generation=2)
     done = estate.up()
     assert done.error == ""
+    assert "! Workspace workspace" in done.changed
     assert data_ids(estate) == before
-    assert not {one[2:] for one in done.changed} & DATA
+    assert {one for one in done.changed if one[2:] in DATA} <= {f"~ {one}" for one in DATA}
 
 
 @pytest.mark.parametrize("way", ["with a preview", "without one"])
@@ -201,11 +242,10 @@ def test_after_destroy_names_are_held_and_another_generation_gets_new_ones(estat
     estate.set(protectData=False)
     assert estate.up().error == ""
     assert estate.destroy().error == ""
-    estate.set(protectData=None)
     assert any("its name is still held" in line for line in estate.up().errors)
     estate.set(generation=2)
     done = estate.up()
-    assert done.error == ""
+    assert (done.error, done.changed & {"! StorageAccount data"}) == ("", set())
 
 
 def test_a_program_that_refuses_its_settings_says_so_in_one_line_and_makes_nothing(estate):
