@@ -11,11 +11,11 @@ pytestmark = pytest.mark.slow
 EDITS = {
     "accounts-have-no-keys": ("storage.py", "allow_shared_key_access=False", "allow_shared_key_access=True"),
     "networks-are-closed": ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'"),
-    "deleted-data-can-be-had-back": ("vault.py", "enable_purge_protection=True", "enable_purge_protection=None"),
+    "rewritten-data-is-not-kept-for-long": ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7"),
     "nobody-has-a-password": ("registry.py", "admin_user_enabled=False", "admin_user_enabled=True"),
     "idle-clusters-cost-nothing": ("compute.py", "min_node_count=0", "min_node_count=1"),
     "the-factory-is-whole": ("pipelines.py", "secure_input=True", "secure_input=False"),
-    "everything-is-tagged": ("site.py", '"project": PROJECT, ', ""),
+    "what-cannot-be-made-again-is-protected": ("registry.py", "protect=args.protect", "protect=False"),
 }
 """A policy, and the line of the program without which it is broken."""
 
