@@ -3,7 +3,7 @@
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from mrikit.estate.declared import Record, record_program
 from mrikit.estate.stack_file import read_stack
 
 from .arm_schemas import ArmSchemas
-from .engine.stack import Stack
+from .engine.stack import Driver, Stack
 
 _PROJECT = Path(__file__).parents[2]
 STACKS = {
@@ -99,15 +99,22 @@ def pulumi() -> None:
 
 
 @pytest.fixture(scope="session")
-def made(once: Callable[[str, Callable[[Path], object]], Path], pulumi: None) -> Stack:
+def driver(pulumi: None) -> Iterator[Driver]:
+    """The process in which programs run under the engine."""
+    process = Driver()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def made(once: Callable[[str, Callable[[Path], object]], Path], driver: Driver) -> Stack:
     """The stack `dev` after its first `up`; whoever changes it copies it."""
 
     def make(folder: Path) -> None:
-        done = Stack.make(folder / "dev", _PROJECT / "Pulumi.example.yaml", _PROJECT / "infra").up()
+        done = Stack.make(driver, folder / "dev").up()
         assert done.error == "", done.error
-        (folder / "up.pickle").write_bytes(pickle.dumps(done))
 
-    return Stack(once("made", make) / "dev", _PROJECT / "infra")
+    return Stack(driver, once("made", make) / "dev")
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pulumi.runtime.rpc import UNKNOWN
 from mrikit.estate.azure_types import path_names
 
 from .engine.azure import INSTRUMENTATION_KEY
-from .engine.stack import PASSPHRASE, ROOT, Stack
+from .engine.stack import PASSPHRASE, SETTINGS, Stack
 
 pytestmark = pytest.mark.slow
 
-CLUSTERS = yaml.safe_load((ROOT / "Pulumi.example.yaml").read_text())["config"]["mrikit:clusters"]
+CLUSTERS = yaml.safe_load(SETTINGS.read_text())["config"]["mrikit:clusters"]
 DATA = {
     *(f"StorageAccount {one}" for one in ("data", "runs")),
     *(f"BlobContainer {one}" for one in ("raw", "datasets", "runs")),
@@ -70,8 +70,8 @@ def test_a_preview_after_up_sees_no_change(estate):
     assert set(estate.preview().counts) == {"same"}
 
 
-def test_a_first_preview_shows_what_everything_will_be_called(pulumi, tmp_path, made):
-    done = Stack.make(tmp_path / "new", ROOT / "Pulumi.example.yaml", ROOT / "infra").preview()
+def test_a_first_preview_shows_what_everything_will_be_called(driver, tmp_path, made):
+    done = Stack.make(driver, tmp_path / "new").preview()
     assert (done.error, set(done.planned)) == ("", set(customs(made)))
     unnamed = {
         name for name, inputs in done.planned.items() if UNKNOWN in path_names(customs(made)[name]["type"], inputs)[-1]
@@ -99,8 +99,8 @@ def test_nothing_waits_for_rights_which_take_minutes_to_work_but_the_lock(made):
     assert (len(rights), waiting) == (8, {LOCK})
 
 
-def test_a_workspace_that_fails_leaves_the_rest_and_the_next_up_completes_it(pulumi, tmp_path, made):
-    stack = Stack.make(tmp_path / "new", ROOT / "Pulumi.example.yaml", ROOT / "infra")
+def test_a_workspace_that_fails_leaves_the_rest_and_the_next_up_completes_it(driver, tmp_path, made):
+    stack = Stack.make(driver, tmp_path / "new")
     stack.azure.fail("create", "machinelearningservices:Workspace", "Forbidden: the roles do not work yet")
     first = stack.up()
     assert any("the roles do not work yet" in line for line in first.errors)
@@ -114,8 +114,8 @@ def test_a_workspace_that_fails_leaves_the_rest_and_the_next_up_completes_it(pul
     assert stack.azure.resources == made.azure.resources
 
 
-def test_somebody_else_with_the_same_stack_name_is_refused_before_anything_is_made(estate, tmp_path):
-    other = Stack.make(tmp_path / "other", ROOT / "Pulumi.example.yaml", ROOT / "infra")
+def test_somebody_else_with_the_same_stack_name_is_refused_before_anything_is_made(estate, driver, tmp_path):
+    other = Stack.make(driver, tmp_path / "other")
     other.azure.take_over(estate.azure)
     done = other.up()
     assert any("cannot create already existing resource" in line for line in done.errors)

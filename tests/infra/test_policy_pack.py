@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from .engine.stack import ROOT
+from .engine.stack import PROGRAM
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def test_the_estate_breaks_no_policy_before_it_is_made_nor_after(made, estate, p
 def test_a_preview_reports_what_is_not_safe(estate, policies_python, tmp_path, policy):
     file, before, after = EDITS[policy]
     program = tmp_path / "infra"
-    shutil.copytree(ROOT / "infra", program, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROGRAM, program, ignore=shutil.ignore_patterns("__pycache__"))
     text = (program / file).read_text()
     assert before in text
     (program / file).write_text(text.replace(before, after))

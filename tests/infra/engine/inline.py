@@ -1,38 +1,56 @@
-"""One command of Pulumi's on a program that runs inline; a request comes in on stdin, what happened goes out.
+"""Pulumi's commands on programs that run inline: a request comes in as a line, what happened goes out as one.
 
-A process of its own: Pulumi's runtime keeps one stack per process.
+A process of its own, because Pulumi's runtime keeps what is global; one for many commands, because the provider's
+package takes seconds to import.
 """
 
 import json
 import runpy
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from pulumi import automation
 
 
 def main() -> None:
-    """Do as asked, and say what happened."""
-    request = json.load(sys.stdin)
+    """Do as asked, line by line."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        answers.write(json.dumps(_do(json.loads(line))) + "\n")
+        answers.flush()
 
-    def run() -> None:
-        # As the Python host does, with the program's folder first on the path and its parent not on it.
-        runpy.run_path(request["program"], run_name="__main__")
 
+def _do(request: dict[str, Any]) -> dict[str, Any]:
     events: list[dict[str, Any]] = []
-    options: dict[str, Any] = {"on_event": lambda event: events.extend(_described(event)), **request["options"]}
     stack = automation.create_or_select_stack(
         request["stack"],
         project_name="mrikit",
-        program=run,
-        opts=automation.LocalWorkspaceOptions(work_dir=request["folder"]),
+        program=_program(request["program"]),
+        opts=automation.LocalWorkspaceOptions(work_dir=request["folder"], env_vars=request["environment"]),
     )
     error = ""
     try:
-        getattr(stack, request["command"])(**options)
+        command = getattr(stack, request["command"])
+        command(on_event=lambda event: events.extend(_described(event)), **request["options"])
     except automation.CommandError as failed:
         error = str(failed)
-    json.dump({"events": events, "error": error}, sys.stdout)
+    return {"events": events, "error": error}
+
+
+def _program(folder: str) -> Callable[[], None]:
+    """As the Python host runs it: anew, with its folder first on the path and the folder's parent not on it."""
+
+    def run() -> None:
+        path = [*sys.path]
+        for name in [name for name in sys.modules if name.partition(".")[0] == "infra"]:
+            del sys.modules[name]
+        try:
+            runpy.run_path(folder, run_name="__main__")
+        finally:
+            sys.path[:] = path
+
+    return run
 
 
 def _described(event: Any) -> list[dict[str, Any]]:

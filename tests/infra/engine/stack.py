@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from .azure import Azure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+PROGRAM, SETTINGS = ROOT / "infra", ROOT / "Pulumi.example.yaml"
 PASSPHRASE = "a passphrase of tests"
-_HANG_S = 600
 _PREFIX = "azure-native:"
 
 
@@ -70,39 +71,73 @@ def label(urn: str) -> str:
     return f"infra:{kind} {name}" if parents[0] == "mrikit" else f"{kind} {name}"
 
 
+class Driver:
+    """The process in which programs run, one command after another."""
+
+    def __init__(self) -> None:
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", HERE / "inline.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+
+    def do(self, request: Mapping[str, Any]) -> Done:
+        """One command."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            self._said.seek(0)
+            raise RuntimeError(self._said.read()[-3000:])
+        found = json.loads(answer)
+        return Done(error=found["error"], events=tuple(found["events"]))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+        self._said.close()
+
+
 class Stack:
     """A stack as one person has it on disk.
 
     Args:
+        driver: Does what is asked of it.
         folder: All of it, so that a copy of the folder is a copy of the stack and its Azure.
         program: Folder of the program.
         name: The stack's.
     """
 
-    def __init__(self, folder: Path, program: Path, name: str = "dev") -> None:
-        self._folder, self._program, self.name = folder, program, name
+    def __init__(self, driver: Driver, folder: Path, program: Path = PROGRAM, name: str = "dev") -> None:
+        self._driver, self._folder, self._program, self.name = driver, folder, program, name
         self._settings = folder / f"Pulumi.{name}.yaml"
         self.azure = Azure(folder / "azure.json")
 
     @classmethod
-    def make(cls, folder: Path, settings: Path, program: Path, name: str = "dev") -> "Stack":
+    def make(cls, driver: Driver, folder: Path, settings: Path = SETTINGS) -> "Stack":
         """A stack that nothing was made of yet, with the settings of a file."""
         for part in ("state", "home", "plugins"):
             (folder / part).mkdir(parents=True)
         project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
         del project["main"]  # is run inline
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        shutil.copy(settings, folder / f"Pulumi.{name}.yaml")
-        return cls(folder, program, name)
+        stack = cls(driver, folder)
+        shutil.copy(settings, stack._settings)
+        return stack
 
     def copy(self, folder: Path) -> "Stack":
         """The same stack in another folder, with an Azure of its own."""
         shutil.copytree(self._folder, folder)
-        return Stack(folder, self._program, self.name)
+        return Stack(self._driver, folder, self._program, self.name)
 
     def run_by(self, program: Path) -> "Stack":
         """The same stack with another program."""
-        return Stack(self._folder, program, self.name)
+        return Stack(self._driver, self._folder, program, self.name)
 
     def set(self, **settings: Any) -> None:
         """Change settings, as an editor does; None takes one away."""
@@ -156,28 +191,15 @@ class Stack:
             "folder": str(self._folder),
             "program": str(self._program),
             "options": dict(options),
+            "environment": self._environment(),
         }
-        done = subprocess.run(
-            [sys.executable, "-P", HERE / "inline.py"],
-            input=json.dumps(request),
-            env=self._environment(),
-            cwd=self._folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_HANG_S,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr[-3000:])
-        said = json.loads(done.stdout.splitlines()[-1])
-        return Done(error=said["error"], events=tuple(said["events"]))
+        return self._driver.do(request)
 
     def _environment(self) -> dict[str, str]:
         plugins = self._folder / "plugins"
         served = f"{sys.executable} -m engine.provider {self._folder / 'azure.json'}"
         _script(plugins / "pulumi-resource-azure-native", f"PYTHONPATH={HERE.parent} exec {served}")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "ARM_", "AZURE_"))}
-        return kept | {
+        return {
             "PATH": f"{plugins}:{os.environ['PATH']}",
             "PULUMI_HOME": str(self._folder / "home"),
             "PULUMI_BACKEND_URL": f"file://{self._folder / 'state'}",
