@@ -9,7 +9,11 @@ _TLS = ("TLS1_2", "TLS1_3")
 
 
 def accounts_have_no_keys(estate: Estate) -> Iterator[str]:
-    """No storage account can be used with a key or by anonymous readers."""
+    """No storage account can be used with a key or by anonymous readers.
+
+    Source:
+        https://learn.microsoft.com/azure/storage/common/shared-key-authorization-prevent.
+    """
     for one in estate.of("storage:StorageAccount"):
         yield from expect(one, "allowSharedKeyAccess", False)
         yield from expect(one, "allowBlobPublicAccess", False)

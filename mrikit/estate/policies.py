@@ -25,11 +25,12 @@ def load_rules(program: Path | None = None) -> tuple[Rule, ...]:
     folder = (program or program_folder()) / "policies"
     name = f"policies_{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
     if name not in sys.modules:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder}: no such folder; the rules are there, and `mrikit infra init` writes them")
         spec = importlib.util.spec_from_file_location(
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
-        if not folder.is_dir() or spec is None:
-            raise ConfigError(f"{folder}: no such folder, and rules are there; `mrikit infra init` writes one")
+        assert spec
         sys.modules[name] = importlib.util.module_from_spec(spec)
     rules: tuple[Rule, ...] = importlib.import_module(f"{name}.rules").RULES
     return rules

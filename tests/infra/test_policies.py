@@ -1,13 +1,16 @@
 """The rules hold for every stack, and each of them notices when what it is about is switched off."""
 
+import ast
 import copy
 import shutil
+import sys
 from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from mrikit.errors import ConfigError
 from mrikit.estate.declared import record_program
 from mrikit.estate.policies import broken_rules, load_rules
 from mrikit.estate.stack_file import read_stack
@@ -255,6 +258,21 @@ def test_every_rule_has_a_change_that_breaks_it():
     assert tested == {rule.__name__.replace("_", " ") for rule in load_rules()}
 
 
+def test_rules_import_nothing_of_ours_and_nothing_that_has_to_be_installed():
+    """So a program's own rules run in the plan, and in the pack's environment, which has neither mrikit nor Pulumi."""
+    for file in (ROOT / "infra" / "policies").glob("[!_]*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            assert not {name.partition(".")[0] for name in names} - sys.stdlib_module_names, file
+
+
+def test_a_program_without_rules_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ConfigError, match="policies: no such folder"):
+        load_rules(tmp_path)
+
+
 # A line of the program, what it is turned into, and the rule that must notice.
 EDITS = [
     ("storage.py", "allow_shared_key_access=False", "allow_shared_key_access=True", "accounts have no keys"),
@@ -264,7 +282,10 @@ EDITS = [
     ("storage.py", "MinimumTlsVersion.TLS1_2", "MinimumTlsVersion.TLS1_1", "traffic is encrypted"),
     ("storage.py", "default_action=storage.DefaultAction.DENY", "default_action='Allow'", "networks are closed"),
     ("vault.py", "default_action=keyvault.NetworkRuleAction.DENY", "default_action='Allow'", "networks are closed"),
-    ("vault.py", "NetworkRuleBypassOptions.AZURE_SERVICES", "NetworkRuleBypassOptions.NONE", "nodes and people reach the vault"),
+    (
+        "vault.py", "NetworkRuleBypassOptions.AZURE_SERVICES", "NetworkRuleBypassOptions.NONE",
+        "nodes and people reach the vault",
+    ),
     ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7", "rewritten data is not kept for long"),
     ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
     ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),
@@ -286,7 +307,10 @@ EDITS = [
     ("pipelines.py", '"relativeUrl": "SecureString"', '"relativeUrl": "String"', "the factory is whole"),
     ("datafactory.py", "concurrency=self._args.copies_at_once,", "", "the factory is whole"),
     ("budget.py", "_SHARES = (50, 80, 100)", "_SHARES = (50, 100)", "a budget warns"),
-    ("compute.py", "enable_node_public_ip=args.network == PUBLIC", "enable_node_public_ip=True", "private means private"),
+    (
+        "compute.py", "enable_node_public_ip=args.network == PUBLIC", "enable_node_public_ip=True",
+        "private means private",
+    ),
 ]  # fmt: skip
 
 

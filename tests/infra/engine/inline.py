@@ -16,18 +16,21 @@ from pulumi import automation
 def main() -> None:
     """Do as asked, line by line."""
     answers, sys.stdout = sys.stdout, sys.stderr
+    pulumi = automation.PulumiCommand()
     for line in sys.stdin:
-        answers.write(json.dumps(_do(json.loads(line))) + "\n")
+        answers.write(json.dumps(_do(pulumi, json.loads(line))) + "\n")
         answers.flush()
 
 
-def _do(request: dict[str, Any]) -> dict[str, Any]:
+def _do(pulumi: automation.PulumiCommand, request: dict[str, Any]) -> dict[str, Any]:
     events: list[dict[str, Any]] = []
     stack = automation.create_or_select_stack(
         request["stack"],
         project_name="mrikit",
         program=_program(request["program"]),
-        opts=automation.LocalWorkspaceOptions(work_dir=request["folder"], env_vars=request["environment"]),
+        opts=automation.LocalWorkspaceOptions(
+            work_dir=request["folder"], env_vars=request["environment"], pulumi_command=pulumi
+        ),
     )
     error = ""
     try:
