@@ -22,7 +22,6 @@ _TYPES = {
     "logic:Workflow": ("workflowName", True, r"[\w.()-]{1,43}"),
     "machinelearningservices:Workspace": ("workspaceName", True, r"[A-Za-z0-9][\w-]{2,32}"),
     "machinelearningservices:Datastore": ("name", False, r"[a-z0-9_]{1,255}"),
-    "machinelearningservices:EnvironmentVersion": ("version", False, r"[A-Za-z0-9][\w.-]{0,254}"),
     "machinelearningservices:Compute": ("computeName", True, r"[A-Za-z](?![A-Za-z0-9-]*-\d+$)[A-Za-z0-9-]{2,23}"),
     "machinelearningservices:ManagedNetworkSettingsRule": ("ruleName", False, r"[A-Za-z0-9][\w-]{2,32}"),
     "authorization:ManagementLockByScope": ("lockName", False, r"[^<>%&?/]{0,89}[^<>%&?/. ]"),

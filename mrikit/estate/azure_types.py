@@ -37,10 +37,6 @@ AZURE_TYPES = {
     "logic:Workflow": ("Microsoft.Logic/workflows", ("workflowName",)),
     "machinelearningservices:Workspace": (_ML, ("workspaceName",)),
     "machinelearningservices:Datastore": (f"{_ML}/datastores", ("workspaceName", "name")),
-    "machinelearningservices:EnvironmentVersion": (
-        f"{_ML}/environments/versions",
-        ("workspaceName", "name", "version"),
-    ),
     "machinelearningservices:Compute": (f"{_ML}/computes", ("workspaceName", "computeName")),
     "machinelearningservices:ManagedNetworkSettingsRule": (f"{_ML}/outboundRules", ("workspaceName", "ruleName")),
     "authorization:ManagementLockByScope": ("Microsoft.Authorization/locks", ("lockName",)),
