@@ -222,13 +222,21 @@ def test_another_generation_renames_no_data(estate):
     assert {one for one in done.changed if one[2:] in DATA} <= {f"~ {one}" for one in DATA}
 
 
-@pytest.mark.parametrize("way", ["with a preview", "without one"])
-def test_destroy_of_a_protected_estate_deletes_nothing(estate, way):
+def test_destroy_of_a_protected_estate_is_refused_after_a_preview_and_deletes_nothing(estate):
     before = estate.azure.resources
-    done = estate.destroy(preview_only=True) if way == "with a preview" else estate.destroy()
-    assert done.error
+    done = estate.destroy(preview_only=True)
     assert any("protected" in line for line in done.errors)
     assert estate.azure.resources == before
+
+
+def test_destroy_without_a_preview_takes_nothing_that_up_does_not_bring_back(estate):
+    before = estate.azure.resources
+    kept = {customs(estate)[name]["id"] for name in KEPT}
+    done = estate.destroy()
+    assert any("protected" in line for line in done.errors)
+    assert kept <= set(estate.azure.resources)
+    assert estate.up().error == ""
+    assert set(estate.azure.resources) == set(before)
 
 
 def test_what_was_protected_can_be_let_go_and_then_destroy_takes_everything(estate):

@@ -21,8 +21,8 @@ from mrikit.estate.run_program import SUBSCRIPTION, AzureMocks
 _PREFIX = "azure-native:"
 _SINGLETONS = ("storage:BlobServiceProperties", "storage:FileServiceProperties")
 """Always there, so they are made by changing them."""
-_HELD = ("keyvault:Vault", "machinelearningservices:Workspace", "operationalinsights:Workspace")
-"""Deleted softly: their names stay taken for days."""
+_HELD = ("keyvault:Vault", "machinelearningservices:Workspace")
+"""Deleted softly, and their names stay taken for days; a workspace of logs comes back where it is made again."""
 _FACTORY_PARTS = ("datafactory:LinkedService", "datafactory:Dataset", "datafactory:Pipeline")
 _IN_SUBNETS = ("machinelearningservices:Compute", "network:PrivateEndpoint")
 _AN_ID = re.compile(rf"/subscriptions/{SUBSCRIPTION}/resourceGroups/[^/]+(/.*)?")
