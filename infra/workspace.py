@@ -1,4 +1,4 @@
-"""The Azure ML workspace, and datastores that need no secret."""
+"""The Azure ML workspace, with datastores that need no secret; `mrikit image push` adds container images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

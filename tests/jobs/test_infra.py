@@ -47,7 +47,7 @@ def stack_file(tmp_path):
 
 def test_the_plan_shows_parts_rights_ways_in_costs_and_rules():
     result = run("plan", "--data-tb", "2")
-    assert "stack example: 51 resources in westeurope" in result.stdout
+    assert "stack example: 49 resources in westeurope" in result.stdout
     for words in (
         "3 BlobContainer, 2 BlobServiceProperties", "Key Vault Secrets User", "203.0.113.0/24, the nodes' subnet",
         "2 TB of data, Standard_LRS, hot", "1 x Standard_NC24ads_A100_v4 at 0.73 an hour", "rules: 18 of 18 hold",
@@ -59,7 +59,7 @@ def test_the_plan_shows_parts_rights_ways_in_costs_and_rules():
 
 def test_the_plan_is_json_for_programs():
     facts = json.loads(run("plan", "--json").stdout)
-    assert facts["num_resources"] == len(facts["resources"]) == 51
+    assert facts["num_resources"] == len(facts["resources"]) == 49
     assert facts["broken"] == {}
     assert set(facts["outputs"]) == set(asdict(example_estate()))
     assert facts["next"] == COPY_EXAMPLE
