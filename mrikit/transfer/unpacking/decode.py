@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from mrikit.transfer.source import ByteSource
+from mrikit.transfer.source import ByteSource, FileSource
 from mrikit.transfer.unpacking.archive_digest import ArchiveDigest
 from mrikit.transfer.unpacking.archive_kind import HEAD_BYTES, describe_head, find_compression
 from mrikit.transfer.unpacking.damage import ArchiveError, LimitError, NotAnArchiveError
+from mrikit.transfer.unpacking.parallel_gzip import ParallelGzip, can_decode
 from mrikit.transfer.unpacking.pieces import BlockPieces, Pieces, RawPieces, SequentialPieces
 from mrikit.transfer.unpacking.xz_blocks import read_blocks
 
@@ -133,7 +135,8 @@ def open_decoded(
 ) -> DecodedStream:
     """Open an archive as the tar that it holds.
 
-    The blocks of an .xz file are decoded on several threads; everything else is decoded on one, ahead of its reader.
+    The blocks of an .xz file are decoded on several threads, and so is a local .gz where rapidgzip is installed;
+    everything else is decoded on one, ahead of its reader.
 
     Args:
         source: The archive.
@@ -166,5 +169,14 @@ def open_decoded(
             depth = max(1, min(wanted, memory_bytes // largest))
             return DecodedStream(BlockPieces(source, blocks, pool, depth, memory_bytes, digest), max_bytes, check)
     raw = RawPieces(source, pool, digest)
+    if compression == "gz" and can_decode(source):
+        assert isinstance(source, FileSource)
+        assert isinstance(source.path, Path)
+
+        def sequentially() -> Pieces:
+            return SequentialPieces(RawPieces(source, pool, digest), compression, memory_bytes)
+
+        parallel = ParallelGzip(source.path, raw, sequentially, num_workers, memory_bytes)
+        return DecodedStream(parallel, max_bytes, check)
     pieces = raw if compression == "none" else SequentialPieces(raw, compression, memory_bytes)
     return DecodedStream(pieces, max_bytes, check)
