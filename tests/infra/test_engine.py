@@ -35,6 +35,11 @@ def data_ids(stack):
     return {name: customs(stack)[name]["id"] for name in DATA}
 
 
+def unmarked(changed):
+    """Without the letters that tell one budget from the next."""
+    return {re.sub(r"(Budget budget)-\w+$", r"\1", one) for one in changed}
+
+
 def test_up_registers_the_same_as_the_record(made, records):
     recorded = records["dev"]
     wanted = {(one.type, one.name): (one.id, one.inputs, one.protect) for one in recorded.resources}
@@ -124,10 +129,12 @@ def test_somebody_else_with_the_same_stack_name_is_refused_before_anything_is_ma
 
 
 CLUSTER, LOCK = "Compute cluster-gpu", "ManagementLockByScope keep-data"
+ANOTHER_BUDGET = {"+ Budget budget", "- Budget budget"}
+"""Azure takes hardly a change of one, so another is made and the old one goes."""
 CHANGES = {
-    "monthlyBudget": (400, {"~ Budget budget"}),
-    "adminEmail": ("somebody@example.org", {"~ Budget budget"}),
-    "budgetStart": ("2026-01-01", set()),
+    "monthlyBudget": (400, ANOTHER_BUDGET),
+    "adminEmail": ("somebody@example.org", ANOTHER_BUDGET),
+    "budgetStart": ("2026-01-01", ANOTHER_BUDGET),
     "allowedIps": (
         ["198.51.100.7"],
         {"~ Vault vault", *(f"~ StorageAccount {one}" for one in ("data", "runs", "work"))},
@@ -155,7 +162,7 @@ def test_a_changed_setting_changes_what_it_is_about_and_makes_only_clusters_anew
     of_clusters = setting in ("maxNodes", "idleMinutes", "priority", "sku", "one cluster less")
     estate.set(**{"clusters" if of_clusters else setting: value})
     done = estate.up()
-    assert (done.error, done.changed) == ("", expected)
+    assert (done.error, unmarked(done.changed)) == ("", expected)
 
 
 def test_more_tags_change_resources_in_place(estate):
@@ -179,7 +186,7 @@ def test_what_stops_a_spent_budget_is_added_and_its_key_is_in_no_plain_text(esta
     estate.set(stopAtBudget=True)
     done = estate.up()
     assert done.error == ""
-    assert {one for one in done.changed if one[0] != "+"} == {"~ Budget budget"}
+    assert {one for one in unmarked(done.changed) if one[0] != "+"} == {"- Budget budget"}
     assert {"+ Workflow stop-clusters", "+ ActionGroup budget-is-spent"} <= done.changed
     assert "sig=" in json.dumps(estate.azure.resources)
     assert "sig=" not in estate.state
