@@ -22,7 +22,7 @@ from mrikit.transfer.unpacking.manifest import read_manifest
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 QUICK = DataFactorySettings(interval_s=0.01, settle_s=0.05, max_failures=3, retry_wait_s=0.001, unpacks=True)
 MEMBERS = random_members([1000, 2000, 0], folder="training")
-TAR, GZ, XZ = "fastMRI_prostate_T2.tar", "fastMRI_breast_001.tar.gz", "knee_multicoil_val.tar.xz"
+TAR, GZ, XZ = "fastMRI_prostate_T2.tar", "fastMRI_breast_001.tar.gz", "knee_multicoil_test.tar.xz"
 
 
 class World:
