@@ -8,7 +8,7 @@ from mrikit.training.adversary_config import AdversaryTraining
 
 SIZES = ("tiny", "small", "full")
 """Sizes that the task has."""
-EPOCHS = {"tiny": (10, 8), "small": (30, 48), "full": (100, 160)}
+EPOCHS = {"tiny": (4, 5), "small": (30, 48), "full": (100, 160)}
 """Of the two stages; those of the second are short where an epoch is a share of the slices."""
 _SECOND_RATE = 1 / 3
 
@@ -108,7 +108,7 @@ def _tiny(config: RunConfig) -> RunConfig:
     return replace(
         config,
         size="tiny",
-        model_config={"num_cascades": 4, "num_channels": 8, "num_pools": 3, "num_sens_channels": 0},
+        model_config={"num_cascades": 2, "num_channels": 8, "num_pools": 2, "num_sens_channels": 0},
         data=replace(
             data,
             mask_settings={**data.mask_settings, "num_center_lines": 8},

@@ -120,7 +120,7 @@ class AdversaryObjective(Objective):
         )
 
     def against_start(self, found: Validated, start: Mapping[str, float]) -> Validated:
-        """The score of the best weights: banding, if SSIM is within its bound and nothing has failed.
+        """The score of the best weights: banding, if SSIM of both orientations is within its bound and nothing failed.
 
         Args:
             found: Of `validate`.
@@ -128,7 +128,7 @@ class AdversaryObjective(Objective):
         """
         settings, name = self.config.adversary, self.config.data.validation_score
         failed = failure(found.numbers, start, settings, name)
-        lost = start[name] - found.numbers[name]
+        lost = max(start[one] - found.numbers[one] for one in (name, "transposed_ssim"))
         score = bounded_banding(
             found.numbers["abs_banding_db"], lost, max_ssim_loss=settings.max_ssim_loss, has_failed=bool(failed)
         )

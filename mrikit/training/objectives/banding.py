@@ -34,7 +34,7 @@ BEYOND_DB: Final = 100.0
 """What an epoch beyond the bound of SSIM has on top: more than any banding. A failed one has ten times as much."""
 _DB_PER_SSIM = 1000.0  # of two epochs beyond the bound that with less loss is better
 _CONSTANT = 0.01
-_MEANS = ("abs_banding_db", "banding_db", "accuracy", "logit_upright", "logit_transposed")
+_MEANS = ("abs_banding_db", "banding_db", "transposed_ssim", "accuracy", "logit_upright", "logit_transposed")
 _LOWEST = ("lowest_slice_ssim", "contrast")
 
 
@@ -51,10 +51,10 @@ def validate_both_orientations(
     """Score every volume as it lies, look for banding in it and in its transpose, let discriminators guess of both.
 
     Numbers beside those of images: `abs_banding_db`, the mean over slices of both orientations of the absolute
-    directional excess, which is the score; `banding_db`, its mean with its sign; `accuracy`, `logit_upright` and
-    `logit_transposed` of the discriminators; the SSIM of the worst slice of all, `lowest_slice_ssim`; and `contrast`,
-    the deviation of a volume's image over that of its reference, of the volume that has least. The last two and those
-    of images are of scans as they lie.
+    directional excess, which is the score; `banding_db`, its mean with its sign; `transposed_ssim`, that of the
+    transposed scans; `accuracy`, `logit_upright` and `logit_transposed` of the discriminators; the SSIM of the worst
+    slice of all, `lowest_slice_ssim`; and `contrast`, the deviation of a volume's image over that of its reference, of
+    the volume that has least. The last two and those of images are of scans as they lie.
 
     Args:
         network: Makes images.
@@ -168,6 +168,7 @@ def _measure(
     return [
         _mean([abs(value) for value in excess]),
         _mean(excess),
+        float((1 - slice_ssim_loss(transposed, reference, top)).mean()),
         float(orientation_accuracy(logits.flatten(0, 1), labels)),
         *logits.double().mean((0, 2)).tolist(),
         float((1 - slice_ssim_loss(image, reference, top)).amin()),
