@@ -23,7 +23,9 @@ _DECODED_DEPTH = 8
 class Pieces(Protocol):
     """Where decoded bytes come from."""
 
-    trailer: Trailer
+    @property
+    def trailer(self) -> Trailer:
+        """What follows the last unit, once it is known."""
 
     def next(self) -> Piece | None:
         """The next piece; None at the end."""
