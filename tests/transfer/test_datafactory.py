@@ -345,7 +345,7 @@ def test_a_run_of_another_machine_is_followed_and_not_started_twice(world):
     (result,) = world.copy()
     assert result.state == "copied"
     assert world.num_started() == 0
-    assert "a.tar.xz: run run-0004" in world.told("note")
+    assert any(note.startswith("a.tar.xz: run run-0004: https://adf.azure.com/") for note in world.told("note"))
 
 
 def test_a_run_into_another_folder_is_not_followed(world):
