@@ -67,6 +67,7 @@ class FakeArm:
             SUBSCRIPTION: ["Owner"],
             "datasets": ["Reader", "Storage Blob Data Contributor"],
             "runs": ["Reader", "Storage Blob Data Contributor"],
+            "raw": ["Reader", "Storage Blob Data Contributor"],
             "mrikit-dev-factory": ["Reader", "Data Factory Contributor"],
             "mrikit-dev-workspace": ["Reader", "AzureML Data Scientist"],
             "mrikitdevwork": ["Storage Blob Data Contributor", "Storage File Data Privileged Contributor"],

@@ -37,6 +37,9 @@ class FakeAzureml:
         self.workspace_is_there = True
         self.signs_logs = True
         self.refuses_own_login = None  # a status, for files of the workspace's account
+        self.workspace_state, self.identity = "Succeeded", "SystemAssigned"
+        self.cluster = {}  # what clusters tell otherwise
+        self.starts = lambda name, body: None  # called with each job that is taken
         self.requests = []  # (operation, path, headers)
         self.page_size = 2
         self.clock = 0
@@ -101,18 +104,17 @@ class FakeAzureml:
         properties = {
             "workspaceId": "w",
             "discoveryUrl": f"{self.endpoint}/discovery",
-            "provisioningState": "Succeeded",
+            "provisioningState": self.workspace_state,
         }
-        return (
-            200,
-            {},
-            {"id": _SCOPE, "name": _ESTATE.workspace_name, "location": "westeurope", "properties": properties},
-        )
+        known = {"id": _SCOPE, "name": _ESTATE.workspace_name, "location": "westeurope", "properties": properties}
+        return 200, {}, known | {"identity": {"type": self.identity}}
 
     def _get_compute(self, name, _parts, _headers, _body):
-        if name not in {cluster.compute_name for cluster in _ESTATE.clusters}:
+        found = [cluster for cluster in _ESTATE.clusters if cluster.compute_name == name]
+        if not found:
             return refusal(404, "UserError", f"Compute {name} was not found.")
-        inner = {"vmSize": "STANDARD_D16S_V3", "scaleSettings": {"maxNodeCount": 4, "minNodeCount": 0}}
+        inner = {"vmSize": found[0].sku.upper(), "vmPriority": found[0].priority}
+        inner |= {"scaleSettings": {"maxNodeCount": 4, "minNodeCount": 0}} | self.cluster
         properties = {"computeType": "AmlCompute", "provisioningState": "Succeeded", "properties": inner}
         return 200, {}, {"id": f"{_SCOPE}/computes/{name}", "name": name, "properties": properties}
 
@@ -134,6 +136,7 @@ class FakeAzureml:
         studio = {"jobServiceType": "Studio", "endpoint": f"https://ml.azure.com/runs/{name}"}
         found["properties"] |= {"status": "Queued", "services": {"Studio": studio}}
         self.jobs[name] = found
+        self.starts(name, self.bodies[name])
         if self.loses_answers:
             self.loses_answers -= 1
             return None, {}, None

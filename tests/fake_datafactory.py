@@ -108,6 +108,7 @@ class FakeDataFactory:
         self.answers_runs = threading.Event()  # cleared, no answer to a start ever comes
         self.answers_runs.set()
         self.hides = 0  # queries that do not list runs yet
+        self.script = None  # steps of all files that have none of their own
         self.page_size = 2
         self.delivers = deliver
         self.requests = []  # (method, path, headers, body)
@@ -171,7 +172,7 @@ class FakeDataFactory:
         if wrong:
             # The worst that a service could do: it repeats what it was given.
             return refusal(400, "BadRequest", f"The parameters are invalid: {wrong}; found {json.dumps(given)}")
-        run_id = self.add_run(name, given, self.scripts.get(given.get("fileName")) or going_well(1000))
+        run_id = self.add_run(name, given, self.scripts.get(given.get("fileName")) or self.script or going_well(1000))
         if self.loses_answers:
             self.loses_answers -= 1
             return refusal(500, "InternalServerError", "The answer was lost.")

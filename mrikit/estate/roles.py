@@ -11,7 +11,7 @@ from mrikit.estate.arm import Arm, ArmError, Caller, UnreachableError
 from mrikit.estate.diagnosis import MISSING, OK, UNKNOWN, Diagnosis
 from mrikit.storage.estate import Estate
 
-WRITTEN = ("datasets", "runs")
+WRITTEN = ("datasets", "runs", "raw")
 """Containers that a user's own commands write to."""
 _VERSION = "2022-04-01"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"

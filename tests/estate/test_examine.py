@@ -18,10 +18,13 @@ from mrikit.storage.estate import estate_file, save_estate
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
 AZURE = ["extra azure", "extra infra", "pulumi", "az", "login", "estate", "subscription", "providers"]
-ROLES = ["role on datasets", "role on runs", "role on mrikit-dev-factory", "role on mrikit-dev-workspace"]
+ROLES = [
+    *("role on datasets", "role on runs", "role on raw", "role on mrikit-dev-factory", "role on mrikit-dev-workspace"),
+    *("role on mrikitdevwork", "role on mrikitdevwork", "role on mrikit-dev"),
+]
 QUOTA = ["quota low-priority", "quota standardDSv3Family"]
 SINGLE = ["subscription", "providers", "quota", "roles"]
-ASKED = ["subscription"] + ["provider"] * 10 + ["sizes"] * 2 + ["usages"] * 2 + ["permissions"] * 4
+ASKED = ["subscription"] + ["provider"] * 10 + ["sizes"] * 2 + ["usages"] * 2 + ["permissions"] * 8
 
 
 @pytest.fixture

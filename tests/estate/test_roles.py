@@ -61,6 +61,7 @@ def test_every_right_is_there(fake_arm):
     assert [(one.subject, one.state, one.what) for one in found] == [
         ("role on datasets", "ok", "you may read and write blobs"),
         ("role on runs", "ok", "you may read and write blobs"),
+        ("role on raw", "ok", "you may read and write blobs"),
         ("role on mrikit-dev-factory", "ok", "you may start copies"),
         ("role on mrikit-dev-workspace", "ok", "you may submit jobs"),
         ("role on mrikitdevwork", "ok", "you may read and write blobs of jobs, such as logs"),
@@ -132,13 +133,13 @@ def test_who_may_only_read_is_told_that_writing_is_missing(fake_arm):
 
 def test_the_owner_of_everything_may_not_read_what_is_inside(fake_arm):
     fake_arm.roles = {place: ["Owner"] for place in fake_arm.roles}
-    assert [one.state for one in find(fake_arm)] == ["missing", "missing", "ok", "ok", *["missing"] * 3]
+    assert [one.state for one in find(fake_arm)] == ["missing"] * 3 + ["ok"] * 2 + ["missing"] * 3
 
 
 def test_a_role_on_the_second_page_counts(fake_arm):
     fake_arm.roles["runs"] = ["Reader", "Owner", "Storage Blob Data Contributor"]
     assert find(fake_arm)[1].state == "ok"
-    assert fake_arm.asked() == ["permissions"] * 8
+    assert fake_arm.asked() == ["permissions"] * 9
 
 
 def test_a_place_that_is_not_there_is_to_be_deployed(fake_arm):
@@ -151,8 +152,8 @@ def test_a_place_that_is_not_there_is_to_be_deployed(fake_arm):
 def test_who_may_not_ask_is_not_told_that_a_role_is_missing(fake_arm):
     fake_arm.refuses["permissions"] = (403, "AuthorizationFailed", {})
     found = find(fake_arm)
-    assert [(one.state, one.remedy) for one in found] == [("unknown", "")] * 7
-    assert found[2].what == (
+    assert [(one.state, one.remedy) for one in found] == [("unknown", "")] * 8
+    assert found[3].what == (
         "you may not ask what you may there (AuthorizationFailed); to start copies takes Data Factory Contributor"
     )
 

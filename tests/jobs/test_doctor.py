@@ -74,7 +74,7 @@ def test_what_mends_something_stands_whole_below_it(compiler, enough_disk, no_gp
     assert arrow == "->"
     assert command.startswith("az role assignment create --assignee 22222222-2222-2222-2222-222222222222 --role 'Stor")
     assert command.endswith("/blobServices/default/containers/runs")
-    assert lines[-1] == f"1 missing, 2 warnings, 18 ok; next: {command}"
+    assert lines[-1] == f"1 missing, 2 warnings, 19 ok; next: {command}"
     assert done.exit_code == 1
 
 

@@ -1,0 +1,1 @@
+"""The first day of an estate: every way of it tried once."""
