@@ -50,7 +50,7 @@ def test_the_plan_shows_parts_rights_ways_in_costs_and_rules():
     assert "stack example: 49 resources in westeurope" in result.stdout
     for words in (
         "3 BlobContainer, 2 BlobServiceProperties", "Key Vault Secrets User", "203.0.113.0/24, the nodes' subnet",
-        "2 TB of data, Standard_LRS, hot", "1 x Standard_NC24ads_A100_v4 at 0.73 an hour", "rules: 18 of 18 hold",
+        "2 TB of data, Standard_LRS, hot", "1 x Standard_NC24ads_A100_v4 at 0.73 an hour", "rules: 26 of 26 hold",
     ):  # fmt: skip
         assert words in result.stdout
     assert result.stdout.splitlines()[-1] == f"next: {COPY_EXAMPLE}"
@@ -144,7 +144,7 @@ def test_a_broken_rule_is_shown_and_fails(project):
     storage.write_text(storage.read_text().replace("allow_shared_key_access=False", "allow_shared_key_access=True"))
     result = run("plan", code=1)
     assert "BROKEN: accounts have no keys: data: allowSharedKeyAccess is True, not False" in result.stdout
-    assert "rules: 17 of 18 hold" in result.stdout
+    assert "rules: 25 of 26 hold" in result.stdout
     assert "next:" not in result.stdout
 
 
