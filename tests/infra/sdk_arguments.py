@@ -56,6 +56,9 @@ def _table_faults(arguments: type, given: Mapping[str, Any], path: str) -> Itera
 
 def _value_faults(annotation: Any, value: Any, path: str) -> Iterator[str]:
     kinds = list(_kinds(annotation))
+    if Any in kinds:
+        # Such as the definition of a workflow, which is a language of its own.
+        return
     (kind, *others) = kinds
     within = typing.get_args(kind)
     if isinstance(value, Mapping) and pulumi_types.is_input_type(kind):
