@@ -37,7 +37,7 @@ def test_the_command_looks_at_the_container_alone(monkeypatch):
     monkeypatch.setenv("MRIKIT_IMAGE", "mrikit-cpu")
     done = CliRunner().invoke(app, ["doctor", "--container", "--json"])
     found = json.loads(done.stdout)["findings"]
-    assert [one["subject"] for one in found] == ["container", "GPU", "InfiniBand"]
+    assert [one["subject"] for one in found] == ["container", "GPU", "InfiniBand", "versions"]
     assert found[0]["what"].startswith("mrikit-cpu, user ")
     shown = CliRunner().invoke(app, ["doctor", "--container"]).stdout
     assert "Azure" not in shown

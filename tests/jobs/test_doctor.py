@@ -84,7 +84,7 @@ def test_warnings_and_what_is_unknown_do_not_fail(compiler, enough_disk, no_gpu,
     done = doctor()
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == (
-        "2 warnings, 7 unknown, 12 ok; next: install Pulumi's CLI; pip does not bring it"
+        "2 warnings, 8 unknown, 12 ok; next: install Pulumi's CLI; pip does not bring it"
     )
 
 

@@ -210,6 +210,7 @@ def test_no_secret_reaches_the_report_the_screen_or_the_job(world, tmp_path, mon
             "mrikit image push",
             "how-to-manage-environments-v2",
             id="no image was pushed",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda world: world.azureml.cluster.update(errors=[{"error": {"code": "ClusterCoreQuotaReached"}}]),
@@ -217,6 +218,7 @@ def test_no_secret_reaches_the_report_the_screen_or_the_job(world, tmp_path, mon
             "Quota",
             "how-to-manage-quotas",
             id="no quota",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda world: world.gate.refuses.append(["datasets", "AuthorizationFailure", 99]),
@@ -224,6 +226,7 @@ def test_no_secret_reaches_the_report_the_screen_or_the_job(world, tmp_path, mon
             "allowedIps",
             "storage-network-security",
             id="the data account does not know this address",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda world: world.gate.refuses.append(["datasets", "AuthorizationPermissionMismatch", 99]),
@@ -231,6 +234,7 @@ def test_no_secret_reaches_the_report_the_screen_or_the_job(world, tmp_path, mon
             "teamGroupId",
             "role-based-access-control",
             id="no role on a container",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda world: world.vault.refuses["PUT"].append((403, "Forbidden", "ForbiddenByRbac")),
@@ -238,6 +242,7 @@ def test_no_secret_reaches_the_report_the_screen_or_the_job(world, tmp_path, mon
             "Key Vault Secrets Officer",
             "rbac-guide",
             id="no role on the vault",
+            marks=pytest.mark.slow,
         ),
     ],
 )
