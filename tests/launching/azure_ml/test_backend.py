@@ -41,7 +41,7 @@ def test_a_job_is_submitted_by_one_request_with_this_body(azure, workspace):
         "displayName": "knee-1",
         "experimentName": "mrikit",
         "command": "mrikit train --task knee_acc8 --data az://datasets/fastmri --out az://runs/knee",
-        "computeId": f"{scope}/computes/gpu",
+        "computeId": f"{scope}/computes/gpu-abcde",
         "environmentId": f"{scope}/environments/mrikit/versions/{PUSHED}",
         "distribution": {"distributionType": "PyTorch", "processCountPerInstance": 1},
         "resources": {"instanceCount": 2, "shmSize": "110g", "properties": {}},
