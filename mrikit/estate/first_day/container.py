@@ -1,5 +1,6 @@
 """What a job of the first day finds in its container."""
 
+import functools
 import os
 import platform
 import sys
@@ -41,7 +42,7 @@ def look_around(secret: str) -> tuple[Diagnosis, ...]:
 
 def roles_wait() -> RolesWait:
     """How long the identity of a new estate's clusters may take to have its roles; a node costs meanwhile."""
-    return RolesWait(_ROLES_WAIT_S, _LOOK_S, lambda line: sys.stderr.write(f"{line}\n"))
+    return RolesWait(_ROLES_WAIT_S, _LOOK_S, functools.partial(print, file=sys.stderr))
 
 
 def versions_diagnosis() -> Diagnosis:
