@@ -92,6 +92,13 @@ def test_rights_name_identities_groups_and_resources(records):
     assert not any(what.startswith("StorageAccount mriproddata") for _, _, what in rows)
 
 
+def test_the_studio_finds_accounts_by_private_endpoints_that_the_workspace_may_read(records):
+    rows = [tuple(row.values()) for row in plan_facts(records["private"], PRICES, 1.0)["rights"]]
+    read = {what for who, role, what in rows if who.startswith("Workspace") and role == "Reader"}
+    endpoints = ("data-blob", "runs-blob", "work-blob", "work-file")
+    assert read == {f"PrivateEndpoint mrikit-private-{name}" for name in endpoints}
+
+
 def test_ways_in_are_the_named_addresses_the_nodes_and_trusted_services(records):
     ways = {row["what"]: row["from"] for row in plan_facts(records["prod"], PRICES, 1.0)["ways_in"]}
     named = "203.0.113.0/24, 198.51.100.7, the nodes' subnet"
