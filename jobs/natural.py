@@ -103,13 +103,21 @@ def require_writable(out: Location) -> None:
     """
     if IMAGE not in os.environ or isinstance(out, BlobPath):
         return
-    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if _is_there(path))
     if os.access(there, os.W_OK | os.X_OK) or os.statvfs(there).f_flag & os.ST_RDONLY:
         return
     raise StorageError(
         f"{there} cannot be written by user {os.getuid()} of the container; run it as yourself: "
         f"{_docker_command('--user $(id -u):$(id -g) ')}"
     )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something is; below a folder that may not be entered nobody says so."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def say(line: str) -> None:
