@@ -110,6 +110,28 @@ def test_a_file_that_is_not_what_was_unpacked_is_not_copied(data, blob_container
     assert name not in {member.name for member in read_manifest(blob_container, ARCHIVE).done}
 
 
+@pytest.mark.parametrize("is_blob", [False, True])
+def test_a_member_that_did_not_come_is_found_by_a_check_and_brought_by_an_unpack(
+    data, tmp_path, blob_container, is_blob
+):
+    name, to = "knee/file0_003.h5", blob_container / "data" if is_blob else tmp_path / "copy"
+    (data / name).write_bytes(bytes(len(MEMBERS[name])))
+    refused(data, to)
+    findings = [finding for finding in check_folder(to, is_deep=False, num_workers=1).findings if name in finding.files]
+    assert [(finding.kind, finding.remedy.partition("`")[0]) for finding in findings] == [("refused", "give the ")]
+    result = unpack(FileSource(tmp_path / ARCHIVE), to, settings=UnpackSettings())
+    assert (result.is_ok, result.num_written, read_bytes(to / name)) == (True, 1, MEMBERS[name])
+
+
+def test_a_member_that_comes_later_is_not_missed_any_more(data, tmp_path):
+    name = "knee/file0_003.h5"
+    (data / name).write_bytes(bytes(len(MEMBERS[name])))
+    refused(data, tmp_path / "to")
+    (data / name).write_bytes(MEMBERS[name])
+    move(data, tmp_path / "to")
+    assert read_manifest(tmp_path / "to", ARCHIVE).is_ok
+
+
 def test_what_a_manifest_misses_is_said_and_the_rest_is_copied(data, tmp_path):
     (data / "knee/file0_001.h5").unlink()
     (data / "knee/file0_002.h5").write_bytes(b"short")

@@ -14,6 +14,7 @@ from mrikit.transfer.unpacking.manifest import (
     manifest_path,
     read_manifest_if_any,
 )
+from mrikit.transfer.unpacking.reasons import NOT_COPIED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,9 +54,10 @@ def read_set_manifests(folder: Location, names: Collection[str]) -> list[SetMani
 
 
 def carry_manifest(one: SetManifest, to: Location, written: Mapping[str, FileState]) -> None:
-    """Write the manifest beside the copy: the members that are there, and what was refused.
+    """Write the manifest beside the copy: the members that are there, and those that are not.
 
-    Members of the same archive that another copy brought stay in it.
+    Members of the same archive that another copy brought stay in it. One that did not come counts as refused: a check
+    names it, and an unpack there brings it.
 
     Args:
         one: The manifest of the original.
@@ -73,10 +75,17 @@ def carry_manifest(one: SetManifest, to: Location, written: Mapping[str, FileSta
     }
     there = read_manifest_if_any(folder, one.manifest.archive.name)
     others = [member for member in there.done if member.name not in members] if there else []
+    known = {*members, *(member.name for member in others)}
+    lost = [
+        replace(member, sha256=None, state="refused", reason=NOT_COPIED, file_version=None)
+        for member in one.manifest.done
+        if member.name not in known
+    ]
     # A copy that has the whole of an archive stays one, whatever part of it another folder has.
     is_whole = there is not None and there.archive.version == one.manifest.archive.version and there.is_ok
     archive = there.archive if there is not None and is_whole and others else one.manifest.archive
-    text = format_manifest(Manifest(archive=archive, members=(*members.values(), *others, *one.manifest.refused)))
+    everything = (*members.values(), *others, *lost, *one.manifest.refused)
+    text = format_manifest(Manifest(archive=archive, members=everything))
     path = manifest_path(folder, archive.name)
     if file_state(path) is None or read_bytes(path) != text:
         write_bytes(path, text)

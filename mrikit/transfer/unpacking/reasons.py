@@ -2,6 +2,7 @@
 
 MOVE_AWAY = "move it away to unpack this one"
 COPY_AGAIN = "delete the archive and copy it again"
+COPY_DATA_AGAIN = "give the `mrikit data copy` that brought the others again"
 
 OTHER_FILE = f"another file of {{}} bytes is there; {MOVE_AWAY}"
 OTHER_CONTENT = f"a file with another content is there; {MOVE_AWAY}"
@@ -12,6 +13,7 @@ TAKEN_BACK = f"removed again: the check of the part of the archive that it came 
 NOT_CONFIRMED = (
     f"the file that was there stays, but the check of the part of the archive that has it failed; {COPY_AGAIN}"
 )
+NOT_COPIED = f"it did not come with the others; {COPY_DATA_AGAIN}"
 
 
 def remedy_of(reason: str) -> str:
@@ -20,4 +22,6 @@ def remedy_of(reason: str) -> str:
         return "move what is there away, and unpack the archive again"
     if reason.endswith(COPY_AGAIN):
         return f"{COPY_AGAIN}, then unpack it"
+    if reason.endswith(COPY_DATA_AGAIN):
+        return COPY_DATA_AGAIN
     return "ask the publisher for an archive without them"
