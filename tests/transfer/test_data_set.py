@@ -196,6 +196,16 @@ def test_leftovers_and_notes_of_the_machine_are_no_data(data, tmp_path):
     assert {name for name in list_files(tmp_path / "to") if "/" not in name} == {"notes.txt"}
 
 
+@pytest.mark.parametrize(
+    ("truth", "lie"), [(f'"archive": "{ARCHIVE}"', '"archive": "../../b.tar"'), ('"sha256": "', '"sha256": 5, "x": "')]
+)
+def test_a_manifest_that_makes_no_sense_counts_as_none(data, tmp_path, truth, lie):
+    path = data / f".mrikit/{ARCHIVE}.jsonl"
+    path.write_text(path.read_text().replace(truth, lie))
+    assert len(move(data, tmp_path / "to/copy").copied) == len(MEMBERS) + 1
+    assert list(tmp_path.glob("to/copy/.mrikit/*.jsonl")) == list(tmp_path.glob("to/*.jsonl")) == []
+
+
 def test_two_parts_of_an_archive_become_one_whole(data, tmp_path):
     first = tmp_path / "first"
     shutil.copytree(data, first)

@@ -47,8 +47,10 @@ def read_set_manifests(folder: Location, names: Collection[str]) -> list[SetMani
         *above, last = name.split("/")
         if above[-1:] == [MANIFEST_FOLDER] and last.endswith(MANIFEST_SUFFIX):
             prefix = "".join(f"{part}/" for part in above[:-1])
-            manifest = read_manifest_if_any(below(folder, prefix), last.removesuffix(MANIFEST_SUFFIX))
-            if manifest is not None:
+            archive = last.removesuffix(MANIFEST_SUFFIX)
+            manifest = read_manifest_if_any(below(folder, prefix), archive)
+            # One that speaks of another archive would be written to another place.
+            if manifest is not None and manifest.archive.name == archive:
                 found.append(SetManifest(prefix=prefix, manifest=manifest))
     return found
 

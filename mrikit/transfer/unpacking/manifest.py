@@ -221,8 +221,8 @@ def _parse_line(line: bytes) -> ArchiveRecord | Member | None:
                 size_bytes=int(value["size_bytes"]),
                 version=str(value["version"]),
                 place=str(value["place"]),
-                sha256=value["sha256"],
-                published_sha256=value["published_sha256"],
+                sha256=_digest_or_none(value["sha256"]),
+                published_sha256=_digest_or_none(value["published_sha256"]),
                 checksum=_one_of(value["checksum"], get_args(ChecksumState)),
                 state=_one_of(value["state"], get_args(ArchiveState)),
                 where=value["where"],
@@ -231,7 +231,7 @@ def _parse_line(line: bytes) -> ArchiveRecord | Member | None:
         return Member(
             name=str(value["name"]),
             size_bytes=int(value["size_bytes"]),
-            sha256=value["sha256"],
+            sha256=_digest_or_none(value["sha256"]),
             state=_one_of(value["state"], get_args(MemberState)),
             reason=value["reason"],
             version=str(value["version"]),
@@ -240,6 +240,12 @@ def _parse_line(line: bytes) -> ArchiveRecord | Member | None:
             is_verified=bool(value["is_verified"]),
         )
     return None
+
+
+def _digest_or_none(value: Any) -> str | None:  # noqa: ANN401 - what JSON holds
+    if value is not None and not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _one_of(value: Any, known: tuple[Any, ...]) -> Any:  # noqa: ANN401 - a word of a Literal
