@@ -32,7 +32,8 @@ def copy_folder(source: Location, to: Location, *, is_dry_run: bool, is_json: bo
     if is_dry_run and is_json:
         typer.echo(json.dumps(_plan_facts(plan)))
     else:
-        for line in _plan_lines(plan):
+        # What is wrong with files a copy says as it goes.
+        for line in _plan_lines(plan) + (_fault_lines(plan) if is_dry_run else []):
             (results_console() if is_dry_run else messages).print(line)
     if is_dry_run:
         if plan.faults:
@@ -78,8 +79,12 @@ def _plan_lines(plan: "DataSetPlan") -> list[str]:
     lines = [f"copy: {amount}, from {plan.source} to {plan.to}; {known}"]
     if plan.unpacked:
         lines.append(f"left out: {counted(len(plan.unpacked), 'archive')}, because all that they hold is unpacked here")
+    return lines
+
+
+def _fault_lines(plan: "DataSetPlan") -> list[str]:
     named = list(plan.faults.items())[:_MOST_NAMED]
-    lines += [f"{name}: {reason}" for name, reason in named]
+    lines = [f"{name}: {reason}" for name, reason in named]
     if len(plan.faults) > len(named):
         lines.append(f"{len(plan.faults) - len(named)} more files are not as their manifest says")
     return lines

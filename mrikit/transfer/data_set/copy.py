@@ -57,7 +57,7 @@ def copy_data_set(
         on_failure: Called in the same way, with what is wrong with a file, on one line.
 
     Raises:
-        StorageError: The notes of the copy cannot be written.
+        StorageError: The target, or the notes of the copy, cannot be written.
     """
     result = DataSetResult(failed=dict(plan.faults))
     for name, reason in plan.faults.items():
@@ -95,6 +95,8 @@ class _Run:
     ) -> None:
         self._plan, self._result, self._on_bytes, self._on_failure = plan, result, on_bytes, on_failure
         self._journal = journal_of(plan.to)
+        if self._journal is not None and not all(one.is_there for one in plan.files):
+            self._journal.begin()
         self._lock, self._stop = threading.Lock(), threading.Event()
 
     def stop(self) -> None:

@@ -83,6 +83,19 @@ class Journal:
                 return Note(came_from=str(came_from), sha256=sha256)
         return None
 
+    def begin(self) -> None:
+        """Make the folder.
+
+        Raises:
+            StorageError: It cannot be made or written: that is said once, and not of each file.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab"):
+                pass
+        except OSError as error:
+            raise self._not_written(error) from error
+
     def add(self, name: str, written: FileState, note: Note) -> None:
         """A file is there.
 
@@ -91,11 +104,13 @@ class Journal:
         """
         line = json.dumps([name, written.size_bytes, written.version, note.came_from, note.sha256])
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:
                 file.write(f"\n{line}".encode())  # the line break first: it ends what a kill has torn
         except OSError as error:
-            raise StorageError(f"{self._path}: cannot be written: {error.strerror}; name another folder") from error
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._path}: cannot be written: {error.strerror}; name another folder")
 
 
 def find_note(name: str, state: FileState, journal: Journal | None) -> Note | None:

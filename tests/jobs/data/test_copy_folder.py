@@ -68,6 +68,20 @@ def test_a_file_that_fails_is_told_and_the_exit_code_says_so(data, tmp_path):
     assert result.stdout.splitlines()[-1] == "1 file failed; the same command tries them again"
 
 
+def test_a_file_that_is_not_there_any_more_is_told_once(data, tmp_path):
+    (data / "multicoil_val/file0_000.h5").unlink()
+    result = run(data, "--to", tmp_path / "to", exit_code=1)
+    assert result.stderr.count("multicoil_val/file0_000.h5: ") == 1
+
+
+def test_a_target_that_cannot_be_written_is_told_once(data, tmp_path):
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to/.mrikit").write_text("a file, where a folder has to be")
+    error = run(data, "--to", tmp_path / "to", exit_code=1).exception
+    assert isinstance(error, StorageError)
+    assert str(error).endswith("/.mrikit/data-copy.journal: cannot be written: File exists; name another folder")
+
+
 @pytest.mark.parametrize(
     "option",
     ["--only=knee", "--engine=stream", "--no-keep-archives", "--volumes=1", "--max-rate=1MB/s", "--connections=2"],
