@@ -1,6 +1,7 @@
 """rapidgzip beside the decoder that everybody has: the same members, digests and states."""
 
 import gzip
+import os
 
 import pytest
 from transfer.archives import files_in, random_members, sha256, tar_of, unpack_bytes
@@ -49,3 +50,10 @@ def test_a_whole_archive_is_not_decoded_twice(tmp_path, monkeypatch):
     monkeypatch.setattr(ParallelGzip, "_go_on_sequentially", lambda _self: pytest.fail("decoded again"))
     assert unpack_bytes(WHOLE, tmp_path, "a.tar.gz").is_ok
     assert files_in(tmp_path / "out") == MEMBERS
+
+
+def test_an_archive_in_a_folder_whose_name_is_no_utf8_is_unpacked(tmp_path):
+    folder = tmp_path / os.fsdecode(b"knee\xff")
+    folder.mkdir()
+    assert unpack_bytes(WHOLE, folder, "a.tar.gz").is_ok
+    assert files_in(folder / "out") == MEMBERS

@@ -19,6 +19,7 @@ from mrikit.transfer.source import ByteSource, FileSource
 from mrikit.transfer.unpacking.pieces import Pieces, RawPieces
 from mrikit.transfer.unpacking.sequential import Piece, Trailer
 from mrikit.transfer.unpacking.xz_blocks import PIECE_BYTES
+from mrikit.words import in_unicode
 
 _WORKER_BYTES = 2**26
 """What a thread of rapidgzip takes, for compressed and decoded chunks that it reads ahead."""
@@ -31,9 +32,11 @@ class _Decoder(Protocol):
 
 
 def can_decode(source: ByteSource) -> bool:
-    """Whether rapidgzip is there, and the file on a disk of this machine."""
-    is_local = isinstance(source, FileSource) and isinstance(source.path, Path)
-    return is_local and importlib.util.find_spec("rapidgzip") is not None
+    """Whether rapidgzip is there, and the file on a disk of this machine, by a name in UTF-8, as rapidgzip wants it."""
+    if not isinstance(source, FileSource) or not isinstance(source.path, Path):
+        return False
+    is_unicode = in_unicode(str(source.path)) == str(source.path)
+    return is_unicode and importlib.util.find_spec("rapidgzip") is not None
 
 
 class ParallelGzip:
