@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mrikit.errors import JobError
+from mrikit.errors import JobError, StorageError
 from mrikit.launching.backends import open_backend
 from mrikit.launching.job import GOING_ON, SUCCEEDED, UNKNOWN, JobStatus
 from mrikit.launching.options import Chosen
@@ -53,7 +53,7 @@ def copy_elsewhere(
     Raises:
         ConfigError: It makes no sense there, or all links have expired.
         JobError: It failed, was cancelled, or cannot be asked for.
-        StorageError: The vault refuses.
+        StorageError: The vault refuses, perhaps only to delete them.
     """
     address = secret_address(copy)
     words, written = ("data", "copy", str(address), *copy.options), list[bool]()
@@ -66,7 +66,7 @@ def copy_elsewhere(
         ((spec, _),) = submit_command(words, {"to": copy.to}, chosen, prepare=write)
     except BaseException:
         if written:
-            delete_links(address)
+            _tidy(address, say)
         raise
     if chosen.dry_run:
         return None
@@ -76,13 +76,27 @@ def copy_elsewhere(
     except BaseException:
         say(f"job {spec.name} goes on; the same command follows it, and deletes its links from the vault at the end")
         raise
-    delete_links(address)
     if status.state != SUCCEEDED:
+        _tidy(address, say)
         raise JobError(
             f"job {spec.name} {status.state}: {status.message or 'nobody says why'}; `mrikit jobs logs {spec.name}` "
             f"tells more, and the same command starts it again, which goes on at the block where it stopped"
         )
+    try:
+        delete_links(address)
+    except StorageError as error:
+        raise StorageError(
+            f"job {spec.name} succeeded, but its links stay in the vault; the same command deletes them: {error}"
+        ) from error
     return record
+
+
+def _tidy(address: SecretAddress, say: Callable[[str], None]) -> None:
+    """Delete links after a failure, which is what has to be told in the end."""
+    try:
+        delete_links(address)
+    except StorageError as error:
+        say(f"the links stay in the vault until the same command is given again: {error}")
 
 
 def secret_address(copy: CopyJob) -> SecretAddress:

@@ -7,6 +7,7 @@ long as the vault keeps deleted ones, and has to be recovered before it is writt
 (https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview).
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def find_address(text: str) -> SecretAddress | None:
 
 
 def put_links(address: SecretAddress, archives: Sequence[MailArchive]) -> None:
-    """Write links; those that are there are replaced.
+    """Write links, all or none; those that are there are replaced.
 
     Raises:
         ConfigError: The Azure packages are not installed, or no link is valid any more.
@@ -73,12 +74,20 @@ def put_links(address: SecretAddress, archives: Sequence[MailArchive]) -> None:
         "content_type": "application/json",
         "tags": {_PARTS: str(len(parts)), "mrikit": "links of a mail"},
     }
-    for number, text in reversed(list(enumerate(parts, 1))):  # the first, which tells of the others, is last
-        name = _part_name(address.name, number)
-        write = partial(client.set_secret, name, text, **facts)
-        if _ask(address, write, _WRITE, absent=_CONFLICT) is None:  # a deleted one has this name
-            _ask(address, partial(_wait, client.begin_recover_deleted_secret, name), _WRITE)
-            _ask(address, write, _WRITE)
+    written: list[str] = []
+    try:
+        for number, text in reversed(list(enumerate(parts, 1))):  # the first, which tells of the others, is last
+            name = _part_name(address.name, number)
+            written.append(name)  # before: an answer may be lost
+            write = partial(client.set_secret, name, text, **facts)
+            if _ask(address, write, _WRITE, absent=_CONFLICT) is None:  # a deleted one has this name
+                _ask(address, partial(_wait, client.begin_recover_deleted_secret, name), _WRITE)
+                _ask(address, write, _WRITE)
+    except BaseException:
+        for name in written:  # nobody would find them without the first
+            with contextlib.suppress(MrikitError):
+                _ask(address, partial(_wait, client.begin_delete_secret, name), _WRITE)
+        raise
 
 
 def take_links(address: SecretAddress) -> list[MailArchive]:

@@ -71,6 +71,21 @@ def test_many_links_take_several_secrets_below_the_limit(vault, address):
     assert vault.secrets == {}
 
 
+def test_links_that_do_not_all_get_in_are_taken_out_again(vault, address):
+    answer, puts = vault._server.answer, []
+
+    def refuse_the_last(method, path, headers, body):
+        if method == "PUT" and "Authorization" in headers:
+            puts.append(path)
+            if len(puts) == 3:
+                vault.refuses["PUT"] = [(403, "Forbidden")]
+        return answer(method, path, headers, body)
+
+    vault._server.answer = refuse_the_last
+    assert "access was refused" in failure(lambda: put_links(address, archives(35, padding=1500)))
+    assert (len(puts), vault.secrets, len(vault.deleted)) == (3, {}, 2)
+
+
 def test_deleted_links_are_written_again(vault, address):
     put_links(address, archives(1))
     delete_links(address)

@@ -244,6 +244,20 @@ def test_links_of_a_job_that_is_not_taken_are_deleted(backend, vault, server, bl
     assert vault.secrets == {}
 
 
+@pytest.mark.parametrize("end", ["failed", "succeeded"])
+def test_a_vault_that_keeps_the_links_hides_no_end_of_the_job(backend, vault, server, blob_container, tmp_path, end):
+    backend.ends, vault.refuses["DELETE"] = [end], [(403, "Forbidden")]
+    result = call(tmp_path, blob_container / "raw")
+    if end == "failed":
+        assert isinstance(result.exception, JobError)
+        assert "the links stay in the vault until the same command is given again: Key Vault" in result.stderr
+        return
+    assert isinstance(result.exception, StorageError)
+    assert " succeeded, but its links stay in the vault; the same command deletes them: " in str(result.exception)
+    assert call(tmp_path, blob_container / "raw").exit_code == 0
+    assert vault.secrets == {}
+
+
 def test_a_vault_that_refuses_submits_nothing(backend, vault, server, blob_container, tmp_path):
     vault.refuses["PUT"] = [(403, "Forbidden")]
     result = call(tmp_path, blob_container / "raw")
