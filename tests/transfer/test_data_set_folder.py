@@ -76,3 +76,9 @@ def test_what_lies_in_the_new_place_in_blob_is_no_old_one(tmp_path, blob_contain
     (tmp_path / KNEE).write_bytes(tar_of(random_members([10, 20])))
     unpack(FileSource(tmp_path / KNEE), blob_container / "to/knee_multicoil", settings=UnpackSettings())
     assert in_old_place(blob_container / "to", [KNEE]) == set()
+
+
+def test_members_that_lie_in_a_folder_of_another_name_are_no_old_place(tmp_path, blob_container):
+    (tmp_path / KNEE).write_bytes(tar_of(random_members([10, 20], folder="multicoil_val")))
+    unpack(FileSource(tmp_path / KNEE), blob_container / "to/mine", settings=UnpackSettings())
+    assert member_folders(blob_container / "to", [KNEE]) == {KNEE: "knee_multicoil"}

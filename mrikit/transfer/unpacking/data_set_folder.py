@@ -5,7 +5,8 @@ from urllib.parse import quote
 
 from mrikit.storage import BlobPath, Location, file_state, list_files
 from mrikit.transfer.catalogue import load_catalogue
-from mrikit.transfer.unpacking.manifest import manifest_path
+from mrikit.transfer.places import MANIFEST_FOLDER
+from mrikit.transfer.unpacking.manifest import MANIFEST_SUFFIX, manifest_path
 
 
 def member_folders(to: Location, archives: Collection[str]) -> dict[str, str]:
@@ -38,8 +39,11 @@ def in_old_place(to: Location, archives: Collection[str]) -> set[str]:
     return {
         name
         for name, folder in moved.items()
-        if any(archive == quote(name) and first != folder for archive, first in origins)
-        or str(manifest_path(to, name)).removeprefix(f"{to}/") in there
+        if _manifest(name) in there
+        or any(
+            archive == quote(name) and first != folder and f"{first}/{_manifest(name)}" not in there
+            for archive, first in origins
+        )
     }
 
 
@@ -59,6 +63,11 @@ def notes_on_old_places(to: Location, archives: Collection[str]) -> list[str]:
 def below(to: Location, folder: str) -> Location:
     """A folder below another; empty for that itself."""
     return to / folder if folder else to
+
+
+def _manifest(archive: str) -> str:
+    """Of an archive, below the folder of its members."""
+    return f"{MANIFEST_FOLDER}/{archive}{MANIFEST_SUFFIX}"
 
 
 def _data_set(to: Location, archive: str) -> str:
