@@ -206,6 +206,13 @@ def test_a_manifest_that_makes_no_sense_counts_as_none(data, tmp_path, truth, li
     assert list(tmp_path.glob("to/copy/.mrikit/*.jsonl")) == list(tmp_path.glob("to/*.jsonl")) == []
 
 
+def test_a_link_that_leads_nowhere_is_said(data, tmp_path):
+    (data / "multicoil_train").symlink_to(tmp_path / "not mounted")
+    (data / "linked").symlink_to(data / "knee")
+    assert refused(data, tmp_path / "to") == {"multicoil_train": "a link that leads nowhere; mend or delete it"}
+    assert (tmp_path / "to/linked/file0_003.h5").read_bytes() == MEMBERS["knee/file0_003.h5"]
+
+
 def test_two_parts_of_an_archive_become_one_whole(data, tmp_path):
     first = tmp_path / "first"
     shutil.copytree(data, first)

@@ -1,5 +1,6 @@
 """What a copy of a data set will do."""
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -97,11 +98,12 @@ def plan_data_set(source: Location, to: Location) -> DataSetPlan:
     manifests = read_set_manifests(source, names)
     unpacked = _unpacked(names, manifests)
     wanted = {name: state for name, state in names.items() if _is_data(name) and name not in unpacked}
-    if not wanted:
+    dead = _dead_links(source)
+    if not wanted and not dead:
         raise DataError(f"{source}: no file of data is there; name the folder or az:// prefix of a data set")
     members = {name: (one.manifest.archive.name, member) for one in manifests for name, member in one.members.items()}
     there, journal = list_files(to), journal_of(to)
-    faults, files = _faults(wanted, members), []
+    faults, files = _faults(wanted, members) | dict.fromkeys(dead, "a link that leads nowhere; mend or delete it"), []
     for name, state in wanted.items():
         if not _may_be_written(name):
             faults[name] = "its name leads out of the folder; rename it"
@@ -160,6 +162,16 @@ def _faults(wanted: Mapping[str, FileState], members: Mapping[str, tuple[str, Me
         elif state.size_bytes != member.size_bytes:
             found[name] = f"{state.size_bytes} bytes, but {archive} has it with {member.size_bytes}; unpack that again"
     return found
+
+
+def _dead_links(folder: Location) -> list[str]:
+    """Links to files or folders that are not there, which no list of files has; a disk may not be mounted."""
+    if isinstance(folder, BlobPath):
+        return []
+    walk = os.walk(folder, followlinks=True)
+    paths = (Path(place, name) for place, _, names in walk for name in names)
+    names = (path.relative_to(folder).as_posix() for path in paths if path.is_symlink() and not path.exists())
+    return sorted(name for name in names if _is_data(name))
 
 
 def _is_data(name: str) -> bool:
