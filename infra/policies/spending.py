@@ -61,6 +61,8 @@ def a_spent_budget_stops_every_cluster(estate: Estate) -> Iterator[str]:
             yield f"{group.name}: the budget does not start it at 100 % of what is spent"
     for workflow in estate.of("logic:Workflow"):
         yield from expect(workflow, "identity.type", "SystemAssigned")
+        if workflow.inputs["definition"] == UNKNOWN:  # the first preview knows no id of the workspace that is in it
+            continue
         actions = [one["inputs"] for one in workflow.inputs["definition"]["actions"].values()]
         stopped = {
             str(one.get("uri")).partition("?")[0].removeprefix("https://management.azure.com")

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from infra.budget import BudgetArgs, budget_mark
+from infra.policies.resources import UNKNOWN
 from infra.policies.secrecy import nothing_is_secret
 from infra.policies.spending import a_spent_budget_stops_every_cluster
 
@@ -89,6 +90,11 @@ def test_the_address_of_the_workflow_is_marked_as_secret_and_not_in_the_record(r
 )
 def test_a_stop_that_would_not_stop_is_noticed(records, kind, path, value, line):
     assert line in list(a_spent_budget_stops_every_cluster(altered(records["managed"], kind, path, value)))
+
+
+def test_a_first_preview_that_does_not_know_the_workflow_yet_breaks_nothing(records):
+    new = altered(records["managed"], WORKFLOW, "definition", UNKNOWN)
+    assert list(a_spent_budget_stops_every_cluster(new)) == []
 
 
 def test_a_budget_that_starts_nothing_is_noticed(records):
