@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from policies.resources import UNKNOWN, Estate, Resource
 from policies.rules import RULES, Rule
+from policies.secrecy import hide_marked
 
 _PREFIX = "azure-native:"
 _STACK = "pulumi:pulumi:Stack"
@@ -43,12 +44,13 @@ class Declared:
         )
 
     def _resource(self, one: policy.PolicyResource) -> Resource:
+        kind = one.resource_type.removeprefix(_PREFIX)
         return Resource(
-            type=one.resource_type.removeprefix(_PREFIX),
+            type=kind,
             name=one.name,
             urn=one.urn,
             id=UNKNOWN,
-            inputs={**self._inputs[one.urn], **self._names(one)},
+            inputs=hide_marked(kind, {**self._inputs[one.urn], **self._names(one)}),
             dependencies=tuple(other.urn for other in one.dependencies),
             protect=one.opts.protect,
             has_secrets=False,  # the engine takes the marks away

@@ -1,7 +1,8 @@
 """Secrets: there are none, but one that is marked."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from .resources import Estate, texts
 
@@ -13,6 +14,15 @@ _SECRET_KEY = re.compile(
 )
 _MARKED = "monitor:ActionGroup"
 """The one type with a secret: the address by which it calls a workflow is a key to that."""
+_RECEIVERS, _ADDRESS, _HIDDEN = "logicAppReceivers", "callbackUrl", "(secret)"
+
+
+def hide_marked(kind: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs as a plan shows them, where an engine shows what is marked as secret without its mark."""
+    if kind != _MARKED:
+        return dict(inputs)
+    receivers = [{**one, _ADDRESS: _HIDDEN} for one in inputs.get(_RECEIVERS) or []]
+    return {**inputs, _RECEIVERS: receivers}
 
 
 def nothing_is_secret(estate: Estate) -> Iterator[str]:

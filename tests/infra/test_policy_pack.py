@@ -24,6 +24,15 @@ def test_the_estate_breaks_no_policy_before_it_is_made_nor_after(made, estate, p
     assert estate.check(policies_python).broken == []
 
 
+def test_the_signed_address_of_what_stops_clusters_breaks_no_policy_once_it_is_known(estate, policies_python):
+    """The engine shows secrets to policies without their marks."""
+    estate.set(stopAtBudget=True)
+    assert estate.check(policies_python).broken == []
+    assert estate.up().error == ""
+    again = estate.check(policies_python)
+    assert (again.broken, again.error) == ([], "")
+
+
 @pytest.mark.parametrize("policy", EDITS)
 def test_a_preview_reports_what_is_not_safe(estate, policies_python, tmp_path, policy):
     file, before, after = EDITS[policy]

@@ -6,7 +6,7 @@ import pytest
 
 from infra.budget import BudgetArgs, budget_mark
 from infra.policies.resources import UNKNOWN
-from infra.policies.secrecy import nothing_is_secret
+from infra.policies.secrecy import hide_marked, nothing_is_secret
 from infra.policies.spending import a_spent_budget_stops_every_cluster
 
 from .altered import altered, loosened
@@ -77,6 +77,14 @@ def test_the_address_of_the_workflow_is_marked_as_secret_and_not_in_the_record(r
     leaked = altered(record, GROUP, "logicAppReceivers.0.callbackUrl", "https://prod.logic.azure.com/spent?sig=made-up")
     assert list(nothing_is_secret(leaked)) == ["budget-is-spent: logicAppReceivers[0].callbackUrl looks like a secret"]
     assert list(nothing_is_secret(loosened(record, WORKFLOW, has_secrets=True)))
+
+
+def test_an_engine_that_shows_the_address_without_its_mark_is_told_from_a_leak(records):
+    (group,) = records["managed"].of(GROUP)
+    signed = {"name": "stop-clusters", "callbackUrl": "https://prod.logic.azure.com/spent?sig=made-up"}
+    shown = {**group.inputs, "logicAppReceivers": [signed]}
+    assert hide_marked(GROUP, shown)["logicAppReceivers"] == [{"name": "stop-clusters", "callbackUrl": "(secret)"}]
+    assert hide_marked(WORKFLOW, shown) == shown
 
 
 @pytest.mark.parametrize(
