@@ -1,5 +1,6 @@
 """`mrikit doctor --run`: every way of the linked estate, tried once."""
 
+import contextlib
 import datetime as dt
 import json
 from collections import Counter
@@ -59,10 +60,12 @@ def try_linked_estate(
         return
     began_at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     outcomes = []
-    for outcome in try_estate(day, Arm(), _start, lambda line: typer.echo(line, err=True)):
-        outcomes.append(outcome)
-        if not is_json:
-            typer.echo("\n".join(in_lines(outcome, _NAMES_WIDTH)))
+    # Closed at once, also where Ctrl-C comes between two steps: what was made is deleted then.
+    with contextlib.closing(try_estate(day, Arm(), _start, lambda line: typer.echo(line, err=True))) as tried:
+        for outcome in tried:
+            outcomes.append(outcome)
+            if not is_json:
+                typer.echo("\n".join(in_lines(outcome, _NAMES_WIDTH)))
     whole = Report(estate=estate, began_at=began_at, diagnoses=found.diagnoses, outcomes=tuple(outcomes))
     if report is not None:
         write_report(whole, report)

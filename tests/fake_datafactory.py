@@ -188,6 +188,11 @@ class FakeDataFactory:
             self.delivers(run.parameters)
         return 200, {}, self._tell(run)
 
+    def _cancel_run(self, parts, _body):
+        run = self.runs[parts[1]]
+        run.script = [*run.script[: run.position + 1], Step("Canceling"), Step("Cancelled")]
+        return 200, {}, {}
+
     def _query_activities(self, parts, body):
         _require_window(body)
         activities = self.runs[parts[1]].step.activities
@@ -240,6 +245,8 @@ def _operation(path):
     rest = _FACTORY.fullmatch(urllib.parse.unquote(urllib.parse.urlsplit(path).path))["rest"].split("/")
     if rest == ["queryPipelineRuns"]:
         return "query_runs"
+    if rest[0] == "pipelineruns" and rest[-1] == "cancel":
+        return "cancel_run"
     kinds = {("pipelines", 2): "get_pipeline", ("pipelines", 3): "create_run", ("pipelineruns", 2): "get_run"}
     return kinds.get((rest[0], len(rest)), "query_activities")
 

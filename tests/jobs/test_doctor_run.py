@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fake_datafactory import failing
+from fake_datafactory import Step, failing, going_well
 from fake_vault import vault_for
 from first_day import CLUSTERS, CONTAINERS, World
 from typer.testing import CliRunner
@@ -11,12 +11,16 @@ from typer.testing import CliRunner
 import mrikit.estate.container as own_container
 from mrikit.commands import doctor_run
 from mrikit.commands.app import app
+from mrikit.errors import StorageError
 from mrikit.estate.arm import Arm
+from mrikit.estate.first_day import report as own_report
+from mrikit.estate.first_day import secret as own_secret
 from mrikit.estate.first_day.first_day import try_estate
 from mrikit.runs.transport import Fabric
 from mrikit.storage import blob
 from mrikit.storage.blob import container_client
 from mrikit.storage.estate import require_estate
+from mrikit.transfer.vault import put_links
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "localhost"])
 
@@ -314,6 +318,59 @@ def test_a_job_that_is_interrupted_is_ended_and_leaves_nothing(world):
         try_all(world, say=interrupt)
     assert no_traces(world)
     assert [job["properties"]["status"] for job in world.azureml.jobs.values()] == ["Canceled"]
+
+
+def test_what_is_interrupted_between_two_steps_leaves_no_job(world, monkeypatch):
+    world.azureml.starts = lambda name, body: None
+    in_lines = own_report.in_lines
+
+    def interrupt(outcome, width):
+        if outcome.name == "submission to cpu":
+            raise KeyboardInterrupt
+        return in_lines(outcome, width)
+
+    monkeypatch.setattr(own_report, "in_lines", interrupt)
+    assert run(world).exit_code == 130
+    assert no_traces(world)
+    assert [job["properties"]["status"] for job in world.azureml.jobs.values()] == ["Canceled"]
+
+
+def test_a_copy_that_is_interrupted_ends_its_run_before_it_writes(world, tmp_path):
+    world.factory.script = [Step("Queued"), *going_well(1000)]
+
+    def interrupt(line):
+        if "Queued" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        try_all(world, say=interrupt)
+    assert no_traces(world)
+    assert [one.step.status for one in world.factory.runs.values()] == ["Cancelled"]
+    assert list((tmp_path / "cache" / "datafactory").glob("*.json")) == []
+
+
+def test_a_run_that_does_not_end_is_told_and_everything_else_is_deleted(world):
+    world.factory.script = [Step("Queued")]
+    world.factory.faults["cancel_run"] += [(200, {}, {})]
+
+    def interrupt(line):
+        if "Queued" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(StorageError, match=r"not deleted: az://raw/mrikit-doctor-\w+\.bin \(run run-0001 was cancelled"):
+        try_all(world, say=interrupt)
+    assert no_traces(world)
+
+
+def test_a_secret_that_is_interrupted_while_it_is_written_is_deleted(world, monkeypatch):
+    def interrupt(*given):
+        put_links(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(own_secret, "put_links", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        try_all(world)
+    assert no_traces(world)
 
 
 def test_what_readers_alone_may_ask_is_no_failure(world):

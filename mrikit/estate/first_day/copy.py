@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from mrikit.errors import ConfigError, TransferError
+from mrikit.errors import ConfigError, MrikitError, TransferError
 from mrikit.estate.first_day.tidy import Tidy
 from mrikit.storage import BlobPath, remove
 from mrikit.storage.estate import Estate
-from mrikit.transfer.datafactory import DataFactorySettings, copy_archives
+from mrikit.transfer.datafactory import DataFactorySettings, copy_archives, stop_copy
 from mrikit.transfer.link import Link
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent
@@ -31,7 +31,7 @@ class CopyTrip:
         estate: Names the factory.
         source: A file that anybody may read.
         nonce: Part of the blob's name.
-        tidy: Deletes the blob at the end.
+        tidy: Ends the run and deletes the blob at the end.
         settings: How the run is followed.
         say: Called with what happens.
     """
@@ -50,6 +50,7 @@ class CopyTrip:
         container = _CONTAINER if _CONTAINER in estate.containers else estate.containers[0]
         self._to = BlobPath(container)
         self._told_bytes = 0
+        self._may_go_on = False
 
     def act(self) -> str:
         """Have it copied.
@@ -59,10 +60,16 @@ class CopyTrip:
         """
         blob = self._to / self._archive.name
         self._told_bytes = 0
-        self._tidy.add(str(blob), lambda: remove(blob))
-        (result,) = copy_archives(
-            [self._archive], self._to, estate=self._estate, settings=self._settings, on_event=self._hear
-        )
+        self._tidy.add(str(blob), lambda: self._undo(blob))
+        self._may_go_on = True  # also after Ctrl-C: runs belong to the factory
+        try:
+            (result,) = copy_archives(
+                [self._archive], self._to, estate=self._estate, settings=self._settings, on_event=self._hear
+            )
+        except MrikitError:  # before a run
+            self._may_go_on = False
+            raise
+        self._may_go_on = not result.is_ok
         if not result.is_ok:
             raise TransferError(result.message)
         return f"{in_bytes(result.size_bytes)} from {self._archive.link.host} to {blob}"
@@ -76,6 +83,14 @@ class CopyTrip:
         if not self._told_bytes:
             raise TransferError("the run succeeded, and told of no byte that it read or wrote")
         return f"the run told of {in_bytes(self._told_bytes)}"
+
+    def _undo(self, blob: BlobPath) -> None:
+        """A run that goes on would write the blob again."""
+        try:
+            if self._may_go_on:
+                stop_copy(self._archive, self._to, estate=self._estate, settings=self._settings)
+        finally:
+            remove(blob)
 
     def _hear(self, event: CopyEvent) -> None:
         if event.kind == "moved":

@@ -1,7 +1,7 @@
 """Every way of an estate, tried once."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 from mrikit.estate.arm import Arm
@@ -41,7 +41,9 @@ class FirstDay:
     """How the copy is followed."""
 
 
-def try_estate(day: FirstDay, arm: Arm, start: StartJob, say: Callable[[str], None]) -> Iterator[Outcome]:
+def try_estate(
+    day: FirstDay, arm: Arm, start: StartJob, say: Callable[[str], None]
+) -> Generator[Outcome, None, None]:
     """Try everything, in order; nothing is left behind, also where it is interrupted.
 
     Args:

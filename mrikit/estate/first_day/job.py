@@ -93,6 +93,7 @@ class JobTrip:
         words = ["doctor", "--container", "--out", str(self._blob)]
         words += ["--secret", str(self._secret.address)] if self._secret.digest else []
         self._job = self._start(self._name, words, self._blob, self.cluster, self._has_gpu)
+        self._tidy.add(f"job {self._name}", self._job.cancel)
         self._tidy.add(str(self._blob), lambda: remove(self._blob))
         return f"{self._name} on cluster {self.cluster.name}"
 
@@ -103,7 +104,6 @@ class JobTrip:
             JobError: It fails, or takes too long.
         """
         assert self._job is not None
-        self._tidy.add(f"job {self._name}", self._job.cancel)
         began_s, said = time.monotonic(), ""
         while True:
             state, message = self._job.state()

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 
-from mrikit.errors import StorageError
+from mrikit.errors import MrikitError, StorageError
 from mrikit.estate.first_day.tidy import Tidy
 from mrikit.storage.estate import Estate
 from mrikit.transfer.link import Link
@@ -33,8 +33,12 @@ class SecretTrip:
         """
         name = f"{secrets.token_hex(8)}.bin"
         link = MailArchive(link=Link(f"https://doctor.invalid/{name}"), name=name)
-        put_links(self.address, [link])
         self._tidy.add(str(self.address), lambda: delete_links(self.address))
+        try:
+            put_links(self.address, [link])
+        except MrikitError:  # refused: there is nothing to delete, and no right to
+            self._tidy.forget(str(self.address))
+            raise
         if take_links(self.address) != [link]:
             raise StorageError(f"{self.address}: another link came back than was written")
         self.digest = digest_of(link)

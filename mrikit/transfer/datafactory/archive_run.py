@@ -174,7 +174,7 @@ class FactoryCopy:
             run = self._factory.run(record.run_id)
             if run is not None and (run.is_going_on or (run.status == "Succeeded" and self._task.has_more_to_do)):
                 return run
-        mine = [run for run in self._factory.runs_going_on(self._task.pipeline) if _writes(run, self._task.identity)]
+        mine = [run for run in self._factory.runs_going_on(self._task.pipeline) if writes(run, self._task.identity)]
         return mine[-1] if mine else None
 
     def _ask(self) -> CopyResult | None:
@@ -274,7 +274,8 @@ def source_size_bytes(archive: MailArchive) -> int:
         source.close()
 
 
-def _writes(run: RunState, wanted: Mapping[str, str]) -> bool:
+def writes(run: RunState, wanted: Mapping[str, str]) -> bool:
+    """Whether a run writes what these parameters name."""
     return all((run.parameters.get(key) or "") == value for key, value in wanted.items())
 
 

@@ -29,8 +29,9 @@ from mrikit.errors import ConfigError, StorageError, TransferError
 from mrikit.storage import BlobPath
 from mrikit.storage.blob import blob_endpoint
 from mrikit.storage.estate import Estate, require_estate
-from mrikit.transfer.datafactory.archive_run import ArchiveAction, FactoryCopy
+from mrikit.transfer.datafactory.archive_run import ArchiveAction, FactoryCopy, writes
 from mrikit.transfer.datafactory.client import Factory
+from mrikit.transfer.datafactory.record import RunRecordFile
 from mrikit.transfer.datafactory.tasks import make_tasks
 from mrikit.transfer.mail import MailArchive
 from mrikit.transfer.results import CopyEvent, CopyResult, OnEvent
@@ -46,6 +47,8 @@ PARAMETERS = {
 """Name and type of each parameter of the copy pipeline."""
 UNPACK_PARAMETERS = {name: kind for name, kind in PARAMETERS.items() if name != "fileName"} | {"format": "String"}
 """The same of the pipeline that unpacks."""
+_LOOKS_AT_END = 12
+"""At a run that was cancelled, until it is over."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +149,35 @@ def plan_copies(
     """
     settings, estate = settings or DataFactorySettings(), estate or require_estate()
     return [_look(copy) for copy in _prepare(archives, to, estate, settings, lambda _event: None, {})]
+
+
+def stop_copy(archive: MailArchive, to: BlobPath, *, estate: Estate, settings: DataFactorySettings) -> None:
+    """End the runs that copy an archive into a prefix, and wait until they are over; none is fine.
+
+    Raises:
+        ConfigError: Nobody is logged in, or may end runs.
+        TransferError: The control plane cannot be reached, or a run does not end.
+    """
+    factory = Factory(estate, retry_wait_s=settings.retry_wait_s)
+    (task,) = make_tasks([archive], to, estate, unpacks=False)
+    record = RunRecordFile(estate, task.target)
+    noted = record.read()
+    ids = [noted.run_id] if noted and noted.run_id else []
+    ids += [run.run_id for run in factory.runs_going_on(task.pipeline) if writes(run, task.identity)]
+    for run_id in dict.fromkeys(ids):
+        _end(factory, run_id, settings.interval_s)
+    record.forget()
+
+
+def _end(factory: Factory, run_id: str, interval_s: float) -> None:
+    for number in range(_LOOKS_AT_END):
+        run = factory.run(run_id)
+        if run is None or not run.is_going_on:
+            return
+        if number == 0:
+            factory.cancel(run_id)
+        time.sleep(interval_s)
+    raise TransferError(f"run {run_id} was cancelled in Data Factory, and still goes on")
 
 
 def _look(copy: FactoryCopy) -> ArchiveAction:
