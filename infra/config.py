@@ -91,8 +91,13 @@ class Settings(_Model):
     def _sense(self) -> "Settings":
         """What several keys say together."""
         require(
-            self.is_private == bool(self.subnet_id),
-            f"subnetId: a subnet of yours goes with network private, and with nothing else; network is {self.network}",
+            self.subnet_id or not self.is_private,
+            "subnetId: missing; network private takes a subnet of yours, as `az network vnet subnet show --query id` "
+            "prints it",
+        )
+        require(
+            self.is_private or not self.subnet_id,
+            f"subnetId: a subnet of yours goes with network private alone; found network {self.network}",
         )
         require(not (self.is_private and self.allowed_ips), "allowedIps: nothing is public with subnetId; keep one")
         require(

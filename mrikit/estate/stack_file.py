@@ -70,7 +70,7 @@ def _load(file: Path, hint: str) -> Mapping[str, Any]:
         found = yaml.safe_load(file.read_text())
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; {hint}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # also of bytes that are no text, and of days that are none
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: not a YAML file ({reason})") from error
     if not isinstance(found, Mapping):

@@ -110,8 +110,8 @@ def test_the_one_key_without_a_default_says_how_to_set_it():
         ({"teamGroupId": "mri"}, "teamGroupId: a GUID"),
         ({"storageSku": "Premium_GRS"}, "storageSku: one of Standard_LRS, .*, Premium_ZRS; found 'Premium_GRS'"),
         ({"network": "open"}, "network: one of public, private, managed; found 'open'"),
-        ({"network": "private"}, "subnetId: a subnet of yours goes with network private, .*; network is private"),
-        ({"network": "managed", "subnetId": SUBNET}, "subnetId: .*; network is managed"),
+        ({"network": "private"}, "subnetId: missing; network private takes a subnet of yours, as `az .*` prints it"),
+        ({"network": "managed", "subnetId": SUBNET}, "subnetId: .* goes with network private alone; found .* managed"),
         (
             {"registryTier": "Standard", "network": "managed"},
             "registryTier: only Premium has private endpoints, which network managed needs; found 'Standard'",

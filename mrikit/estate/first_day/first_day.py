@@ -41,9 +41,7 @@ class FirstDay:
     """How the copy is followed."""
 
 
-def try_estate(
-    day: FirstDay, arm: Arm, start: StartJob, say: Callable[[str], None]
-) -> Generator[Outcome, None, None]:
+def try_estate(day: FirstDay, arm: Arm, start: StartJob, say: Callable[[str], None]) -> Generator[Outcome, None, None]:
     """Try everything, in order; nothing is left behind, also where it is interrupted.
 
     Args:
