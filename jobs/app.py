@@ -78,7 +78,7 @@ once(app)
 
 def main() -> None:
     """Run the command line: one line on stderr and exit 1 for what a user can mend, 130 for Ctrl-C."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     warnings.formatwarning = _one_line
     signal.signal(signal.SIGINT, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):

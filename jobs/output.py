@@ -27,7 +27,7 @@ def are_one(output: Console, messages: Console) -> bool:
 
 
 def _console(*, is_stderr: bool) -> Console:
-    console = Console(stderr=is_stderr, highlight=False, markup=False, soft_wrap=True)
+    console = Console(stderr=is_stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = _WIDE
     return console

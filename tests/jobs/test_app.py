@@ -25,6 +25,11 @@ def test_a_mistake_that_a_user_can_mend_is_one_line_and_exit_one(tmp_path):
     assert done.stderr.startswith(f"mrikit: {tmp_path}: no volume in this folder or below")
 
 
+def test_a_word_between_colons_is_no_picture(tmp_path):
+    done = run("reconstruct", "--data", tmp_path / "mrikit:key:1", "--out", tmp_path / "out")
+    assert "mrikit:key:1" in done.stderr
+
+
 def test_wrong_usage_is_exit_two():
     assert run("evaluate").returncode == 2
     assert run("no-such-command").returncode == 2

@@ -33,6 +33,13 @@ def test_times_are_told_in_their_largest_units(seconds, text):
     assert in_time(seconds) == text
 
 
+@pytest.mark.parametrize("console", [results_console, messages_console])
+def test_a_word_between_colons_is_no_picture(console, capsys):
+    console().print("other:key: no such key")
+    shown = capsys.readouterr()
+    assert shown.out + shown.err == "other:key: no such key\n"
+
+
 @pytest.mark.parametrize(
     ("seconds_left", "text"), [(None, "?"), (3600, "in 1 h 0 min"), (0, "expired 0 s ago"), (-120, "expired 2 min ago")]
 )
