@@ -85,11 +85,11 @@ def endpoints_come_one_after_the_other(estate: Estate) -> Iterator[str]:
         "machinelearningservices:ManagedNetworkSettingsRule",
     )
     for kind in kinds:
-        chain = estate.of(kind)
-        urns = {one.urn for one in chain}
-        first = [one.name for one in chain if not urns & set(one.dependencies)]
-        if len(first) > 1:
-            yield f"{', '.join(first)}: made at the same time"
+        chain = {one.urn: one for one in estate.of(kind)}
+        places: dict[int, list[str]] = {}
+        for one in chain.values():
+            places.setdefault(len(_before(one, chain)), []).append(one.name)
+        yield from (f"{', '.join(names)}: made at the same time" for names in places.values() if len(names) > 1)
 
 
 def a_managed_network_lets_out_to_what_is_approved(estate: Estate) -> Iterator[str]:
@@ -136,6 +136,18 @@ def endpoints_have_a_registry_that_knows_them(estate: Estate) -> Iterator[str]:
     if estate.of("network:PrivateEndpoint", "machinelearningservices:ManagedNetworkSettingsRule"):
         for one in estate.of("containerregistry:Registry"):
             yield from expect(one, "sku.name", "Premium")
+
+
+def _before(one: Resource, chain: Mapping[str, Resource]) -> set[str]:
+    """URNs of all in a chain that are made before a resource."""
+    found: set[str] = set()
+    left = list(one.dependencies)
+    while left:
+        urn = left.pop()
+        if urn in chain and urn not in found:
+            found.add(urn)
+            left += chain[urn].dependencies
+    return found
 
 
 def _closed(one: Resource, where: str, rules: Mapping[str, Any]) -> Iterator[str]:

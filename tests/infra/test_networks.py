@@ -60,6 +60,16 @@ def test_endpoints_links_and_rules_are_made_one_after_the_other(records, stack, 
     assert line.endswith(": made at the same time")
 
 
+def test_two_endpoints_that_wait_for_the_same_one_are_noticed(records):
+    record, kind = records["private"], "network:PrivateEndpoint"
+    chain = {one.urn for one in record.of(kind)}
+    (first,) = [one for one in record.of(kind) if not chain & set(one.dependencies)]
+    fan = loosened(record, kind, dependencies=(first.urn,))
+    fan = replace(fan, resources=tuple(first if one.urn == first.urn else one for one in fan.resources))
+    (line,) = endpoints_come_one_after_the_other(fan)
+    assert len(line.split(", ")) == len(chain) - 1
+
+
 def test_endpoints_wait_for_whatever_else_changes_their_targets(records):
     record = records["private"]
     names = {one.urn: one.name for one in record.resources}
