@@ -100,6 +100,9 @@ class Settings(_Model):
             f"subnetId: a subnet of yours goes with network private alone; found network {self.network}",
         )
         require(not (self.is_private and self.allowed_ips), "allowedIps: nothing is public with subnetId; keep one")
+        # Rules of an account have to be unique (https://github.com/Azure/azure-cli/issues/11729).
+        twice = next((one for one in self.allowed_ips if self.allowed_ips.count(one) > 1), "")
+        require(not twice, f"allowedIps: '{twice}' stands there twice, which Azure Storage refuses; keep one")
         require(
             self.network == "public" or self.registry_tier in ("", "Premium"),
             f"registryTier: only Premium has private endpoints, which network {self.network} needs; "

@@ -104,6 +104,7 @@ def test_the_one_key_without_a_default_says_how_to_set_it():
         ({"allowedIps": ["192.168.1.4"]}, "inside of a network"),
         ({"allowedIps": ["172.20.0.0/24"]}, "inside of a network"),
         ({"allowedIps": ["203.0.113.2/31"]}, "takes no /31; name both addresses"),
+        ({"allowedIps": ["203.0.113.7", "203.0.113.7/32"]}, "'203.0.113.7' stands there twice, .*; keep one"),
         ({"allowedIps": "203.0.113.0/24"}, "allowedIps: a list of texts; found '203.0.113.0/24'"),
         ({"allowedIps": "[203"}, "allowedIps: not JSON"),
         ({"subnetId": "my-subnet"}, "subnetId: /subscriptions/.*; found 'my-subnet'"),
