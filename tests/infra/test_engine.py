@@ -112,7 +112,8 @@ def test_a_workspace_that_fails_leaves_the_rest_and_the_next_up_completes_it(dri
     there = set(customs(stack))
     missing = set(customs(made)) - there
     assert "Workspace workspace" in missing
-    assert there >= DATA
+    # What the workspace stands on; after a failure the engine begins nothing new, so the rest depends on who was first.
+    assert there >= {"StorageAccount work", "Vault vault", "Registry registry", "Component insights"}
     assert {one["id"] for one in customs(stack).values()} == set(stack.azure.resources)
     second = stack.up()
     assert (second.error, second.changed) == ("", {f"+ {name}" for name in missing})
@@ -147,7 +148,8 @@ CHANGES = {
     "copiesAtOnce": (2, {"~ Pipeline copy-archive", "~ Pipeline copy-and-unpack-archive"}),
     "protectData": (False, {f"- {LOCK}"}),
     "lockData": (False, {f"- {LOCK}"}),
-    "maxNodes": ([{**CLUSTERS[0], "maxNodes": 2}, CLUSTERS[1]], {f"~ {CLUSTER}"}),
+    # The images of several GPU nodes want a larger registry.
+    "maxNodes": ([{**CLUSTERS[0], "maxNodes": 2}, CLUSTERS[1]], {f"~ {CLUSTER}", "~ Registry registry"}),
     "idleMinutes": ([{**CLUSTERS[0], "idleMinutes": 30}, CLUSTERS[1]], {f"~ {CLUSTER}"}),
     "priority": ([{**CLUSTERS[0], "priority": "dedicated"}, CLUSTERS[1]], {f"! {CLUSTER}"}),
     "sku": ([{**CLUSTERS[0], "sku": "Standard_NC48ads_A100_v4"}, CLUSTERS[1]], {f"! {CLUSTER}"}),
