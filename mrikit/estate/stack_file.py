@@ -74,5 +74,6 @@ def _load(file: Path, hint: str) -> Mapping[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{file}: not a YAML file ({reason})") from error
     if not isinstance(found, Mapping):
-        raise ConfigError(f"{file}: not a table of settings; found {type(found).__name__}")
+        what = "nothing" if found is None else type(found).__name__
+        raise ConfigError(f"{file}: not a table of settings; found {what}")
     return found

@@ -175,6 +175,7 @@ def test_a_stack_that_cannot_be_meant_is_one_line(stack_file, config, message):
     [
         ("a: [", r"Pulumi\.dev\.yaml: not a YAML file \(.*line 1"),
         ("- a", r"Pulumi\.dev\.yaml: not a table of settings; found list"),
+        ("", r"Pulumi\.dev\.yaml: not a table of settings; found nothing"),
         ("config: {mrikit:budgetStart: 2026-02-30}", r"Pulumi\.dev\.yaml: not a YAML file \(day is out of range"),
         ("config: 3", r"Pulumi\.dev\.yaml: config is a table of keys and values; found int"),
     ],
