@@ -289,7 +289,6 @@ EDITS = [
     ),
     ("storage.py", "_RUNS_DAYS = 1", "_RUNS_DAYS = 7", "rewritten data is not kept for long"),
     ("storage.py", "resource_id=one,", "resource_id=args.site.name(),", "services come as themselves"),
-    ("datafactory.py", "FactoryIdentityType.SYSTEM_ASSIGNED", "'UserAssigned'", "services come as themselves"),
     ("storage.py", "PolicyArgs(enabled=True", "PolicyArgs(enabled=False", "deleted data can be had back"),
     ("storage.py", "        self._lifecycle()\n", "", "deleted data can be had back"),
     ("vault.py", "enable_purge_protection=True", "enable_purge_protection=None", "deleted data can be had back"),
