@@ -1,4 +1,4 @@
-"""`mrikit simulate`: make a study of phantoms, an average brain or digits in the file formats of the real data."""
+"""`mrikit simulate`: make a study in the file formats of the real data: phantoms, brains, digits, mixtures."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ from mrikit.words import in_shell
 if TYPE_CHECKING:
     from mrikit.simulate import Planned, Study
 
-PHANTOM, TEMPLATE, DIGITS = "phantom", "template", "digits"
+PHANTOM, TEMPLATE, DIGITS, MIXED = "phantom", "template", "digits", "mixed"
 _FIELDS = {
     PHANTOM: (
         "num_volumes",
@@ -41,17 +41,19 @@ _FIELDS = {
         "coil_model",
     ),
     DIGITS: ("num_volumes", "num_slices", "source"),
+    MIXED: ("num_volumes", "num_slices", "num_coils", "seed", "matrix", "template"),
 }
 """What decides a study of each kind."""
 _OF_TEMPLATE = ("template", "deformation", "coil_model")
 _OF_PHANTOM = ("fov", "noise")
 _NOT_OF_DIGITS = ("coils", "size", "matrix", "seed", *_OF_PHANTOM, *_OF_TEMPLATE)
+_NOT_OF_MIXED = ("size", *_OF_PHANTOM, "deformation", "coil_model")
 _NUM_VOLUMES = 8
 
 
 def simulate(
     context: typer.Context,
-    anatomy: Annotated[str, typer.Argument(help="brain or knee; or digits.")],
+    anatomy: Annotated[str, typer.Argument(help="brain or knee; digits; or mixed.")],
     out: Annotated[
         Location,
         typer.Option(
@@ -62,7 +64,10 @@ def simulate(
     volumes: Annotated[
         int | None, typer.Option(help="Number of volumes; 8, and as many as the file fills of digits.")
     ] = None,
-    coils: Annotated[str, typer.Option(help="Number of coils, or several in turn over the patients: 4,8.")] = "8",
+    coils: Annotated[
+        str | None,
+        typer.Option(help="Number of coils, or several in turn over the patients: 4,8. [8; 1 to 20 of mixed]"),
+    ] = None,
     slices: Annotated[int | None, typer.Option(help="Slices per volume; 6, 40 of a template, 100 digits.")] = None,
     layout: Annotated[str, typer.Option(help="Folders and file format: fastmri or snu.")] = "fastmri",
     size: Annotated[
@@ -105,7 +110,7 @@ def simulate(
         {
             "num_volumes": volumes,
             "num_slices": slices,
-            "num_coils": _numbers(coils, "--coils"),
+            "num_coils": None if coils is None else _numbers(coils, "--coils"),
             "layout": layout,
             "seed": seed,
             "size": size,
@@ -168,6 +173,9 @@ def run(
 
 def _require_kind(anatomy: str, form: str, given: list[str], source: Path | None, layout: str) -> None:
     """Refuse options that belong to another kind of study."""
+    if anatomy == MIXED:
+        _require_mixed(form, given, source, layout)
+        return
     if form not in (PHANTOM, TEMPLATE):
         raise typer.BadParameter(f"{form!r} is neither {PHANTOM} nor {TEMPLATE}", param_hint="--anatomy")
     if form == TEMPLATE and anatomy != "brain":
@@ -185,15 +193,24 @@ def _require_kind(anatomy: str, form: str, given: list[str], source: Path | None
         raise typer.BadParameter("a template and digits are written as fastMRI writes", param_hint="--layout")
 
 
+def _require_mixed(form: str, given: list[str], source: Path | None, layout: str) -> None:
+    elsewhere = [name.replace("_", "-") for name in given if name in _NOT_OF_MIXED]
+    elsewhere += ["anatomy"] * (form != PHANTOM) + ["from"] * (source is not None) + ["layout"] * (layout != "fastmri")
+    if elsewhere:
+        raise typer.BadParameter("says nothing of mixed", param_hint=f"--{elsewhere[0]}")
+
+
 def _config(anatomy: str, form: str, options: Mapping[str, Any]) -> "Study":
     """The study of that kind; options that were not given keep its defaults."""
-    from mrikit.simulate import DigitsStudy, StudyConfig, TemplateStudy
+    from mrikit.simulate import DigitsStudy, MixedStudy, StudyConfig, TemplateStudy
 
-    kind = DIGITS if anatomy == DIGITS else form
+    kind = anatomy if anatomy in (DIGITS, MIXED) else form
     given = {name: options[name] for name in _FIELDS[kind] if options[name] is not None}
     if kind == DIGITS:
         return DigitsStudy(folder=Path(), **given)
     given = {"num_volumes": _NUM_VOLUMES} | given
+    if kind == MIXED:
+        return MixedStudy(folder=Path(), **given)
     if kind == TEMPLATE:
         return TemplateStudy(folder=Path(), **given)
     return StudyConfig(anatomy=anatomy, folder=Path(), **given)
@@ -209,11 +226,15 @@ def _describe(config: "Study", plan: "list[Planned]", missing: "list[Planned]") 
     from mrikit.storage import shown
 
     num_patients = len({planned.scan.patient_id for planned in plan})
-    matrices = sorted({planned.scan.matrix for planned in plan})
+    matrices = [f"{y} x {x}" for y, x in sorted({planned.scan.matrix for planned in plan})]
+    sizes = (
+        " and ".join(matrices) if len(matrices) < 5 else f"{len(matrices)} matrices, {matrices[0]} to {matrices[-1]}"
+    )
+    coils = config.num_coils or sorted({planned.scan.num_coils for planned in plan})
     size_bytes = sum(planned.scan.size_bytes for planned in missing)
     return (
         f"simulate: {len(plan)} {config.anatomy} volumes of {num_patients} patients, {config.num_slices} slices, "
-        f"{','.join(map(str, config.num_coils))} coils, {' and '.join(f'{y} x {x}' for y, x in matrices)}, "
+        f"{','.join(map(str, coils))} coils, {sizes}, "
         f"{config.layout} layout, to {shown(config.folder)}; {len(missing)} to make, about {size_bytes / 1e6:.1f} MB"
     )
 

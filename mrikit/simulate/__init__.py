@@ -1,6 +1,7 @@
-"""Simulation: random anatomies, an average brain and digits as k-space, in the file formats of the real data."""
+"""Simulation: phantoms, an average brain, digits and mixtures as k-space, in the file formats of the real data."""
 
 from mrikit.simulate.digits_study import DigitsStudy
+from mrikit.simulate.mixed_study import MixedStudy
 from mrikit.simulate.planned import PlannedVolume
 from mrikit.simulate.scan import ScanPlan, SimulatedScan, simulate_scan
 from mrikit.simulate.study import StudyConfig
@@ -9,6 +10,7 @@ from mrikit.simulate.write_study import Planned, Study, missing_volumes, plan_st
 
 __all__ = [
     "DigitsStudy",
+    "MixedStudy",
     "Planned",
     "PlannedVolume",
     "ScanPlan",

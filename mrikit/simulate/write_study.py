@@ -15,6 +15,9 @@ from mrikit.masks import Mask, MaskPlan, challenge_center_fraction, sample_mask,
 from mrikit.physics.grappa import grappa
 from mrikit.simulate.digits import read_digits
 from mrikit.simulate.digits_study import DigitsPlan, DigitsStudy, plan_digits, scan_digits
+from mrikit.simulate.mixed_scan import Sources, scan_mixed
+from mrikit.simulate.mixed_study import MixedPlan, MixedStudy, plan_mixed
+from mrikit.simulate.photographs import read_photographs
 from mrikit.simulate.planned import PlannedVolume
 from mrikit.simulate.scan import ScanPlan, SimulatedScan, root_sum_of_squares, simulate_scan
 from mrikit.simulate.settings import settings_of
@@ -34,8 +37,8 @@ FEWEST_CENTER_LINES = 16
 """GRAPPA cannot be calibrated on fewer at acceleration 8; 8 % of a small matrix would be fewer."""
 
 
-Study = StudyConfig | TemplateStudy | DigitsStudy
-"""What to simulate: phantoms, a template, or digits."""
+Study = StudyConfig | TemplateStudy | DigitsStudy | MixedStudy
+"""What to simulate: phantoms, a template, digits, or a mixture."""
 Planned = PlannedVolume[Any]
 
 
@@ -63,8 +66,8 @@ def simulate_study(
 
     Raises:
         ConfigError: The folder holds a study of this anatomy made from other settings, or `num_workers` is below 1, or
-            the package that a template is in is missing.
-        DataError: The file of a template or of digits cannot be used.
+            the package that a template or photographs are in is missing.
+        DataError: The file of a template, of digits or of a photograph cannot be used.
         StorageError: The folder cannot be written or the disk is full.
     """
     if num_workers is not None and num_workers < 1:
@@ -94,6 +97,8 @@ def plan_study(config: Study) -> list[Planned]:
     """
     if isinstance(config, StudyConfig):
         return plan_phantoms(config)
+    if isinstance(config, MixedStudy):
+        return list(plan_mixed(config))
     return (
         plan_template(config) if isinstance(config, TemplateStudy) else plan_digits(config, read_digits(config.source))
     )
@@ -142,6 +147,9 @@ def _writer(config: Study) -> Callable[[Planned], None]:
         return partial(_write_template, template=read_template(config.template))
     if isinstance(config, DigitsStudy):
         return partial(_write_digits, digits=read_digits(config.source))
+    if isinstance(config, MixedStudy):
+        sources = Sources(photographs=read_photographs(), template=read_template(config.template))
+        return partial(_write_mixed, sources=sources)
     write = _write_snu if config.layout == "snu" else _write_fastmri
     return lambda planned: write(planned, simulate_scan(planned.scan))
 
@@ -155,6 +163,19 @@ def _write_template(planned: PlannedVolume[TemplatePlan], template: FloatArray) 
 
 def _write_digits(planned: PlannedVolume[DigitsPlan], digits: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     write_fastmri(planned.path, scan_digits(planned.scan, digits), is_only_coil=True)
+
+
+def _write_mixed(planned: PlannedVolume[MixedPlan], sources: Sources) -> None:
+    """Full k-space with its reference in every split, and what the volume is made of."""
+    plan, scan = planned.scan, scan_mixed(planned.scan, sources)
+    attributes: dict[str, Any] = {
+        "noise_covariance": scan.noise_covariance.astype(np.complex64),
+        "made_of": scan.made_of,
+        "noise_level": plan.noise_level,
+        "intensity": plan.intensity,
+        "coil_reach": plan.coil_reach,
+    }
+    write_fastmri(planned.path, scan.volume, attributes=attributes, is_only_coil=plan.num_coils == 1)
 
 
 def _write_fastmri(planned: PlannedVolume[ScanPlan], scan: SimulatedScan) -> None:

@@ -81,9 +81,31 @@ def test_digits_are_written_as_many_as_the_file_has(tmp_path):
     assert not (tmp_path / "new" / "simulation-digits.json").exists()
 
 
+def test_mixed_volumes_draw_coils_and_matrix_unless_they_are_given(tmp_path):
+    done = run("mixed", "--out", tmp_path / "out", "--volumes", 20, "--dry-run")
+    assert re.search(
+        r"20 mixed volumes of 20 patients, 6 slices, 1,[\d,]+ coils, 20 matrices, \d+ x \d+ to \d+ x \d+", done.stderr
+    )
+    template = write_template(tmp_path / "TPM.nii")
+    words = ["mixed", "--out", tmp_path / "out", "--volumes", 2, "--slices", 1, "--seed", 4, "--template", template]
+    done = run(*words, "--coils", "1,3", "--matrix", "64,48")
+    assert done.exit_code == 0, done.exception
+    assert "2 mixed volumes of 2 patients, 1 slices, 1,3 coils, 64 x 48, fastmri layout" in done.stderr
+    assert f"val: 1 volumes in {tmp_path / 'out' / 'singlecoil_val'}" in done.stdout
+    assert f"train: 1 volumes in {tmp_path / 'out' / 'multicoil_train'}" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["mixed", "--size", "full"], "Invalid value for --size: says nothing of mixed"),
+        (["mixed", "--noise", "2"], "Invalid value for --noise: says nothing of mixed"),
+        (["mixed", "--fov", "200"], "Invalid value for --fov: says nothing of mixed"),
+        (["mixed", "--coil-model", "array"], "Invalid value for --coil-model: says nothing of mixed"),
+        (["mixed", "--deformation", "2"], "Invalid value for --deformation: says nothing of mixed"),
+        (["mixed", "--from", "x"], "Invalid value for --from: says nothing of mixed"),
+        (["mixed", "--layout", "snu"], "Invalid value for --layout: says nothing of mixed"),
+        (["mixed", "--anatomy", "template"], "Invalid value for --anatomy: says nothing of mixed"),
         (["digits"], "names the file of digits"),
         (["brain", "--from", "x"], "goes with digits, not with brain"),
         (["knee", "--anatomy", "template"], "the template is a brain, not a knee"),
