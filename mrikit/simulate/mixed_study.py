@@ -22,7 +22,9 @@ OVERSAMPLINGS = (1, 2)
 """Of the readout."""
 LARGEST_PHASE_OVERSAMPLING = 1.25
 NOISE_LEVELS = (0.002, 0.08)
-INTENSITIES = (1e-5, 10.0)
+"""As `MixedPlan.noise_level`. Corners of public scans have .019 (16-coil phantom), .024 (knee), .03 (head)."""
+INTENSITIES = (1e-5, 1e3)
+"""Scanners and converters differ: of four public scans the brightest pixels are 1.7e-4 (knee) to 152 (head)."""
 COIL_REACHES = (0.6, 2.5)
 
 
@@ -135,8 +137,8 @@ def _plan(study: MixedStudy, number: int) -> PlannedVolume[MixedPlan]:
         volume_id=name,
         patient_id=f"sim-mixed-{study.seed}-{number:05d}",
     )
-    folder = study.folder / f"{'singlecoil' if num_coils == 1 else 'multicoil'}_{split}"
-    return PlannedVolume(scan=scan, split=split, path=folder / f"{name}.h5")
+    # Folders that name no number of coils: one network is to learn them all.
+    return PlannedVolume(scan=scan, split=split, path=study.folder / split / f"{name}.h5")
 
 
 def _matrix(study: MixedStudy, key: Key) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -91,8 +91,8 @@ def test_mixed_volumes_draw_coils_and_matrix_unless_they_are_given(tmp_path):
     done = run(*words, "--coils", "1,3", "--matrix", "64,48")
     assert done.exit_code == 0, done.exception
     assert "2 mixed volumes of 2 patients, 1 slices, 1,3 coils, 64 x 48, fastmri layout" in done.stderr
-    assert f"val: 1 volumes in {tmp_path / 'out' / 'singlecoil_val'}" in done.stdout
-    assert f"train: 1 volumes in {tmp_path / 'out' / 'multicoil_train'}" in done.stdout
+    assert f"val: 1 volumes in {tmp_path / 'out' / 'val'}" in done.stdout
+    assert f"train: 1 volumes in {tmp_path / 'out' / 'train'}" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,12 @@ def test_bytes_repeat_and_do_not_depend_on_how_many_are_made_at_a_time(is_read, 
 
 
 def test_a_file_says_what_it_was_made_of_and_reads_as_a_full_scan(is_read, own, tmp_path):
-    study = MixedStudy(folder=tmp_path, num_volumes=6, template=own, **SMALL)
+    study = MixedStudy(folder=tmp_path, num_volumes=6, template=own, num_coils=(1, 5), **SMALL)
     simulate_study(study)
     assert len(find_volumes(tmp_path)) == 6
+    folders = {planned.path.parent.name: planned.split for planned in plan_study(study)}
+    assert folders == {"train": "train", "val": "val", "test": "test"}
+    assert {planned.scan.num_coils > 1 for planned in plan_study(study)} == {True, False}
     for planned in plan_study(study):
         plan = planned.scan
         with h5py.File(planned.path) as file:
