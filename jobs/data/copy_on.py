@@ -10,7 +10,7 @@ import typer
 from mrikit.commands.natural import say
 from mrikit.commands.on import submit_as_given, words_of
 from mrikit.errors import ConfigError
-from mrikit.launching.backends import traits_of
+from mrikit.launching.backends import in_estate, traits_of
 from mrikit.launching.options import Chosen
 from mrikit.storage import BlobPath
 
@@ -37,7 +37,7 @@ def natural_copy(context: typer.Context, given: Mapping[str, Any]) -> dict[str, 
     if blob_endpoint(to.container) != estate.endpoint(to.container).rstrip("/"):
         return {}
     say(f"engine: a job in {estate.location}, where {to} is; --engine stream copies through this machine")
-    return {"on": "azure"}
+    return {"on": in_estate()}
 
 
 def submit_copy(context: typer.Context, given: Mapping[str, Any], chosen: Chosen) -> None:

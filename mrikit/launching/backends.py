@@ -32,6 +32,11 @@ def open_backend(name: str) -> Backend:
     return traits_of(name).open()
 
 
+def in_estate() -> str:
+    """The back end whose jobs run in the linked estate."""
+    return next(one.name for one in BACKENDS.values() if one.is_in_estate)
+
+
 def rehearsing() -> str:
     """The back ends that can kill a job for practice: `local or slurm`."""
     return " or ".join(one.name for one in BACKENDS.values() if one.rehearses_preemption)

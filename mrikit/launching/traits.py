@@ -35,6 +35,8 @@ class Traits:
     """Whether its jobs share the GPUs of this machine, so that each is given GPUs of its own."""
     has_engine: bool = False
     """Whether an engine on this machine runs its jobs; none of them runs while it does not answer."""
+    is_in_estate: bool = False
+    """Whether its jobs run in the linked estate, where `az://` is near."""
     default_gpus: Callable[[JobSpec], int] = lambda _spec: 0
     """GPUs of each machine for a job that computes and does not say how many."""
 

@@ -28,5 +28,6 @@ AZURE = Traits(
     default_runs=BlobPath("runs"),
     has_stage_jobs=True,
     has_queue=True,
+    is_in_estate=True,
     default_gpus=_gpus_of_machines,
 )
