@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mrikit.errors import ConfigError
+from mrikit.estate.azure_types import AZURE_TYPES
 from mrikit.estate.declared import record_program
 from mrikit.estate.policies import broken_rules, load_rules
 from mrikit.estate.stack_file import read_stack
@@ -20,6 +21,13 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_rule_holds_for_every_stack(record):
     assert broken_rules(record) == {}
+
+
+def test_policies_and_plan_know_the_same_types_by_the_same_names():
+    package = load_rules()[0].__module__.rpartition(".")[0]
+    types = sys.modules[f"{package}.azure_types"]._TYPES
+    names = {kind: own for kind, (own, *_) in types.items()}
+    assert names == {kind: path[-1] for kind, (_, path) in AZURE_TYPES.items()}
 
 
 def changed(record, kind, name, path, value):
