@@ -14,7 +14,7 @@ from simulate.templates import write_template
 
 from mrikit.errors import ConfigError, DataError
 from mrikit.physics.crop import center_crop
-from mrikit.simulate import MixedStudy, plan_study, simulate_study, write_study
+from mrikit.simulate import MixedStudy, mixed_scan, plan_study, simulate_study, write_study
 from mrikit.simulate.mixed_coils import mixed_coil_maps, mixed_coil_positions
 from mrikit.simulate.mixed_scan import Sources, scan_mixed
 from mrikit.simulate.mixed_study import (
@@ -194,6 +194,16 @@ def test_a_disc_overshoots_at_its_edge_as_cut_kspace_does(sources, tmp_path):
     assert len(overshoots) >= 5
     assert min(overshoots) > 0.03
     assert max(overshoots) < 0.3
+
+
+def test_a_pixel_holds_what_lies_in_it_and_not_one_point_of_it(sources, tmp_path, monkeypatch):
+    plan = of_kind(tmp_path, "DISCS", num_coils=1, noise_level=1e-6, matrix=(96, 96), recon_matrix=(96, 96))
+    found = scan_mixed(plan, sources).volume.reference
+    as_points, as_areas = (
+        (monkeypatch.setattr(mixed_scan, "FINER", finer), scan_mixed(plan, sources).volume.reference)[1]
+        for finer in (1, 16)
+    )
+    assert np.linalg.norm(found - as_areas) < 0.8 * np.linalg.norm(as_points - as_areas)
 
 
 def test_half_of_the_pieces_of_photographs_lie_in_air_and_neighbours_differ(sources, tmp_path):
